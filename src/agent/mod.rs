@@ -1,0 +1,7 @@
+//! The agent: owns every router, routes what comes in, and answers with what shall be done.
+
+pub mod link;
+pub mod transition;
+
+pub use link::{Link, LinkAddress};
+pub use transition::{RouterName, Standing, Transition};

@@ -1,0 +1,1 @@
+//! Probes: one file per kind of check, and the loop that runs one on its interval.

@@ -1,0 +1,1 @@
+//! The control socket: one type, two ends.

@@ -1,0 +1,1 @@
+//! What touches the network: raw sockets, addresses, announcements, links.

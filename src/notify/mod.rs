@@ -1,0 +1,1 @@
+//! Hooks: scripts run on transitions, in order per router, within a time limit.

@@ -1,0 +1,169 @@
+//! Intervals and priorities, and the arithmetic that turns them into timers. Only here.
+//!
+//! RFC 9568 section 6.1 (version 3), RFC 3768 section 6.1 (version 2). Results keep nanoseconds:
+//! with whole centiseconds priorities 100 and 101 would share one skew and both take over.
+
+use super::Version;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::Duration;
+
+/// An advertisement interval in centiseconds (10 ms), 1..=25500.
+///
+/// Version 3 carries 1..=4095 cs on the wire, version 2 whole seconds 1..=255: [`Interval::fits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Interval(u16);
+
+impl Interval {
+    /// The default of both RFCs: one second.
+    pub const SECOND: Interval = Interval(100);
+
+    /// `centiseconds` in 1..=25500, else `None`.
+    #[must_use]
+    pub const fn from_centiseconds(centiseconds: u16) -> Option<Self> {
+        match centiseconds {
+            1..=25_500 => Some(Interval(centiseconds)),
+            _ => None,
+        }
+    }
+
+    /// The interval in centiseconds, as version 3 sends it.
+    #[must_use]
+    pub const fn centiseconds(self) -> u16 {
+        self.0
+    }
+
+    /// Whole seconds, as version 2 sends it; `None` where it is not a whole number.
+    #[must_use]
+    pub const fn whole_seconds(self) -> Option<u8> {
+        if self.0.is_multiple_of(100) {
+            #[expect(clippy::cast_possible_truncation, reason = "25500 / 100 is 255")]
+            Some((self.0 / 100) as u8)
+        } else {
+            None
+        }
+    }
+
+    /// Whether `version` can carry this interval on the wire.
+    #[must_use]
+    pub const fn fits(self, version: Version) -> bool {
+        match version {
+            Version::V2 => self.0.is_multiple_of(100),
+            Version::V3 => self.0 <= 4095,
+        }
+    }
+
+    /// The interval as a span of time.
+    #[must_use]
+    pub const fn duration(self) -> Duration {
+        Duration::from_millis(self.0 as u64 * 10)
+    }
+
+    /// `Skew_Time`: (256 - priority) / 256 of the interval (version 3) or of one second (version 2).
+    #[must_use]
+    pub const fn skew(self, version: Version, priority: Priority) -> Duration {
+        let base = match version {
+            Version::V2 => 1_000_000_000,
+            Version::V3 => self.0 as u64 * 10_000_000,
+        };
+        Duration::from_nanos(base * (256 - priority.0 as u64) / 256)
+    }
+
+    /// `Active_Down_Interval` (`Master_Down_Interval`): three intervals and the skew.
+    #[must_use]
+    pub fn down(self, version: Version, priority: Priority) -> Duration {
+        self.duration() * 3 + self.skew(version, priority)
+    }
+}
+
+impl fmt::Display for Interval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.whole_seconds() {
+            Some(seconds) => write!(f, "{seconds}s"),
+            None => write!(f, "{}ms", u32::from(self.0) * 10),
+        }
+    }
+}
+
+/// The priority of a taking-part router, 1..=255. 255 is the owner's; 0, the farewell, is no priority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Priority(u8);
+
+impl Priority {
+    /// The default of both RFCs for a router that does not own the address.
+    pub const DEFAULT: Priority = Priority(100);
+    /// The address owner's priority.
+    pub const OWNER: Priority = Priority(255);
+
+    /// `value` in 1..=255, else `None`.
+    #[must_use]
+    pub const fn new(value: u8) -> Option<Self> {
+        match value {
+            0 => None,
+            _ => Some(Priority(value)),
+        }
+    }
+
+    /// The number on the wire.
+    #[must_use]
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+
+    /// Whether this is the address owner.
+    #[must_use]
+    pub const fn is_owner(self) -> bool {
+        self.0 == 255
+    }
+
+    /// This priority with `weight` added, kept within 1..=254. An owner stays an owner, and nobody
+    /// becomes one (RFC 9568 section 5.2.4).
+    #[must_use]
+    pub fn adjusted(self, weight: i32) -> Self {
+        if self.is_owner() {
+            return self;
+        }
+        let sum = i32::from(self.0).saturating_add(weight).clamp(1, 254);
+        Priority(u8::try_from(sum).unwrap_or(1))
+    }
+}
+
+impl fmt::Display for Priority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbouring_priorities_keep_their_distance() {
+        let skew = |p| Interval::SECOND.skew(Version::V3, Priority(p));
+        assert_eq!(skew(100) - skew(101), Duration::from_nanos(3_906_250));
+    }
+
+    #[test]
+    fn the_longest_down_interval_does_not_overflow() {
+        let longest = Interval(25_500).down(Version::V2, Priority(1));
+        assert_eq!(longest, Duration::from_nanos(765_996_093_750));
+    }
+
+    #[test]
+    fn weights_never_make_or_unmake_an_owner() {
+        assert_eq!(Priority(100).adjusted(1000), Priority(254));
+        assert_eq!(Priority(100).adjusted(i32::MIN), Priority(1));
+        assert_eq!(Priority::OWNER.adjusted(-200), Priority::OWNER);
+    }
+
+    #[test]
+    fn only_whole_seconds_fit_version_2_and_only_twelve_bits_fit_version_3() {
+        assert!(Interval(150).fits(Version::V3) && !Interval(150).fits(Version::V2));
+        assert!(Interval(4200).fits(Version::V2) && !Interval(4200).fits(Version::V3));
+        assert_eq!(Interval::from_centiseconds(0), None);
+        assert_eq!(Interval::from_centiseconds(25_501), None);
+    }
+}

@@ -1,0 +1,204 @@
+//! VRRP: the protocol that elects, per virtual router, the one machine that holds its addresses.
+//!
+//! Version 3 is RFC 9568 with its verified errata (7947, 7949, 8298, 8299, 8300, 8301), over IPv4
+//! and IPv6; version 2 is RFC 3768 over IPv4, with the simple password of RFC 2338 where configured.
+//!
+//! ```text
+//!                    Startup, priority 255
+//!        +-------------------------------------------------+
+//!        |                                                 v
+//!  +------------+  Startup   +----------+  down timer  +----------+
+//!  | Initialize |----------->|  Backup  |------------->|  Master  |
+//!  +------------+            +----------+<-------------+----------+
+//!        ^  ^                  |      ^   better advert  |      |
+//!        |  |    Shutdown      |      |                  |      | Shutdown, Handover
+//!        |  +------------------+      | nobody wanted it |      v
+//!        |                            |  (or handed over)|  +---------+
+//!        |                            +------------------+--| Leaving |
+//!        +--------------------------------------------------+---------+
+//!
+//!  Fault: like Initialize, but with a reason that can heal; from anywhere, back by Backup.
+//! ```
+//!
+//! Everything in this folder is a function of (state, time, input). No sockets, clocks or logs.
+//!
+//! Where we differ from the letter of the RFCs, and why:
+//! - A priority-0 advert shortens the timer only when it comes from the Master we follow
+//!   (RFC 9568 6.4.2 believes anyone): a late duplicate must not cause a second takeover.
+//! - Adverts leave from the interface's own MAC, and ARP answers carry it (7.2, 8.1.2 want the
+//!   virtual MAC): like keepalived without `use_vmac`; gratuitous ARP moves the clients.
+//! - `Accept_Mode` is always on (6.1 has it off): a server that holds an address answers on it.
+//!   Therefore no drop rules (6.4.3), and version 2 non-owners accept as well (RFC 3768 6.4.3).
+//! - Redirects, proxy ARP and router advertisements (8.1.1, 8.1.3, 8.2.1, 8.2.3) belong to the
+//!   kernel's router role; Locum serves hosts and leaves these to the kernel and radvd.
+//! - The combined version 2 and 3 mode (8.4, a MAY) is not built.
+//! - The first IPv6 address need not be link-local when the operator gives none (5.2.9): the
+//!   receiving side accepts it then, as keepalived and FRR do, unless `strict` is set.
+
+pub mod auth;
+pub mod group;
+pub mod instance;
+pub mod interval;
+pub mod packet;
+
+pub use interval::{Interval, Priority};
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU8;
+
+/// The IP protocol number of VRRP.
+pub const PROTOCOL: u8 = 112;
+/// The multicast group of VRRP over IPv4 (RFC 9568 section 5.1.1.2).
+pub const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
+/// The multicast group of VRRP over IPv6 (RFC 9568 section 5.1.2.2).
+pub const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
+
+/// The protocol version of a virtual router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Version {
+    /// RFC 3768, IPv4 only, whole seconds.
+    #[serde(rename = "2")]
+    V2,
+    /// RFC 9568, both families, centiseconds.
+    #[serde(rename = "3")]
+    V3,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Version::V2 => "2",
+            Version::V3 => "3",
+        })
+    }
+}
+
+/// The address family of an instance. The same VRID in both families is two instances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
+}
+
+impl Family {
+    /// The family of `address`.
+    #[must_use]
+    pub const fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Family::Ipv4,
+            IpAddr::V6(_) => Family::Ipv6,
+        }
+    }
+
+    /// The multicast group VRRP uses in this family.
+    #[must_use]
+    pub const fn group(self) -> IpAddr {
+        match self {
+            Family::Ipv4 => IpAddr::V4(GROUP_V4),
+            Family::Ipv6 => IpAddr::V6(GROUP_V6),
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Family::Ipv4 => "IPv4",
+            Family::Ipv6 => "IPv6",
+        })
+    }
+}
+
+/// A virtual router identifier, 1..=255 (RFC 9568 section 5.2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Vrid(NonZeroU8);
+
+impl Vrid {
+    /// `value` in 1..=255, else `None`.
+    #[must_use]
+    pub const fn new(value: u8) -> Option<Self> {
+        match NonZeroU8::new(value) {
+            Some(id) => Some(Vrid(id)),
+            None => None,
+        }
+    }
+
+    /// The number on the wire.
+    #[must_use]
+    pub const fn get(self) -> u8 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for Vrid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What one VRRP message says, whichever version carried it. Only valid things fit in here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Advert {
+    /// The protocol version that carried it.
+    pub version: Version,
+    /// The virtual router it is about.
+    pub vrid: Vrid,
+    /// The sender's priority; `None` is the farewell (priority 0 on the wire).
+    pub priority: Option<Priority>,
+    /// The sender's advertisement interval.
+    pub interval: Interval,
+    /// The addresses of the virtual router, for people to compare; never part of the election.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The two readings of the version 3 checksum over IPv4. RFC 9568 5.2.8 sums the message alone;
+/// RFC 5798, and with it most of the field, puts a pseudo-header in front.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Checksum {
+    /// With the IPv4 pseudo-header: keepalived, FRR, most vendors.
+    Pseudo,
+    /// The message alone: RFC 9568 to the letter.
+    Rfc9568,
+}
+
+/// Which checksum an instance sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChecksumPolicy {
+    /// What the peers were last heard to speak; the pseudo-header until one was heard.
+    #[default]
+    Auto,
+    /// Always with the pseudo-header.
+    Pseudo,
+    /// Always the message alone.
+    Rfc9568,
+}
+
+/// An address to hold: what the operator wrote, resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Vip {
+    /// The address itself.
+    pub address: IpAddr,
+    /// The prefix length it is installed with: /32 and /128 unless given.
+    pub prefix: u8,
+    /// The interface it goes on; the router's own interface where `None`.
+    pub dev: Option<String>,
+    /// The label of an IPv4 address (`eth0:web`), at most 15 bytes.
+    pub label: Option<String>,
+    /// The kernel scope: 0 global, 200 site, 253 link, 254 host.
+    pub scope: u8,
+}
+
+impl fmt::Display for Vip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)?;
+        self.dev.as_ref().map_or(Ok(()), |dev| write!(f, " on {dev}"))
+    }
+}
