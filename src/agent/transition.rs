@@ -1,6 +1,6 @@
 //! A router's change of state as the world outside is told of it: hooks, log, status.
 
-use crate::vrrp::instance::Why;
+use crate::vrrp::why::Why;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;

@@ -1,1 +1,5 @@
 //! Authentication.
+/// placeholder
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth { /// none
+None }

@@ -1,1 +1,96 @@
-//! Instances that must move together.
+//! Instances that must move together: a pure machine over instances.
+//!
+//! A dual-stack router is a group of two. Its members advertise each for itself, and share one role:
+//! - **Nobody takes over alone.** A member whose Master has gone waits until every other member's
+//!   Master has gone as well; then all take over in the same moment.
+//! - **Nobody gives up alone.** Where one member loses its role, the others release too.
+//!
+//! With one member it is that instance and nothing else. Faults, priorities and handovers are
+//! events for all members: the agent sends them to the group.
+
+use super::instance::{Action, Event, Instance, State, Wait};
+use crate::time::{Time, earliest};
+
+/// One or two instances with one role.
+#[derive(Clone, Debug)]
+pub struct Group {
+    members: Vec<Instance>,
+}
+
+impl Group {
+    /// A group of `members`, none of which takes part yet.
+    #[must_use]
+    pub fn new(members: Vec<Instance>) -> Self {
+        Group { members }
+    }
+
+    /// The members, in the order they were given.
+    #[must_use]
+    pub fn members(&self) -> &[Instance] {
+        &self.members
+    }
+
+    /// Something that concerns every member. Actions come with their member's place.
+    #[must_use]
+    pub fn handle(&mut self, now: Time, event: &Event) -> Vec<(usize, Action)> {
+        if *event == Event::Tick {
+            return self.tick(now);
+        }
+        let mut actions = Vec::new();
+        for member in 0..self.members.len() {
+            actions.extend(self.pass(now, member, event.clone()));
+        }
+        actions
+    }
+
+    /// Something that happened to one member; the others follow where it lost its role.
+    #[must_use]
+    pub fn handle_member(&mut self, now: Time, member: usize, event: Event) -> Vec<(usize, Action)> {
+        let Some(before) = self.members.get(member).map(Instance::is_master) else { return Vec::new() };
+        let mut actions = self.pass(now, member, event);
+        if before && matches!(self.members[member].state(), State::Backup { .. }) {
+            for other in (0..self.members.len()).filter(|other| *other != member) {
+                actions.extend(self.pass(now, other, Event::Yield));
+            }
+        }
+        actions
+    }
+
+    /// When to tick at the latest, and what for. A member that waits for the others sets none.
+    #[must_use]
+    pub fn deadline(&self) -> Option<(Time, Wait)> {
+        // All members take over together, so what counts among down timers is the last.
+        let takeover = self
+            .members
+            .iter()
+            .filter_map(Instance::deadline)
+            .filter(|(_, wait)| *wait == Wait::TakeOver)
+            .max_by_key(|(at, _)| *at);
+        let all_wait = self.members.iter().all(|m| m.is_master() || matches!(m.state(), State::Backup { .. }));
+        self.members
+            .iter()
+            .filter_map(Instance::deadline)
+            .filter(|(_, wait)| *wait != Wait::TakeOver)
+            .fold(takeover.filter(|_| all_wait), |first, next| earliest(first, Some(next)))
+    }
+
+    fn tick(&mut self, now: Time) -> Vec<(usize, Action)> {
+        let together = self.members.iter().all(|member| member.is_master() || member.is_due(now));
+        let mut actions = Vec::new();
+        // A handover has succeeded once any family's successor was heard: nobody goes back alone.
+        if self.members.iter().any(Instance::has_handed_over) {
+            actions.extend(self.handle(now, &Event::Succeeded));
+        }
+        for member in 0..self.members.len() {
+            let waits = matches!(self.members[member].state(), State::Backup { .. });
+            if together || !waits {
+                actions.extend(self.pass(now, member, Event::Tick));
+            }
+        }
+        actions
+    }
+
+    fn pass(&mut self, now: Time, member: usize, event: Event) -> Vec<(usize, Action)> {
+        self.members[member].handle(now, event).into_iter().map(|action| (member, action)).collect()
+    }
+}

@@ -1,93 +1,659 @@
-//! The state machine of one virtual router.
+//! The state machine of one virtual router: one address family, one VRID, one interface.
+//!
+//! RFC 9568 section 6.4, RFC 3768 section 6.4. The contract: call [`Instance::handle`] with the time
+//! and whatever happened, carry out the returned actions in their order, and call it again with
+//! [`Event::Tick`] when [`Instance::deadline`] has come. Nothing else moves it.
+//!
+//! Deadlines live inside the state, so leaving a state drops its timers.
 
-use super::Priority;
+use super::auth::Auth;
+use super::why::{Fault, Why};
+use super::{Advert, ChecksumPolicy, Family, Interval, Priority, Version, Vrid};
+use crate::time::{Time, earliest};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
-/// Why an instance is in the state it is in. `Display` is one line for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Why {
-    /// Just started.
-    Started,
-    /// The address owner starts as Master.
-    Owner,
-    /// No Master was heard for the whole down interval.
-    Silence,
-    /// The Master said farewell.
-    Farewell(IpAddr),
-    /// The Master we heard has a lower priority than ours, and we preempt.
-    Preempted(IpAddr),
-    /// A better advert was heard.
-    Better(IpAddr, Priority),
-    /// Something is wrong here.
+/// How long the old Master keeps the addresses after it has heard its successor: the successor
+/// installs and announces them in that time, and no client finds the address nowhere.
+pub const LINGER: Duration = Duration::from_millis(150);
+
+/// What an instance is configured to be. The runtime type: it cannot be wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The virtual router's number.
+    pub vrid: Vrid,
+    /// The address family; version 2 is IPv4 only.
+    pub family: Family,
+    /// The protocol version.
+    pub version: Version,
+    /// The priority without any tracking.
+    pub priority: Priority,
+    /// How often the Master advertises.
+    pub interval: Interval,
+    /// Whether a Backup takes over from a Master of lower priority. An owner always does.
+    pub preempt: bool,
+    /// The addresses named in adverts, in order.
+    pub addresses: Vec<IpAddr>,
+    /// Unicast peers; empty for multicast.
+    pub peers: Vec<IpAddr>,
+    /// The smallest TTL or hop limit accepted; `None` for 255 by multicast and any by unicast.
+    pub min_ttl: Option<u8>,
+    /// The checksum sent, version 3 over IPv4 only.
+    pub checksum: ChecksumPolicy,
+    /// Authentication, version 2 only.
+    pub auth: Auth,
+    /// Refuse what only errata forbid (8300: the first IPv6 address is link-local).
+    pub strict: bool,
+    /// When to announce the addresses.
+    pub announce: Announcing,
+    /// How many farewells to send: two, since an advert in flight may arrive after the first.
+    pub farewells: u8,
+}
+
+/// When a Master announces its addresses by gratuitous ARP or unsolicited NA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcing {
+    /// Pauses after becoming Master at which a further burst is sent, ascending.
+    pub again: Vec<Duration>,
+    /// The pause between refreshes for as long as the instance is Master; `None` for no refresh.
+    pub refresh: Option<Duration>,
+}
+
+impl Default for Announcing {
+    fn default() -> Self {
+        let again = [200, 1000, 5000].map(Duration::from_millis).to_vec();
+        Announcing { again, refresh: Some(Duration::from_mins(1)) }
+    }
+}
+
+/// The state of RFC 9568 section 6.4, and three of our own: `Fault`, `Leaving`, `Drained`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Not taking part (6.4.1).
+    Initialize,
+    /// Not taking part for a reason that can heal. Ours.
     Fault(Fault),
-    /// What was wrong has healed.
-    Healed,
-    /// An operator moved the addresses away.
-    HandedOver,
-    /// Nobody took the addresses that were handed over.
-    NobodyTook,
-    /// An operator let the router take part again.
-    Resumed,
-    /// The daemon stops, or the router was removed from the configuration.
-    Stopped,
-    /// Another instance of the same router moved.
-    Group,
+    /// Waiting behind a Master (6.4.2).
+    Backup {
+        /// The Master we follow, once one was heard.
+        master: Option<IpAddr>,
+        /// `Active_Adver_Interval`: the Master's interval, or our own until one was heard.
+        interval: Interval,
+        /// `Active_Down_Timer`.
+        down_at: Time,
+        /// Why we will take over, should that timer run out.
+        cause: Why,
+    },
+    /// Holding the addresses (6.4.3).
+    Master {
+        /// `Adver_Timer`.
+        advertise_at: Time,
+        /// The next announcement and its place in the plan.
+        announce: Option<(Time, usize)>,
+        /// Losing adverts are answered at most once until this moment (6.4.3 has no limit).
+        quiet_until: Time,
+    },
+    /// Farewell sent, addresses still up until the successor is heard. Ours.
+    Leaving {
+        /// When to stop waiting.
+        until: Time,
+        /// Whether the successor was heard.
+        successor: Option<IpAddr>,
+        /// What follows.
+        then: Then,
+    },
+    /// Handed over by the operator; stays out until resumed. Ours.
+    Drained,
 }
 
-/// What keeps an instance from taking part. Ours, not the RFC's; each heals by itself.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fault {
-    /// The interface does not exist.
-    NoInterface(String),
-    /// The interface is down or has no carrier.
-    LinkDown(String),
-    /// The interface has no usable source address; the text says which is missing or tentative.
-    NoSource(String),
-    /// The socket could not be opened.
-    Socket(String),
-    /// A check without a weight is down, or has no first result yet.
-    Check(String),
-    /// The addresses cannot be held.
-    CannotHold(String),
-    /// A secret cannot be read.
-    Secret(String),
+/// What follows after `Leaving`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// The daemon stops, or the instance is removed.
+    Stop,
+    /// The instance stays out until it is resumed.
+    Drain,
 }
 
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// What can happen to an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Begin to take part (6.4.1), or take part again once a fault has healed.
+    Startup(Why),
+    /// Stop for good (6.4.2, 6.4.3). `wait`: keep answering for at most this long until a
+    /// successor is heard.
+    Shutdown {
+        /// Zero to release at once.
+        wait: Duration,
+    },
+    /// A valid advert of this virtual router.
+    Heard {
+        /// The packet's source address.
+        source: IpAddr,
+        /// `None` for the farewell.
+        priority: Option<Priority>,
+        /// The sender's interval.
+        interval: Interval,
+    },
+    /// Something is wrong here, or something else than before.
+    Fault(Fault),
+    /// The configuration changed. The effective priority is kept until [`Event::Priority`].
+    Retune(Box<Config>),
+    /// The effective priority changed.
+    Priority(Priority),
+    /// The address that adverts leave from changed.
+    Source(IpAddr),
+    /// Move the addresses to another router, and stay out.
+    Handover,
+    /// Take part again after a handover.
+    Resume,
+    /// Another member of the group lost its role to another router: follow.
+    Yield,
+    /// Another member of the group has heard its successor: do not go back.
+    Succeeded,
+    /// There may be another holder, or the neighbours may have forgotten us: announce again.
+    Reassert,
+    /// The deadline has come.
+    Tick,
+}
+
+/// What an instance wants done. The order in the list is the order to do it in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send this.
+    Advertise(Advert),
+    /// The addresses are on the interface from now on.
+    Hold,
+    /// The addresses are not on the interface from now on.
+    Release,
+    /// Tell the neighbours where the addresses are.
+    Announce,
+    /// An advert was heard and deliberately not followed.
+    Discard(Discard),
+}
+
+/// Why a valid advert was not followed. Each is a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Discard {
+    /// Our own packet came back.
+    Own,
+    /// We do not take part at the moment.
+    NotTakingPart,
+    /// A Backup that preempts does not follow a lower Master (6.4.2).
+    LowerPriority,
+    /// A farewell from somebody whom we do not follow.
+    StrangersFarewell,
+    /// A Master heard an advert that loses against its own (6.4.3).
+    Losing,
+}
+
+impl Discard {
+    /// Every reason there is.
+    pub const ALL: &[Discard] = &[
+        Discard::Own,
+        Discard::NotTakingPart,
+        Discard::LowerPriority,
+        Discard::StrangersFarewell,
+        Discard::Losing,
+    ];
+
+    /// The counter's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
-            Why::Started => f.write_str("just started"),
-            Why::Owner => f.write_str("address owner (priority 255)"),
-            Why::Silence => f.write_str("no Master heard for the down interval"),
-            Why::Farewell(from) => write!(f, "Master {from} said farewell"),
-            Why::Preempted(from) => write!(f, "preempted {from}, which has a lower priority"),
-            Why::Better(from, priority) => {
-                write!(f, "{from} advertises priority {priority}, which beats ours")
-            }
-            Why::Fault(fault) => fault.fmt(f),
-            Why::Healed => f.write_str("fault healed"),
-            Why::HandedOver => f.write_str("handed over by the operator"),
-            Why::NobodyTook => f.write_str("handed over, but nobody took the addresses"),
-            Why::Resumed => f.write_str("resumed by the operator"),
-            Why::Stopped => f.write_str("stopped"),
-            Why::Group => f.write_str("moves with its other address family"),
+            Discard::Own => "own",
+            Discard::NotTakingPart => "not-taking-part",
+            Discard::LowerPriority => "lower-priority",
+            Discard::StrangersFarewell => "strangers-farewell",
+            Discard::Losing => "losing",
         }
     }
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Fault::NoInterface(name) => write!(f, "interface {name} does not exist"),
-            Fault::LinkDown(name) => write!(f, "interface {name} is down"),
-            Fault::NoSource(text) | Fault::Socket(text) | Fault::CannotHold(text) | Fault::Secret(text) => {
-                f.write_str(text)
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wait {
+    /// Taking over, unless the Master is heard.
+    TakeOver,
+    /// The next advert.
+    Advertise,
+    /// The next announcement.
+    Announce,
+    /// The successor, for at most this long.
+    Successor,
+}
+
+/// One virtual router's state machine. See the module for the contract.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    config: Config,
+    priority: Priority,
+    source: Option<IpAddr>,
+    state: State,
+    why: Why,
+    since: Time,
+}
+
+impl Instance {
+    /// An instance that does not take part yet.
+    #[must_use]
+    pub fn new(config: Config, now: Time) -> Self {
+        let priority = config.priority;
+        Instance { config, priority, source: None, state: State::Initialize, why: Why::Stopped, since: now }
+    }
+
+    /// What it is configured to be.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Why it is there.
+    #[must_use]
+    pub fn why(&self) -> &Why {
+        &self.why
+    }
+
+    /// Since when it is there.
+    #[must_use]
+    pub fn since(&self) -> Time {
+        self.since
+    }
+
+    /// The priority it advertises and compares with.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        self.priority
+    }
+
+    /// The address its adverts leave from, once known.
+    #[must_use]
+    pub fn source(&self) -> Option<IpAddr> {
+        self.source
+    }
+
+    /// Whether the addresses are up here: Master, or leaving with the successor not yet heard.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        matches!(self.state, State::Master { .. } | State::Leaving { .. })
+    }
+
+    /// Whether this instance is Master.
+    #[must_use]
+    pub fn is_master(&self) -> bool {
+        matches!(self.state, State::Master { .. })
+    }
+
+    /// Whether a handover from here is done, or as good as done.
+    #[must_use]
+    pub fn has_handed_over(&self) -> bool {
+        matches!(self.state, State::Drained | State::Leaving { successor: Some(_), .. })
+    }
+
+    /// Whether this instance is a Backup whose Master is gone at `now`.
+    #[must_use]
+    pub fn is_due(&self, now: Time) -> bool {
+        matches!(self.state, State::Backup { down_at, .. } if down_at <= now)
+    }
+
+    /// When to call [`Instance::handle`] with [`Event::Tick`] at the latest, and what for.
+    #[must_use]
+    pub fn deadline(&self) -> Option<(Time, Wait)> {
+        match self.state {
+            State::Initialize | State::Fault(_) | State::Drained => None,
+            State::Backup { down_at, .. } => Some((down_at, Wait::TakeOver)),
+            State::Master { advertise_at, announce, .. } => {
+                earliest(Some((advertise_at, Wait::Advertise)), announce.map(|(at, _)| (at, Wait::Announce)))
             }
-            Fault::Check(text) => write!(f, "check {text}"),
+            State::Leaving { until, .. } => Some((until, Wait::Successor)),
+        }
+    }
+
+    /// Moves the machine. Returns what shall be done, in order.
+    #[must_use]
+    pub fn handle(&mut self, now: Time, event: Event) -> Vec<Action> {
+        match (&self.state, event) {
+            (_, Event::Retune(config)) => self.retune(now, *config),
+            (_, Event::Priority(priority)) => self.set_priority(priority),
+            (_, Event::Source(source)) => self.set_source(source),
+            (_, Event::Fault(fault)) => self.fail(now, fault),
+
+            // 6.4.1: an owner starts as Master, anybody else as Backup.
+            (State::Initialize | State::Fault(_), Event::Startup(_)) if self.priority.is_owner() => {
+                self.take_over(now, Why::Owner)
+            }
+            (State::Initialize | State::Fault(_), Event::Startup(why)) => self.follow_nobody(now, why),
+            (State::Drained, Event::Resume) => self.follow_nobody(now, Why::Resumed),
+
+            // 6.4.2, 6.4.3: Shutdown. Only a Master has something to say.
+            (State::Master { .. }, Event::Shutdown { wait }) => self.leave(now, wait, Then::Stop),
+            (State::Leaving { until, successor, .. }, Event::Shutdown { wait }) => {
+                let (until, successor) = ((*until).min(now + wait), *successor);
+                self.state = State::Leaving { until, successor, then: Then::Stop };
+                if wait.is_zero() { self.left(now) } else { Vec::new() }
+            }
+            (_, Event::Shutdown { .. }) => self.enter(now, State::Initialize, Why::Stopped),
+
+            // A planned move. A Backup simply stays out.
+            (State::Master { .. }, Event::Handover) => {
+                let wait = self.config.interval.down(self.config.version, Priority::DEFAULT) + LINGER;
+                self.leave(now, wait, Then::Drain)
+            }
+            (State::Backup { .. }, Event::Handover) => self.enter(now, State::Drained, Why::HandedOver),
+
+            (State::Backup { .. }, Event::Heard { source, priority, interval }) => {
+                self.hear_as_backup(now, source, priority, interval)
+            }
+            (State::Master { .. }, Event::Heard { source, priority, interval }) => {
+                self.hear_as_master(now, source, priority, interval)
+            }
+            (State::Leaving { .. }, Event::Heard { source, priority, .. }) => {
+                self.hear_as_leaving(now, source, priority)
+            }
+            (_, Event::Heard { .. }) => vec![Action::Discard(Discard::NotTakingPart)],
+
+            (State::Backup { down_at, cause, .. }, Event::Tick) if *down_at <= now => {
+                let cause = cause.clone();
+                self.take_over(now, cause)
+            }
+            (State::Master { .. }, Event::Tick) => self.tick_as_master(now),
+            (State::Leaving { until, .. }, Event::Tick) if *until <= now => self.left(now),
+
+            (State::Master { .. }, Event::Yield) => {
+                let mut actions = vec![Action::Release];
+                actions.extend(self.follow_nobody(now, Why::Group));
+                actions
+            }
+            (State::Master { .. }, Event::Reassert) => vec![self.advertise(), Action::Announce],
+
+            (_, Event::Startup(_) | Event::Handover | Event::Resume) => Vec::new(),
+            (State::Leaving { until, successor: None, then }, Event::Succeeded) => {
+                self.state = State::Leaving { until: *until, successor: self.source, then: *then };
+                Vec::new()
+            }
+            (_, Event::Tick | Event::Yield | Event::Succeeded | Event::Reassert) => Vec::new(),
+        }
+    }
+
+    /// 6.4.2 on an advert.
+    fn hear_as_backup(
+        &mut self,
+        now: Time,
+        source: IpAddr,
+        heard: Option<Priority>,
+        theirs: Interval,
+    ) -> Vec<Action> {
+        let preempts = self.config.preempt || self.priority.is_owner();
+        let (version, own) = (self.config.version, self.priority);
+        let State::Backup { master, interval, down_at, cause } = &mut self.state else { return Vec::new() };
+        if Some(source) == self.source {
+            return vec![Action::Discard(Discard::Own)];
+        }
+        match heard {
+            // Believe only the Master that we follow, and only once: a late duplicate would
+            // otherwise cause a second takeover or put off the first.
+            None if master.is_some_and(|followed| followed != source)
+                || matches!(cause, Why::Farewell(_)) =>
+            {
+                vec![Action::Discard(Discard::StrangersFarewell)]
+            }
+            None => {
+                *down_at = now + interval.skew(version, own);
+                *cause = Why::Farewell(source);
+                Vec::new()
+            }
+            Some(priority) if preempts && priority < own => {
+                // The timer keeps running and nothing is learned: we are about to preempt.
+                if matches!(cause, Why::Silence) {
+                    *cause = Why::Preempted(source);
+                }
+                vec![Action::Discard(Discard::LowerPriority)]
+            }
+            Some(_) => {
+                if version == Version::V3 {
+                    *interval = theirs;
+                }
+                *master = Some(source);
+                *down_at = now + interval.down(version, own);
+                *cause = Why::Silence;
+                Vec::new()
+            }
+        }
+    }
+
+    /// 6.4.3 on an advert. Preemption is not consulted here.
+    fn hear_as_master(
+        &mut self,
+        now: Time,
+        source: IpAddr,
+        heard: Option<Priority>,
+        theirs: Interval,
+    ) -> Vec<Action> {
+        if Some(source) == self.source {
+            return vec![Action::Discard(Discard::Own)];
+        }
+        let interval = self.config.interval;
+        let version = self.config.version;
+        let advert = self.advertise();
+        let beats_us = heard.is_some_and(|priority| self.loses_to(source, priority));
+        let State::Master { advertise_at, quiet_until, .. } = &mut self.state else { return Vec::new() };
+        match heard {
+            None => {
+                *advertise_at = now + interval.duration();
+                vec![advert]
+            }
+            Some(priority) if beats_us => {
+                let learned = if version == Version::V3 { theirs } else { interval };
+                let down_at = now + learned.down(version, self.priority);
+                let state =
+                    State::Backup { master: Some(source), interval: learned, down_at, cause: Why::Silence };
+                let mut actions = vec![Action::Release];
+                actions.extend(self.enter(now, state, Why::Better(source, priority)));
+                actions
+            }
+            // RFC 9568 answers at once, RFC 3768 is silent; both mean that somebody else may have
+            // held the addresses, so the neighbours are told again.
+            Some(_) => {
+                let mut actions = vec![Action::Discard(Discard::Losing)];
+                if *quiet_until <= now {
+                    *quiet_until = now + interval.duration() / 16;
+                    if version == Version::V3 {
+                        actions.push(advert);
+                    }
+                    actions.push(Action::Announce);
+                }
+                actions
+            }
+        }
+    }
+
+    fn hear_as_leaving(&mut self, now: Time, source: IpAddr, heard: Option<Priority>) -> Vec<Action> {
+        let State::Leaving { until, successor, .. } = &mut self.state else { return Vec::new() };
+        if Some(source) != self.source && heard.is_some() && successor.is_none() {
+            *successor = Some(source);
+            *until = (*until).min(now + LINGER);
+        }
+        Vec::new()
+    }
+
+    /// The tie-break of 6.4.3: priority, then the greater source address, as unsigned numbers.
+    fn loses_to(&self, source: IpAddr, priority: Priority) -> bool {
+        priority > self.priority
+            || (priority == self.priority && self.source.is_some_and(|own| greater(source, own)))
+    }
+
+    fn tick_as_master(&mut self, now: Time) -> Vec<Action> {
+        let advert = self.advertise();
+        let (interval, version, priority) = (self.config.interval, self.config.version, self.priority);
+        let announcing = &self.config.announce;
+        let State::Master { advertise_at, announce, .. } = &mut self.state else { return Vec::new() };
+        let mut actions = Vec::new();
+        let mut announces = false;
+        if *advertise_at <= now {
+            // A Master silent for a whole down interval may have been replaced meanwhile.
+            announces = now.since(*advertise_at) > interval.down(version, priority);
+            // No drift: the next is due one interval after this one was, unless we slept over it.
+            let next = *advertise_at + interval.duration();
+            *advertise_at = if next <= now { now + interval.duration() } else { next };
+            actions.push(advert);
+        }
+        if let Some((at, step)) = *announce
+            && at <= now
+        {
+            announces = true;
+            *announce = announcing.after(step, now);
+        }
+        if announces {
+            actions.push(Action::Announce);
+        }
+        actions
+    }
+
+    /// 6.4.1 and 6.4.2: the advert goes first, then the addresses, then their announcement.
+    fn take_over(&mut self, now: Time, why: Why) -> Vec<Action> {
+        let advert = self.advertise();
+        let state = State::Master {
+            advertise_at: now + self.config.interval.duration(),
+            announce: self.config.announce.first(now),
+            quiet_until: now,
+        };
+        self.enter(now, state, why);
+        vec![advert, Action::Hold, Action::Announce]
+    }
+
+    fn follow_nobody(&mut self, now: Time, why: Why) -> Vec<Action> {
+        let interval = self.config.interval;
+        let down_at = now + interval.down(self.config.version, self.priority);
+        self.enter(now, State::Backup { master: None, interval, down_at, cause: Why::Silence }, why)
+    }
+
+    /// Says farewell and keeps answering for at most `wait`.
+    fn leave(&mut self, now: Time, wait: Duration, then: Then) -> Vec<Action> {
+        let mut actions = self.farewell();
+        // `since` and `why` stay: for people this is still the Master, on its way out.
+        self.state = State::Leaving { until: now + wait, successor: None, then };
+        if wait.is_zero() {
+            actions.extend(self.left(now));
+        }
+        actions
+    }
+
+    /// The wait for the successor is over.
+    fn left(&mut self, now: Time) -> Vec<Action> {
+        let State::Leaving { successor, then, .. } = self.state else { return Vec::new() };
+        match then {
+            Then::Drain if successor.is_none() => self.take_over(now, Why::NobodyTook),
+            Then::Drain => {
+                self.enter(now, State::Drained, Why::HandedOver);
+                vec![Action::Release]
+            }
+            Then::Stop => {
+                self.enter(now, State::Initialize, Why::Stopped);
+                vec![Action::Release]
+            }
+        }
+    }
+
+    fn fail(&mut self, now: Time, fault: Fault) -> Vec<Action> {
+        let mut actions = match self.state {
+            State::Master { .. } => self.farewell(),
+            _ => Vec::new(),
+        };
+        if self.holds() {
+            actions.push(Action::Release);
+        }
+        // A changed reason is not a new state.
+        let since = if matches!(self.state, State::Fault(_)) { self.since } else { now };
+        self.enter(since, State::Fault(fault.clone()), Why::Fault(fault));
+        actions
+    }
+
+    fn retune(&mut self, now: Time, config: Config) -> Vec<Action> {
+        let other_addresses = self.config.addresses != config.addresses;
+        self.config = config;
+        match self.state {
+            State::Master { .. } if other_addresses => {
+                let again = self.config.announce.first(now);
+                if let State::Master { announce, .. } = &mut self.state {
+                    *announce = again;
+                }
+                vec![self.advertise(), Action::Hold, Action::Announce]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// A Master tells its new priority at once, on top of its rhythm.
+    fn set_priority(&mut self, priority: Priority) -> Vec<Action> {
+        let changed = self.priority != priority;
+        self.priority = priority;
+        if changed && self.is_master() { vec![self.advertise()] } else { Vec::new() }
+    }
+
+    fn set_source(&mut self, source: IpAddr) -> Vec<Action> {
+        let changed = self.source.is_some_and(|old| old != source);
+        self.source = Some(source);
+        if changed && self.is_master() { vec![self.advertise()] } else { Vec::new() }
+    }
+
+    fn enter(&mut self, since: Time, state: State, why: Why) -> Vec<Action> {
+        self.state = state;
+        self.why = why;
+        self.since = since;
+        Vec::new()
+    }
+
+    fn farewell(&self) -> Vec<Action> {
+        vec![Action::Advertise(self.advert(None)); usize::from(self.config.farewells)]
+    }
+
+    fn advertise(&self) -> Action {
+        Action::Advertise(self.advert(Some(self.priority)))
+    }
+
+    fn advert(&self, priority: Option<Priority>) -> Advert {
+        Advert {
+            version: self.config.version,
+            vrid: self.config.vrid,
+            priority,
+            interval: self.config.interval,
+            addresses: self.config.addresses.clone(),
+        }
+    }
+}
+
+/// Whether `a` is the greater address: unsigned, in network order.
+fn greater(a: IpAddr, b: IpAddr) -> bool {
+    match (a, b) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => a > b,
+        (IpAddr::V6(a), IpAddr::V6(b)) => a > b,
+        _ => false,
+    }
+}
+
+impl Announcing {
+    /// The first announcement after the one on becoming Master.
+    fn first(&self, now: Time) -> Option<(Time, usize)> {
+        self.again
+            .first()
+            .map(|pause| (now + *pause, 0))
+            .or_else(|| self.refresh.map(|pause| (now + pause, self.again.len())))
+    }
+
+    /// The announcement after number `step`, which was made at `now`.
+    fn after(&self, step: usize, now: Time) -> Option<(Time, usize)> {
+        match (self.again.get(step), self.again.get(step + 1)) {
+            (Some(this), Some(next)) => Some((now + next.saturating_sub(*this), step + 1)),
+            _ => self.refresh.map(|pause| (now + pause, self.again.len())),
         }
     }
 }

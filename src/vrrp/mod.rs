@@ -40,6 +40,7 @@ pub mod group;
 pub mod instance;
 pub mod interval;
 pub mod packet;
+pub mod why;
 
 pub use interval::{Interval, Priority};
 

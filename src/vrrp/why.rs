@@ -1,0 +1,93 @@
+//! Reasons: why an instance is where it is, and what keeps it from taking part. For people.
+
+use super::Priority;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::IpAddr;
+
+/// Why an instance is in the state it is in. `Display` is one line for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// Just started.
+    Started,
+    /// The address owner starts as Master.
+    Owner,
+    /// No Master was heard for the whole down interval.
+    Silence,
+    /// The Master said farewell.
+    Farewell(IpAddr),
+    /// The Master we heard has a lower priority than ours, and we preempt.
+    Preempted(IpAddr),
+    /// A better advert was heard.
+    Better(IpAddr, Priority),
+    /// Something is wrong here.
+    Fault(Fault),
+    /// What was wrong has healed.
+    Healed,
+    /// An operator moved the addresses away.
+    HandedOver,
+    /// Nobody took the addresses that were handed over.
+    NobodyTook,
+    /// An operator let the router take part again.
+    Resumed,
+    /// The daemon stops, or the router was removed from the configuration.
+    Stopped,
+    /// Another instance of the same router moved.
+    Group,
+}
+
+/// What keeps an instance from taking part. Ours, not the RFC's; each heals by itself.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// The interface does not exist.
+    NoInterface(String),
+    /// The interface is down or has no carrier.
+    LinkDown(String),
+    /// The interface has no usable source address; the text says which is missing or tentative.
+    NoSource(String),
+    /// The socket could not be opened.
+    Socket(String),
+    /// A check without a weight is down, or has no first result yet.
+    Check(String),
+    /// The addresses cannot be held.
+    CannotHold(String),
+    /// A secret cannot be read.
+    Secret(String),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::Started => f.write_str("just started"),
+            Why::Owner => f.write_str("address owner (priority 255)"),
+            Why::Silence => f.write_str("no Master heard for the down interval"),
+            Why::Farewell(from) => write!(f, "Master {from} said farewell"),
+            Why::Preempted(from) => write!(f, "preempted {from}, which has a lower priority"),
+            Why::Better(from, priority) => {
+                write!(f, "{from} advertises priority {priority}, which beats ours")
+            }
+            Why::Fault(fault) => fault.fmt(f),
+            Why::Healed => f.write_str("fault healed"),
+            Why::HandedOver => f.write_str("handed over by the operator"),
+            Why::NobodyTook => f.write_str("handed over, but nobody took the addresses"),
+            Why::Resumed => f.write_str("resumed by the operator"),
+            Why::Stopped => f.write_str("stopped"),
+            Why::Group => f.write_str("moves with its other address family"),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::NoInterface(name) => write!(f, "interface {name} does not exist"),
+            Fault::LinkDown(name) => write!(f, "interface {name} is down"),
+            Fault::NoSource(text) | Fault::Socket(text) | Fault::CannotHold(text) | Fault::Secret(text) => {
+                f.write_str(text)
+            }
+            Fault::Check(text) => write!(f, "check {text}"),
+        }
+    }
+}
