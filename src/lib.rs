@@ -7,7 +7,7 @@
 //! | part | modules | may |
 //! |---|---|---|
 //! | decide | [`time`], [`vrrp`], [`health`], [`agent`] | compute |
-//! | do | [`net`], [`check`], [`notify`] | one outside thing per file, no policy |
+//! | do | [`net`], [`check`], [`notify`], [`process`] | one outside thing per file, no policy |
 //! | join | [`daemon`] | know both sides |
 //! | speak | [`config`], [`control`], [`cli`], [`sim`] | read files, answer people |
 //!
@@ -29,6 +29,7 @@ pub mod daemon;
 pub mod health;
 pub mod net;
 pub mod notify;
+pub mod process;
 pub mod sim;
 pub mod time;
 pub mod vrrp;

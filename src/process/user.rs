@@ -1,0 +1,66 @@
+//! Who runs a script: a user of this machine, resolved once, at configuration load.
+
+use nix::unistd::{self, Gid, Group, Uid, getegid, geteuid};
+
+/// A user of this machine. Supplementary groups are not here because a script gets none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// As in the user database.
+    pub name: String,
+    /// The numeric user id; 0 is root.
+    pub uid: u32,
+    /// The numeric id of the primary group.
+    pub gid: u32,
+}
+
+impl User {
+    /// The user that the daemon itself runs as.
+    #[must_use]
+    pub fn own() -> Self {
+        let uid = geteuid().as_raw();
+        User {
+            name: user_name(uid),
+            uid,
+            gid: getegid().as_raw(),
+        }
+    }
+
+    /// Whether a child runs as this user without any change.
+    pub(super) fn is_own(&self) -> bool {
+        self.uid == geteuid().as_raw() && self.gid == getegid().as_raw()
+    }
+}
+
+/// Looks a user up by name. Blocks while the user database answers.
+///
+/// # Errors
+/// One line for people: no such user, or a database that does not answer.
+pub fn resolve_user(name: &str) -> Result<User, String> {
+    match unistd::User::from_name(name) {
+        Ok(Some(user)) => Ok(User {
+            name: user.name,
+            uid: user.uid.as_raw(),
+            gid: user.gid.as_raw(),
+        }),
+        Ok(None) => Err(format!(
+            "there is no user \"{name}\" on this machine: create it (useradd --system {name}) or name another"
+        )),
+        Err(error) => Err(format!("cannot look up user \"{name}\": {error}")),
+    }
+}
+
+/// The name of a user id, or the number where it has none.
+pub(super) fn user_name(uid: u32) -> String {
+    match unistd::User::from_uid(Uid::from_raw(uid)) {
+        Ok(Some(user)) => user.name,
+        _ => uid.to_string(),
+    }
+}
+
+/// The name of a group id, or the number where it has none.
+pub(super) fn group_name(gid: u32) -> String {
+    match Group::from_gid(Gid::from_raw(gid)) {
+        Ok(Some(group)) => group.name,
+        _ => gid.to_string(),
+    }
+}
