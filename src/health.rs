@@ -1,5 +1,6 @@
 //! The health of what is checked: rise and fall, weights, faults. Counts results; runs nothing.
 
+use crate::time::Time;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -23,4 +24,273 @@ pub struct Outcome {
     pub verdict: Result<(), String>,
     /// From the start of the last attempt to its end.
     pub latency: Duration,
+}
+
+/// How the results of one check are counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Its name.
+    pub name: CheckName,
+    /// Consecutive passes that bring it up, at least 1.
+    pub rise: u32,
+    /// Consecutive failures that bring it down, at least 1.
+    pub fall: u32,
+    /// What it is before its first result.
+    pub initial: Initial,
+    /// A pass counts as a failure, and the reverse.
+    pub inverse: bool,
+    /// Changes whenever the details (host, path, timing) change: then the probe is started anew.
+    pub fingerprint: u64,
+}
+
+/// What a check is before its first result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Initial {
+    /// Nothing yet: its first result decides, whatever `rise` and `fall` say.
+    #[default]
+    Pending,
+    /// Up until it has failed `fall` times.
+    Up,
+    /// Down until it has passed `rise` times.
+    Down,
+}
+
+/// Where a check stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standing {
+    /// No result yet.
+    Pending,
+    /// Passing.
+    Up,
+    /// Failing.
+    Down,
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Standing::Pending => "pending",
+            Standing::Up => "up",
+            Standing::Down => "down",
+        })
+    }
+}
+
+/// One check as it stands, with what led there.
+#[derive(Clone, Debug)]
+pub struct Health {
+    config: Config,
+    standing: Standing,
+    since: Time,
+    streak: u32,
+    last: Option<(Time, Outcome)>,
+}
+
+impl Health {
+    /// A check without a result.
+    #[must_use]
+    pub fn new(config: Config, now: Time) -> Self {
+        let standing = match config.initial {
+            Initial::Pending => Standing::Pending,
+            Initial::Up => Standing::Up,
+            Initial::Down => Standing::Down,
+        };
+        Health {
+            config,
+            standing,
+            since: now,
+            streak: 0,
+            last: None,
+        }
+    }
+
+    /// How it is counted.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Counts other than before; the standing is kept.
+    pub fn retune(&mut self, config: Config) {
+        self.config = config;
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// Since when it stands there.
+    #[must_use]
+    pub fn since(&self) -> Time {
+        self.since
+    }
+
+    /// The last outcome, and when it came.
+    #[must_use]
+    pub fn last(&self) -> Option<&(Time, Outcome)> {
+        self.last.as_ref()
+    }
+
+    /// Counts one outcome. True where the standing changed.
+    pub fn count(&mut self, now: Time, outcome: Outcome) -> bool {
+        let passed = outcome.verdict.is_ok() != self.config.inverse;
+        self.last = Some((now, outcome));
+        let (wanted, needed) = if passed {
+            (Standing::Up, self.config.rise)
+        } else {
+            (Standing::Down, self.config.fall)
+        };
+        if self.standing == wanted {
+            self.streak = 0;
+            return false;
+        }
+        self.streak = self.streak.saturating_add(1);
+        if self.standing != Standing::Pending && self.streak < needed {
+            return false;
+        }
+        (self.standing, self.since, self.streak) = (wanted, now, 0);
+        true
+    }
+
+    /// One line on the last failure, for people.
+    #[must_use]
+    pub fn complaint(&self) -> String {
+        let name = &self.config.name;
+        match (&self.standing, &self.last) {
+            (Standing::Pending, _) => format!("{name} has no result yet"),
+            (
+                _,
+                Some((
+                    _,
+                    Outcome {
+                        verdict: Err(text), ..
+                    },
+                )),
+            ) => format!("{name}: {text}"),
+            (_, Some(_)) if self.config.inverse => format!("{name}: passes, and is inverse"),
+            (_, _) => format!("{name} is {}", self.standing),
+        }
+    }
+}
+
+/// What a router makes of a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Track {
+    /// The check.
+    pub check: CheckName,
+    /// What follows when it is down.
+    pub on_fail: OnFail,
+}
+
+/// What follows when a check is down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFail {
+    /// The router is in Fault.
+    Fault,
+    /// Positive: added to the priority while the check is up. Negative: added while it is down.
+    Weight(i32),
+}
+
+impl Track {
+    /// What this track adds to the priority while its check stands so.
+    #[must_use]
+    pub fn contribution(&self, standing: Standing) -> i32 {
+        match (self.on_fail, standing) {
+            (OnFail::Weight(weight), Standing::Up) if weight > 0 => weight,
+            (OnFail::Weight(weight), Standing::Down) if weight < 0 => weight,
+            _ => 0,
+        }
+    }
+
+    /// Whether the router is in Fault while the check stands so. No result yet is no pass.
+    #[must_use]
+    pub fn faults(&self, standing: Standing) -> bool {
+        self.on_fail == OnFail::Fault && standing != Standing::Up
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn health(rise: u32, fall: u32, initial: Initial) -> Health {
+        let name = CheckName("web".into());
+        Health::new(
+            Config {
+                name,
+                rise,
+                fall,
+                initial,
+                inverse: false,
+                fingerprint: 0,
+            },
+            Time::ZERO,
+        )
+    }
+
+    fn outcome(passed: bool) -> Outcome {
+        let verdict = if passed { Ok(()) } else { Err("refused".to_owned()) };
+        Outcome {
+            verdict,
+            latency: Duration::ZERO,
+        }
+    }
+
+    fn after(mut health: Health, outcomes: &[bool]) -> Standing {
+        for passed in outcomes {
+            health.count(Time::ZERO, outcome(*passed));
+        }
+        health.standing()
+    }
+
+    #[test]
+    fn the_first_result_decides_a_pending_check() {
+        assert_eq!(after(health(3, 3, Initial::Pending), &[]), Standing::Pending);
+        assert_eq!(after(health(3, 3, Initial::Pending), &[true]), Standing::Up);
+        assert_eq!(after(health(3, 3, Initial::Pending), &[false]), Standing::Down);
+    }
+
+    #[test]
+    fn one_pass_in_between_starts_the_count_of_failures_again() {
+        assert_eq!(
+            after(health(1, 3, Initial::Up), &[false, false, true, false, false]),
+            Standing::Up
+        );
+        assert_eq!(
+            after(health(1, 3, Initial::Up), &[false, false, false]),
+            Standing::Down
+        );
+    }
+
+    #[test]
+    fn a_check_that_starts_down_needs_its_full_rise() {
+        assert_eq!(after(health(2, 1, Initial::Down), &[true]), Standing::Down);
+        assert_eq!(after(health(2, 1, Initial::Down), &[true, true]), Standing::Up);
+    }
+
+    #[test]
+    fn an_inverse_check_is_down_while_it_passes() {
+        let mut inverse = health(1, 1, Initial::Pending);
+        inverse.config.inverse = true;
+        inverse.count(Time::ZERO, outcome(true));
+        assert_eq!(inverse.standing(), Standing::Down);
+        assert_eq!(inverse.complaint(), "web: passes, and is inverse");
+    }
+
+    #[test]
+    fn positive_weights_count_while_up_and_negative_ones_while_down() {
+        let track = |weight| Track {
+            check: CheckName("web".into()),
+            on_fail: OnFail::Weight(weight),
+        };
+        assert_eq!(track(20).contribution(Standing::Up), 20);
+        assert_eq!(track(20).contribution(Standing::Down), 0);
+        assert_eq!(track(-20).contribution(Standing::Up), 0);
+        assert_eq!(track(-20).contribution(Standing::Down), -20);
+        assert!(!track(-20).faults(Standing::Down));
+    }
 }

@@ -1,5 +1,6 @@
 //! The agent: owns every router, routes what comes in, and answers with what shall be done.
 
+pub mod config;
 pub mod link;
 pub mod transition;
 

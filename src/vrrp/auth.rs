@@ -1,5 +1,7 @@
 //! Authentication.
 /// placeholder
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Auth { /// none
-None }
+pub enum Auth {
+    /// none
+    None,
+}

@@ -63,7 +63,10 @@ pub struct Announcing {
 impl Default for Announcing {
     fn default() -> Self {
         let again = [200, 1000, 5000].map(Duration::from_millis).to_vec();
-        Announcing { again, refresh: Some(Duration::from_mins(1)) }
+        Announcing {
+            again,
+            refresh: Some(Duration::from_mins(1)),
+        }
     }
 }
 
@@ -242,7 +245,14 @@ impl Instance {
     #[must_use]
     pub fn new(config: Config, now: Time) -> Self {
         let priority = config.priority;
-        Instance { config, priority, source: None, state: State::Initialize, why: Why::Stopped, since: now }
+        Instance {
+            config,
+            priority,
+            source: None,
+            state: State::Initialize,
+            why: Why::Stopped,
+            since: now,
+        }
     }
 
     /// What it is configured to be.
@@ -296,7 +306,14 @@ impl Instance {
     /// Whether a handover from here is done, or as good as done.
     #[must_use]
     pub fn has_handed_over(&self) -> bool {
-        matches!(self.state, State::Drained | State::Leaving { successor: Some(_), .. })
+        matches!(
+            self.state,
+            State::Drained
+                | State::Leaving {
+                    successor: Some(_),
+                    ..
+                }
+        )
     }
 
     /// Whether this instance is a Backup whose Master is gone at `now`.
@@ -311,9 +328,14 @@ impl Instance {
         match self.state {
             State::Initialize | State::Fault(_) | State::Drained => None,
             State::Backup { down_at, .. } => Some((down_at, Wait::TakeOver)),
-            State::Master { advertise_at, announce, .. } => {
-                earliest(Some((advertise_at, Wait::Advertise)), announce.map(|(at, _)| (at, Wait::Announce)))
-            }
+            State::Master {
+                advertise_at,
+                announce,
+                ..
+            } => earliest(
+                Some((advertise_at, Wait::Advertise)),
+                announce.map(|(at, _)| (at, Wait::Announce)),
+            ),
             State::Leaving { until, .. } => Some((until, Wait::Successor)),
         }
     }
@@ -338,8 +360,16 @@ impl Instance {
             (State::Master { .. }, Event::Shutdown { wait }) => self.leave(now, wait, Then::Stop),
             (State::Leaving { until, successor, .. }, Event::Shutdown { wait }) => {
                 let (until, successor) = ((*until).min(now + wait), *successor);
-                self.state = State::Leaving { until, successor, then: Then::Stop };
-                if wait.is_zero() { self.left(now) } else { Vec::new() }
+                self.state = State::Leaving {
+                    until,
+                    successor,
+                    then: Then::Stop,
+                };
+                if wait.is_zero() {
+                    self.left(now)
+                } else {
+                    Vec::new()
+                }
             }
             (_, Event::Shutdown { .. }) => self.enter(now, State::Initialize, Why::Stopped),
 
@@ -350,12 +380,22 @@ impl Instance {
             }
             (State::Backup { .. }, Event::Handover) => self.enter(now, State::Drained, Why::HandedOver),
 
-            (State::Backup { .. }, Event::Heard { source, priority, interval }) => {
-                self.hear_as_backup(now, source, priority, interval)
-            }
-            (State::Master { .. }, Event::Heard { source, priority, interval }) => {
-                self.hear_as_master(now, source, priority, interval)
-            }
+            (
+                State::Backup { .. },
+                Event::Heard {
+                    source,
+                    priority,
+                    interval,
+                },
+            ) => self.hear_as_backup(now, source, priority, interval),
+            (
+                State::Master { .. },
+                Event::Heard {
+                    source,
+                    priority,
+                    interval,
+                },
+            ) => self.hear_as_master(now, source, priority, interval),
             (State::Leaving { .. }, Event::Heard { source, priority, .. }) => {
                 self.hear_as_leaving(now, source, priority)
             }
@@ -376,8 +416,19 @@ impl Instance {
             (State::Master { .. }, Event::Reassert) => vec![self.advertise(), Action::Announce],
 
             (_, Event::Startup(_) | Event::Handover | Event::Resume) => Vec::new(),
-            (State::Leaving { until, successor: None, then }, Event::Succeeded) => {
-                self.state = State::Leaving { until: *until, successor: self.source, then: *then };
+            (
+                State::Leaving {
+                    until,
+                    successor: None,
+                    then,
+                },
+                Event::Succeeded,
+            ) => {
+                self.state = State::Leaving {
+                    until: *until,
+                    successor: self.source,
+                    then: *then,
+                };
                 Vec::new()
             }
             (_, Event::Tick | Event::Yield | Event::Succeeded | Event::Reassert) => Vec::new(),
@@ -394,7 +445,15 @@ impl Instance {
     ) -> Vec<Action> {
         let preempts = self.config.preempt || self.priority.is_owner();
         let (version, own) = (self.config.version, self.priority);
-        let State::Backup { master, interval, down_at, cause } = &mut self.state else { return Vec::new() };
+        let State::Backup {
+            master,
+            interval,
+            down_at,
+            cause,
+        } = &mut self.state
+        else {
+            return Vec::new();
+        };
         if Some(source) == self.source {
             return vec![Action::Discard(Discard::Own)];
         }
@@ -445,7 +504,14 @@ impl Instance {
         let version = self.config.version;
         let advert = self.advertise();
         let beats_us = heard.is_some_and(|priority| self.loses_to(source, priority));
-        let State::Master { advertise_at, quiet_until, .. } = &mut self.state else { return Vec::new() };
+        let State::Master {
+            advertise_at,
+            quiet_until,
+            ..
+        } = &mut self.state
+        else {
+            return Vec::new();
+        };
         match heard {
             None => {
                 *advertise_at = now + interval.duration();
@@ -454,8 +520,12 @@ impl Instance {
             Some(priority) if beats_us => {
                 let learned = if version == Version::V3 { theirs } else { interval };
                 let down_at = now + learned.down(version, self.priority);
-                let state =
-                    State::Backup { master: Some(source), interval: learned, down_at, cause: Why::Silence };
+                let state = State::Backup {
+                    master: Some(source),
+                    interval: learned,
+                    down_at,
+                    cause: Why::Silence,
+                };
                 let mut actions = vec![Action::Release];
                 actions.extend(self.enter(now, state, Why::Better(source, priority)));
                 actions
@@ -477,7 +547,9 @@ impl Instance {
     }
 
     fn hear_as_leaving(&mut self, now: Time, source: IpAddr, heard: Option<Priority>) -> Vec<Action> {
-        let State::Leaving { until, successor, .. } = &mut self.state else { return Vec::new() };
+        let State::Leaving { until, successor, .. } = &mut self.state else {
+            return Vec::new();
+        };
         if Some(source) != self.source && heard.is_some() && successor.is_none() {
             *successor = Some(source);
             *until = (*until).min(now + LINGER);
@@ -495,7 +567,14 @@ impl Instance {
         let advert = self.advertise();
         let (interval, version, priority) = (self.config.interval, self.config.version, self.priority);
         let announcing = &self.config.announce;
-        let State::Master { advertise_at, announce, .. } = &mut self.state else { return Vec::new() };
+        let State::Master {
+            advertise_at,
+            announce,
+            ..
+        } = &mut self.state
+        else {
+            return Vec::new();
+        };
         let mut actions = Vec::new();
         let mut announces = false;
         if *advertise_at <= now {
@@ -503,7 +582,11 @@ impl Instance {
             announces = now.since(*advertise_at) > interval.down(version, priority);
             // No drift: the next is due one interval after this one was, unless we slept over it.
             let next = *advertise_at + interval.duration();
-            *advertise_at = if next <= now { now + interval.duration() } else { next };
+            *advertise_at = if next <= now {
+                now + interval.duration()
+            } else {
+                next
+            };
             actions.push(advert);
         }
         if let Some((at, step)) = *announce
@@ -533,14 +616,27 @@ impl Instance {
     fn follow_nobody(&mut self, now: Time, why: Why) -> Vec<Action> {
         let interval = self.config.interval;
         let down_at = now + interval.down(self.config.version, self.priority);
-        self.enter(now, State::Backup { master: None, interval, down_at, cause: Why::Silence }, why)
+        self.enter(
+            now,
+            State::Backup {
+                master: None,
+                interval,
+                down_at,
+                cause: Why::Silence,
+            },
+            why,
+        )
     }
 
     /// Says farewell and keeps answering for at most `wait`.
     fn leave(&mut self, now: Time, wait: Duration, then: Then) -> Vec<Action> {
         let mut actions = self.farewell();
         // `since` and `why` stay: for people this is still the Master, on its way out.
-        self.state = State::Leaving { until: now + wait, successor: None, then };
+        self.state = State::Leaving {
+            until: now + wait,
+            successor: None,
+            then,
+        };
         if wait.is_zero() {
             actions.extend(self.left(now));
         }
@@ -549,7 +645,9 @@ impl Instance {
 
     /// The wait for the successor is over.
     fn left(&mut self, now: Time) -> Vec<Action> {
-        let State::Leaving { successor, then, .. } = self.state else { return Vec::new() };
+        let State::Leaving { successor, then, .. } = self.state else {
+            return Vec::new();
+        };
         match then {
             Then::Drain if successor.is_none() => self.take_over(now, Why::NobodyTook),
             Then::Drain => {
@@ -572,7 +670,11 @@ impl Instance {
             actions.push(Action::Release);
         }
         // A changed reason is not a new state.
-        let since = if matches!(self.state, State::Fault(_)) { self.since } else { now };
+        let since = if matches!(self.state, State::Fault(_)) {
+            self.since
+        } else {
+            now
+        };
         self.enter(since, State::Fault(fault.clone()), Why::Fault(fault));
         actions
     }
@@ -596,13 +698,21 @@ impl Instance {
     fn set_priority(&mut self, priority: Priority) -> Vec<Action> {
         let changed = self.priority != priority;
         self.priority = priority;
-        if changed && self.is_master() { vec![self.advertise()] } else { Vec::new() }
+        if changed && self.is_master() {
+            vec![self.advertise()]
+        } else {
+            Vec::new()
+        }
     }
 
     fn set_source(&mut self, source: IpAddr) -> Vec<Action> {
         let changed = self.source.is_some_and(|old| old != source);
         self.source = Some(source);
-        if changed && self.is_master() { vec![self.advertise()] } else { Vec::new() }
+        if changed && self.is_master() {
+            vec![self.advertise()]
+        } else {
+            Vec::new()
+        }
     }
 
     fn enter(&mut self, since: Time, state: State, why: Why) -> Vec<Action> {

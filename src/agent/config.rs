@@ -1,0 +1,123 @@
+//! What the agent is configured to be: names and rules, never hosts, commands or passwords (but for
+//! the VRRP key itself, since checking a packet is protocol).
+
+use super::transition::RouterName;
+use crate::health::{self, Track};
+use crate::vrrp::auth::Auth;
+use crate::vrrp::instance::{self, Announcing};
+use crate::vrrp::{ChecksumPolicy, Family, Interval, Priority, Version, Vip, Vrid};
+use std::net::IpAddr;
+
+/// Everything the agent decides by. Built by `config`, which lets no wrong value in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// The routers, in the order of the file. Names are unique, and so are (interface, family, VRID).
+    pub routers: Vec<Router>,
+    /// The checks that routers track, in the order of the file.
+    pub checks: Vec<health::Config>,
+}
+
+/// One router: its addresses of one or both families, and what decides where they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Router {
+    /// Its name.
+    pub name: RouterName,
+    /// The interface its adverts use.
+    pub interface: Interface,
+    /// The virtual router's number, the same in both families.
+    pub vrid: Vrid,
+    /// The protocol version. Version 2 has IPv4 addresses only.
+    pub version: Version,
+    /// The priority without any tracking.
+    pub priority: Priority,
+    /// How often the Master advertises. Fits the version.
+    pub interval: Interval,
+    /// Whether it takes over from a Master of lower priority.
+    pub preempt: bool,
+    /// The addresses to hold; at least one.
+    pub vips: Vec<Vip>,
+    /// Unicast peers of both families; empty for multicast.
+    pub peers: Vec<IpAddr>,
+    /// The addresses to send adverts from, at most one a family; the interface's first otherwise.
+    pub sources: Vec<IpAddr>,
+    /// The smallest TTL accepted; see [`instance::Config::min_ttl`].
+    pub min_ttl: Option<u8>,
+    /// The checksum sent, version 3 over IPv4.
+    pub checksum: ChecksumPolicy,
+    /// Authentication, version 2.
+    pub auth: Auth,
+    /// Refuse what only errata forbid.
+    pub strict: bool,
+    /// When to announce the addresses.
+    pub announce: Announcing,
+    /// How many frames an announcement has for each address, 1..=100.
+    pub announce_count: u8,
+    /// The checks it tracks.
+    pub tracks: Vec<Track>,
+    /// Why it must not take part at all: an unreadable secret. One line for people.
+    pub barred: Option<String>,
+    /// Changes whenever its hooks change.
+    pub fingerprint: u64,
+}
+
+/// How a router's interface is named.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Interface {
+    /// By its name.
+    Named(String),
+    /// The first interface, by index, that has an own address in this subnet.
+    Subnet(IpAddr, u8),
+}
+
+impl std::fmt::Display for Interface {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Interface::Named(name) => f.write_str(name),
+            Interface::Subnet(network, prefix) => write!(f, "with an address in {network}/{prefix}"),
+        }
+    }
+}
+
+impl Router {
+    /// The families of its addresses, IPv4 first: one instance each.
+    #[must_use]
+    pub fn families(&self) -> Vec<Family> {
+        [Family::Ipv4, Family::Ipv6]
+            .into_iter()
+            .filter(|family| self.vips.iter().any(|vip| Family::of(vip.address) == *family))
+            .collect()
+    }
+
+    /// The addresses of `family` that it holds.
+    pub fn vips_of(&self, family: Family) -> impl Iterator<Item = &Vip> {
+        self.vips
+            .iter()
+            .filter(move |vip| Family::of(vip.address) == family)
+    }
+
+    /// The instance of `family`.
+    #[must_use]
+    pub fn instance(&self, family: Family) -> instance::Config {
+        instance::Config {
+            vrid: self.vrid,
+            family,
+            version: self.version,
+            priority: self.priority,
+            interval: self.interval,
+            preempt: self.preempt,
+            addresses: self.vips_of(family).map(|vip| vip.address).collect(),
+            peers: self
+                .peers
+                .iter()
+                .copied()
+                .filter(|peer| Family::of(*peer) == family)
+                .collect(),
+            min_ttl: self.min_ttl,
+            checksum: self.checksum,
+            auth: self.auth.clone(),
+            strict: self.strict,
+            announce: self.announce.clone(),
+            farewells: 2,
+        }
+    }
+}
