@@ -1,1 +1,142 @@
 //! Hooks: scripts run on transitions, in order per router, within a time limit.
+//!
+//! What a hook is given, as keepalived gives it and more, is here; who runs next is in `queue`, the
+//! task that runs them in `runner`. Which state a router is in is decided elsewhere.
+
+mod queue;
+mod runner;
+
+pub use crate::process::{Ended, User};
+pub use runner::Runner;
+
+use crate::agent::{RouterName, Standing, Transition};
+use crate::process::Command;
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The scripts of one router.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hooks {
+    /// On becoming Master.
+    pub master: Option<Script>,
+    /// On becoming Backup.
+    pub backup: Option<Script>,
+    /// On a fault.
+    pub fault: Option<Script>,
+    /// When the router stops.
+    pub stop: Option<Script>,
+    /// The general one: on every transition, after the specific one, with four more arguments:
+    /// `INSTANCE`, the router's name, the state and the priority.
+    pub any: Option<Script>,
+}
+
+/// One script and how it is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// The script as an absolute path, then its arguments.
+    pub command: Vec<String>,
+    /// Who runs it.
+    pub user: User,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// A hook that was run, or could not be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Whose hook.
+    pub router: RouterName,
+    /// The path of the script.
+    pub script: String,
+    /// The state it was told of.
+    pub state: Standing,
+    /// How it ended.
+    pub result: Ended,
+    /// How long it took.
+    pub took: Duration,
+    /// How many transitions with hooks were dropped before it, because a newer one had come.
+    pub skipped: u32,
+    /// The last lines it wrote, at most 4 KiB; empty where it succeeded.
+    pub output: String,
+}
+
+impl fmt::Display for Report {
+    /// One line for the log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report {
+            router,
+            script,
+            state,
+            result,
+            took,
+            skipped,
+            output,
+        } = self;
+        write!(f, "router {router}: hook {script} for {state}: {result}")?;
+        if !matches!(result, Ended::NotStarted(_)) {
+            write!(f, " after {:.1} s", took.as_secs_f64())?;
+        }
+        if *skipped > 0 {
+            write!(f, "; {skipped} older not told, a newer state had come")?;
+        }
+        output
+            .lines()
+            .next_back()
+            .map_or(Ok(()), |line| write!(f, "; last said: {}", one_line(line)))
+    }
+}
+
+/// What is to be run for `transition`: the specific script, then the general one.
+fn commands(transition: &Transition, hooks: &Hooks) -> Vec<Command> {
+    let specific = match transition.to {
+        Standing::Master => &hooks.master,
+        Standing::Backup => &hooks.backup,
+        Standing::Fault => &hooks.fault,
+        Standing::Stop => &hooks.stop,
+    };
+    let general = hooks.any.as_ref().map(|script| {
+        let mut command = command(script, transition);
+        command.argv.extend([
+            "INSTANCE".to_owned(),
+            transition.router.to_string(),
+            transition.to.to_string(),
+            transition.priority.to_string(),
+        ]);
+        command
+    });
+    specific
+        .iter()
+        .map(|script| command(script, transition))
+        .chain(general)
+        .collect()
+}
+
+fn command(script: &Script, transition: &Transition) -> Command {
+    let addresses: Vec<_> = transition.addresses.iter().map(IpAddr::to_string).collect();
+    let environment = [
+        ("LOCUM_ROUTER", transition.router.to_string()),
+        ("LOCUM_OLD_STATE", transition.from.to_string()),
+        ("LOCUM_STATE", transition.to.to_string()),
+        ("LOCUM_REASON", one_line(&transition.why.to_string())),
+        ("LOCUM_PRIORITY", transition.priority.to_string()),
+        ("LOCUM_ADDRESSES", addresses.join(" ")),
+        (
+            "LOCUM_PEER",
+            transition.peer.map(|peer| peer.to_string()).unwrap_or_default(),
+        ),
+    ];
+    Command {
+        argv: script.command.clone(),
+        environment: environment.map(|(name, value)| (name.to_owned(), value)).into(),
+        user: script.user.clone(),
+        timeout: script.timeout,
+    }
+}
+
+/// A reason can quote what a check's script said: no line breaks, no terminal codes, no NUL.
+fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}

@@ -194,15 +194,12 @@ impl Running {
             }
         })
         .await;
-        let ended = match status {
-            Ok(status) => {
-                self.group.release();
-                status.map_or_else(|error| Ended::NotStarted(error.to_string()), ended)
-            }
-            Err(_) => {
-                self.group.end(&mut self.child).await;
-                Ended::TimedOut
-            }
+        let ended = if let Ok(status) = status {
+            self.group.release();
+            status.map_or_else(|error| Ended::NotStarted(error.to_string()), ended)
+        } else {
+            self.group.end(&mut self.child).await;
+            Ended::TimedOut
         };
         self.output.drain(&mut tail);
         (ended, tail.into_text())
