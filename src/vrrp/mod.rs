@@ -36,10 +36,14 @@
 //!   receiving side accepts it then, as keepalived and FRR do, unless `strict` is set.
 
 pub mod auth;
+mod checksum;
+mod envelope;
+mod expect;
 pub mod group;
 pub mod instance;
 pub mod interval;
 pub mod packet;
+mod refusal;
 pub mod why;
 
 pub use interval::{Interval, Priority};

@@ -1,0 +1,112 @@
+//! The IP packet around a VRRP message: RFC 791 and RFC 8200 headers, read and stripped.
+//!
+//! The kernel has checked most of this where it delivers to a raw socket. Captures and packet
+//! sockets give no such promise, and neither do these functions rely on it.
+
+use super::refusal::Refusal;
+use super::{PROTOCOL, Version, Vrid, checksum};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A VRRP message as it came off the wire, with what the IP layer says about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Envelope<'a> {
+    /// The sender.
+    pub source: IpAddr,
+    /// The group, or one of our own addresses.
+    pub destination: IpAddr,
+    /// The TTL or hop limit on arrival; `None` where the kernel did not say.
+    pub ttl: Option<u8>,
+    /// What follows the IP header, cut where the IP packet ends.
+    pub payload: &'a [u8],
+}
+
+/// Reads an IPv4 packet, header included, as a raw socket delivers it. Ethernet padding behind the
+/// packet is cut off.
+pub fn open_ipv4(packet: &[u8]) -> Result<Envelope<'_>, Refusal> {
+    let fixed: &[u8; 20] = packet.first_chunk().ok_or(Refusal::IpHeader)?;
+    let &[
+        first,
+        _,
+        len1,
+        len2,
+        _,
+        _,
+        frag1,
+        frag2,
+        ttl,
+        protocol,
+        _,
+        _,
+        s1,
+        s2,
+        s3,
+        s4,
+        d1,
+        d2,
+        d3,
+        d4,
+    ] = fixed;
+    if first >> 4 != 4 || first & 0x0F < 5 {
+        return Err(Refusal::IpHeader);
+    }
+    let header_len = usize::from(first & 0x0F) * 4;
+    let header = packet.get(..header_len).ok_or(Refusal::IpHeader)?;
+    let total = usize::from(u16::from_be_bytes([len1, len2]));
+    let payload = packet.get(header_len..total).ok_or(Refusal::IpLength)?;
+    if protocol != PROTOCOL {
+        return Err(Refusal::IpProtocol);
+    }
+    // More Fragments, or an offset; Don't Fragment and the reserved bit may be set.
+    if u16::from_be_bytes([frag1, frag2]) & 0x3FFF != 0 {
+        return Err(Refusal::Fragment);
+    }
+    if checksum::sum(0, header) != checksum::CORRECT {
+        return Err(Refusal::IpChecksum);
+    }
+    Ok(Envelope {
+        source: Ipv4Addr::new(s1, s2, s3, s4).into(),
+        destination: Ipv4Addr::new(d1, d2, d3, d4).into(),
+        ttl: Some(ttl),
+        payload,
+    })
+}
+
+/// Reads an IPv6 packet, header included, as a capture holds it. Extension headers are refused:
+/// no VRRP router sends any.
+pub fn open_ipv6(packet: &[u8]) -> Result<Envelope<'_>, Refusal> {
+    let (head, rest) = packet.split_first_chunk::<8>().ok_or(Refusal::IpHeader)?;
+    let (source, rest) = rest.split_first_chunk::<16>().ok_or(Refusal::IpHeader)?;
+    let (destination, rest) = rest.split_first_chunk::<16>().ok_or(Refusal::IpHeader)?;
+    let &[first, _, _, _, len1, len2, next_header, hop_limit] = head;
+    if first >> 4 != 6 {
+        return Err(Refusal::IpHeader);
+    }
+    let length = usize::from(u16::from_be_bytes([len1, len2]));
+    let payload = rest.get(..length).ok_or(Refusal::IpLength)?;
+    if next_header != PROTOCOL {
+        return Err(Refusal::IpProtocol);
+    }
+    Ok(Envelope {
+        source: Ipv6Addr::from(*source).into(),
+        destination: Ipv6Addr::from(*destination).into(),
+        ttl: Some(hop_limit),
+        payload,
+    })
+}
+
+/// The virtual router a message claims to be about, before anything is verified: for finding the
+/// instance that shall judge it. `None` where it is too short or the VRID is 0.
+#[must_use]
+pub fn peek_vrid(payload: &[u8]) -> Option<Vrid> {
+    payload.get(1).copied().and_then(Vrid::new)
+}
+
+/// The version a message claims to have, before anything is verified.
+#[must_use]
+pub fn peek_version(payload: &[u8]) -> Option<Version> {
+    match payload.first()? >> 4 {
+        2 => Some(Version::V2),
+        3 => Some(Version::V3),
+        _ => None,
+    }
+}
