@@ -97,13 +97,7 @@ impl Health {
             Initial::Up => Standing::Up,
             Initial::Down => Standing::Down,
         };
-        Health {
-            config,
-            standing,
-            since: now,
-            streak: 0,
-            last: None,
-        }
+        Health { config, standing, since: now, streak: 0, last: None }
     }
 
     /// How it is counted.
@@ -139,11 +133,8 @@ impl Health {
     pub fn count(&mut self, now: Time, outcome: Outcome) -> bool {
         let passed = outcome.verdict.is_ok() != self.config.inverse;
         self.last = Some((now, outcome));
-        let (wanted, needed) = if passed {
-            (Standing::Up, self.config.rise)
-        } else {
-            (Standing::Down, self.config.fall)
-        };
+        let (wanted, needed) =
+            if passed { (Standing::Up, self.config.rise) } else { (Standing::Down, self.config.fall) };
         if self.standing == wanted {
             self.streak = 0;
             return false;
@@ -162,15 +153,7 @@ impl Health {
         let name = &self.config.name;
         match (&self.standing, &self.last) {
             (Standing::Pending, _) => format!("{name} has no result yet"),
-            (
-                _,
-                Some((
-                    _,
-                    Outcome {
-                        verdict: Err(text), ..
-                    },
-                )),
-            ) => format!("{name}: {text}"),
+            (_, Some((_, Outcome { verdict: Err(text), .. }))) => format!("{name}: {text}"),
             (_, Some(_)) if self.config.inverse => format!("{name}: passes, and is inverse"),
             (_, _) => format!("{name} is {}", self.standing),
         }
@@ -219,25 +202,12 @@ mod tests {
 
     fn health(rise: u32, fall: u32, initial: Initial) -> Health {
         let name = CheckName("web".into());
-        Health::new(
-            Config {
-                name,
-                rise,
-                fall,
-                initial,
-                inverse: false,
-                fingerprint: 0,
-            },
-            Time::ZERO,
-        )
+        Health::new(Config { name, rise, fall, initial, inverse: false, fingerprint: 0 }, Time::ZERO)
     }
 
     fn outcome(passed: bool) -> Outcome {
         let verdict = if passed { Ok(()) } else { Err("refused".to_owned()) };
-        Outcome {
-            verdict,
-            latency: Duration::ZERO,
-        }
+        Outcome { verdict, latency: Duration::ZERO }
     }
 
     fn after(mut health: Health, outcomes: &[bool]) -> Standing {
@@ -256,14 +226,8 @@ mod tests {
 
     #[test]
     fn one_pass_in_between_starts_the_count_of_failures_again() {
-        assert_eq!(
-            after(health(1, 3, Initial::Up), &[false, false, true, false, false]),
-            Standing::Up
-        );
-        assert_eq!(
-            after(health(1, 3, Initial::Up), &[false, false, false]),
-            Standing::Down
-        );
+        assert_eq!(after(health(1, 3, Initial::Up), &[false, false, true, false, false]), Standing::Up);
+        assert_eq!(after(health(1, 3, Initial::Up), &[false, false, false]), Standing::Down);
     }
 
     #[test]
@@ -283,10 +247,7 @@ mod tests {
 
     #[test]
     fn positive_weights_count_while_up_and_negative_ones_while_down() {
-        let track = |weight| Track {
-            check: CheckName("web".into()),
-            on_fail: OnFail::Weight(weight),
-        };
+        let track = |weight| Track { check: CheckName("web".into()), on_fail: OnFail::Weight(weight) };
         assert_eq!(track(20).contribution(Standing::Up), 20);
         assert_eq!(track(20).contribution(Standing::Down), 0);
         assert_eq!(track(-20).contribution(Standing::Up), 0);

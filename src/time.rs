@@ -38,10 +38,7 @@ impl Add<Duration> for Time {
 
     /// Saturates at the end of the clock (584 years).
     fn add(self, span: Duration) -> Time {
-        Time(
-            self.0
-                .saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)),
-        )
+        Time(self.0.saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
     }
 }
 
@@ -50,10 +47,7 @@ impl Sub<Duration> for Time {
 
     /// Saturates at the origin.
     fn sub(self, span: Duration) -> Time {
-        Time(
-            self.0
-                .saturating_sub(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)),
-        )
+        Time(self.0.saturating_sub(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
     }
 }
 
@@ -84,10 +78,7 @@ mod tests {
     #[test]
     fn arithmetic_saturates_instead_of_wrapping() {
         assert_eq!(Time::from_nanos(3).since(Time::from_nanos(9)), Duration::ZERO);
-        assert_eq!(
-            Time::from_nanos(u64::MAX) + Duration::from_secs(1),
-            Time::from_nanos(u64::MAX)
-        );
+        assert_eq!(Time::from_nanos(u64::MAX) + Duration::from_secs(1), Time::from_nanos(u64::MAX));
         assert_eq!(Time::from_nanos(3) - Duration::from_secs(1), Time::ZERO);
     }
 }

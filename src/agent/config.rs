@@ -3,8 +3,9 @@
 
 use super::transition::RouterName;
 use crate::health::{self, Track};
+use crate::vrrp::announcing::Announcing;
 use crate::vrrp::auth::Auth;
-use crate::vrrp::instance::{self, Announcing};
+use crate::vrrp::instance;
 use crate::vrrp::{ChecksumPolicy, Family, Interval, Priority, Version, Vip, Vrid};
 use std::net::IpAddr;
 
@@ -90,9 +91,7 @@ impl Router {
 
     /// The addresses of `family` that it holds.
     pub fn vips_of(&self, family: Family) -> impl Iterator<Item = &Vip> {
-        self.vips
-            .iter()
-            .filter(move |vip| Family::of(vip.address) == family)
+        self.vips.iter().filter(move |vip| Family::of(vip.address) == family)
     }
 
     /// The instance of `family`.
@@ -106,12 +105,7 @@ impl Router {
             interval: self.interval,
             preempt: self.preempt,
             addresses: self.vips_of(family).map(|vip| vip.address).collect(),
-            peers: self
-                .peers
-                .iter()
-                .copied()
-                .filter(|peer| Family::of(*peer) == family)
-                .collect(),
+            peers: self.peers.iter().copied().filter(|peer| Family::of(*peer) == family).collect(),
             min_ttl: self.min_ttl,
             checksum: self.checksum,
             auth: self.auth.clone(),

@@ -64,15 +64,7 @@ pub struct Report {
 impl fmt::Display for Report {
     /// One line for the log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report {
-            router,
-            script,
-            state,
-            result,
-            took,
-            skipped,
-            output,
-        } = self;
+        let Report { router, script, state, result, took, skipped, output } = self;
         write!(f, "router {router}: hook {script} for {state}: {result}")?;
         if !matches!(result, Ended::NotStarted(_)) {
             write!(f, " after {:.1} s", took.as_secs_f64())?;
@@ -80,10 +72,7 @@ impl fmt::Display for Report {
         if *skipped > 0 {
             write!(f, "; {skipped} older not told, a newer state had come")?;
         }
-        output
-            .lines()
-            .next_back()
-            .map_or(Ok(()), |line| write!(f, "; last said: {}", one_line(line)))
+        output.lines().next_back().map_or(Ok(()), |line| write!(f, "; last said: {}", one_line(line)))
     }
 }
 
@@ -105,11 +94,7 @@ fn commands(transition: &Transition, hooks: &Hooks) -> Vec<Command> {
         ]);
         command
     });
-    specific
-        .iter()
-        .map(|script| command(script, transition))
-        .chain(general)
-        .collect()
+    specific.iter().map(|script| command(script, transition)).chain(general).collect()
 }
 
 fn command(script: &Script, transition: &Transition) -> Command {
@@ -121,10 +106,7 @@ fn command(script: &Script, transition: &Transition) -> Command {
         ("LOCUM_REASON", one_line(&transition.why.to_string())),
         ("LOCUM_PRIORITY", transition.priority.to_string()),
         ("LOCUM_ADDRESSES", addresses.join(" ")),
-        (
-            "LOCUM_PEER",
-            transition.peer.map(|peer| peer.to_string()).unwrap_or_default(),
-        ),
+        ("LOCUM_PEER", transition.peer.map(|peer| peer.to_string()).unwrap_or_default()),
     ];
     Command {
         argv: script.command.clone(),
@@ -136,7 +118,5 @@ fn command(script: &Script, transition: &Transition) -> Command {
 
 /// A reason can quote what a check's script said: no line breaks, no terminal codes, no NUL.
 fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

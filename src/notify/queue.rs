@@ -52,16 +52,9 @@ mod tests {
 
     fn job(state: Standing) -> Job {
         let argv = vec!["/bin/true".to_owned()];
-        let command = Command {
-            argv,
-            environment: vec![],
-            user: User::own(),
-            timeout: Duration::from_secs(1),
-        };
-        Job {
-            state,
-            commands: vec![command],
-        }
+        let command =
+            Command { argv, environment: vec![], user: User::own(), timeout: Duration::from_secs(1) };
+        Job { state, commands: vec![command] }
     }
 
     fn order(states: &[Standing]) -> (Vec<Standing>, u32) {
@@ -69,10 +62,7 @@ mod tests {
         for state in states {
             queue.push(job(*state));
         }
-        (
-            std::iter::from_fn(|| queue.pop().map(|job| job.state)).collect(),
-            queue.take_skipped(),
-        )
+        (std::iter::from_fn(|| queue.pop().map(|job| job.state)).collect(), queue.take_skipped())
     }
 
     #[test]
@@ -90,14 +80,8 @@ mod tests {
     fn a_state_without_hooks_still_drops_what_is_older() {
         let mut queue = Queue::default();
         queue.push(job(Master));
-        queue.push(Job {
-            state: Backup,
-            commands: vec![],
-        });
-        queue.push(Job {
-            state: Backup,
-            commands: vec![],
-        });
+        queue.push(Job { state: Backup, commands: vec![] });
+        queue.push(Job { state: Backup, commands: vec![] });
         assert_eq!(queue.pop().map(|job| job.state), Some(Backup));
         assert_eq!(queue.pop(), None);
         assert_eq!(queue.take_skipped(), 1, "one without hooks does not count");

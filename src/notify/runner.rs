@@ -41,8 +41,7 @@ impl State {
     fn next(&mut self) -> Option<Task> {
         while self.current.is_empty() {
             let job = self.queue.pop()?;
-            self.current
-                .extend(job.commands.into_iter().map(|command| (job.state, command)));
+            self.current.extend(job.commands.into_iter().map(|command| (job.state, command)));
         }
         self.current.pop_front()
     }
@@ -61,26 +60,16 @@ impl Runner {
     /// that task, and must not block.
     #[must_use]
     pub fn start(router: RouterName, report: impl Fn(Report) + Send + Sync + 'static) -> Self {
-        let shared = Shared {
-            router,
-            state: Mutex::default(),
-            wake: Notify::new(),
-            report: Box::new(report),
-        };
+        let shared =
+            Shared { router, state: Mutex::default(), wake: Notify::new(), report: Box::new(report) };
         let shared = Arc::new(shared);
-        Runner {
-            task: tokio::spawn(Arc::clone(&shared).work()),
-            shared,
-        }
+        Runner { task: tokio::spawn(Arc::clone(&shared).work()), shared }
     }
 
     /// Queues the hooks for `transition` and returns at once. Transitions that still wait are
     /// dropped, all but STOP: the latest state wins.
     pub fn notify(&self, transition: &Transition, hooks: &Hooks) {
-        let job = Job {
-            state: transition.to,
-            commands: commands(transition, hooks),
-        };
+        let job = Job { state: transition.to, commands: commands(transition, hooks) };
         self.shared.state().queue.push(job);
         self.shared.wake.notify_one();
     }
@@ -106,9 +95,7 @@ impl Drop for Runner {
 
 impl fmt::Debug for Runner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runner")
-            .field("router", &self.shared.router)
-            .finish_non_exhaustive()
+        f.debug_struct("Runner").field("router", &self.shared.router).finish_non_exhaustive()
     }
 }
 
@@ -141,11 +128,7 @@ impl Shared {
         let finished = process::run(&command).await;
         let running = self.state().running.take();
         if let Some(running) = running {
-            let output = if finished.ended == Ended::Exit(0) {
-                String::new()
-            } else {
-                finished.output
-            };
+            let output = if finished.ended == Ended::Exit(0) { String::new() } else { finished.output };
             self.report(running, finished.ended, output);
         }
     }
@@ -154,31 +137,13 @@ impl Shared {
         let script = command.argv.first().cloned().unwrap_or_default();
         let mut state = self.state();
         let skipped = state.queue.take_skipped();
-        state.running = Some(Running {
-            script,
-            state: standing,
-            since: Instant::now(),
-            skipped,
-        });
+        state.running = Some(Running { script, state: standing, since: Instant::now(), skipped });
     }
 
     fn report(&self, running: Running, result: Ended, output: String) {
-        let Running {
-            script,
-            state,
-            since,
-            skipped,
-        } = running;
+        let Running { script, state, since, skipped } = running;
         let took = since.elapsed();
-        (self.report)(Report {
-            router: self.router.clone(),
-            script,
-            state,
-            result,
-            took,
-            skipped,
-            output,
-        });
+        (self.report)(Report { router: self.router.clone(), script, state, result, took, skipped, output });
     }
 
     fn report_unfinished(&self) {
@@ -190,11 +155,7 @@ impl Shared {
             self.begin(&command, standing);
             let unborn = self.state().running.take();
             if let Some(running) = unborn {
-                self.report(
-                    running,
-                    Ended::NotStarted("no time was left for it".to_owned()),
-                    String::new(),
-                );
+                self.report(running, Ended::NotStarted("no time was left for it".to_owned()), String::new());
             }
         }
     }

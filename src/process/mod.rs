@@ -89,18 +89,10 @@ pub struct Finished {
 pub async fn run(command: &Command) -> Finished {
     let begun = Instant::now();
     let (ended, output) = match start(command).await {
-        Ok(mut running) => {
-            running
-                .finish(command.timeout.saturating_sub(begun.elapsed()))
-                .await
-        }
+        Ok(mut running) => running.finish(command.timeout.saturating_sub(begun.elapsed())).await,
         Err(why) => (Ended::NotStarted(why), String::new()),
     };
-    Finished {
-        ended,
-        output,
-        took: begun.elapsed(),
-    }
+    Finished { ended, output, took: begun.elapsed() }
 }
 
 struct Running {
@@ -124,10 +116,7 @@ async fn start(command: &Command) -> Result<Running, String> {
 }
 
 fn spawn(command: &Command) -> Result<Running, String> {
-    let (program, arguments) = command
-        .argv
-        .split_first()
-        .ok_or("the command is empty: name a script")?;
+    let (program, arguments) = command.argv.split_first().ok_or("the command is empty: name a script")?;
     vet(Path::new(program), &command.user)?;
     let failed = |error: io::Error| explain(program, &error);
     let (reader, writer) = io::pipe().map_err(failed)?;
@@ -158,12 +147,7 @@ fn spawn(command: &Command) -> Result<Running, String> {
     }
     let output = Output::new(reader).map_err(failed)?;
     let child = builder.spawn().map_err(failed)?;
-    let group = Group(
-        child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .map(Pid::from_raw),
-    );
+    let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw));
     Ok(Running { child, group, output })
 }
 

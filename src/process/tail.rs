@@ -90,10 +90,7 @@ mod tests {
         }
         let text = tail.into_text();
         assert!(text.len() <= KEPT && text.len() > KEPT - 16, "{}", text.len());
-        assert!(
-            text.starts_with("line 1") && text.ends_with("line 1999"),
-            "{text}"
-        );
+        assert!(text.starts_with("line 1") && text.ends_with("line 1999"), "{text}");
     }
 
     #[test]

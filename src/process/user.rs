@@ -18,11 +18,7 @@ impl User {
     #[must_use]
     pub fn own() -> Self {
         let uid = geteuid().as_raw();
-        User {
-            name: user_name(uid),
-            uid,
-            gid: getegid().as_raw(),
-        }
+        User { name: user_name(uid), uid, gid: getegid().as_raw() }
     }
 
     /// Whether a child runs as this user without any change.
@@ -37,11 +33,7 @@ impl User {
 /// One line for people: no such user, or a database that does not answer.
 pub fn resolve_user(name: &str) -> Result<User, String> {
     match unistd::User::from_name(name) {
-        Ok(Some(user)) => Ok(User {
-            name: user.name,
-            uid: user.uid.as_raw(),
-            gid: user.gid.as_raw(),
-        }),
+        Ok(Some(user)) => Ok(User { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw() }),
         Ok(None) => Err(format!(
             "there is no user \"{name}\" on this machine: create it (useradd --system {name}) or name another"
         )),

@@ -21,10 +21,7 @@ const OTHERS_WRITE: u32 = 0o002;
 /// One line for people: the path element, what is wrong with it, and the mend.
 pub fn vet(path: &Path, user: &User) -> Result<(), String> {
     if !path.is_absolute() {
-        return Err(format!(
-            "{} is not an absolute path: write it from / on",
-            path.display()
-        ));
+        return Err(format!("{} is not an absolute path: write it from / on", path.display()));
     }
     let mut ahead = reversed(path);
     let mut here = PathBuf::from("/");
@@ -91,14 +88,8 @@ fn owner(path: &Path, found: &Metadata, user: &User) -> Result<(), String> {
         return Ok(());
     }
     let (path, name) = (path.display(), user_name(found.uid()));
-    let or_user = if user.uid == 0 {
-        String::new()
-    } else {
-        format!(" or {}", user.name)
-    };
-    Err(format!(
-        "{path} is owned by {name}, not by root{or_user}: chown -h root {path}"
-    ))
+    let or_user = if user.uid == 0 { String::new() } else { format!(" or {}", user.name) };
+    Err(format!("{path} is owned by {name}, not by root{or_user}: chown -h root {path}"))
 }
 
 /// Nobody but root and `user` may change it. In a sticky directory others may add names but not
@@ -138,9 +129,9 @@ fn enterable(path: &Path, found: &Metadata, user: &User) -> Result<(), String> {
     }
     match no_x(found, user) {
         // Root may enter any directory.
-        Some(class) if user.uid != 0 => Err(format!(
-            "{path} cannot be entered by {name}: chmod {class}+x {path}"
-        )),
+        Some(class) if user.uid != 0 => {
+            Err(format!("{path} cannot be entered by {name}: chmod {class}+x {path}"))
+        }
         _ => Ok(()),
     }
 }

@@ -103,10 +103,7 @@ mod tests {
     fn a_secret_does_not_print() {
         let auth = Auth::Pass(Secret::new(*b"s3cr3t"));
         let printed = format!("{auth:?} {}", Secret::new(*b"s3cr3t"));
-        assert!(
-            !printed.contains("s3cr3t") && !printed.contains("115"),
-            "{printed}"
-        );
+        assert!(!printed.contains("s3cr3t") && !printed.contains("115"), "{printed}");
     }
 
     #[test]

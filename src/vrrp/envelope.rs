@@ -24,28 +24,8 @@ pub struct Envelope<'a> {
 /// packet is cut off.
 pub fn open_ipv4(packet: &[u8]) -> Result<Envelope<'_>, Refusal> {
     let fixed: &[u8; 20] = packet.first_chunk().ok_or(Refusal::IpHeader)?;
-    let &[
-        first,
-        _,
-        len1,
-        len2,
-        _,
-        _,
-        frag1,
-        frag2,
-        ttl,
-        protocol,
-        _,
-        _,
-        s1,
-        s2,
-        s3,
-        s4,
-        d1,
-        d2,
-        d3,
-        d4,
-    ] = fixed;
+    let &[first, _, len1, len2, _, _, frag1, frag2, ttl, protocol, _, _, s1, s2, s3, s4, d1, d2, d3, d4] =
+        fixed;
     if first >> 4 != 4 || first & 0x0F < 5 {
         return Err(Refusal::IpHeader);
     }

@@ -66,12 +66,7 @@ impl Expect<'_> {
 
     /// Where it came from, how far, and where it was sent to.
     fn path(&self, envelope: &Envelope<'_>) -> Result<(), Refusal> {
-        let Envelope {
-            source,
-            destination,
-            ttl,
-            ..
-        } = *envelope;
+        let Envelope { source, destination, ttl, .. } = *envelope;
         let least = match self.reach {
             Reach::Multicast => self.min_ttl.unwrap_or(u8::MAX),
             Reach::Unicast(_) => self.min_ttl.unwrap_or(0),
@@ -149,10 +144,7 @@ fn same_addresses(ours: &[IpAddr], theirs: &[IpAddr]) -> bool {
 
 /// Whether an IPv6 message breaks erratum 8300.
 pub(super) fn first_not_link_local(advert: &Advert) -> bool {
-    advert
-        .addresses
-        .first()
-        .is_some_and(|first| !link_local_in_ipv6(*first))
+    advert.addresses.first().is_some_and(|first| !link_local_in_ipv6(*first))
 }
 
 /// Link-local, or IPv4, where nothing of the kind is asked.

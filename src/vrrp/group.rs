@@ -68,24 +68,17 @@ impl Group {
             .filter_map(Instance::deadline)
             .filter(|(_, wait)| *wait == Wait::TakeOver)
             .max_by_key(|(at, _)| *at);
-        let all_wait = self
-            .members
-            .iter()
-            .all(|m| m.is_master() || matches!(m.state(), State::Backup { .. }));
+        let all_wait =
+            self.members.iter().all(|m| m.is_master() || matches!(m.state(), State::Backup { .. }));
         self.members
             .iter()
             .filter_map(Instance::deadline)
             .filter(|(_, wait)| *wait != Wait::TakeOver)
-            .fold(takeover.filter(|_| all_wait), |first, next| {
-                earliest(first, Some(next))
-            })
+            .fold(takeover.filter(|_| all_wait), |first, next| earliest(first, Some(next)))
     }
 
     fn tick(&mut self, now: Time) -> Vec<(usize, Action)> {
-        let together = self
-            .members
-            .iter()
-            .all(|member| member.is_master() || member.is_due(now));
+        let together = self.members.iter().all(|member| member.is_master() || member.is_due(now));
         let mut actions = Vec::new();
         // A handover has succeeded once any family's successor was heard: nobody goes back alone.
         if self.members.iter().any(Instance::has_handed_over) {
@@ -101,10 +94,6 @@ impl Group {
     }
 
     fn pass(&mut self, now: Time, member: usize, event: Event) -> Vec<(usize, Action)> {
-        self.members[member]
-            .handle(now, event)
-            .into_iter()
-            .map(|action| (member, action))
-            .collect()
+        self.members[member].handle(now, event).into_iter().map(|action| (member, action)).collect()
     }
 }

@@ -6,11 +6,12 @@
 //!
 //! Deadlines live inside the state, so leaving a state drops its timers.
 
+use super::announcing::Announcing;
 use super::auth::Auth;
+pub use super::event::{Action, Discard, Event, State, Then, Wait};
 use super::why::{Fault, Why};
 use super::{Advert, ChecksumPolicy, Family, Interval, Priority, Version, Vrid};
 use crate::time::{Time, earliest};
-use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -51,184 +52,6 @@ pub struct Config {
     pub farewells: u8,
 }
 
-/// When a Master announces its addresses by gratuitous ARP or unsolicited NA.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Announcing {
-    /// Pauses after becoming Master at which a further burst is sent, ascending.
-    pub again: Vec<Duration>,
-    /// The pause between refreshes for as long as the instance is Master; `None` for no refresh.
-    pub refresh: Option<Duration>,
-}
-
-impl Default for Announcing {
-    fn default() -> Self {
-        let again = [200, 1000, 5000].map(Duration::from_millis).to_vec();
-        Announcing {
-            again,
-            refresh: Some(Duration::from_mins(1)),
-        }
-    }
-}
-
-/// The state of RFC 9568 section 6.4, and three of our own: `Fault`, `Leaving`, `Drained`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Not taking part (6.4.1).
-    Initialize,
-    /// Not taking part for a reason that can heal. Ours.
-    Fault(Fault),
-    /// Waiting behind a Master (6.4.2).
-    Backup {
-        /// The Master we follow, once one was heard.
-        master: Option<IpAddr>,
-        /// `Active_Adver_Interval`: the Master's interval, or our own until one was heard.
-        interval: Interval,
-        /// `Active_Down_Timer`.
-        down_at: Time,
-        /// Why we will take over, should that timer run out.
-        cause: Why,
-    },
-    /// Holding the addresses (6.4.3).
-    Master {
-        /// `Adver_Timer`.
-        advertise_at: Time,
-        /// The next announcement and its place in the plan.
-        announce: Option<(Time, usize)>,
-        /// Losing adverts are answered at most once until this moment (6.4.3 has no limit).
-        quiet_until: Time,
-    },
-    /// Farewell sent, addresses still up until the successor is heard. Ours.
-    Leaving {
-        /// When to stop waiting.
-        until: Time,
-        /// Whether the successor was heard.
-        successor: Option<IpAddr>,
-        /// What follows.
-        then: Then,
-    },
-    /// Handed over by the operator; stays out until resumed. Ours.
-    Drained,
-}
-
-/// What follows after `Leaving`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
-    /// The daemon stops, or the instance is removed.
-    Stop,
-    /// The instance stays out until it is resumed.
-    Drain,
-}
-
-/// What can happen to an instance.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Begin to take part (6.4.1), or take part again once a fault has healed.
-    Startup(Why),
-    /// Stop for good (6.4.2, 6.4.3). `wait`: keep answering for at most this long until a
-    /// successor is heard.
-    Shutdown {
-        /// Zero to release at once.
-        wait: Duration,
-    },
-    /// A valid advert of this virtual router.
-    Heard {
-        /// The packet's source address.
-        source: IpAddr,
-        /// `None` for the farewell.
-        priority: Option<Priority>,
-        /// The sender's interval.
-        interval: Interval,
-    },
-    /// Something is wrong here, or something else than before.
-    Fault(Fault),
-    /// The configuration changed. The effective priority is kept until [`Event::Priority`].
-    Retune(Box<Config>),
-    /// The effective priority changed.
-    Priority(Priority),
-    /// The address that adverts leave from changed.
-    Source(IpAddr),
-    /// Move the addresses to another router, and stay out.
-    Handover,
-    /// Take part again after a handover.
-    Resume,
-    /// Another member of the group lost its role to another router: follow.
-    Yield,
-    /// Another member of the group has heard its successor: do not go back.
-    Succeeded,
-    /// There may be another holder, or the neighbours may have forgotten us: announce again.
-    Reassert,
-    /// The deadline has come.
-    Tick,
-}
-
-/// What an instance wants done. The order in the list is the order to do it in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Send this.
-    Advertise(Advert),
-    /// The addresses are on the interface from now on.
-    Hold,
-    /// The addresses are not on the interface from now on.
-    Release,
-    /// Tell the neighbours where the addresses are.
-    Announce,
-    /// An advert was heard and deliberately not followed.
-    Discard(Discard),
-}
-
-/// Why a valid advert was not followed. Each is a counter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Discard {
-    /// Our own packet came back.
-    Own,
-    /// We do not take part at the moment.
-    NotTakingPart,
-    /// A Backup that preempts does not follow a lower Master (6.4.2).
-    LowerPriority,
-    /// A farewell from somebody whom we do not follow.
-    StrangersFarewell,
-    /// A Master heard an advert that loses against its own (6.4.3).
-    Losing,
-}
-
-impl Discard {
-    /// Every reason there is.
-    pub const ALL: &[Discard] = &[
-        Discard::Own,
-        Discard::NotTakingPart,
-        Discard::LowerPriority,
-        Discard::StrangersFarewell,
-        Discard::Losing,
-    ];
-
-    /// The counter's name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Discard::Own => "own",
-            Discard::NotTakingPart => "not-taking-part",
-            Discard::LowerPriority => "lower-priority",
-            Discard::StrangersFarewell => "strangers-farewell",
-            Discard::Losing => "losing",
-        }
-    }
-}
-
-/// What a deadline is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Wait {
-    /// Taking over, unless the Master is heard.
-    TakeOver,
-    /// The next advert.
-    Advertise,
-    /// The next announcement.
-    Announce,
-    /// The successor, for at most this long.
-    Successor,
-}
-
 /// One virtual router's state machine. See the module for the contract.
 #[derive(Clone, Debug)]
 pub struct Instance {
@@ -245,14 +68,7 @@ impl Instance {
     #[must_use]
     pub fn new(config: Config, now: Time) -> Self {
         let priority = config.priority;
-        Instance {
-            config,
-            priority,
-            source: None,
-            state: State::Initialize,
-            why: Why::Stopped,
-            since: now,
-        }
+        Instance { config, priority, source: None, state: State::Initialize, why: Why::Stopped, since: now }
     }
 
     /// What it is configured to be.
@@ -306,14 +122,7 @@ impl Instance {
     /// Whether a handover from here is done, or as good as done.
     #[must_use]
     pub fn has_handed_over(&self) -> bool {
-        matches!(
-            self.state,
-            State::Drained
-                | State::Leaving {
-                    successor: Some(_),
-                    ..
-                }
-        )
+        matches!(self.state, State::Drained | State::Leaving { successor: Some(_), .. })
     }
 
     /// Whether this instance is a Backup whose Master is gone at `now`.
@@ -328,14 +137,9 @@ impl Instance {
         match self.state {
             State::Initialize | State::Fault(_) | State::Drained => None,
             State::Backup { down_at, .. } => Some((down_at, Wait::TakeOver)),
-            State::Master {
-                advertise_at,
-                announce,
-                ..
-            } => earliest(
-                Some((advertise_at, Wait::Advertise)),
-                announce.map(|(at, _)| (at, Wait::Announce)),
-            ),
+            State::Master { advertise_at, announce, .. } => {
+                earliest(Some((advertise_at, Wait::Advertise)), announce.map(|(at, _)| (at, Wait::Announce)))
+            }
             State::Leaving { until, .. } => Some((until, Wait::Successor)),
         }
     }
@@ -360,16 +164,8 @@ impl Instance {
             (State::Master { .. }, Event::Shutdown { wait }) => self.leave(now, wait, Then::Stop),
             (State::Leaving { until, successor, .. }, Event::Shutdown { wait }) => {
                 let (until, successor) = ((*until).min(now + wait), *successor);
-                self.state = State::Leaving {
-                    until,
-                    successor,
-                    then: Then::Stop,
-                };
-                if wait.is_zero() {
-                    self.left(now)
-                } else {
-                    Vec::new()
-                }
+                self.state = State::Leaving { until, successor, then: Then::Stop };
+                if wait.is_zero() { self.left(now) } else { Vec::new() }
             }
             (_, Event::Shutdown { .. }) => self.enter(now, State::Initialize, Why::Stopped),
 
@@ -380,22 +176,12 @@ impl Instance {
             }
             (State::Backup { .. }, Event::Handover) => self.enter(now, State::Drained, Why::HandedOver),
 
-            (
-                State::Backup { .. },
-                Event::Heard {
-                    source,
-                    priority,
-                    interval,
-                },
-            ) => self.hear_as_backup(now, source, priority, interval),
-            (
-                State::Master { .. },
-                Event::Heard {
-                    source,
-                    priority,
-                    interval,
-                },
-            ) => self.hear_as_master(now, source, priority, interval),
+            (State::Backup { .. }, Event::Heard { source, priority, interval }) => {
+                self.hear_as_backup(now, source, priority, interval)
+            }
+            (State::Master { .. }, Event::Heard { source, priority, interval }) => {
+                self.hear_as_master(now, source, priority, interval)
+            }
             (State::Leaving { .. }, Event::Heard { source, priority, .. }) => {
                 self.hear_as_leaving(now, source, priority)
             }
@@ -416,19 +202,8 @@ impl Instance {
             (State::Master { .. }, Event::Reassert) => vec![self.advertise(), Action::Announce],
 
             (_, Event::Startup(_) | Event::Handover | Event::Resume) => Vec::new(),
-            (
-                State::Leaving {
-                    until,
-                    successor: None,
-                    then,
-                },
-                Event::Succeeded,
-            ) => {
-                self.state = State::Leaving {
-                    until: *until,
-                    successor: self.source,
-                    then: *then,
-                };
+            (State::Leaving { until, successor: None, then }, Event::Succeeded) => {
+                self.state = State::Leaving { until: *until, successor: self.source, then: *then };
                 Vec::new()
             }
             (_, Event::Tick | Event::Yield | Event::Succeeded | Event::Reassert) => Vec::new(),
@@ -445,13 +220,7 @@ impl Instance {
     ) -> Vec<Action> {
         let preempts = self.config.preempt || self.priority.is_owner();
         let (version, own) = (self.config.version, self.priority);
-        let State::Backup {
-            master,
-            interval,
-            down_at,
-            cause,
-        } = &mut self.state
-        else {
+        let State::Backup { master, interval, down_at, cause } = &mut self.state else {
             return Vec::new();
         };
         if Some(source) == self.source {
@@ -504,12 +273,7 @@ impl Instance {
         let version = self.config.version;
         let advert = self.advertise();
         let beats_us = heard.is_some_and(|priority| self.loses_to(source, priority));
-        let State::Master {
-            advertise_at,
-            quiet_until,
-            ..
-        } = &mut self.state
-        else {
+        let State::Master { advertise_at, quiet_until, .. } = &mut self.state else {
             return Vec::new();
         };
         match heard {
@@ -520,12 +284,8 @@ impl Instance {
             Some(priority) if beats_us => {
                 let learned = if version == Version::V3 { theirs } else { interval };
                 let down_at = now + learned.down(version, self.priority);
-                let state = State::Backup {
-                    master: Some(source),
-                    interval: learned,
-                    down_at,
-                    cause: Why::Silence,
-                };
+                let state =
+                    State::Backup { master: Some(source), interval: learned, down_at, cause: Why::Silence };
                 let mut actions = vec![Action::Release];
                 actions.extend(self.enter(now, state, Why::Better(source, priority)));
                 actions
@@ -567,12 +327,7 @@ impl Instance {
         let advert = self.advertise();
         let (interval, version, priority) = (self.config.interval, self.config.version, self.priority);
         let announcing = &self.config.announce;
-        let State::Master {
-            advertise_at,
-            announce,
-            ..
-        } = &mut self.state
-        else {
+        let State::Master { advertise_at, announce, .. } = &mut self.state else {
             return Vec::new();
         };
         let mut actions = Vec::new();
@@ -582,11 +337,7 @@ impl Instance {
             announces = now.since(*advertise_at) > interval.down(version, priority);
             // No drift: the next is due one interval after this one was, unless we slept over it.
             let next = *advertise_at + interval.duration();
-            *advertise_at = if next <= now {
-                now + interval.duration()
-            } else {
-                next
-            };
+            *advertise_at = if next <= now { now + interval.duration() } else { next };
             actions.push(advert);
         }
         if let Some((at, step)) = *announce
@@ -616,27 +367,14 @@ impl Instance {
     fn follow_nobody(&mut self, now: Time, why: Why) -> Vec<Action> {
         let interval = self.config.interval;
         let down_at = now + interval.down(self.config.version, self.priority);
-        self.enter(
-            now,
-            State::Backup {
-                master: None,
-                interval,
-                down_at,
-                cause: Why::Silence,
-            },
-            why,
-        )
+        self.enter(now, State::Backup { master: None, interval, down_at, cause: Why::Silence }, why)
     }
 
     /// Says farewell and keeps answering for at most `wait`.
     fn leave(&mut self, now: Time, wait: Duration, then: Then) -> Vec<Action> {
         let mut actions = self.farewell();
         // `since` and `why` stay: for people this is still the Master, on its way out.
-        self.state = State::Leaving {
-            until: now + wait,
-            successor: None,
-            then,
-        };
+        self.state = State::Leaving { until: now + wait, successor: None, then };
         if wait.is_zero() {
             actions.extend(self.left(now));
         }
@@ -670,11 +408,7 @@ impl Instance {
             actions.push(Action::Release);
         }
         // A changed reason is not a new state.
-        let since = if matches!(self.state, State::Fault(_)) {
-            self.since
-        } else {
-            now
-        };
+        let since = if matches!(self.state, State::Fault(_)) { self.since } else { now };
         self.enter(since, State::Fault(fault.clone()), Why::Fault(fault));
         actions
     }
@@ -698,21 +432,13 @@ impl Instance {
     fn set_priority(&mut self, priority: Priority) -> Vec<Action> {
         let changed = self.priority != priority;
         self.priority = priority;
-        if changed && self.is_master() {
-            vec![self.advertise()]
-        } else {
-            Vec::new()
-        }
+        if changed && self.is_master() { vec![self.advertise()] } else { Vec::new() }
     }
 
     fn set_source(&mut self, source: IpAddr) -> Vec<Action> {
         let changed = self.source.is_some_and(|old| old != source);
         self.source = Some(source);
-        if changed && self.is_master() {
-            vec![self.advertise()]
-        } else {
-            Vec::new()
-        }
+        if changed && self.is_master() { vec![self.advertise()] } else { Vec::new() }
     }
 
     fn enter(&mut self, since: Time, state: State, why: Why) -> Vec<Action> {
@@ -747,23 +473,5 @@ fn greater(a: IpAddr, b: IpAddr) -> bool {
         (IpAddr::V4(a), IpAddr::V4(b)) => a > b,
         (IpAddr::V6(a), IpAddr::V6(b)) => a > b,
         _ => false,
-    }
-}
-
-impl Announcing {
-    /// The first announcement after the one on becoming Master.
-    fn first(&self, now: Time) -> Option<(Time, usize)> {
-        self.again
-            .first()
-            .map(|pause| (now + *pause, 0))
-            .or_else(|| self.refresh.map(|pause| (now + pause, self.again.len())))
-    }
-
-    /// The announcement after number `step`, which was made at `now`.
-    fn after(&self, step: usize, now: Time) -> Option<(Time, usize)> {
-        match (self.again.get(step), self.again.get(step + 1)) {
-            (Some(this), Some(next)) => Some((now + next.saturating_sub(*this), step + 1)),
-            _ => self.refresh.map(|pause| (now + pause, self.again.len())),
-        }
     }
 }

@@ -35,9 +35,11 @@
 //! - The first IPv6 address need not be link-local when the operator gives none (5.2.9): the
 //!   receiving side accepts it then, as keepalived and FRR do, unless `strict` is set.
 
+pub mod announcing;
 pub mod auth;
 mod checksum;
 mod envelope;
+pub mod event;
 mod expect;
 pub mod group;
 pub mod instance;

@@ -68,23 +68,11 @@ pub fn encode(advert: &Advert, source: IpAddr, destination: IpAddr, form: Checks
     let same_family = advert.addresses.iter().filter(|ip| Family::of(**ip) == family);
     let addresses: Vec<IpAddr> = same_family.take(usize::from(u8::MAX)).copied().collect();
     let [fifth, sixth] = interval_field(advert, auth);
-    let (version, count) = (
-        version_number(advert.version),
-        u8::try_from(addresses.len()).unwrap_or(u8::MAX),
-    );
+    let (version, count) = (version_number(advert.version), u8::try_from(addresses.len()).unwrap_or(u8::MAX));
     let priority = advert.priority.map_or(0, Priority::get);
 
     let mut message = Vec::with_capacity(HEADER_LEN + addresses.len() * address_len(family) + PASSWORD_LEN);
-    message.extend([
-        version << 4 | ADVERTISEMENT,
-        advert.vrid.get(),
-        priority,
-        count,
-        fifth,
-        sixth,
-        0,
-        0,
-    ]);
+    message.extend([version << 4 | ADVERTISEMENT, advert.vrid.get(), priority, count, fifth, sixth, 0, 0]);
     for address in addresses {
         match address {
             IpAddr::V4(v4) => message.extend(v4.octets()),
@@ -109,10 +97,7 @@ pub fn encode(advert: &Advert, source: IpAddr, destination: IpAddr, form: Checks
 fn interval_field(advert: &Advert, auth: &Auth) -> [u8; 2] {
     let centiseconds = advert.interval.centiseconds();
     match advert.version {
-        Version::V2 => [
-            auth.wire_type(),
-            u8::try_from(centiseconds / 100).unwrap_or(u8::MAX).max(1),
-        ],
+        Version::V2 => [auth.wire_type(), u8::try_from(centiseconds / 100).unwrap_or(u8::MAX).max(1)],
         Version::V3 => centiseconds.min(INTERVAL_MASK).to_be_bytes(),
     }
 }
@@ -145,9 +130,8 @@ impl<'a> Message<'a> {
         if count == 0 {
             return Err(Refusal::CountZero);
         }
-        let (list, auth_data) = rest
-            .split_at_checked(usize::from(count) * address_len(family))
-            .ok_or(Refusal::Truncated)?;
+        let (list, auth_data) =
+            rest.split_at_checked(usize::from(count) * address_len(family)).ok_or(Refusal::Truncated)?;
         let tail = if version == Version::V2 { PASSWORD_LEN } else { 0 };
         match auth_data.len().cmp(&tail) {
             Ordering::Less => return Err(Refusal::Truncated),
@@ -161,45 +145,22 @@ impl<'a> Message<'a> {
         };
         let interval = Interval::from_centiseconds(centiseconds).ok_or(Refusal::IntervalZero)?;
         let addresses = addresses(list, family);
-        let advert = Advert {
-            version,
-            vrid,
-            priority: Priority::new(priority),
-            interval,
-            addresses,
-        };
-        Ok(Message {
-            advert,
-            checksum,
-            auth_type,
-            auth_data,
-        })
+        let advert = Advert { version, vrid, priority: Priority::new(priority), interval, addresses };
+        Ok(Message { advert, checksum, auth_type, auth_data })
     }
 
     fn heard(self, source: IpAddr, remarks: Vec<Remark>) -> Heard {
-        Heard {
-            source,
-            advert: self.advert,
-            checksum: self.checksum,
-            remarks,
-        }
+        Heard { source, advert: self.advert, checksum: self.checksum, remarks }
     }
 }
 
 /// Verifies the checksum, over IPv4 and version 3 under both readings, and says which one held.
 fn verify(envelope: &Envelope<'_>, version: Version, family: Family) -> Result<Option<Checksum>, Refusal> {
-    let Envelope {
-        source,
-        destination,
-        payload,
-        ..
-    } = *envelope;
+    let Envelope { source, destination, payload, .. } = *envelope;
     let alone = checksum::sum(0, payload) == checksum::CORRECT;
     let pseudo = || {
-        checksum::sum(
-            checksum::pseudo_header(source, destination, payload.len()),
-            payload,
-        ) == checksum::CORRECT
+        checksum::sum(checksum::pseudo_header(source, destination, payload.len()), payload)
+            == checksum::CORRECT
     };
     match (version, family) {
         (Version::V2, _) => alone.then_some(None),
@@ -230,17 +191,9 @@ const fn address_len(family: Family) -> usize {
 
 fn addresses(list: &[u8], family: Family) -> Vec<IpAddr> {
     match family {
-        Family::Ipv4 => list
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|octets| Ipv4Addr::from(*octets).into())
-            .collect(),
-        Family::Ipv6 => list
-            .as_chunks::<16>()
-            .0
-            .iter()
-            .map(|octets| Ipv6Addr::from(*octets).into())
-            .collect(),
+        Family::Ipv4 => list.as_chunks::<4>().0.iter().map(|octets| Ipv4Addr::from(*octets).into()).collect(),
+        Family::Ipv6 => {
+            list.as_chunks::<16>().0.iter().map(|octets| Ipv6Addr::from(*octets).into()).collect()
+        }
     }
 }

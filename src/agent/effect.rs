@@ -1,0 +1,212 @@
+//! What goes in and what comes out: the whole contract between the agent and the world.
+
+use super::config::Config;
+use super::link::Link;
+use super::request::{Request, Response, Ticket};
+use super::transition::{RouterName, Transition};
+use crate::health::{CheckName, Outcome};
+use crate::vrrp::packet::Refusal;
+use crate::vrrp::{Family, Vip, Vrid};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The name of an instance towards the doers: never used twice in the life of an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstanceId(pub u32);
+
+/// Everything that can happen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// The deadline has come.
+    Tick,
+    /// A packet with protocol 112 arrived.
+    Datagram(Datagram),
+    /// An interface is so from now on.
+    Link(Link),
+    /// An interface is no more.
+    LinkGone(String),
+    /// Every interface there is has been told: routers may start.
+    LinksReady,
+    /// A socket that was asked for could not be opened, or works again (`Ok`).
+    Socket {
+        /// The interface.
+        interface: String,
+        /// The family.
+        family: Family,
+        /// One line for people.
+        result: Result<(), String>,
+    },
+    /// A packet could not be sent.
+    SendFailed {
+        /// Whose.
+        instance: InstanceId,
+        /// One line for people.
+        error: String,
+    },
+    /// The addresses are on the interface, or cannot be.
+    Held {
+        /// Whose.
+        instance: InstanceId,
+        /// One line for people.
+        result: Result<(), String>,
+    },
+    /// Somebody removed a held address; it is back.
+    Restored {
+        /// Whose.
+        instance: InstanceId,
+        /// Which.
+        address: IpAddr,
+    },
+    /// Announcements went out.
+    Announced {
+        /// Whose.
+        instance: InstanceId,
+        /// Frames sent.
+        sent: u32,
+        /// Frames that could not be sent.
+        failed: u32,
+    },
+    /// A probe, with its retries, has a result.
+    Outcome(CheckName, Outcome),
+    /// A hook has ended.
+    HookEnded(HookEnd),
+    /// Somebody asks.
+    Request(Ticket, Request),
+    /// A new configuration, already known to be right. Nobody is answered without a ticket.
+    Reload {
+        /// Whom to answer.
+        ticket: Option<Ticket>,
+        /// Say what would change, and change nothing.
+        dry_run: bool,
+        /// The whole of it.
+        config: Box<Config>,
+    },
+    /// Stop for good: say farewell, give up what is held, then [`Effect::Stopped`].
+    Stop {
+        /// Do not wait for a successor.
+        at_once: bool,
+    },
+}
+
+/// A packet as it came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// Where it came in.
+    pub interface: String,
+    /// Its source.
+    pub source: IpAddr,
+    /// Its destination.
+    pub destination: IpAddr,
+    /// TTL or hop limit, from the kernel's ancillary data.
+    pub ttl: Option<u8>,
+    /// IPv4: the whole packet with its header. IPv6: the VRRP message.
+    pub packet: Vec<u8>,
+}
+
+/// How a hook ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookEnd {
+    /// Whose.
+    pub router: RouterName,
+    /// Its command line.
+    pub script: String,
+    /// One line for people: "exit code 0", "timed out after 30s".
+    pub ended: String,
+    /// Whether it did not end with exit code 0.
+    pub failed: bool,
+    /// How long it ran.
+    pub took: Duration,
+    /// Older transitions that this one overtook while waiting.
+    pub skipped: u32,
+}
+
+/// Everything that can be wanted. To be carried out in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// These sockets, and no others, shall be open.
+    Listen(BTreeSet<Listen>),
+    /// Send this now.
+    Send(Outgoing),
+    /// These addresses, and no others of this instance, are held from now on.
+    Hold {
+        /// Whose.
+        instance: InstanceId,
+        /// Where, unless an address names its own.
+        interface: String,
+        /// The addresses.
+        vips: Vec<Vip>,
+    },
+    /// No address of this instance is held from now on.
+    Release {
+        /// Whose.
+        instance: InstanceId,
+    },
+    /// Tell the neighbours where this instance's held addresses are.
+    Announce {
+        /// Whose.
+        instance: InstanceId,
+        /// Frames for each address.
+        count: u8,
+    },
+    /// Probe this from now on; anew, where it was probed already.
+    Watch(CheckName),
+    /// Stop probing this.
+    Unwatch(CheckName),
+    /// Tell the world: hooks and log.
+    Notify(Transition),
+    /// Tell the log.
+    Note(Note),
+    /// Answer.
+    Reply(Ticket, Box<Response>),
+    /// Everything is given up; the loop may end.
+    Stopped,
+}
+
+/// A socket that shall be open.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listen {
+    /// On this interface,
+    pub interface: String,
+    /// with this index,
+    pub index: u32,
+    /// in this family,
+    pub family: Family,
+    /// as a member of the VRRP group or not,
+    pub multicast: bool,
+    /// for these virtual routers.
+    pub vrids: BTreeSet<Vrid>,
+}
+
+/// A packet to send, without its IP header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Whose.
+    pub instance: InstanceId,
+    /// Out of this interface.
+    pub interface: String,
+    /// From this address.
+    pub source: IpAddr,
+    /// To this one.
+    pub destination: IpAddr,
+    /// The VRRP message.
+    pub payload: Vec<u8>,
+}
+
+/// Something worth a line in the log that is no transition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A packet was refused. The first of its kind from this sender, or the thousandth.
+    Refused {
+        /// Whose rules refused it.
+        router: RouterName,
+        /// Who sent it.
+        source: IpAddr,
+        /// Why.
+        refusal: Refusal,
+        /// How many so far.
+        count: u64,
+    },
+    /// Something to look at, in one line.
+    Warning(RouterName, String),
+}

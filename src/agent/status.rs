@@ -1,0 +1,199 @@
+//! Status: the one snapshot that table, JSON and everything else read. Versioned; see `SCHEMA`.
+//!
+//! Times are ages in milliseconds at the moment of the snapshot, since the agent has no wall clock.
+
+use super::transition::{RouterName, Standing};
+use crate::health::{self, CheckName};
+use crate::vrrp::{Family, Version};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// The version of this shape. Fields may be added within a version; none is removed or changed.
+pub const SCHEMA: u32 = 1;
+
+/// The whole state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// What all of it comes to.
+    pub health: Overall,
+    /// One line for each thing that is not as it should be.
+    pub complaints: Vec<String>,
+    /// The routers, in the order of the configuration.
+    pub routers: Vec<RouterStatus>,
+    /// The checks, in the order of the configuration.
+    pub checks: Vec<CheckStatus>,
+    /// Facts that the daemon adds: version, node, process.
+    #[serde(default)]
+    pub daemon: BTreeMap<String, String>,
+}
+
+/// What everything comes to; the exit code of `locum status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Overall {
+    /// Everything is as it should be.
+    Healthy,
+    /// Something is not, but every router can take part.
+    Degraded,
+    /// A router cannot take part.
+    Fault,
+}
+
+/// One router.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouterStatus {
+    /// Its name.
+    pub name: RouterName,
+    /// Its state.
+    pub state: Standing,
+    /// How long it has been so, in milliseconds.
+    pub since_ms: u64,
+    /// Why it is so, in one line.
+    pub why: String,
+    /// Taken out by the operator.
+    pub drained: bool,
+    /// What it waits for, in one line; empty where it waits for nothing.
+    pub waits_for: String,
+    /// When that comes at the latest, in milliseconds from now.
+    pub waits_ms: Option<u64>,
+    /// The interface, resolved; `None` where there is none.
+    pub interface: Option<String>,
+    /// The virtual router's number.
+    pub vrid: u8,
+    /// The protocol version.
+    pub version: Version,
+    /// Its own interval, in milliseconds.
+    pub interval_ms: u32,
+    /// What its priority is made of.
+    pub priority: PriorityStatus,
+    /// Its virtual addresses.
+    pub addresses: Vec<AddressStatus>,
+    /// One entry for each address family.
+    pub instances: Vec<InstanceStatus>,
+    /// Hooks that ran.
+    pub hooks: HookStatus,
+    /// How often it became Master, and how often it gave that up.
+    pub became_master: u64,
+    /// See `became_master`.
+    pub left_master: u64,
+}
+
+/// What a priority is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PriorityStatus {
+    /// What is advertised.
+    pub effective: u8,
+    /// What is configured.
+    pub base: u8,
+    /// What each tracked check adds, zero included.
+    pub tracks: Vec<TrackStatus>,
+}
+
+/// One tracked check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackStatus {
+    /// The check.
+    pub check: CheckName,
+    /// How it stands.
+    pub state: health::Standing,
+    /// What it adds now.
+    pub adds: i32,
+    /// Whether it alone puts the router in Fault when down.
+    pub fault: bool,
+}
+
+/// One virtual address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressStatus {
+    /// The address.
+    pub address: IpAddr,
+    /// Its prefix length.
+    pub prefix: u8,
+    /// Whether the kernel has it from us.
+    pub held: bool,
+    /// How often somebody removed it and it was put back.
+    pub restored: u64,
+}
+
+/// One address family of a router.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceStatus {
+    /// The family.
+    pub family: Family,
+    /// The address its adverts leave from.
+    pub source: Option<IpAddr>,
+    /// The current Master: ourselves, or the one heard last.
+    pub master: Option<IpAddr>,
+    /// By multicast, or by unicast to the configured peers.
+    pub unicast: bool,
+    /// Everybody heard, by address.
+    pub peers: Vec<PeerStatus>,
+    /// Adverts sent.
+    pub sent: u64,
+    /// Adverts heard and accepted.
+    pub heard: u64,
+    /// Packets that could not be sent.
+    pub send_errors: u64,
+    /// The last such error.
+    pub last_send_error: Option<String>,
+    /// Packets refused, by reason.
+    pub refused: BTreeMap<String, u64>,
+    /// Valid adverts deliberately not followed, by reason.
+    pub discarded: BTreeMap<String, u64>,
+    /// Announcement frames sent, and those that could not be.
+    pub announced: u64,
+    /// See `announced`.
+    pub announce_errors: u64,
+}
+
+/// Somebody heard.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Its source address.
+    pub address: IpAddr,
+    /// How long ago its last valid advert came, in milliseconds; `None` where none ever did.
+    pub heard_ms: Option<u64>,
+    /// The priority it advertised last; 0 is a farewell.
+    pub priority: Option<u8>,
+    /// The interval it advertised last, in milliseconds.
+    pub interval_ms: Option<u32>,
+    /// Valid adverts from it.
+    pub adverts: u64,
+    /// Packets of it that were refused, by reason.
+    pub refused: BTreeMap<String, u64>,
+    /// What is odd about it: other addresses, other interval, our priority.
+    pub remarks: Vec<String>,
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckStatus {
+    /// Its name.
+    pub name: CheckName,
+    /// How it stands.
+    pub state: health::Standing,
+    /// How long, in milliseconds.
+    pub since_ms: u64,
+    /// The last failure's line, while the last result is a failure.
+    pub error: Option<String>,
+    /// How long the last attempt took, in milliseconds.
+    pub latency_ms: Option<f64>,
+    /// How long ago the last result came, in milliseconds.
+    pub checked_ms: Option<u64>,
+}
+
+/// The hooks of a router.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HookStatus {
+    /// How many ended.
+    pub ran: u64,
+    /// How many of them did not end with exit code 0.
+    pub failed: u64,
+    /// Transitions overtaken while waiting.
+    pub skipped: u64,
+    /// The last one: script and how it ended.
+    pub last: Option<String>,
+}
