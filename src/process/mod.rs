@@ -153,16 +153,13 @@ fn spawn(command: &Command) -> Result<Running, String> {
 
 /// Why the kernel refused, with the mend where there is a usual one.
 fn explain(program: &str, error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(nix::libc::ENOEXEC) => {
-            format!("{program} is neither a program nor a script: begin it with a line like #!/bin/sh")
-        }
-        Some(nix::libc::ENOENT) => {
-            format!(
-                "{program} names an interpreter in its first line (#!) that does not exist: install or mend it"
-            )
-        }
-        _ => format!("cannot run {program}: {error}"),
+    if error.kind() == io::ErrorKind::NotFound {
+        // The file itself was there a moment ago.
+        format!(
+            "{program} names an interpreter in its first line (#!) that does not exist: install or mend it"
+        )
+    } else {
+        format!("cannot run {program}: {error}")
     }
 }
 
