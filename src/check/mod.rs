@@ -1,1 +1,331 @@
 //! Probes: one file per kind of check, and the loop that runs one on its interval.
+//!
+//! A probe says what happened, once. What follows from it (rise, fall, weights, inversion) is
+//! [`crate::health`]'s to decide and must not be here.
+
+pub mod dns;
+mod endpoint;
+pub mod file;
+pub mod http;
+mod lane;
+mod pattern;
+pub mod ping;
+pub mod process;
+pub mod script;
+pub mod target;
+pub mod tcp;
+pub mod tls;
+pub mod websocket;
+
+pub use endpoint::Endpoint;
+pub use pattern::Pattern;
+pub use target::Target;
+
+use crate::health::Outcome;
+use lane::Lane;
+use std::future::{Future, poll_fn};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+/// The longest pause between two attempts, unless [`Schedule::backoff`] itself is longer.
+pub const BACKOFF_CAP: Duration = Duration::from_secs(30);
+/// The shortest time between the starts of two probes, whatever the configuration says.
+pub const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+/// The longest failure text, in characters; what comes from outside is cut here.
+const LONGEST_TEXT: usize = 300;
+/// Longer times are as good as for ever, and could overflow the clock.
+const LONGEST_SPAN: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// One check in full: what to probe and when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// What to probe.
+    pub probe: Probe,
+    /// When, how often and how long.
+    pub schedule: Schedule,
+}
+
+/// What to probe: one variant per kind, each with its own file.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Probe {
+    /// A TCP connection is accepted.
+    Tcp(tcp::Config),
+    /// An HTTP or HTTPS answer has the wanted status and body.
+    Http(http::Config),
+    /// A WebSocket opens and answers.
+    Websocket(websocket::Config),
+    /// A program exits with 0.
+    Script(script::Config),
+    /// A process exists.
+    Process(process::Config),
+    /// A file is as it should be.
+    File(file::Config),
+    /// A host answers an ICMP echo request.
+    Ping(ping::Config),
+    /// A name server answers a query.
+    Dns(dns::Config),
+}
+
+/// When a check probes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// From the start of one probe to the start of the next; not less than [`SHORTEST_INTERVAL`].
+    pub interval: Duration,
+    /// The longest time one attempt may take.
+    pub timeout: Duration,
+    /// Attempts inside one probe beyond the first.
+    pub retries: u32,
+    /// The pause before the first retry; doubles for each further one, up to [`BACKOFF_CAP`].
+    pub backoff: Duration,
+    /// A random time from zero to this is added to every interval and to the start.
+    pub jitter: Duration,
+    /// The local address probes leave from.
+    pub source: Option<IpAddr>,
+    /// The interface probes leave by.
+    pub device: Option<String>,
+}
+
+impl Default for Schedule {
+    /// Every 2 s, 1 s each, no retries, no jitter.
+    fn default() -> Self {
+        Schedule {
+            interval: Duration::from_secs(2),
+            timeout: Duration::from_secs(1),
+            retries: 0,
+            backoff: Duration::from_millis(100),
+            jitter: Duration::ZERO,
+            source: None,
+            device: None,
+        }
+    }
+}
+
+impl Schedule {
+    /// The pause before retry number `retry`, counted from zero.
+    fn pause(&self, retry: u32) -> Duration {
+        self.backoff.saturating_mul(2u32.saturating_pow(retry)).min(BACKOFF_CAP.max(self.backoff))
+    }
+}
+
+impl Spec {
+    /// The longest time from the target's failure to the report of the `fall`th failed probe in a
+    /// row, when every attempt ends by its timeout.
+    #[must_use]
+    pub fn worst_detection(&self, fall: u32) -> Duration {
+        let schedule = &self.schedule;
+        // Beyond 32 retries every pause is the cap, so the sum need not walk them all.
+        let walked = schedule.retries.min(32);
+        let pauses = (0..walked)
+            .map(|retry| schedule.pause(retry))
+            .fold(Duration::ZERO, Duration::saturating_add)
+            .saturating_add(schedule.pause(walked).saturating_mul(schedule.retries - walked));
+        let attempts = self.bound().saturating_mul(schedule.retries.saturating_add(1));
+        let round = attempts.saturating_add(pauses);
+        let period = schedule.interval.max(SHORTEST_INTERVAL).saturating_add(schedule.jitter).max(round);
+        period.saturating_mul(fall.max(1)).saturating_add(round)
+    }
+
+    /// What would make every probe fail, whatever the target does: "the command is empty". The
+    /// configuration asks this before it accepts a check.
+    pub fn validate(&self) -> Result<(), String> {
+        match &self.probe {
+            Probe::Http(config) => config.request().map(drop),
+            Probe::Websocket(config) => config.request().map(drop),
+            Probe::Script(config) => config.validate(),
+            Probe::Process(config) => config.validate(),
+            Probe::Tcp(_) | Probe::File(_) | Probe::Ping(_) | Probe::Dns(_) => Ok(()),
+        }
+    }
+
+    /// The longest time of one attempt. A script that outlives its timeout is ended within it.
+    fn bound(&self) -> Duration {
+        match self.probe {
+            Probe::Script(_) => self.schedule.timeout.saturating_add(script::END),
+            _ => self.schedule.timeout,
+        }
+    }
+}
+
+/// What an attempt needs besides its configuration.
+struct Attempt<'a> {
+    schedule: &'a Schedule,
+    /// Where this check may block; one at a time.
+    lane: &'a Lane,
+    /// When the attempt's time is up.
+    deadline: Instant,
+    /// What the probe waits for, should its time run out.
+    awaited: Mutex<&'static str>,
+}
+
+impl Attempt<'_> {
+    /// From now on the probe waits for `what`.
+    fn awaits(&self, what: &'static str) {
+        *self.awaited.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    }
+
+    fn timed_out(&self) -> String {
+        let within = self.schedule.timeout;
+        match *self.awaited.lock().unwrap_or_else(PoisonError::into_inner) {
+            "" => format!("no answer within {within:?}"),
+            what => format!("no answer within {within:?}: waited for {what}"),
+        }
+    }
+}
+
+/// Probes for ever and hands every outcome to `report`. The first probe starts at once, each next
+/// one an interval after the start of the last, or at once when the last took longer; two never
+/// overlap. Drop the future to stop; a running script is then killed.
+pub async fn run(spec: Spec, report: impl Fn(Outcome) + Send + 'static) {
+    let lane = Lane::default();
+    let mut next = after(Instant::now(), jitter(spec.schedule.jitter));
+    loop {
+        sleep_until(next).await;
+        let start = Instant::now();
+        report(round(&spec, &lane).await);
+        let interval = spec.schedule.interval.max(SHORTEST_INTERVAL);
+        next = Instant::now().max(after(start, interval.saturating_add(jitter(spec.schedule.jitter))));
+    }
+}
+
+/// One probe with its retries.
+pub async fn probe_once(spec: &Spec) -> Outcome {
+    round(spec, &Lane::default()).await
+}
+
+async fn round(spec: &Spec, lane: &Lane) -> Outcome {
+    let mut retry = 0;
+    loop {
+        let start = Instant::now();
+        let deadline = after(start, spec.schedule.timeout);
+        let attempt = Attempt { schedule: &spec.schedule, lane, deadline, awaited: Mutex::new("") };
+        let verdict = bounded(spec, &attempt, after(start, spec.bound())).await;
+        let outcome = Outcome { verdict: verdict.map_err(|text| one_line(&text)), latency: start.elapsed() };
+        if outcome.verdict.is_ok() || retry >= spec.schedule.retries {
+            return outcome;
+        }
+        sleep(spec.schedule.pause(retry)).await;
+        retry += 1;
+    }
+}
+
+/// One attempt, ended at `until`; a panic is a failure like another.
+async fn bounded(spec: &Spec, attempt: &Attempt<'_>, until: Instant) -> Result<(), String> {
+    let mut probe = pin!(dispatch(&spec.probe, attempt));
+    let guarded = poll_fn(|cx| {
+        catch_unwind(AssertUnwindSafe(|| probe.as_mut().poll(cx))).unwrap_or_else(|_| {
+            Poll::Ready(Err("the probe broke (a bug in Locum, please report it)".to_owned()))
+        })
+    });
+    match timeout_at(until, guarded).await {
+        Ok(verdict) => verdict,
+        Err(_) => Err(attempt.timed_out()),
+    }
+}
+
+/// `start` plus `span`, which may be longer than the clock can count.
+fn after(start: Instant, span: Duration) -> Instant {
+    start + span.min(LONGEST_SPAN)
+}
+
+async fn dispatch(probe: &Probe, attempt: &Attempt<'_>) -> Result<(), String> {
+    match probe {
+        Probe::Tcp(config) => tcp::probe(config, attempt).await,
+        Probe::Http(config) => http::probe(config, attempt).await,
+        Probe::Websocket(config) => websocket::probe(config, attempt).await,
+        Probe::Script(config) => script::probe(config, attempt).await,
+        Probe::Process(config) => process::probe(config, attempt).await,
+        Probe::File(config) => file::probe(config, attempt).await,
+        Probe::Ping(config) => ping::probe(config, attempt).await,
+        Probe::Dns(config) => dns::probe(config, attempt).await,
+    }
+}
+
+/// The text on one line, without control characters, of bearable length.
+fn one_line(text: &str) -> String {
+    let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    clean.take(LONGEST_TEXT).collect()
+}
+
+/// A number no one outside can foresee.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+fn jitter(most: Duration) -> Duration {
+    let most = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX);
+    Duration::from_nanos(random() % most.saturating_add(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(schedule: Schedule) -> Spec {
+        Spec { probe: Probe::Tcp(tcp::Config { target: Target::new("127.0.0.1", 1) }), schedule }
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_cap() {
+        let schedule = Schedule { backoff: Duration::from_secs(1), ..Schedule::default() };
+        let seconds: Vec<_> = [0, 1, 2, 4, 5, 40].map(|retry| schedule.pause(retry).as_secs()).into();
+        assert_eq!(seconds, [1, 2, 4, 16, 30, 30]);
+    }
+
+    #[test]
+    fn a_backoff_above_the_cap_stays_as_it_is() {
+        let schedule = Schedule { backoff: Duration::from_secs(60), ..Schedule::default() };
+        assert_eq!(schedule.pause(3), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn the_worst_detection_counts_interval_jitter_attempts_and_pauses() {
+        let schedule = Schedule {
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(1),
+            retries: 2,
+            backoff: Duration::from_millis(500),
+            jitter: Duration::from_secs(1),
+            ..Schedule::default()
+        };
+        // A round: 3 attempts of 1 s, pauses of 0.5 s and 1 s.
+        assert_eq!(spec(schedule.clone()).worst_detection(1), Duration::from_millis(11_000 + 4_500));
+        assert_eq!(spec(schedule).worst_detection(3), Duration::from_millis(33_000 + 4_500));
+    }
+
+    #[test]
+    fn the_worst_detection_of_rounds_longer_than_the_interval_counts_rounds() {
+        let schedule = Schedule {
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(5),
+            ..Schedule::default()
+        };
+        assert_eq!(spec(schedule).worst_detection(2), Duration::from_secs(15));
+    }
+
+    #[test]
+    fn the_worst_detection_saturates() {
+        let schedule = Schedule { timeout: Duration::MAX, retries: u32::MAX, ..Schedule::default() };
+        assert_eq!(spec(schedule).worst_detection(u32::MAX), Duration::MAX);
+    }
+
+    #[test]
+    fn jitter_stays_within_its_bounds_and_varies() {
+        let most = Duration::from_millis(7);
+        let drawn: Vec<_> = (0..100).map(|_| jitter(most)).collect();
+        assert!(drawn.iter().all(|d| *d <= most));
+        assert!(drawn.iter().any(|d| *d != drawn[0]));
+        assert_eq!(jitter(Duration::ZERO), Duration::ZERO);
+    }
+
+    #[test]
+    fn texts_become_one_line() {
+        assert_eq!(one_line("a\nb\x1b[1m"), "a b [1m");
+        assert_eq!(one_line(&"x".repeat(1000)).len(), LONGEST_TEXT);
+    }
+}

@@ -1,0 +1,166 @@
+//! Where a network probe goes: resolving a host, trying its addresses, binding the source.
+
+use super::{Attempt, Schedule};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+/// How long one address may be silent before the next is tried beside it.
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// A host and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// An IP address (IPv6 without brackets) or a name; a name is resolved for every attempt.
+    pub host: String,
+    /// The port; without meaning for a ping.
+    pub port: u16,
+}
+
+impl Target {
+    /// The target `host`:`port`.
+    #[must_use]
+    pub fn new(host: &str, port: u16) -> Self {
+        Target { host: host.to_owned(), port }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// The addresses of `target` that can be reached from the configured source.
+pub(super) async fn resolve(target: &Target, attempt: &Attempt<'_>) -> Result<Vec<SocketAddr>, String> {
+    let (host, port) = (target.host.clone(), target.port);
+    let mut addresses = if let Ok(ip) = host.parse::<IpAddr>() {
+        vec![SocketAddr::new(ip, port)]
+    } else {
+        let name = host.clone();
+        attempt.awaits("the name server");
+        // The blocking resolver in the check's own lane, not `lookup_host`: a stuck resolver must
+        // not gather one thread per attempt.
+        let found = attempt.lane.run(move || {
+            let addresses = (host.as_str(), port).to_socket_addrs();
+            addresses.map(Iterator::collect::<Vec<_>>).map_err(|error| error.to_string())
+        });
+        found.await.map_err(|error| format!("cannot resolve {name}: {error}"))?
+    };
+    if let Some(source) = attempt.schedule.source {
+        addresses.retain(|address| address.is_ipv4() == source.is_ipv4());
+    }
+    if addresses.is_empty() {
+        return Err(match attempt.schedule.source {
+            Some(source) => format!("{} has no address of the family of the source {source}", target.host),
+            None => format!("{} has no address", target.host),
+        });
+    }
+    Ok(addresses)
+}
+
+/// Tries `addresses` in their order and takes the first success. The next is started when the one
+/// before has failed, or beside it when it stays silent; all end when one succeeds.
+pub(super) async fn race<T, F>(
+    addresses: Vec<SocketAddr>,
+    start: impl Fn(SocketAddr) -> F,
+) -> Result<T, String>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, String>> + Send + 'static,
+{
+    let mut waiting = addresses.into_iter();
+    let mut running = JoinSet::new();
+    let mut failure = String::from("no address");
+    let mut next = Instant::now();
+    loop {
+        tokio::select! {
+            biased;
+            Some(ended) = running.join_next() => match ended {
+                Ok(Ok(won)) => return Ok(won),
+                Ok(Err(text)) => {
+                    failure = text;
+                    next = Instant::now();
+                }
+                Err(broken) => failure = broken.to_string(),
+            },
+            () = sleep_until(next), if waiting.len() > 0 => {
+                if let Some(address) = waiting.next() {
+                    running.spawn(start(address));
+                }
+                next = Instant::now() + STAGGER;
+            }
+            else => return Err(failure),
+        }
+    }
+}
+
+/// A TCP connection to `target`, from the configured source.
+pub(super) async fn connect(target: &Target, attempt: &Attempt<'_>) -> Result<TcpStream, String> {
+    let addresses = resolve(target, attempt).await?;
+    attempt.awaits("the connection");
+    let schedule = attempt.schedule.clone();
+    race(addresses, move |address| connect_one(address, schedule.clone())).await
+}
+
+/// A TCP connection to one address.
+pub(super) async fn connect_one(address: SocketAddr, schedule: Schedule) -> Result<TcpStream, String> {
+    let socket = socket(address, Type::STREAM, Protocol::TCP, &schedule)?;
+    let stream = TcpSocket::from_std_stream(socket.into()).connect(address).await;
+    stream.map_err(|error| said(&error, &address.to_string()))
+}
+
+/// A non-blocking socket to reach `address`, bound as configured.
+pub(super) fn socket(
+    address: SocketAddr,
+    kind: Type,
+    protocol: Protocol,
+    schedule: &Schedule,
+) -> Result<Socket, String> {
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))
+        .map_err(|error| format!("cannot open a socket: {}", plain(&error)))?;
+    socket.set_nonblocking(true).map_err(|error| plain(&error))?;
+    if let Some(device) = &schedule.device {
+        socket
+            .bind_device(Some(device.as_bytes()))
+            .map_err(|error| format!("cannot use interface {device}: {}", plain(&error)))?;
+    }
+    if let Some(source) = schedule.source {
+        socket
+            .bind(&SockAddr::from(SocketAddr::new(source, 0)))
+            .map_err(|error| format!("cannot use source address {source}: {}", plain(&error)))?;
+    }
+    Ok(socket)
+}
+
+/// An error of a connection to `whom`, for people.
+pub(super) fn said(error: &io::Error, whom: &str) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => format!("connection refused by {whom}"),
+        io::ErrorKind::ConnectionReset => format!("connection reset by {whom}"),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => format!("connection closed by {whom}"),
+        _ => format!("{whom}: {}", plain(error)),
+    }
+}
+
+/// An error without its number: "permission denied", not "Permission denied (os error 13)".
+pub(super) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) if !text.chars().nth(1).is_some_and(char::is_uppercase) => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => text.to_owned(),
+    }
+}

@@ -1,0 +1,15 @@
+//! Probe: a TCP connection is accepted.
+
+use super::Attempt;
+use super::target::{Target, connect};
+
+/// Where to connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Host and port.
+    pub target: Target,
+}
+
+pub(super) async fn probe(config: &Config, attempt: &Attempt<'_>) -> Result<(), String> {
+    connect(&config.target, attempt).await.map(drop)
+}
