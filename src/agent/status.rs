@@ -139,6 +139,8 @@ pub struct InstanceStatus {
     pub send_errors: u64,
     /// The last such error.
     pub last_send_error: Option<String>,
+    /// How long ago it was, in milliseconds.
+    pub last_send_error_ms: Option<u64>,
     /// Packets refused, by reason.
     pub refused: BTreeMap<String, u64>,
     /// Valid adverts deliberately not followed, by reason.
@@ -194,6 +196,8 @@ pub struct HookStatus {
     pub failed: u64,
     /// Transitions overtaken while waiting.
     pub skipped: u64,
+    /// Whether the last one failed.
+    pub last_failed: bool,
     /// The last one: script and how it ended.
     pub last: Option<String>,
 }

@@ -89,12 +89,7 @@ pub fn frames(file: &[u8]) -> Result<Frames<'_>, Unreadable> {
     let (link, rest) = rest.split_first_chunk::<4>().ok_or(Unreadable::CutShort)?;
     // The upper bits tell of frame check sequences.
     let link = LinkType(number(*link) & 0x0FFF_FFFF);
-    Ok(Frames {
-        rest,
-        link,
-        number,
-        nanos_per_unit,
-    })
+    Ok(Frames { rest, link, number, nanos_per_unit })
 }
 
 impl<'a> Frames<'a> {
@@ -109,11 +104,7 @@ impl<'a> Frames<'a> {
         self.rest = rest;
         let fraction = u64::from(fraction) * u64::from(self.nanos_per_unit);
         let at = Duration::from_secs(seconds.into()) + Duration::from_nanos(fraction);
-        Some(Captured {
-            at,
-            link: self.link,
-            frame,
-        })
+        Some(Captured { at, link: self.link, frame })
     }
 }
 
@@ -177,9 +168,8 @@ mod tests {
 
     /// A big-endian file with nanoseconds and one record of `kept` bytes, which holds `frame`.
     fn file(kept: u32, frame: &[u8]) -> Vec<u8> {
-        let mut file = vec![
-            0xa1, 0xb2, 0x3c, 0x4d, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 1,
-        ];
+        let mut file =
+            vec![0xa1, 0xb2, 0x3c, 0x4d, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 1];
         for field in [7, 9, kept, kept] {
             file.extend(field.to_be_bytes());
         }
@@ -192,14 +182,7 @@ mod tests {
         let file = file(3, b"abc");
         let all: Vec<_> = frames(&file).unwrap().collect();
         let at = Duration::new(7, 9);
-        assert_eq!(
-            all,
-            [Ok(Captured {
-                at,
-                link: LinkType::ETHERNET,
-                frame: b"abc"
-            })]
-        );
+        assert_eq!(all, [Ok(Captured { at, link: LinkType::ETHERNET, frame: b"abc" })]);
     }
 
     #[test]
@@ -227,10 +210,7 @@ mod tests {
             _ => false,
         };
         assert!(found(LinkType::ETHERNET, b"ddddddssssss\x08\x00"));
-        assert!(found(
-            LinkType::ETHERNET,
-            b"ddddddssssss\x88\xa8\x00\x05\x81\x00\x00\x07\x08\x00"
-        ));
+        assert!(found(LinkType::ETHERNET, b"ddddddssssss\x88\xa8\x00\x05\x81\x00\x00\x07\x08\x00"));
         assert!(found(LinkType::LINUX_SLL, b"..............\x08\x00"));
         assert!(found(LinkType::LINUX_SLL2, b"\x08\x00.................."));
         assert!(found(LinkType::RAW, b""));

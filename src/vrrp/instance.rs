@@ -201,12 +201,12 @@ impl Instance {
             }
             (State::Master { .. }, Event::Reassert) => vec![self.advertise(), Action::Announce],
 
-            (_, Event::Startup(_) | Event::Handover | Event::Resume) => Vec::new(),
             (State::Leaving { until, successor: None, then }, Event::Succeeded) => {
                 self.state = State::Leaving { until: *until, successor: self.source, then: *then };
                 Vec::new()
             }
-            (_, Event::Tick | Event::Yield | Event::Succeeded | Event::Reassert) => Vec::new(),
+            // What does not concern a state leaves it as it is.
+            _ => Vec::new(),
         }
     }
 

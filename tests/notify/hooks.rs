@@ -14,10 +14,7 @@ type Reports = Arc<Mutex<Vec<Report>>>;
 fn runner() -> (Runner, Reports) {
     let reports = Reports::default();
     let sink = Arc::clone(&reports);
-    (
-        Runner::start(router(), move |report| sink.lock().expect("whole").push(report)),
-        reports,
-    )
+    (Runner::start(router(), move |report| sink.lock().expect("whole").push(report)), reports)
 }
 
 fn router() -> RouterName {
@@ -38,11 +35,7 @@ fn to(to: Standing) -> Transition {
 
 fn script(command: &[&str]) -> Option<Script> {
     let command = command.iter().map(|&word| word.to_owned()).collect();
-    Some(Script {
-        command,
-        user: user(),
-        timeout: AMPLE,
-    })
+    Some(Script { command, user: user(), timeout: AMPLE })
 }
 
 /// Hooks that all run one script, each with its own word as argument.
@@ -70,15 +63,8 @@ async fn the_specific_hook_runs_before_the_general_one_with_keepalived_arguments
         runner.notify(&to(state), &hooks);
         runner.finish(AMPLE).await;
         let reports = reports.lock().expect("whole");
-        assert!(
-            reports
-                .iter()
-                .all(|report| report.result == Ended::Exit(0) && report.state == state)
-        );
-        assert_eq!(
-            place.read("log"),
-            format!("1 {word}\n5 any INSTANCE web {state} 100\n")
-        );
+        assert!(reports.iter().all(|report| report.result == Ended::Exit(0) && report.state == state));
+        assert_eq!(place.read("log"), format!("1 {word}\n5 any INSTANCE web {state} 100\n"));
         fs::remove_file(place.out("log")).expect("it was written");
     }
 }
@@ -94,10 +80,7 @@ async fn the_environment_tells_the_whole_transition() {
     let transition = Transition {
         from: Standing::Master,
         why: Why::Fault(Fault::Check("nginx: two\nlines".to_owned())),
-        addresses: vec![
-            Ipv4Addr::new(192, 0, 2, 1).into(),
-            IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ],
+        addresses: vec![Ipv4Addr::new(192, 0, 2, 1).into(), IpAddr::V6(Ipv6Addr::LOCALHOST)],
         ..to(Standing::Fault)
     };
     runner.notify(&transition, &hooks);
@@ -115,34 +98,19 @@ async fn while_a_hook_runs_only_the_newest_state_waits_and_stop_is_kept() {
     let body = "mkdir $out/lock || exit 9; echo $LOCUM_STATE >> $out/log; \
                 while [ ! -e $out/go ]; do sleep 0.05; done; rmdir $out/lock";
     let path = place.script("hook", body);
-    let hooks = Hooks {
-        any: None,
-        ..all(&path)
-    };
+    let hooks = Hooks { any: None, ..all(&path) };
     let (runner, reports) = runner();
     runner.notify(&to(Standing::Master), &hooks);
     until("the first runs", || place.read("log") == "MASTER\n").await;
-    for state in [
-        Standing::Backup,
-        Standing::Stop,
-        Standing::Backup,
-        Standing::Master,
-        Standing::Fault,
-    ] {
+    for state in [Standing::Backup, Standing::Stop, Standing::Backup, Standing::Master, Standing::Fault] {
         runner.notify(&to(state), &hooks);
     }
     fs::write(place.out("go"), "").expect("written");
     runner.finish(AMPLE).await;
     assert_eq!(place.read("log"), "MASTER\nSTOP\nFAULT\n");
     let reports = reports.lock().expect("whole");
-    assert!(
-        reports.iter().all(|report| report.result == Ended::Exit(0)),
-        "never two at once: {reports:?}"
-    );
-    assert_eq!(
-        reports.iter().map(|report| report.skipped).collect::<Vec<_>>(),
-        [0, 3, 0]
-    );
+    assert!(reports.iter().all(|report| report.result == Ended::Exit(0)), "never two at once: {reports:?}");
+    assert_eq!(reports.iter().map(|report| report.skipped).collect::<Vec<_>>(), [0, 3, 0]);
 }
 
 #[tokio::test]
@@ -154,24 +122,12 @@ async fn a_hook_that_hangs_is_killed_and_the_next_one_still_runs() {
     }
     let any = script(&[&place.script("any", "echo $3 > $out/any")]);
     let (runner, reports) = runner();
-    runner.notify(
-        &to(Standing::Master),
-        &Hooks {
-            master,
-            any,
-            ..Hooks::default()
-        },
-    );
+    runner.notify(&to(Standing::Master), &Hooks { master, any, ..Hooks::default() });
     runner.finish(AMPLE).await;
     assert_eq!(place.read("any"), "MASTER\n");
     let reports = reports.lock().expect("whole");
-    let [hang, any] = reports.as_slice() else {
-        panic!("{reports:?}")
-    };
-    assert_eq!(
-        (&hang.result, hang.output.as_str()),
-        (&Ended::TimedOut, "waiting for a lock")
-    );
+    let [hang, any] = reports.as_slice() else { panic!("{reports:?}") };
+    assert_eq!((&hang.result, hang.output.as_str()), (&Ended::TimedOut, "waiting for a lock"));
     assert_eq!(any.result, Ended::Exit(0));
 }
 
@@ -183,20 +139,10 @@ async fn a_failure_is_reported_with_the_last_words_and_success_without() {
     runner.notify(&to(Standing::Backup), &all(&path));
     runner.finish(AMPLE).await;
     let reports = reports.lock().expect("whole");
-    let [failed, good] = reports.as_slice() else {
-        panic!("{reports:?}")
-    };
-    assert_eq!(
-        (&failed.result, failed.output.as_str()),
-        (&Ended::Exit(1), "first\nbackup went wrong")
-    );
+    let [failed, good] = reports.as_slice() else { panic!("{reports:?}") };
+    assert_eq!((&failed.result, failed.output.as_str()), (&Ended::Exit(1), "first\nbackup went wrong"));
     assert_eq!((&good.result, good.output.as_str()), (&Ended::Exit(0), ""));
-    let line = Report {
-        took: Duration::from_millis(1234),
-        skipped: 2,
-        ..failed.clone()
-    }
-    .to_string();
+    let line = Report { took: Duration::from_millis(1234), skipped: 2, ..failed.clone() }.to_string();
     assert_eq!(
         line,
         format!(
@@ -218,20 +164,9 @@ async fn the_end_of_a_router_waits_for_its_hooks_only_so_long() {
     until("killed", || !runs(&place.read("sleep"))).await;
     let reports = reports.lock().expect("whole");
     let unborn = || Ended::NotStarted("no time was left for it".to_owned());
-    let told: Vec<_> = reports
-        .iter()
-        .map(|report| (report.state, report.result.clone()))
-        .collect();
+    let told: Vec<_> = reports.iter().map(|report| (report.state, report.result.clone())).collect();
     let (master, stop) = (Standing::Master, Standing::Stop);
-    assert_eq!(
-        told,
-        [
-            (master, Ended::TimedOut),
-            (master, unborn()),
-            (stop, unborn()),
-            (stop, unborn())
-        ]
-    );
+    assert_eq!(told, [(master, Ended::TimedOut), (master, unborn()), (stop, unborn()), (stop, unborn())]);
 }
 
 #[tokio::test]
@@ -239,13 +174,7 @@ async fn a_runner_that_is_dropped_still_runs_what_waits() {
     let place = Place::new();
     let (runner, _) = runner();
     let path = place.script("hook", "echo $LOCUM_STATE >> $out/log");
-    runner.notify(
-        &to(Standing::Stop),
-        &Hooks {
-            any: None,
-            ..all(&path)
-        },
-    );
+    runner.notify(&to(Standing::Stop), &Hooks { any: None, ..all(&path) });
     drop(runner);
     until("told", || place.read("log") == "STOP\n").await;
 }

@@ -24,11 +24,7 @@ fn is_root() -> bool {
 
 /// The user of the scripts.
 fn user() -> User {
-    if is_root() {
-        resolve_user("nobody").expect("every machine has nobody")
-    } else {
-        User::own()
-    }
+    if is_root() { resolve_user("nobody").expect("every machine has nobody") } else { User::own() }
 }
 
 /// A directory with scripts, and one in it where they may write.
@@ -70,17 +66,8 @@ impl Place {
 /// for a moment, and then not be run ("text file busy").
 fn write_elsewhere(path: &Path, text: &str) {
     let mut tee = Command::new("tee");
-    let mut tee = tee
-        .arg(path)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("tee");
-    tee.stdin
-        .take()
-        .expect("piped")
-        .write_all(text.as_bytes())
-        .expect("written");
+    let mut tee = tee.arg(path).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("tee");
+    tee.stdin.take().expect("piped").write_all(text.as_bytes()).expect("written");
     assert!(tee.wait().expect("tee").success());
 }
 
@@ -103,7 +90,5 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 fn runs(text: &str) -> bool {
     let id: u32 = text.trim().parse().expect("a process id");
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    status
-        .lines()
-        .any(|line| line.starts_with("State:") && !line.contains('Z') && !line.contains('X'))
+    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z') && !line.contains('X'))
 }

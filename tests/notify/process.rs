@@ -7,12 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::time::Duration;
 
 fn command(script: String) -> Command {
-    Command {
-        argv: vec![script],
-        environment: vec![],
-        user: user(),
-        timeout: AMPLE,
-    }
+    Command { argv: vec![script], environment: vec![], user: user(), timeout: AMPLE }
 }
 
 #[tokio::test]
@@ -38,16 +33,10 @@ async fn a_script_inherits_nothing_but_what_it_is_given() {
     let output = run(&command).await.output;
     drop(ours);
     let lines: Vec<_> = output.lines().collect();
-    let [given @ .., directory, input, open, group, id] = lines.as_slice() else {
-        panic!("{output}")
-    };
+    let [given @ .., directory, input, open, group, id] = lines.as_slice() else { panic!("{output}") };
     let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     assert_eq!(given, ["LANG=C.UTF-8", "LOCUM_STATE=MASTER", path]);
-    assert_eq!(
-        (*directory, *input, *open),
-        ("/", "0", "0"),
-        "where it is, what it can read, our files"
-    );
+    assert_eq!((*directory, *input, *open), ("/", "0", "0"), "where it is, what it can read, our files");
     assert_eq!(group, id, "it leads its own process group");
 }
 
@@ -66,11 +55,7 @@ async fn a_flood_of_output_is_read_and_only_its_end_kept() {
     let place = Place::new();
     let flood = run(&command(place.script("flood", "seq 1 200000; exit 1"))).await;
     assert_eq!(flood.ended, Ended::Exit(1));
-    assert!(
-        flood.output.len() <= 4096 && flood.output.ends_with("\n200000"),
-        "{}",
-        flood.output.len()
-    );
+    assert!(flood.output.len() <= 4096 && flood.output.ends_with("\n200000"), "{}", flood.output.len());
 }
 
 #[tokio::test]
@@ -80,10 +65,7 @@ async fn at_the_time_limit_the_script_is_asked_to_end() {
     let mut command = command(place.script("polite", body));
     command.timeout = Duration::from_millis(500);
     let finished = run(&command).await;
-    assert_eq!(
-        (finished.ended, finished.output.as_str()),
-        (Ended::TimedOut, "said before")
-    );
+    assert_eq!((finished.ended, finished.output.as_str()), (Ended::TimedOut, "said before"));
     assert_eq!(place.read("asked"), "asked\n");
 }
 
@@ -107,18 +89,13 @@ async fn after_a_timeout_no_grandchild_is_left_even_if_deaf() {
 #[tokio::test]
 async fn a_run_that_is_given_up_leaves_nobody() {
     let place = Place::new();
-    let command = command(place.script(
-        "long",
-        "sleep 60 & echo $! > $out/sleep; echo $$ > $out/shell; wait",
-    ));
+    let command =
+        command(place.script("long", "sleep 60 & echo $! > $out/sleep; echo $$ > $out/shell; wait"));
     let task = tokio::spawn(async move { run(&command).await });
     until("started", || !place.read("shell").trim().is_empty()).await;
     task.abort();
     assert!(task.await.is_err_and(|error| error.is_cancelled()));
-    until("both gone", || {
-        !runs(&place.read("shell")) && !runs(&place.read("sleep"))
-    })
-    .await;
+    until("both gone", || !runs(&place.read("shell")) && !runs(&place.read("sleep"))).await;
 }
 
 #[tokio::test]
@@ -141,18 +118,9 @@ async fn what_cannot_start_says_why_and_how_to_mend_it() {
     let why = format!(
         "{dir}/lost names an interpreter in its first line (#!) that does not exist: install or mend it"
     );
-    assert_eq!(
-        run(&command(format!("{dir}/lost"))).await.ended,
-        Ended::NotStarted(why)
-    );
-    let empty = Command {
-        argv: vec![],
-        ..command(String::new())
-    };
-    assert_eq!(
-        run(&empty).await.ended,
-        Ended::NotStarted("the command is empty: name a script".to_owned())
-    );
+    assert_eq!(run(&command(format!("{dir}/lost"))).await.ended, Ended::NotStarted(why));
+    let empty = Command { argv: vec![], ..command(String::new()) };
+    assert_eq!(run(&empty).await.ended, Ended::NotStarted("the command is empty: name a script".to_owned()));
 }
 
 #[tokio::test]
@@ -167,19 +135,9 @@ async fn a_script_is_vetted_right_before_it_runs() {
 
 #[test]
 fn users_are_found_by_name() {
-    assert_eq!(
-        resolve_user("root"),
-        Ok(User {
-            name: "root".to_owned(),
-            uid: 0,
-            gid: 0
-        })
-    );
+    assert_eq!(resolve_user("root"), Ok(User { name: "root".to_owned(), uid: 0, gid: 0 }));
     let error = resolve_user("no-such-user").expect_err("nobody has that name");
-    assert!(
-        error.starts_with("there is no user \"no-such-user\" on this machine"),
-        "{error}"
-    );
+    assert!(error.starts_with("there is no user \"no-such-user\" on this machine"), "{error}");
 }
 
 #[tokio::test]
@@ -192,10 +150,7 @@ async fn a_daemon_that_is_not_root_runs_scripts_as_itself_only() {
         assert!(copied.expect("cp").success());
         mode(&copy, 0o755);
         let again = std::process::Command::new(&copy)
-            .args([
-                "--exact",
-                "process::a_daemon_that_is_not_root_runs_scripts_as_itself_only",
-            ])
+            .args(["--exact", "process::a_daemon_that_is_not_root_runs_scripts_as_itself_only"])
             .current_dir("/")
             .uid(user().uid)
             .gid(user().gid)
@@ -205,18 +160,10 @@ async fn a_daemon_that_is_not_root_runs_scripts_as_itself_only() {
         assert!(again.status.success() && text.contains("1 passed"), "{text}");
         return;
     }
-    let own = Command {
-        argv: vec!["/bin/echo".to_owned(), "mine".to_owned()],
-        ..command(String::new())
-    };
+    let own = Command { argv: vec!["/bin/echo".to_owned(), "mine".to_owned()], ..command(String::new()) };
     assert_eq!(run(&own).await.output, "mine");
-    let other = Command {
-        user: resolve_user("root").expect("root"),
-        ..own
-    };
-    let Ended::NotStarted(why) = run(&other).await.ended else {
-        panic!("ran as another user")
-    };
+    let other = Command { user: resolve_user("root").expect("root"), ..own };
+    let Ended::NotStarted(why) = run(&other).await.ended else { panic!("ran as another user") };
     let name = User::own().name;
     assert_eq!(
         why,

@@ -27,11 +27,7 @@ fn a_tidy_script_is_accepted_through_links_and_dots_too() {
     let place = Place::new();
     let (hooks, script) = nested(&place);
     assert_eq!(vet(&script, &user()), Ok(()));
-    assert_eq!(
-        vet(Path::new("/bin/sh"), &user()),
-        Ok(()),
-        "in a linked directory, and a link itself"
-    );
+    assert_eq!(vet(Path::new("/bin/sh"), &user()), Ok(()), "in a linked directory, and a link itself");
     symlink("hooks/../hooks/run", place.path().join("relative")).expect("a link");
     symlink(&hooks, place.path().join("absolute")).expect("a link");
     assert_eq!(vet(&place.path().join("relative"), &user()), Ok(()));
@@ -44,15 +40,9 @@ fn a_path_that_leads_to_no_script_is_refused() {
     let place = Place::new();
     let (hooks, script) = nested(&place);
     let (here, user) = (place.path().display(), user());
-    assert_eq!(
-        refusal("hooks/run", &user),
-        "hooks/run is not an absolute path: write it from / on"
-    );
+    assert_eq!(refusal("hooks/run", &user), "hooks/run is not an absolute path: write it from / on");
     let lost = place.path().join("lost/run");
-    assert_eq!(
-        refusal(lost, &user),
-        format!("{here}/lost does not exist: create it or mend the path")
-    );
+    assert_eq!(refusal(lost, &user), format!("{here}/lost does not exist: create it or mend the path"));
     assert_eq!(
         refusal(&hooks, &user),
         format!("{here}/hooks is not a regular file: name a script or program")
@@ -80,15 +70,9 @@ fn a_script_that_its_user_cannot_run_is_refused() {
     let (name, path) = (user().name, script.display());
     let class = if is_root() { 'o' } else { 'u' };
     mode(&script, 0o644);
-    assert_eq!(
-        refusal(&script, &user()),
-        format!("{path} cannot be run by {name}: chmod {class}+x {path}")
-    );
+    assert_eq!(refusal(&script, &user()), format!("{path} cannot be run by {name}: chmod {class}+x {path}"));
     mode(&script, if is_root() { 0o744 } else { 0o655 });
-    assert!(
-        refusal(&script, &user()).contains("cannot be run"),
-        "the x of another class does not count"
-    );
+    assert!(refusal(&script, &user()).contains("cannot be run"), "the x of another class does not count");
     mode(&script, 0o755);
     if is_root() {
         mode(&hooks, 0o744);
@@ -110,22 +94,13 @@ fn what_everyone_can_write_is_refused_unless_sticky() {
     let (hooks, script) = nested(&place);
     let path = script.display();
     mode(&script, 0o757);
-    assert_eq!(
-        refusal(&script, &user()),
-        format!("{path} is writable by everyone: chmod o-w {path}")
-    );
+    assert_eq!(refusal(&script, &user()), format!("{path} is writable by everyone: chmod o-w {path}"));
     mode(&script, 0o1757);
-    assert!(
-        refusal(&script, &user()).contains("writable by everyone"),
-        "sticky says nothing of files"
-    );
+    assert!(refusal(&script, &user()).contains("writable by everyone"), "sticky says nothing of files");
     mode(&script, 0o755);
     mode(&hooks, 0o757);
     let dir = hooks.display();
-    assert_eq!(
-        refusal(&script, &user()),
-        format!("{dir} is writable by everyone: chmod o-w {dir}")
-    );
+    assert_eq!(refusal(&script, &user()), format!("{dir} is writable by everyone: chmod o-w {dir}"));
     mode(&hooks, 0o1757);
     assert_eq!(vet(&script, &user()), Ok(()));
 }
@@ -137,25 +112,17 @@ fn what_a_group_can_write_is_refused_unless_it_is_roots() {
     }
     let place = Place::new();
     let (hooks, script) = nested(&place);
-    let group = Group::from_gid(Gid::from_raw(user().gid))
-        .expect("groups")
-        .expect("a group");
+    let group = Group::from_gid(Gid::from_raw(user().gid)).expect("groups").expect("a group");
     mode(&hooks, 0o775);
     assert_eq!(vet(&script, &user()), Ok(()));
     chown(&hooks, None, Some(group.gid)).expect("root may");
     let (dir, name) = (hooks.display(), group.name);
-    assert_eq!(
-        refusal(&script, &user()),
-        format!("{dir} is writable by group {name}: chmod g-w {dir}")
-    );
+    assert_eq!(refusal(&script, &user()), format!("{dir} is writable by group {name}: chmod g-w {dir}"));
     mode(&hooks, 0o755);
     chown(&script, None, Some(group.gid)).expect("root may");
     mode(&script, 0o775);
     let path = script.display();
-    assert_eq!(
-        refusal(&script, &user()),
-        format!("{path} is writable by group {name}: chmod g-w {path}")
-    );
+    assert_eq!(refusal(&script, &user()), format!("{path} is writable by group {name}: chmod g-w {path}"));
 }
 
 #[test]
@@ -165,9 +132,7 @@ fn what_a_stranger_owns_is_refused_on_both_sides_of_a_link() {
     }
     let place = Place::new();
     let (hooks, script) = nested(&place);
-    let daemon = Account::from_name("daemon")
-        .expect("users")
-        .expect("every machine has daemon");
+    let daemon = Account::from_name("daemon").expect("users").expect("every machine has daemon");
     let own = |path: &Path, uid: Uid| chown(path, Some(uid), None).expect("root may");
     let root = resolve_user("root").expect("root");
     let (dir, path) = (hooks.display(), script.display());
@@ -188,11 +153,7 @@ fn what_a_stranger_owns_is_refused_on_both_sides_of_a_link() {
     symlink(&script, place.path().join("link")).expect("a link");
     let refused = format!("{dir} is owned by daemon, not by root or nobody: chown -h root {dir}");
     assert_eq!(refusal(&script, &user()), refused);
-    assert_eq!(
-        refusal(place.path().join("link"), &user()),
-        refused,
-        "the target's directories count"
-    );
+    assert_eq!(refusal(place.path().join("link"), &user()), refused, "the target's directories count");
 
     own(&hooks, Uid::from_raw(0));
     symlink("/bin/true", place.out("stranger")).expect("a link");

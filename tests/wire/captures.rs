@@ -33,20 +33,12 @@ fn open(packet: Network<'_>) -> Result<Envelope<'_>, Refusal> {
 #[test]
 fn the_adverts_among_the_frames_decode_and_nothing_else_does() {
     let mut adverts = 0;
-    for path in folder::all()
-        .iter()
-        .flat_map(|folder| folder::files(folder, "frames", ".json"))
-    {
+    for path in folder::all().iter().flat_map(|folder| folder::files(folder, "frames", ".json")) {
         for frame in folder::json::<Frames>(&path).frames {
             let bytes = folder::hex(&frame.frame_hex);
             let heard = pcap::network(LinkType::ETHERNET, &bytes).map(|packet| decode(&open(packet)?));
             let is_advert = frame.kind == "advertisement";
-            assert_eq!(
-                heard.is_some_and(|heard| heard.is_ok()),
-                is_advert,
-                "{}",
-                frame.frame_hex
-            );
+            assert_eq!(heard.is_some_and(|heard| heard.is_ok()), is_advert, "{}", frame.frame_hex);
             adverts += usize::from(is_advert);
         }
     }
@@ -69,19 +61,11 @@ fn receive(name: &str, envelope: &Envelope<'_>) -> Heard {
     let seen = decode(envelope).unwrap_or_else(|refusal| panic!("{name}: {refusal}"));
     let (auth, peers) = (auth_of(name), [seen.source]);
     let expect = Expect {
-        version: if name.contains("-v2-") {
-            Version::V2
-        } else {
-            Version::V3
-        },
+        version: if name.contains("-v2-") { Version::V2 } else { Version::V3 },
         vrid: seen.advert.vrid,
         interval: seen.advert.interval,
         owner: false,
-        reach: if name.contains("unicast") {
-            Reach::Unicast(&peers)
-        } else {
-            Reach::Multicast
-        },
+        reach: if name.contains("unicast") { Reach::Unicast(&peers) } else { Reach::Multicast },
         min_ttl: None,
         auth: &auth,
         addresses: &seen.advert.addresses,
@@ -89,11 +73,7 @@ fn receive(name: &str, envelope: &Envelope<'_>) -> Heard {
     };
     let heard = parse(envelope, &expect).unwrap_or_else(|refusal| panic!("{name}: {refusal}"));
     assert_eq!(heard.remarks, [], "{name}");
-    assert_eq!(
-        seen.remarks.contains(&Remark::Password),
-        auth != Auth::None,
-        "{name}"
-    );
+    assert_eq!(seen.remarks.contains(&Remark::Password), auth != Auth::None, "{name}");
     let pseudo = heard.advert.version == Version::V3 && Family::of(heard.source) == Family::Ipv4;
     assert_eq!(heard.checksum, pseudo.then_some(Checksum::Pseudo), "{name}");
     heard
@@ -126,10 +106,7 @@ fn tells_its_story(path: &Path) -> usize {
 
 #[test]
 fn captures_of_keepalived_are_understood_from_the_first_advert_to_the_last() {
-    for folder in folder::all()
-        .iter()
-        .map(|folder| folder.join("captures"))
-        .filter(|folder| folder.is_dir())
+    for folder in folder::all().iter().map(|folder| folder.join("captures")).filter(|folder| folder.is_dir())
     {
         let plain = |path: &&std::path::PathBuf| {
             let name = path.to_string_lossy();
@@ -138,9 +115,6 @@ fn captures_of_keepalived_are_understood_from_the_first_advert_to_the_last() {
         let files = folder::files(&folder, "", ".pcap");
         let adverts: usize = files.iter().filter(plain).map(|path| tells_its_story(path)).sum();
         assert!(adverts > 0, "no capture in {}", folder.display());
-        folder::say(&format!(
-            "{adverts} captured adverts understood in {}",
-            folder.display()
-        ));
+        folder::say(&format!("{adverts} captured adverts understood in {}", folder.display()));
     }
 }

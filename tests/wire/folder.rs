@@ -10,18 +10,11 @@ use std::path::{Path, PathBuf};
 pub(crate) fn asked_for() -> Vec<PathBuf> {
     if let Some(named) = std::env::var_os("CONFORMANCE_DIR") {
         let named = PathBuf::from(named);
-        assert!(
-            named.is_dir(),
-            "CONFORMANCE_DIR names {}, which is no folder",
-            named.display()
-        );
+        assert!(named.is_dir(), "CONFORMANCE_DIR names {}, which is no folder", named.display());
         return vec![named];
     }
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance");
-    [Some(own()), shared.is_dir().then_some(shared)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [Some(own()), shared.is_dir().then_some(shared)].into_iter().flatten().collect()
 }
 
 /// The project's own folder, which has at least one file of every kind but captures.

@@ -20,23 +20,12 @@ struct Sent {
 
 impl Sent {
     fn bytes(&self) -> Vec<u8> {
-        encode(
-            &self.advert,
-            self.source,
-            Family::of(self.source).group(),
-            self.form,
-            &self.auth,
-        )
+        encode(&self.advert, self.source, Family::of(self.source).group(), self.form, &self.auth)
     }
 
     fn in_envelope<'a>(&self, payload: &'a [u8]) -> Envelope<'a> {
         let destination = Family::of(self.source).group();
-        Envelope {
-            source: self.source,
-            destination,
-            ttl: Some(255),
-            payload,
-        }
+        Envelope { source: self.source, destination, ttl: Some(255), payload }
     }
 
     fn receiver(&self) -> Expect<'_> {
@@ -64,9 +53,9 @@ fn addresses(family: Family) -> BoxedStrategy<Vec<IpAddr>> {
 fn source(family: Family) -> BoxedStrategy<IpAddr> {
     match family {
         Family::Ipv4 => any::<Ipv4Addr>().prop_map(IpAddr::from).boxed(),
-        Family::Ipv6 => any::<u64>()
-            .prop_map(|low| Ipv6Addr::from_bits(0xfe80 << 112 | u128::from(low)).into())
-            .boxed(),
+        Family::Ipv6 => {
+            any::<u64>().prop_map(|low| Ipv6Addr::from_bits(0xfe80 << 112 | u128::from(low)).into()).boxed()
+        }
     }
 }
 
@@ -88,12 +77,8 @@ fn interval(version: Version) -> BoxedStrategy<u16> {
 }
 
 fn sent() -> impl Strategy<Value = Sent> {
-    let kinds = [
-        (Version::V2, Family::Ipv4),
-        (Version::V3, Family::Ipv4),
-        (Version::V3, Family::Ipv6),
-    ]
-    .map(Just);
+    let kinds =
+        [(Version::V2, Family::Ipv4), (Version::V3, Family::Ipv4), (Version::V3, Family::Ipv6)].map(Just);
     let form = prop_oneof![Just(Checksum::Pseudo), Just(Checksum::Rfc9568)];
     (proptest::sample::select(kinds.to_vec()), form).prop_flat_map(|(kind, form)| {
         let (version, family) = kind.0;
@@ -107,12 +92,7 @@ fn sent() -> impl Strategy<Value = Sent> {
                     interval: Interval::from_centiseconds(centiseconds).unwrap(),
                     addresses,
                 };
-                Sent {
-                    advert,
-                    source,
-                    form,
-                    auth,
-                }
+                Sent { advert, source, form, auth }
             },
         )
     })

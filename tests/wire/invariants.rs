@@ -11,32 +11,15 @@ use locum::vrrp::packet::{
 ///
 /// `ttl` stands in for the one from the kernel.
 pub(crate) fn hold(bytes: &[u8], ttl: Option<u8>, addressed: &Envelope<'_>, expect: &Expect<'_>) {
-    let bare = Envelope {
-        payload: bytes,
-        ttl,
-        ..*addressed
-    };
-    for envelope in [open_ipv4(bytes).ok(), open_ipv6(bytes).ok(), Some(bare)]
-        .into_iter()
-        .flatten()
-    {
+    let bare = Envelope { payload: bytes, ttl, ..*addressed };
+    for envelope in [open_ipv4(bytes).ok(), open_ipv6(bytes).ok(), Some(bare)].into_iter().flatten() {
         judge(&envelope, expect);
         // A receiver that happens to expect just what came goes furthest.
-        if let (Some(version), Some(vrid), Ok(seen)) = (
-            peek_version(envelope.payload),
-            peek_vrid(envelope.payload),
-            decode(&envelope),
-        ) {
+        if let (Some(version), Some(vrid), Ok(seen)) =
+            (peek_version(envelope.payload), peek_vrid(envelope.payload), decode(&envelope))
+        {
             assert_eq!((version, vrid), (seen.advert.version, seen.advert.vrid));
-            judge(
-                &envelope,
-                &Expect {
-                    version,
-                    vrid,
-                    interval: seen.advert.interval,
-                    ..*expect
-                },
-            );
+            judge(&envelope, &Expect { version, vrid, interval: seen.advert.interval, ..*expect });
         }
     }
 }
@@ -46,30 +29,17 @@ fn judge(envelope: &Envelope<'_>, expect: &Expect<'_>) {
         return;
     };
     let advert = &heard.advert;
-    assert_eq!(
-        (advert.version, advert.vrid, heard.source),
-        (expect.version, expect.vrid, envelope.source)
-    );
+    assert_eq!((advert.version, advert.vrid, heard.source), (expect.version, expect.vrid, envelope.source));
     assert!(advert.interval.fits(advert.version) && !advert.addresses.is_empty());
     if expect.reach == Reach::Multicast && expect.min_ttl.is_none() {
         assert_eq!(envelope.ttl, Some(255));
     }
 
     let form = heard.checksum.unwrap_or(locum::vrrp::Checksum::Pseudo);
-    let auth = if advert.version == Version::V2 {
-        expect.auth
-    } else {
-        &Auth::None
-    };
+    let auth = if advert.version == Version::V2 { expect.auth } else { &Auth::None };
     let written = encode(advert, envelope.source, envelope.destination, form, auth);
     assert_eq!(written.len(), envelope.payload.len());
-    let again = parse(
-        &Envelope {
-            payload: &written,
-            ..*envelope
-        },
-        expect,
-    )
-    .expect("what we write, we accept");
+    let again =
+        parse(&Envelope { payload: &written, ..*envelope }, expect).expect("what we write, we accept");
     assert_eq!((&again.advert, &again.remarks), (advert, &heard.remarks));
 }

@@ -42,20 +42,9 @@ fn over(source: IpAddr, destination: IpAddr, ttl: Option<u8>, expect: &Expect<'_
         IpAddr::V4(_) => vec![IpAddr::from([192, 0, 2, 100])],
         IpAddr::V6(_) => vec!["fe80::100".parse().unwrap()],
     };
-    let advert = Advert {
-        addresses,
-        ..advert(Version::V3)
-    };
+    let advert = Advert { addresses, ..advert(Version::V3) };
     let payload = encode(&advert, source, destination, Checksum::Pseudo, &Auth::None);
-    parse(
-        &Envelope {
-            source,
-            destination,
-            ttl,
-            payload: &payload,
-        },
-        expect,
-    )
+    parse(&Envelope { source, destination, ttl, payload: &payload }, expect)
 }
 
 #[test]
@@ -66,25 +55,16 @@ fn a_unicast_router_hears_its_peers_at_any_distance_and_nobody_else() {
     assert!(over(SENDER, US, None, &unicast).is_ok());
     assert!(over(SENDER_V6, US_V6, Some(1), &unicast).is_ok());
     assert_eq!(over(STRANGER, US, Some(255), &unicast), Err(Refusal::NotAPeer));
-    assert_eq!(
-        over(SENDER, GROUP, Some(255), &unicast),
-        Err(Refusal::MulticastDestination)
-    );
+    assert_eq!(over(SENDER, GROUP, Some(255), &unicast), Err(Refusal::MulticastDestination));
 }
 
 #[test]
 fn a_multicast_router_hears_the_group_and_nothing_else() {
     let multicast = expect(Version::V3, Reach::Multicast, &Auth::None);
     assert!(over(SENDER, GROUP, Some(255), &multicast).is_ok());
-    assert_eq!(
-        over(SENDER, US, Some(255), &multicast),
-        Err(Refusal::UnicastDestination)
-    );
+    assert_eq!(over(SENDER, US, Some(255), &multicast), Err(Refusal::UnicastDestination));
     let all_hosts = IpAddr::from([224, 0, 0, 1]);
-    assert_eq!(
-        over(SENDER, all_hosts, Some(255), &multicast),
-        Err(Refusal::BadDestination)
-    );
+    assert_eq!(over(SENDER, all_hosts, Some(255), &multicast), Err(Refusal::BadDestination));
     let global = over(SENDER_V6, GROUP_V6.into(), Some(255), &multicast);
     assert_eq!(global, Err(Refusal::SourceNotLinkLocal));
 }
@@ -93,10 +73,7 @@ fn a_multicast_router_hears_the_group_and_nothing_else() {
 fn a_ttl_limit_holds_in_both_reaches_and_an_untold_ttl_meets_none() {
     let peers = [SENDER];
     for (reach, destination) in [(Reach::Multicast, GROUP), (Reach::Unicast(&peers), US)] {
-        let limited = Expect {
-            min_ttl: Some(254),
-            ..expect(Version::V3, reach, &Auth::None)
-        };
+        let limited = Expect { min_ttl: Some(254), ..expect(Version::V3, reach, &Auth::None) };
         assert!(over(SENDER, destination, Some(255), &limited).is_ok());
         assert!(over(SENDER, destination, Some(254), &limited).is_ok());
         assert_eq!(over(SENDER, destination, Some(253), &limited), Err(Refusal::Ttl));
@@ -112,12 +89,7 @@ fn a_password_is_asked_for_in_version_2_only() {
     let theirs = Auth::Pass(Secret::new(*b"Secret"));
     let hear = |version, sent: &Auth, expected: &Auth| {
         let payload = encode(&advert(version), SENDER, GROUP, Checksum::Pseudo, sent);
-        let envelope = Envelope {
-            source: SENDER,
-            destination: GROUP,
-            ttl: Some(255),
-            payload: &payload,
-        };
+        let envelope = Envelope { source: SENDER, destination: GROUP, ttl: Some(255), payload: &payload };
         parse(&envelope, &expect(version, Reach::Multicast, expected)).map(|heard| heard.remarks)
     };
     assert_eq!(hear(Version::V2, &ours, &ours), Ok(vec![]));
@@ -131,10 +103,7 @@ fn a_password_is_asked_for_in_version_2_only() {
 fn a_password_goes_out_as_keepalived_sends_it() {
     let auth = Auth::Pass(Secret::new(*b"secret"));
     let message = encode(&advert(Version::V2), SENDER, GROUP, Checksum::Rfc9568, &auth);
-    assert_eq!(
-        message,
-        crate::folder::hex("2133c80101011719c00002647365637265740000")
-    );
+    assert_eq!(message, crate::folder::hex("2133c80101011719c00002647365637265740000"));
 }
 
 #[test]
@@ -142,18 +111,9 @@ fn what_the_wire_has_no_room_for_is_cut_and_still_a_valid_message() {
     let addresses = (0..300_u16).map(|n| IpAddr::from([10, 0, n.to_be_bytes()[0], n.to_be_bytes()[1]]));
     let addresses = addresses.chain([SENDER_V6]).collect();
     let interval = Interval::from_centiseconds(25_500).unwrap();
-    let large = Advert {
-        addresses,
-        interval,
-        ..advert(Version::V3)
-    };
+    let large = Advert { addresses, interval, ..advert(Version::V3) };
     let payload = encode(&large, SENDER, GROUP, Checksum::Pseudo, &Auth::None);
-    let envelope = Envelope {
-        source: SENDER,
-        destination: GROUP,
-        ttl: Some(255),
-        payload: &payload,
-    };
+    let envelope = Envelope { source: SENDER, destination: GROUP, ttl: Some(255), payload: &payload };
     let heard = parse(&envelope, &expect(Version::V3, Reach::Multicast, &Auth::None)).unwrap();
     assert_eq!(heard.advert.addresses, large.addresses[..255]);
     assert_eq!(heard.advert.interval.centiseconds(), 4095);

@@ -32,9 +32,7 @@ struct Field {
 }
 
 fn tables() -> Vec<Tables> {
-    let paths = folder::all()
-        .into_iter()
-        .flat_map(|folder| folder::files(&folder, "tables", ".json"));
+    let paths = folder::all().into_iter().flat_map(|folder| folder::files(&folder, "tables", ".json"));
     let tables: Vec<Tables> = paths.map(|path| folder::json(&path)).collect();
     assert!(!tables.is_empty(), "no tables.json");
     tables
@@ -49,33 +47,18 @@ fn nanoseconds(fraction: &str) -> u128 {
 #[test]
 fn timers_are_those_of_the_formulas_to_the_nanosecond() {
     for timer in tables().into_iter().flat_map(|tables| tables.timers) {
-        let version = if timer.version == 2 {
-            Version::V2
-        } else {
-            Version::V3
-        };
+        let version = if timer.version == 2 { Version::V2 } else { Version::V3 };
         let priority = Priority::new(timer.priority).unwrap();
         let interval = Interval::from_centiseconds(timer.interval_cs).unwrap();
         let what = format!("version {version}, priority {priority}, interval {interval}");
 
         let skew = nanoseconds(&timer.skew_us_exact);
-        assert_eq!(
-            interval.skew(version, priority).as_nanos(),
-            skew,
-            "skew of {what}"
-        );
+        assert_eq!(interval.skew(version, priority).as_nanos(), skew, "skew of {what}");
 
         let down = interval.down(version, priority);
-        assert_eq!(
-            down.as_nanos(),
-            interval.duration().as_nanos() * 3 + skew,
-            "down interval of {what}"
-        );
+        assert_eq!(down.as_nanos(), interval.duration().as_nanos() * 3 + skew, "down interval of {what}");
         let off = down.as_secs_f64() * 1e6 - timer.down_us;
-        assert!(
-            off.abs() < 0.01,
-            "down interval of {what}: off by {off} microseconds"
-        );
+        assert!(off.abs() < 0.01, "down interval of {what}: off by {off} microseconds");
     }
 }
 
@@ -95,41 +78,20 @@ fn the_interval_is_read_from_the_bits_its_version_gives_it() {
     let interval = |version, bytes: &[u8]| {
         let payload = message(version, bytes);
         let source = IpAddr::from([192, 0, 2, 9]);
-        let envelope = Envelope {
-            source,
-            destination: GROUP_V4.into(),
-            ttl: Some(255),
-            payload: &payload,
-        };
+        let envelope = Envelope { source, destination: GROUP_V4.into(), ttl: Some(255), payload: &payload };
         decode(&envelope).map(|heard| heard.advert.interval.centiseconds())
     };
     for field in tables().into_iter().flat_map(|tables| tables.interval_field) {
         let bytes = folder::hex(&field.wire_bytes_4_5);
         let acceptable = |cs: u16| {
-            if cs == 0 {
-                Err(Refusal::IntervalZero)
-            } else {
-                Ok(cs)
-            }
+            if cs == 0 { Err(Refusal::IntervalZero) } else { Ok(cs) }
         };
         let what = &field.wire_bytes_4_5;
 
-        assert_eq!(
-            interval(3, &bytes),
-            acceptable(field.v3_interval_cs),
-            "version 3, {what}"
-        );
-        assert_eq!(
-            interval(3, &bytes).is_ok(),
-            field.v3_acceptable,
-            "version 3, {what}"
-        );
+        assert_eq!(interval(3, &bytes), acceptable(field.v3_interval_cs), "version 3, {what}");
+        assert_eq!(interval(3, &bytes).is_ok(), field.v3_acceptable, "version 3, {what}");
         // Version 2 has the authentication type in the first byte, which says nothing of the interval.
         assert_eq!(bytes[0], field.v2_auth_type, "{what}");
-        assert_eq!(
-            interval(2, &bytes),
-            acceptable(field.v2_interval_s * 100),
-            "version 2, {what}"
-        );
+        assert_eq!(interval(2, &bytes), acceptable(field.v2_interval_s * 100), "version 2, {what}");
     }
 }

@@ -105,10 +105,7 @@ impl Vector {
     /// has nothing possible, something possible.
     fn receiver<'a>(&'a self, auth: &'a Auth, strict: bool) -> Expect<'a> {
         let (config, packet) = (&self.rx_config, &self.expect);
-        let vrid = config
-            .vrids
-            .as_ref()
-            .map_or(packet.vrid, |vrids| vrids.first().copied());
+        let vrid = config.vrids.as_ref().map_or(packet.vrid, |vrids| vrids.first().copied());
         let centiseconds = config
             .adver_int_cs
             .or(config.adver_int_s.map(|seconds| seconds * 100))
@@ -119,9 +116,7 @@ impl Vector {
                 _ => Version::V3,
             },
             vrid: vrid.and_then(Vrid::new).unwrap_or(Vrid::new(1).unwrap()),
-            interval: centiseconds
-                .and_then(Interval::from_centiseconds)
-                .unwrap_or(Interval::SECOND),
+            interval: centiseconds.and_then(Interval::from_centiseconds).unwrap_or(Interval::SECOND),
             owner: config.owner,
             reach: Reach::Multicast,
             min_ttl: None,
@@ -144,20 +139,12 @@ impl Vector {
             Ok(_) => Some(format!("accepted, expected {:?}", self.reasons())),
             Err(refusal) if self.expect.valid => Some(format!("refused as {}", refusal.name())),
             Err(refusal) if self.reasons().contains(&word(refusal)) || self.shows(refusal) => None,
-            Err(refusal) => Some(format!(
-                "refused as {}, expected {:?}",
-                refusal.name(),
-                self.reasons()
-            )),
+            Err(refusal) => Some(format!("refused as {}, expected {:?}", refusal.name(), self.reasons())),
         }
     }
 
     fn reasons(&self) -> Vec<&str> {
-        self.expect
-            .reasons
-            .iter()
-            .map(|reason| reason.check.as_str())
-            .collect()
+        self.expect.reasons.iter().map(|reason| reason.check.as_str()).collect()
     }
 
     /// Whether `refusal` is a fact of the IPv4 header, which the reasons of garbled packets leave out.
@@ -181,27 +168,14 @@ impl Vector {
         });
         let fields = [
             ("source", heard.source == self.src),
-            (
-                "version",
-                Some(advert.version.to_string()) == packet.version.map(|v| v.to_string()),
-            ),
+            ("version", Some(advert.version.to_string()) == packet.version.map(|v| v.to_string())),
             ("vrid", Some(advert.vrid.get()) == packet.vrid),
-            (
-                "priority",
-                Some(advert.priority.map_or(0, Priority::get)) == packet.priority,
-            ),
-            (
-                "interval",
-                Some(advert.interval.centiseconds()) == packet.interval.as_ref().map(|i| i.cs),
-            ),
+            ("priority", Some(advert.priority.map_or(0, Priority::get)) == packet.priority),
+            ("interval", Some(advert.interval.centiseconds()) == packet.interval.as_ref().map(|i| i.cs)),
             ("addresses", Some(&advert.addresses) == packet.addrs.as_ref()),
             ("checksum", heard.checksum == form),
         ];
-        let wrong: Vec<_> = fields
-            .iter()
-            .filter(|(_, right)| !right)
-            .map(|(name, _)| *name)
-            .collect();
+        let wrong: Vec<_> = fields.iter().filter(|(_, right)| !right).map(|(name, _)| *name).collect();
         (!wrong.is_empty()).then(|| format!("wrong {wrong:?}: {heard:?}"))
     }
 }
@@ -245,23 +219,14 @@ fn every_vector_is_judged_as_the_rfcs_and_errata_say() {
         }
     });
     folder::say(&format!("{ran} packet vectors ran"));
-    assert!(
-        failures.is_empty(),
-        "{} of {ran} vectors fail:\n{}",
-        failures.len(),
-        failures.join("\n")
-    );
+    assert!(failures.is_empty(), "{} of {ran} vectors fail:\n{}", failures.len(), failures.join("\n"));
 }
 
 #[test]
 fn leniency_accepts_nothing_more_than_a_first_address_that_is_not_link_local() {
     each_vector(|vector| match (vector.judge(true), vector.judge(false)) {
         (Err(Refusal::FirstNotLinkLocal), Ok(heard)) => {
-            assert!(
-                heard.remarks.contains(&Remark::FirstNotLinkLocal),
-                "{}",
-                vector.name
-            );
+            assert!(heard.remarks.contains(&Remark::FirstNotLinkLocal), "{}", vector.name);
         }
         (strict, lenient) => assert_eq!(strict, lenient, "{}", vector.name),
     });
@@ -283,12 +248,7 @@ fn the_ip_header_is_stripped_to_the_payload_and_the_ttl_of_the_vector() {
     each_vector(|vector| {
         let packet = folder::hex(&vector.ip_packet_hex);
         if let (Ok(envelope), true) = (vector.open(&packet), vector.expect.valid) {
-            assert_eq!(
-                envelope.payload,
-                folder::hex(&vector.payload_hex),
-                "{}",
-                vector.name
-            );
+            assert_eq!(envelope.payload, folder::hex(&vector.payload_hex), "{}", vector.name);
             assert_eq!(envelope.ttl, Some(vector.ttl), "{}", vector.name);
         }
     });
@@ -303,10 +263,7 @@ fn what_is_odd_about_a_valid_packet_is_remarked_on() {
         let advert = &heard.advert;
         let ours = &vector.rx_config;
         let mut expected = Vec::new();
-        if ours
-            .adver_int_cs
-            .is_some_and(|cs| cs != advert.interval.centiseconds())
-        {
+        if ours.adver_int_cs.is_some_and(|cs| cs != advert.interval.centiseconds()) {
             expected.push(Remark::OtherInterval);
         }
         if ours.owner && advert.priority == Some(Priority::OWNER) {

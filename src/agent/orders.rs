@@ -1,0 +1,199 @@
+//! What doers report and operators order: holding, handing over, resuming, stopping.
+
+use super::effect::{Effect, HookEnd, InstanceId, Note};
+use super::request::{Moved, Request, Response, Ticket};
+use super::router::{Handover, RESTORE_LIMIT, RESTORE_WINDOW};
+use super::transition::{RouterName, Standing};
+use super::{Agent, patience};
+use crate::time::Time;
+use crate::vrrp::instance::{Event, Instance, State};
+use std::net::IpAddr;
+use std::time::Duration;
+
+impl Agent {
+    /// Addresses that cannot be held are nobody's here: farewell, and a healthy node takes them.
+    pub(super) fn held(
+        &mut self,
+        now: Time,
+        instance: InstanceId,
+        result: Result<(), String>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some((index, member)) = self.find(instance) else { return };
+        if !self.routers[index].group.members()[member].holds() {
+            return;
+        }
+        match result {
+            Ok(()) => self.routers[index].members[member].held = true,
+            Err(line) => {
+                self.routers[index].step_back(now, line);
+                self.settle(now, effects);
+            }
+        }
+    }
+
+    /// A held address was removed by somebody, and put back. Too often is a fight that we leave.
+    pub(super) fn restored(
+        &mut self,
+        now: Time,
+        instance: InstanceId,
+        address: IpAddr,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some((index, member)) = self.find(instance) else { return };
+        let router = &mut self.routers[index];
+        *router.members[member].restored.entry(address).or_default() += 1;
+        router.restored.push_back(now);
+        router.restored.retain(|at| now.since(*at) < RESTORE_WINDOW);
+        let line = if router.restored.len() > RESTORE_LIMIT {
+            let line = format!(
+                "{address} was removed {} times within {}s by something else on this host: \
+                 find it (another manager of the interface?) and stop it",
+                router.restored.len(),
+                RESTORE_WINDOW.as_secs()
+            );
+            router.step_back(now, line.clone());
+            line
+        } else {
+            format!("{address} was removed by something else on this host, and put back")
+        };
+        effects.push(Effect::Note(Note::Warning(router.config.name.clone(), line)));
+        effects.push(Effect::Announce { instance, count: router.config.announce_count });
+        self.settle(now, effects);
+    }
+
+    pub(super) fn hook_ended(&mut self, end: &HookEnd) {
+        if let Some(router) = self.routers.iter_mut().find(|r| r.config.name == end.router) {
+            router.hooks.ran += 1;
+            router.hooks.failed += u64::from(end.failed);
+            router.hooks.skipped += u64::from(end.skipped);
+            router.hooks.last_failed = end.failed;
+            router.hooks.last = Some(format!("{}: {}", end.script, end.ended));
+        }
+    }
+
+    pub(super) fn request(&mut self, now: Time, ticket: Ticket, request: Request, effects: &mut Vec<Effect>) {
+        match request {
+            Request::Status => {
+                let status = Response::Status(Box::new(self.status(now)));
+                effects.push(Effect::Reply(ticket, Box::new(status)));
+            }
+            Request::Handover { router } => match self.chosen(router.as_ref()) {
+                Ok(chosen) => self.hand_over(now, ticket, &chosen, effects),
+                Err(lines) => refuse(ticket, lines, effects),
+            },
+            Request::Resume { router } => match self.chosen(router.as_ref()) {
+                Ok(chosen) => self.resume(now, ticket, &chosen, effects),
+                Err(lines) => refuse(ticket, lines, effects),
+            },
+        }
+    }
+
+    fn chosen(&self, name: Option<&RouterName>) -> Result<Vec<usize>, Vec<String>> {
+        let chosen: Vec<usize> = (0..self.routers.len())
+            .filter(|index| name.is_none_or(|name| self.routers[*index].config.name == *name))
+            .collect();
+        match name {
+            Some(name) if chosen.is_empty() => {
+                let known: Vec<&str> = self.routers.iter().map(|r| &*r.config.name.0).collect();
+                Err(vec![format!("no router is called {name}: there is {}", known.join(", "))])
+            }
+            _ if self.stopping => Err(vec!["the daemon is stopping".to_owned()]),
+            _ => Ok(chosen),
+        }
+    }
+
+    fn hand_over(&mut self, now: Time, ticket: Ticket, chosen: &[usize], effects: &mut Vec<Effect>) {
+        if let Some(busy) = chosen.iter().find(|index| self.routers[**index].handover.is_some()) {
+            let name = &self.routers[*busy].config.name;
+            return refuse(ticket, vec![format!("{name} is being handed over already")], effects);
+        }
+        let masters = chosen.iter().filter(|index| self.routers[**index].standing() == Standing::Master);
+        let masters: Vec<usize> = masters.copied().collect();
+        for index in chosen {
+            self.routers[*index].drained = true;
+            if masters.contains(index) {
+                self.routers[*index].handover = Some(Handover { ticket, started: now, heard: None });
+            }
+        }
+        for index in chosen {
+            self.pass(now, *index, &Event::Handover, effects);
+        }
+        if masters.is_empty() {
+            let stays = |index: &usize| {
+                format!("{} is not MASTER here; it stays out until resumed", self.routers[*index].config.name)
+            };
+            let lines = chosen.iter().map(stays).collect();
+            effects.push(Effect::Reply(ticket, Box::new(Response::Done { lines })));
+        }
+    }
+
+    /// Notes what became of a handover, and answers once all of the same ticket are through.
+    pub(super) fn follow_handover(
+        &mut self,
+        now: Time,
+        index: usize,
+        before: Standing,
+        after: Standing,
+        effects: &mut Vec<Effect>,
+    ) {
+        let router = &mut self.routers[index];
+        let back = router.group.members().iter().all(|m| matches!(m.state(), State::Master { .. }));
+        if router.handover.is_none() || !(back || (before, after) != (Standing::Master, Standing::Master)) {
+            return;
+        }
+        let Some(handover) = router.handover.take() else { return };
+        let moved = after == Standing::Backup && handover.heard.is_some();
+        if !moved && back {
+            router.drained = false;
+        }
+        let heard = handover.heard.filter(|_| moved);
+        self.moved.entry(handover.ticket).or_default().push(Moved {
+            router: router.config.name.clone(),
+            successor: heard.map(|(_, address)| address),
+            took_ms: heard.map_or(now, |(at, _)| at).since(handover.started).as_secs_f64() * 1000.0,
+            gap_ms: 0.0,
+        });
+        if !self.routers.iter().any(|r| r.handover.as_ref().is_some_and(|h| h.ticket == handover.ticket)) {
+            let routers = self.moved.remove(&handover.ticket).unwrap_or_default();
+            effects.push(Effect::Reply(handover.ticket, Box::new(Response::Moved { routers })));
+        }
+    }
+
+    fn resume(&mut self, now: Time, ticket: Ticket, chosen: &[usize], effects: &mut Vec<Effect>) {
+        let mut lines = Vec::new();
+        for index in chosen {
+            let router = &mut self.routers[*index];
+            let name = router.config.name.clone();
+            lines.push(if router.drained {
+                format!("{name} takes part again")
+            } else {
+                format!("{name} took part already")
+            });
+            router.drained = false;
+            self.pass(now, *index, &Event::Resume, effects);
+        }
+        effects.push(Effect::Reply(ticket, Box::new(Response::Done { lines })));
+    }
+
+    pub(super) fn stop(&mut self, now: Time, at_once: bool, effects: &mut Vec<Effect>) {
+        self.stopping = true;
+        for index in 0..self.routers.len() {
+            let wait = if at_once { Duration::ZERO } else { patience(&self.routers[index].config) };
+            self.pass(now, index, &Event::Shutdown { wait }, effects);
+        }
+    }
+
+    /// Says once that everything is given up.
+    pub(super) fn finish_stop(&mut self, effects: &mut Vec<Effect>) {
+        let holds = self.routers.iter().flat_map(|router| router.group.members()).any(Instance::holds);
+        if self.stopping && !self.stopped && !holds {
+            self.stopped = true;
+            effects.push(Effect::Stopped);
+        }
+    }
+}
+
+fn refuse(ticket: Ticket, lines: Vec<String>, effects: &mut Vec<Effect>) {
+    effects.push(Effect::Reply(ticket, Box::new(Response::Refused { lines })));
+}

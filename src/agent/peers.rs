@@ -1,0 +1,149 @@
+//! Everybody heard on behalf of one instance: what they said last, and why they were refused.
+//!
+//! Bounded: a flood of made-up senders pushes out made-up senders first.
+
+use super::status::PeerStatus;
+use crate::time::Time;
+use crate::vrrp::instance::Discard;
+use crate::vrrp::packet::{Heard, Refusal, Remark};
+use crate::vrrp::{Interval, Priority};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// The most senders remembered for one instance.
+const MOST: usize = 64;
+
+/// Everybody heard.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    known: BTreeMap<IpAddr, Peer>,
+    /// Valid adverts, all senders together.
+    pub heard: u64,
+    /// Refused packets, all senders together.
+    pub refused: BTreeMap<Refusal, u64>,
+    /// Valid adverts deliberately not followed.
+    pub discarded: BTreeMap<Discard, u64>,
+}
+
+#[derive(Debug, Default)]
+struct Peer {
+    seen: Time,
+    heard: Option<(Time, Option<Priority>, Interval)>,
+    adverts: u64,
+    refused: BTreeMap<Refusal, u64>,
+    remarks: Vec<Remark>,
+    same_priority: bool,
+}
+
+impl Peers {
+    /// Counts a valid advert. Returns what was not odd about this sender before.
+    pub fn hear(&mut self, now: Time, heard: &Heard, own: Priority) -> Vec<Remark> {
+        self.heard += 1;
+        let peer = self.peer(now, heard.source);
+        let news = heard.remarks.iter().copied().filter(|r| !peer.remarks.contains(r)).collect();
+        peer.adverts += 1;
+        peer.heard = Some((now, heard.advert.priority, heard.advert.interval));
+        peer.remarks.clone_from(&heard.remarks);
+        peer.same_priority = heard.advert.priority == Some(own);
+        news
+    }
+
+    /// Counts a refused packet. Returns how many of this kind this sender has sent.
+    pub fn refuse(&mut self, now: Time, source: IpAddr, refusal: Refusal) -> u64 {
+        *self.refused.entry(refusal).or_default() += 1;
+        let count = self.peer(now, source).refused.entry(refusal).or_default();
+        *count += 1;
+        *count
+    }
+
+    /// The sender of the latest valid advert that was no farewell, not older than `since`.
+    pub fn latest(&self, since: Time) -> Option<IpAddr> {
+        self.known
+            .iter()
+            .filter_map(|(address, peer)| match peer.heard {
+                Some((at, Some(_), _)) if at >= since => Some((at, *address)),
+                _ => None,
+            })
+            .max()
+            .map(|(_, address)| address)
+    }
+
+    /// For status: everybody heard, and the configured ones that never were.
+    pub fn status(&self, now: Time, configured: &[IpAddr]) -> Vec<PeerStatus> {
+        let silent = configured.iter().filter(|peer| !self.known.contains_key(peer));
+        let silent = silent.map(|address| Peer::default().status(now, *address));
+        self.known.iter().map(|(address, peer)| peer.status(now, *address)).chain(silent).collect()
+    }
+
+    fn peer(&mut self, now: Time, source: IpAddr) -> &mut Peer {
+        if self.known.len() >= MOST && !self.known.contains_key(&source) {
+            // Whoever never sent a valid advert goes first, then whoever was seen longest ago.
+            let least = self.known.iter().min_by_key(|(_, peer)| (peer.adverts > 0, peer.seen));
+            if let Some(address) = least.map(|(address, _)| *address) {
+                self.known.remove(&address);
+            }
+        }
+        let peer = self.known.entry(source).or_default();
+        peer.seen = now;
+        peer
+    }
+}
+
+impl Peer {
+    fn status(&self, now: Time, address: IpAddr) -> PeerStatus {
+        let mut remarks: Vec<String> = self.remarks.iter().map(ToString::to_string).collect();
+        if self.same_priority {
+            remarks.push("the sender has our priority: the greater address wins".to_owned());
+        }
+        PeerStatus {
+            address,
+            heard_ms: self.heard.map(|(at, ..)| millis(now.since(at))),
+            priority: self.heard.map(|(_, priority, _)| priority.map_or(0, Priority::get)),
+            interval_ms: self.heard.map(|(_, _, interval)| u32::from(interval.centiseconds()) * 10),
+            adverts: self.adverts,
+            refused: by_name(&self.refused, Refusal::name),
+            remarks,
+        }
+    }
+}
+
+/// Counters under the names they are shown with.
+pub(super) fn by_name<K: Copy>(
+    counts: &BTreeMap<K, u64>,
+    name: fn(K) -> &'static str,
+) -> BTreeMap<String, u64> {
+    counts.iter().map(|(key, count)| (name(*key).to_owned(), *count)).collect()
+}
+
+/// Whole milliseconds.
+pub(super) fn millis(span: std::time::Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_strangers_does_not_push_out_a_real_peer() {
+        let mut peers = Peers::default();
+        let real: IpAddr = "10.0.0.2".parse().unwrap();
+        let advert = crate::vrrp::Advert {
+            version: crate::vrrp::Version::V3,
+            vrid: crate::vrrp::Vrid::new(1).unwrap(),
+            priority: Some(Priority::DEFAULT),
+            interval: Interval::SECOND,
+            addresses: vec![real],
+        };
+        let heard = Heard { source: real, advert, checksum: None, remarks: Vec::new() };
+        peers.hear(Time::ZERO, &heard, Priority::DEFAULT);
+        for n in 0..1000_u32 {
+            let stranger = IpAddr::V4(std::net::Ipv4Addr::from_bits(0x0b00_0000 + n));
+            peers.refuse(Time::from_nanos(n.into()), stranger, Refusal::Checksum);
+        }
+        let status = peers.status(Time::from_nanos(1000), &[]);
+        assert_eq!(status.len(), MOST);
+        assert!(status.iter().any(|peer| peer.address == real));
+        assert_eq!(peers.refused[&Refusal::Checksum], 1000);
+    }
+}

@@ -1,0 +1,131 @@
+//! A packet comes in: find whose it is, check it, count it, pass it on.
+//!
+//! A refused packet changes nothing but a counter: no timer, no state, no answer.
+
+use super::Agent;
+use super::effect::{Datagram, Effect, Note};
+use super::router::Router;
+use crate::time::Time;
+use crate::vrrp::Family;
+use crate::vrrp::instance::{Event, State};
+use crate::vrrp::packet::{self, Envelope, Expect, Heard, Reach, Refusal};
+
+impl Agent {
+    pub(super) fn receive(&mut self, now: Time, datagram: &Datagram, effects: &mut Vec<Effect>) {
+        let family = Family::of(datagram.source);
+        let envelope = match open(datagram, family) {
+            Ok(envelope) => envelope,
+            Err(refusal) => return self.refuse_unopened(now, datagram, family, refusal, effects),
+        };
+        let Some(vrid) = packet::peek_vrid(envelope.payload) else {
+            return self.refuse_unopened(now, datagram, family, Refusal::VridZero, effects);
+        };
+        let Some((index, member)) = self.routers.iter().enumerate().find_map(|(index, router)| {
+            let ours = router.link.as_deref() == Some(&*datagram.interface) && router.config.vrid == vrid;
+            let member = router.members.iter().position(|member| member.family == family)?;
+            ours.then_some((index, member))
+        }) else {
+            return;
+        };
+        match parse(&self.routers[index], member, &envelope) {
+            Ok(heard) => self.hear(now, index, member, &heard, effects),
+            Err(refusal) => self.refuse(now, index, member, datagram, refusal, effects),
+        }
+    }
+
+    fn hear(&mut self, now: Time, index: usize, member: usize, heard: &Heard, effects: &mut Vec<Effect>) {
+        let router = &mut self.routers[index];
+        let own = router.group.members()[member].priority();
+        let ours = router.group.members()[member].source() == Some(heard.source);
+        if !ours {
+            for remark in router.members[member].peers.hear(now, heard, own) {
+                let line = format!("advert from {}: {remark}", heard.source);
+                effects.push(Effect::Note(Note::Warning(router.config.name.clone(), line)));
+            }
+            if heard.checksum.is_some() {
+                router.members[member].spoken = heard.checksum;
+            }
+        }
+        let leaving = matches!(router.group.members()[member].state(), State::Leaving { .. });
+        if let Some(handover) = &mut router.handover
+            && leaving
+            && !ours
+            && heard.advert.priority.is_some()
+        {
+            handover.heard.get_or_insert((now, heard.source));
+        }
+        let event = Event::Heard {
+            source: heard.source,
+            priority: heard.advert.priority,
+            interval: heard.advert.interval,
+        };
+        self.pass_member(now, index, member, event, effects);
+    }
+
+    fn refuse(
+        &mut self,
+        now: Time,
+        index: usize,
+        member: usize,
+        datagram: &Datagram,
+        refusal: Refusal,
+        effects: &mut Vec<Effect>,
+    ) {
+        let router = &mut self.routers[index];
+        let count = router.members[member].peers.refuse(now, datagram.source, refusal);
+        if worth_a_line(count) {
+            let (router, source) = (router.config.name.clone(), datagram.source);
+            effects.push(Effect::Note(Note::Refused { router, source, refusal, count }));
+        }
+    }
+
+    /// Too broken to say whose it is: counted for every instance that might have been meant.
+    fn refuse_unopened(
+        &mut self,
+        now: Time,
+        datagram: &Datagram,
+        family: Family,
+        refusal: Refusal,
+        effects: &mut Vec<Effect>,
+    ) {
+        for index in 0..self.routers.len() {
+            if self.routers[index].link.as_deref() != Some(&*datagram.interface) {
+                continue;
+            }
+            if let Some(member) = self.routers[index].members.iter().position(|m| m.family == family) {
+                self.refuse(now, index, member, datagram, refusal, effects);
+            }
+        }
+    }
+}
+
+fn open(datagram: &Datagram, family: Family) -> Result<Envelope<'_>, Refusal> {
+    let (source, destination, ttl) = (datagram.source, datagram.destination, datagram.ttl);
+    match family {
+        // What the kernel says of the TTL counts, not what a header within our reach says.
+        Family::Ipv4 => packet::open_ipv4(&datagram.packet).map(|envelope| Envelope { ttl, ..envelope }),
+        Family::Ipv6 => Ok(Envelope { source, destination, ttl, payload: &datagram.packet }),
+    }
+}
+
+fn parse(router: &Router, member: usize, envelope: &Envelope<'_>) -> Result<Heard, Refusal> {
+    let config = router.group.members()[member].config();
+    let reach = if config.peers.is_empty() { Reach::Multicast } else { Reach::Unicast(&config.peers) };
+    let expect = Expect {
+        version: config.version,
+        vrid: config.vrid,
+        interval: config.interval,
+        owner: config.priority.is_owner(),
+        reach,
+        min_ttl: config.min_ttl,
+        auth: &config.auth,
+        addresses: &config.addresses,
+        strict: config.strict,
+    };
+    packet::parse(envelope, &expect)
+}
+
+/// The first, the tenth, the hundredth: a flood must not fill the log.
+fn worth_a_line(count: u64) -> bool {
+    count.checked_ilog10().is_some_and(|digits| 10_u64.pow(digits) == count)
+}

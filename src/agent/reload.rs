@@ -1,0 +1,217 @@
+//! A new configuration: what changes, for whom, and nothing for the rest.
+//!
+//! Routers are matched by identity (interface, VRID) and not by name, so a renamed router keeps its
+//! role. An equal configuration has no effects at all.
+
+use super::Agent;
+use super::config::{Config, Router as Wanted};
+use super::effect::Effect;
+use super::request::{Response, Ticket};
+use super::router::Router;
+use crate::health::{self, Health};
+use crate::time::Time;
+use crate::vrrp::instance::Event;
+
+/// What a reload means for one router.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing at all.
+    Keep,
+    /// Other parameters; state and timers stay.
+    Retune(Vec<String>),
+    /// What was agreed on with the peers changes: farewell, and a fresh start as Backup.
+    Restart(Vec<String>),
+    /// New.
+    Add,
+    /// No longer there: farewell.
+    Remove,
+}
+
+/// What `new` changes about `old`, one line each, for people.
+#[must_use]
+pub fn compare(old: &Wanted, new: &Wanted) -> Change {
+    let mut lines = Vec::new();
+    let mut note = |what: &str, from: String, to: String| {
+        if from != to {
+            lines.push(format!("{what} {from} -> {to}"));
+        }
+    };
+    let text = |value: &dyn std::fmt::Debug| format!("{value:?}");
+    let list = |values: &mut dyn Iterator<Item = String>| values.collect::<Vec<_>>().join(", ");
+    note("name", old.name.to_string(), new.name.to_string());
+    note("priority", old.priority.to_string(), new.priority.to_string());
+    note("interval", old.interval.to_string(), new.interval.to_string());
+    note("preempt", old.preempt.to_string(), new.preempt.to_string());
+    note("checksum", text(&old.checksum), text(&new.checksum));
+    note("min_ttl", text(&old.min_ttl), text(&new.min_ttl));
+    note("strict", old.strict.to_string(), new.strict.to_string());
+    note("source", text(&old.sources), text(&new.sources));
+    let vips = |router: &Wanted| list(&mut router.vips.iter().map(ToString::to_string));
+    note("addresses", vips(old), vips(new));
+    note("version", old.version.to_string(), new.version.to_string());
+    note("peers", text(&old.peers), text(&new.peers));
+    for (changed, what) in [
+        (old.tracks != new.tracks, "checks"),
+        (old.auth != new.auth, "authentication"),
+        (old.barred != new.barred, "secrets"),
+        (old.announce != new.announce || old.announce_count != new.announce_count, "announcing"),
+        (old.fingerprint != new.fingerprint, "hooks"),
+    ] {
+        if changed {
+            lines.push(format!("{what} changed"));
+        }
+    }
+    if old == new {
+        Change::Keep
+    } else if old.version != new.version
+        || old.families() != new.families()
+        || old.peers.is_empty() != new.peers.is_empty()
+    {
+        Change::Restart(lines)
+    } else {
+        Change::Retune(lines)
+    }
+}
+
+impl Agent {
+    /// What `config` would change, one line a router or check; empty for an equal configuration.
+    #[must_use]
+    pub fn plan(&self, config: &Config) -> Vec<String> {
+        let mut plan = Vec::new();
+        for router in &config.routers {
+            let name = &router.name;
+            let failover = |router: &Router| match router.standing() {
+                super::Standing::Master => " (MASTER here: the addresses move)",
+                _ => "",
+            };
+            match self.matching(router).map(|index| (&self.routers[index], index)) {
+                None => plan.push(format!("{name}: added")),
+                Some((old, _)) => match compare(&old.config, router) {
+                    Change::Retune(lines) => plan.push(format!("{name}: {}", lines.join("; "))),
+                    Change::Restart(lines) => {
+                        plan.push(format!("{name}: starts anew: {}{}", lines.join("; "), failover(old)));
+                    }
+                    Change::Keep | Change::Add | Change::Remove => {}
+                },
+            }
+        }
+        for router in &self.routers {
+            if !config.routers.iter().any(|new| same(&router.config, new)) {
+                plan.push(format!("{}: removed, says farewell", router.config.name));
+            }
+        }
+        for check in &config.checks {
+            match self.checks.get(&check.name) {
+                None => plan.push(format!("check {}: added", check.name)),
+                Some(old) if old.config() != check => plan.push(format!("check {}: changed", check.name)),
+                Some(_) => {}
+            }
+        }
+        let gone = self.check_order.iter().filter(|n| !config.checks.iter().any(|c| c.name == **n));
+        plan.extend(gone.map(|name| format!("check {name}: removed")));
+        plan
+    }
+
+    pub(super) fn reload(
+        &mut self,
+        now: Time,
+        ticket: Option<Ticket>,
+        dry_run: bool,
+        config: &Config,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut lines = self.plan(config);
+        if !dry_run && !lines.is_empty() && !self.stopping {
+            effects.extend(self.adopt(now, config));
+        }
+        if lines.is_empty() {
+            lines.push("nothing changes".to_owned());
+        }
+        if let Some(ticket) = ticket {
+            effects.push(Effect::Reply(ticket, Box::new(Response::Done { lines })));
+        }
+    }
+
+    /// Makes `config` the one in force. Untouched routers and checks do not notice.
+    pub(super) fn adopt(&mut self, now: Time, config: &Config) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.adopt_checks(now, config, &mut effects);
+        self.vips = config.routers.iter().flat_map(|r| r.vips.iter().map(|vip| vip.address)).collect();
+        let mut kept = Vec::new();
+        for wanted in &config.routers {
+            kept.push(self.matching(wanted).filter(|index| {
+                !matches!(compare(&self.routers[*index].config, wanted), Change::Restart(_))
+            }));
+        }
+        for index in (0..self.routers.len()).filter(|index| !kept.contains(&Some(*index))) {
+            self.dismiss(now, index, &mut effects);
+        }
+        let mut old: Vec<Option<Router>> = std::mem::take(&mut self.routers).into_iter().map(Some).collect();
+        let mut retuned = Vec::new();
+        for (wanted, kept) in config.routers.iter().zip(kept) {
+            let kept = kept.and_then(|index| old[index].take());
+            retuned.push(kept.as_ref().is_some_and(|router| router.config != *wanted));
+            let next = &mut self.next_id;
+            let made = || Router::new(wanted.clone(), now, || Self::next_id(next));
+            self.routers.push(kept.unwrap_or_else(made));
+        }
+        for (index, wanted) in config.routers.iter().enumerate().filter(|(index, _)| retuned[*index]) {
+            self.retune(now, index, wanted, &mut effects);
+        }
+        self.settle(now, &mut effects);
+        effects
+    }
+
+    fn adopt_checks(&mut self, now: Time, config: &Config, effects: &mut Vec<Effect>) {
+        let mut old = std::mem::take(&mut self.checks);
+        for check in &config.checks {
+            let health = Self::adopt_check(now, old.remove(&check.name), check, effects);
+            self.checks.insert(check.name.clone(), health);
+        }
+        effects.extend(old.into_keys().map(Effect::Unwatch));
+        self.check_order = config.checks.iter().map(|check| check.name.clone()).collect();
+    }
+
+    fn adopt_check(
+        now: Time,
+        old: Option<Health>,
+        wanted: &health::Config,
+        effects: &mut Vec<Effect>,
+    ) -> Health {
+        let probes_the_same = |old: &Health| old.config().fingerprint == wanted.fingerprint;
+        if !old.as_ref().is_some_and(probes_the_same) {
+            effects.push(Effect::Watch(wanted.name.clone()));
+        }
+        match old {
+            // A changed probe keeps its standing until it has a result: a reload drops nothing.
+            Some(mut health) => {
+                health.retune(wanted.clone());
+                health
+            }
+            None => Health::new(wanted.clone(), now),
+        }
+    }
+
+    fn retune(&mut self, now: Time, index: usize, wanted: &Wanted, effects: &mut Vec<Effect>) {
+        self.routers[index].config = wanted.clone();
+        let families: Vec<_> = self.routers[index].members.iter().map(|member| member.family).collect();
+        for (member, family) in families.into_iter().enumerate() {
+            let event = Event::Retune(Box::new(wanted.instance(family)));
+            self.pass_member(now, index, member, event, effects);
+        }
+    }
+
+    /// A router leaves: farewell and release at once, for its successor is somebody else's to name.
+    fn dismiss(&mut self, now: Time, index: usize, effects: &mut Vec<Effect>) {
+        let event = Event::Shutdown { wait: std::time::Duration::ZERO };
+        self.pass(now, index, &event, effects);
+    }
+
+    fn matching(&self, wanted: &Wanted) -> Option<usize> {
+        self.routers.iter().position(|router| same(&router.config, wanted))
+    }
+}
+
+fn same(a: &Wanted, b: &Wanted) -> bool {
+    a.vrid == b.vrid && a.interface == b.interface
+}

@@ -1,0 +1,306 @@
+//! One router at run time: its group of instances, what it tracks, and what it counts.
+//!
+//! Binds the configuration to what the host has: which interface, which source address, which
+//! fault. Nothing here knows other routers.
+
+use super::config::{self, Interface};
+use super::effect::InstanceId;
+use super::link::{Link, LinkAddress};
+use super::peers::Peers;
+use super::request::Ticket;
+use super::status::HookStatus;
+use super::transition::Standing;
+use crate::health::{CheckName, Health};
+use crate::time::Time;
+use crate::vrrp::group::Group;
+use crate::vrrp::instance::{Instance, State};
+use crate::vrrp::why::{Fault, Why};
+use crate::vrrp::{Checksum, ChecksumPolicy, Family, Priority};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// A held address that was removed by somebody else more often than this within
+/// [`RESTORE_WINDOW`] is contested, and the router steps back.
+pub(super) const RESTORE_LIMIT: usize = 5;
+/// See [`RESTORE_LIMIT`].
+pub(super) const RESTORE_WINDOW: Duration = Duration::from_mins(1);
+/// How long a router stays in Fault after its addresses could not be held, at first. Doubles.
+const RETRY_FIRST: Duration = Duration::from_secs(10);
+/// The longest such pause.
+const RETRY_LONGEST: Duration = Duration::from_mins(5);
+
+/// One router at run time.
+#[derive(Debug)]
+pub(super) struct Router {
+    pub config: config::Router,
+    pub group: Group,
+    /// One for each member of the group, in the same order.
+    pub members: Vec<Member>,
+    pub link: Option<String>,
+    /// Taken out by the operator.
+    pub drained: bool,
+    /// Why the addresses cannot be held, and when to try again.
+    pub contested: Option<(String, Time)>,
+    pub retries: u32,
+    /// The last time each address was put back.
+    pub restored: VecDeque<Time>,
+    pub handover: Option<Handover>,
+    pub hooks: HookStatus,
+    pub became_master: u64,
+    pub left_master: u64,
+}
+
+/// What belongs to one member of the group besides its state machine.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub id: InstanceId,
+    pub family: Family,
+    pub peers: Peers,
+    /// The checksum the peers were last heard to speak.
+    pub spoken: Option<Checksum>,
+    /// The kernel has confirmed the addresses.
+    pub held: bool,
+    pub sent: u64,
+    pub send_errors: u64,
+    pub last_send_error: Option<(Time, String)>,
+    pub announced: u64,
+    pub announce_errors: u64,
+    pub restored: BTreeMap<IpAddr, u64>,
+}
+
+/// A handover under way.
+#[derive(Debug)]
+pub(super) struct Handover {
+    pub ticket: Ticket,
+    pub started: Time,
+    pub heard: Option<(Time, IpAddr)>,
+}
+
+impl Router {
+    pub fn new(config: config::Router, now: Time, mut id: impl FnMut() -> InstanceId) -> Self {
+        let families = config.families();
+        let instances = families.iter().map(|family| Instance::new(config.instance(*family), now));
+        Router {
+            group: Group::new(instances.collect()),
+            members: families.iter().map(|family| Member::new(id(), *family)).collect(),
+            config,
+            link: None,
+            drained: false,
+            contested: None,
+            retries: 0,
+            restored: VecDeque::new(),
+            handover: None,
+            hooks: HookStatus::default(),
+            became_master: 0,
+            left_master: 0,
+        }
+    }
+
+    /// The state in the users' words: the least of what its members are.
+    pub fn standing(&self) -> Standing {
+        self.group.members().iter().map(standing).min().unwrap_or(Standing::Stop)
+    }
+
+    /// Why it is so: the reason of a member that did not merely follow another.
+    pub fn why(&self) -> &Why {
+        let standing = self.standing();
+        let mut reasons =
+            self.group.members().iter().filter(|m| self::standing(m) == standing).map(Instance::why);
+        let first = reasons.next().unwrap_or(&Why::Stopped);
+        if *first == Why::Group { reasons.next().unwrap_or(first) } else { first }
+    }
+
+    /// The effective priority: what is configured, and what each track adds.
+    pub fn priority(&self, checks: &BTreeMap<CheckName, Health>) -> Priority {
+        let added = self
+            .config
+            .tracks
+            .iter()
+            .filter_map(|track| checks.get(&track.check).map(|check| track.contribution(check.standing())))
+            .fold(0_i32, i32::saturating_add);
+        self.config.priority.adjusted(added)
+    }
+
+    /// What keeps it from taking part, the most basic reason first. Also binds it to its interface.
+    pub fn assess(&mut self, links: &BTreeMap<String, Link>, world: &World<'_>) -> Assessment {
+        let link = self.find(links);
+        self.link = link.map(|link| link.name.clone());
+        let mut sources = Vec::new();
+        let fault = self.fault(link, world, &mut sources);
+        Assessment { fault, sources }
+    }
+
+    fn fault(
+        &self,
+        link: Option<&Link>,
+        world: &World<'_>,
+        sources: &mut Vec<Option<IpAddr>>,
+    ) -> Option<Fault> {
+        if let Some(line) = &self.config.barred {
+            return Some(Fault::Secret(line.clone()));
+        }
+        let Some(link) = link else {
+            return Some(Fault::NoInterface(self.config.interface.to_string()));
+        };
+        if !link.up {
+            return Some(Fault::LinkDown(link.name.clone()));
+        }
+        for member in &self.members {
+            match self.source(link, member.family, world.vips) {
+                Ok(source) => sources.push(Some(source)),
+                Err(missing) => return Some(Fault::NoSource(missing)),
+            }
+            if let Some(line) = world.sockets.get(&(link.name.clone(), member.family)) {
+                return Some(Fault::Socket(line.clone()));
+            }
+        }
+        if let Some((line, _)) = &self.contested {
+            return Some(Fault::CannotHold(line.clone()));
+        }
+        self.config.tracks.iter().find_map(|track| {
+            let check = world.checks.get(&track.check)?;
+            track.faults(check.standing()).then(|| Fault::Check(check.complaint()))
+        })
+    }
+
+    fn find<'a>(&self, links: &'a BTreeMap<String, Link>) -> Option<&'a Link> {
+        match &self.config.interface {
+            Interface::Named(name) => links.get(name),
+            Interface::Subnet(network, prefix) => links
+                .values()
+                .filter(|link| link.addresses.iter().any(|a| within(a.address, *network, *prefix)))
+                .min_by_key(|link| link.index),
+        }
+    }
+
+    /// The address to advertise from: RFC 9568 5.1.1.1 and 5.1.2.1, never a virtual one unless owner.
+    fn source(&self, link: &Link, family: Family, vips: &[IpAddr]) -> Result<IpAddr, String> {
+        if let Some(wanted) = self.config.sources.iter().find(|source| Family::of(**source) == family) {
+            return match link.addresses.iter().find(|a| a.address == *wanted) {
+                Some(LinkAddress { tentative: false, .. }) => Ok(*wanted),
+                Some(_) => Err(format!("source address {wanted} on {} is still tentative", link.name)),
+                None => Err(format!("source address {wanted} is not on {}", link.name)),
+            };
+        }
+        let by_group = self.config.peers.is_empty();
+        let suits = |address: IpAddr| match address {
+            IpAddr::V4(_) => family == Family::Ipv4,
+            // Peers by a routable address cannot be reached from a link-local one.
+            IpAddr::V6(v6) => {
+                let local = by_group || self.config.peers.iter().any(is_link_local);
+                family == Family::Ipv6 && v6.is_unicast_link_local() == local
+            }
+        };
+        let owner = self.config.priority.is_owner();
+        let mut candidates = link
+            .addresses
+            .iter()
+            .filter(|a| suits(a.address) && (owner || !vips.contains(&a.address)))
+            .collect::<Vec<_>>();
+        candidates.sort_by_key(|a| (a.tentative, a.secondary));
+        let kind = match family {
+            Family::Ipv4 => "IPv4",
+            Family::Ipv6 if by_group => "IPv6 link-local",
+            Family::Ipv6 => "IPv6",
+        };
+        match candidates.first() {
+            Some(LinkAddress { tentative: false, address, .. }) => Ok(*address),
+            Some(LinkAddress { address, .. }) => {
+                Err(format!("{kind} source address {address} on {} is still tentative", link.name))
+            }
+            None => Err(format!("interface {} has no {kind} address to advertise from", link.name)),
+        }
+    }
+
+    /// The addresses cannot be held: step back, and try again later, each time after a longer pause.
+    pub fn step_back(&mut self, now: Time, line: String) {
+        let pause = RETRY_FIRST.saturating_mul(1 << self.retries.min(5)).min(RETRY_LONGEST);
+        self.retries = self.retries.saturating_add(1);
+        self.contested = Some((line, now + pause));
+        self.restored.clear();
+    }
+
+    /// The checksum to send for member `index`.
+    pub fn checksum(&self, index: usize) -> Checksum {
+        match self.config.checksum {
+            ChecksumPolicy::Pseudo => Checksum::Pseudo,
+            ChecksumPolicy::Rfc9568 => Checksum::Rfc9568,
+            ChecksumPolicy::Auto => self.members[index].spoken.unwrap_or(Checksum::Pseudo),
+        }
+    }
+}
+
+/// What a router is judged by besides its own state.
+pub(super) struct World<'a> {
+    pub checks: &'a BTreeMap<CheckName, Health>,
+    pub sockets: &'a BTreeMap<(String, Family), String>,
+    /// Every virtual address of every router.
+    pub vips: &'a [IpAddr],
+}
+
+/// What [`Router::assess`] found.
+pub(super) struct Assessment {
+    pub fault: Option<Fault>,
+    /// One for each member, where there is no more basic fault.
+    pub sources: Vec<Option<IpAddr>>,
+}
+
+impl Member {
+    fn new(id: InstanceId, family: Family) -> Self {
+        Member {
+            id,
+            family,
+            peers: Peers::default(),
+            spoken: None,
+            held: false,
+            sent: 0,
+            send_errors: 0,
+            last_send_error: None,
+            announced: 0,
+            announce_errors: 0,
+            restored: BTreeMap::new(),
+        }
+    }
+}
+
+/// An instance's state in the users' words.
+pub(super) fn standing(instance: &Instance) -> Standing {
+    match instance.state() {
+        State::Initialize => Standing::Stop,
+        State::Fault(_) => Standing::Fault,
+        State::Backup { .. } | State::Drained => Standing::Backup,
+        State::Master { .. } | State::Leaving { .. } => Standing::Master,
+    }
+}
+
+fn is_link_local(address: &IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
+}
+
+/// Whether `address` lies in `network`/`prefix`.
+fn within(address: IpAddr, network: IpAddr, prefix: u8) -> bool {
+    let bits = |address: IpAddr| match address {
+        IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, 32),
+        IpAddr::V6(v6) => (v6.to_bits(), 128),
+    };
+    let ((a, a_width), (n, n_width)) = (bits(address), bits(network));
+    let same = u128::from(prefix.min(n_width));
+    a_width == n_width && (same == 0 || (a ^ n) >> (128 - same) == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::within;
+
+    #[test]
+    fn a_subnet_holds_its_own_addresses_and_no_others() {
+        let within = |a: &str, n: &str, p| within(a.parse().unwrap(), n.parse().unwrap(), p);
+        assert!(within("10.0.0.9", "10.0.0.0", 24));
+        assert!(!within("10.0.1.9", "10.0.0.0", 24));
+        assert!(within("10.0.1.9", "0.0.0.0", 0));
+        assert!(!within("fd00::1", "0.0.0.0", 0));
+        assert!(within("fd00::1", "fd00::", 64));
+        assert!(!within("fd00:0:0:1::1", "fd00::", 64));
+    }
+}

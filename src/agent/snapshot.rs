@@ -1,0 +1,192 @@
+//! Builds [`Status`] from what the agent knows. Looks, never touches.
+
+use super::Agent;
+use super::peers::{by_name, millis};
+use super::router::Router;
+use super::status::{
+    AddressStatus, CheckStatus, InstanceStatus, Overall, PriorityStatus, RouterStatus, SCHEMA, Status,
+    TrackStatus,
+};
+use super::transition::Standing;
+use crate::health::{self, Health};
+use crate::time::Time;
+use crate::vrrp::instance::{Discard, Instance, State, Wait};
+use crate::vrrp::packet::Refusal;
+use std::collections::BTreeMap;
+
+impl Agent {
+    /// Everything as it stands at `now`.
+    #[must_use]
+    pub fn status(&self, now: Time) -> Status {
+        let routers: Vec<_> = self.routers.iter().map(|router| self.router_status(now, router)).collect();
+        let checks = self.check_order.iter().filter_map(|name| self.checks.get(name));
+        let checks: Vec<_> = checks.map(|check| check_status(now, check)).collect();
+        let (health, complaints) = judge(&routers, &checks);
+        Status { schema: SCHEMA, health, complaints, routers, checks, daemon: BTreeMap::new() }
+    }
+
+    fn router_status(&self, now: Time, router: &Router) -> RouterStatus {
+        let config = &router.config;
+        let since = router.group.members().iter().map(Instance::since).max().unwrap_or(now);
+        let (waits_for, waits_at) = waits(router);
+        RouterStatus {
+            name: config.name.clone(),
+            state: router.standing(),
+            since_ms: millis(now.since(since)),
+            why: router.why().to_string(),
+            drained: router.drained,
+            waits_for,
+            waits_ms: waits_at.map(|at| millis(at.since(now))),
+            interface: router.link.clone(),
+            vrid: config.vrid.get(),
+            version: config.version,
+            interval_ms: u32::from(config.interval.centiseconds()) * 10,
+            priority: self.priority_status(router),
+            addresses: addresses(router),
+            instances: (0..router.members.len()).map(|index| instance_status(now, router, index)).collect(),
+            hooks: router.hooks.clone(),
+            became_master: router.became_master,
+            left_master: router.left_master,
+        }
+    }
+
+    fn priority_status(&self, router: &Router) -> PriorityStatus {
+        let tracks = router.config.tracks.iter().map(|track| {
+            let state = self.checks.get(&track.check).map_or(health::Standing::Pending, Health::standing);
+            TrackStatus {
+                check: track.check.clone(),
+                state,
+                adds: track.contribution(state),
+                fault: track.on_fail == health::OnFail::Fault,
+            }
+        });
+        PriorityStatus {
+            effective: router.priority(&self.checks).get(),
+            base: router.config.priority.get(),
+            tracks: tracks.collect(),
+        }
+    }
+}
+
+fn addresses(router: &Router) -> Vec<AddressStatus> {
+    let status = |vip: &crate::vrrp::Vip| {
+        let member = router.members.iter().find(|m| m.family == crate::vrrp::Family::of(vip.address));
+        AddressStatus {
+            address: vip.address,
+            prefix: vip.prefix,
+            held: member.is_some_and(|member| member.held),
+            restored: member.and_then(|m| m.restored.get(&vip.address)).copied().unwrap_or(0),
+        }
+    };
+    router.config.vips.iter().map(status).collect()
+}
+
+fn instance_status(now: Time, router: &Router, index: usize) -> InstanceStatus {
+    let (instance, member) = (&router.group.members()[index], &router.members[index]);
+    let recent = now - instance.config().interval.duration() * 4;
+    let master = match instance.state() {
+        State::Master { .. } | State::Leaving { .. } => instance.source(),
+        State::Backup { master: Some(master), .. } => Some(*master),
+        _ => member.peers.latest(recent),
+    };
+    InstanceStatus {
+        family: member.family,
+        source: instance.source(),
+        master,
+        unicast: !instance.config().peers.is_empty(),
+        peers: member.peers.status(now, &instance.config().peers),
+        sent: member.sent,
+        heard: member.peers.heard,
+        send_errors: member.send_errors,
+        last_send_error: member.last_send_error.as_ref().map(|(_, error)| error.clone()),
+        last_send_error_ms: member.last_send_error.as_ref().map(|(at, _)| millis(now.since(*at))),
+        refused: by_name(&member.peers.refused, Refusal::name),
+        discarded: by_name(&member.peers.discarded, Discard::name),
+        announced: member.announced,
+        announce_errors: member.announce_errors,
+    }
+}
+
+/// What a router waits for, in words, and until when.
+fn waits(router: &Router) -> (String, Option<Time>) {
+    if let Some((_, at)) = &router.contested {
+        return ("the next attempt to hold the addresses".to_owned(), Some(*at));
+    }
+    let takeover = router.group.members().iter().filter_map(Instance::deadline).max_by_key(|(at, _)| *at);
+    let next = if router.standing() == Standing::Backup { takeover } else { router.group.deadline() };
+    let Some((at, wait)) = next else {
+        let text = match router.standing() {
+            Standing::Backup => "the operator's resume",
+            Standing::Fault => "the fault to heal",
+            Standing::Master | Standing::Stop => "",
+        };
+        return (text.to_owned(), None);
+    };
+    let text = match wait {
+        Wait::TakeOver => {
+            let master = router.group.members().iter().find_map(|member| match member.state() {
+                State::Backup { master, .. } => *master,
+                _ => None,
+            });
+            master.map_or("to take over unless a Master is heard".to_owned(), |master| {
+                format!("to take over unless {master} is heard")
+            })
+        }
+        Wait::Advertise => "its next advert".to_owned(),
+        Wait::Announce => "its next announcement".to_owned(),
+        Wait::Successor => "its successor's first advert".to_owned(),
+    };
+    (text, Some(at))
+}
+
+fn check_status(now: Time, check: &Health) -> CheckStatus {
+    let last = check.last();
+    CheckStatus {
+        name: check.config().name.clone(),
+        state: check.standing(),
+        since_ms: millis(now.since(check.since())),
+        error: last.and_then(|(_, outcome)| outcome.verdict.clone().err()),
+        latency_ms: last.map(|(_, outcome)| outcome.latency.as_secs_f64() * 1000.0),
+        checked_ms: last.map(|(at, _)| millis(now.since(*at))),
+    }
+}
+
+/// What all of it comes to, with a line for each thing that is not as it should be.
+fn judge(routers: &[RouterStatus], checks: &[CheckStatus]) -> (Overall, Vec<String>) {
+    let mut complaints = Vec::new();
+    let mut worst = Overall::Healthy;
+    let mut complain = |level: Overall, line: String| {
+        worst = worst.max(level);
+        complaints.push(line);
+    };
+    for router in routers {
+        let name = &router.name;
+        match router.state {
+            Standing::Fault | Standing::Stop => complain(Overall::Fault, format!("{name}: {}", router.why)),
+            Standing::Backup if router.drained => {
+                complain(Overall::Degraded, format!("{name}: handed over; `locum resume {name}` ends it"));
+            }
+            Standing::Master if router.addresses.iter().any(|address| !address.held) => {
+                complain(Overall::Degraded, format!("{name}: MASTER, but not all addresses are up yet"));
+            }
+            Standing::Backup | Standing::Master => {}
+        }
+        for instance in &router.instances {
+            // An old error is history, not a state: four intervals without one and it is over.
+            let recent = |ms: &u64| *ms < 4 * u64::from(router.interval_ms);
+            if let Some(error) = &instance.last_send_error
+                && instance.last_send_error_ms.as_ref().is_some_and(recent)
+            {
+                complain(Overall::Degraded, format!("{name}: adverts cannot be sent: {error}"));
+            }
+        }
+        if let Some(last) = router.hooks.last.as_ref().filter(|_| router.hooks.last_failed) {
+            complain(Overall::Degraded, format!("{name}: the last hook failed: {last}"));
+        }
+    }
+    for check in checks.iter().filter(|check| check.state == health::Standing::Down) {
+        let error = check.error.as_deref().unwrap_or("inverse check passes");
+        complain(Overall::Degraded, format!("check {}: {error}", check.name));
+    }
+    (worst, complaints)
+}
