@@ -33,19 +33,19 @@ fn to(to: Standing) -> Transition {
     }
 }
 
-fn script(command: &[&str]) -> Option<Script> {
+fn script(command: &[&str]) -> Script {
     let command = command.iter().map(|&word| word.to_owned()).collect();
-    Some(Script { command, user: user(), timeout: AMPLE })
+    Script { command, user: user(), timeout: AMPLE }
 }
 
 /// Hooks that all run one script, each with its own word as argument.
 fn all(path: &str) -> Hooks {
     Hooks {
-        master: script(&[path, "master"]),
-        backup: script(&[path, "backup"]),
-        fault: script(&[path, "fault"]),
-        stop: script(&[path, "stop"]),
-        any: script(&[path, "any"]),
+        master: Some(script(&[path, "master"])),
+        backup: Some(script(&[path, "backup"])),
+        fault: Some(script(&[path, "fault"])),
+        stop: Some(script(&[path, "stop"])),
+        any: Some(script(&[path, "any"])),
     }
 }
 
@@ -73,7 +73,7 @@ async fn the_specific_hook_runs_before_the_general_one_with_keepalived_arguments
 async fn the_environment_tells_the_whole_transition() {
     let place = Place::new();
     let hooks = Hooks {
-        fault: script(&[&place.script("hook", "env | grep ^LOCUM_ | sort > $out/env")]),
+        fault: Some(script(&[&place.script("hook", "env | grep ^LOCUM_ | sort > $out/env")])),
         ..Hooks::default()
     };
     let (runner, _) = runner();
@@ -117,12 +117,10 @@ async fn while_a_hook_runs_only_the_newest_state_waits_and_stop_is_kept() {
 async fn a_hook_that_hangs_is_killed_and_the_next_one_still_runs() {
     let place = Place::new();
     let mut master = script(&[&place.script("hang", "echo waiting for a lock; sleep 60")]);
-    if let Some(script) = &mut master {
-        script.timeout = Duration::from_millis(500);
-    }
+    master.timeout = Duration::from_millis(500);
     let any = script(&[&place.script("any", "echo $3 > $out/any")]);
     let (runner, reports) = runner();
-    runner.notify(&to(Standing::Master), &Hooks { master, any, ..Hooks::default() });
+    runner.notify(&to(Standing::Master), &Hooks { master: Some(master), any: Some(any), ..Hooks::default() });
     runner.finish(AMPLE).await;
     assert_eq!(place.read("any"), "MASTER\n");
     let reports = reports.lock().expect("whole");
