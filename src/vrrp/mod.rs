@@ -42,10 +42,12 @@ mod envelope;
 pub mod event;
 mod expect;
 pub mod group;
+pub mod hmac;
 pub mod instance;
 pub mod interval;
 pub mod packet;
 mod refusal;
+pub mod sequence;
 pub mod why;
 
 pub use interval::{Interval, Priority};

@@ -3,14 +3,16 @@
 use crate::folder;
 use locum::cli::pcap::{self, LinkType, Network};
 use locum::vrrp::auth::{Auth, Secret};
-use locum::vrrp::packet::{
-    Envelope, Expect, Heard, Reach, Refusal, Remark, decode, open_ipv4, open_ipv6, parse,
-};
+use locum::vrrp::hmac::{Key, Origin, TRAILER_LEN, sign, verify};
+use locum::vrrp::packet::{Envelope, Expect, Heard, Reach, Refusal, Remark};
+use locum::vrrp::packet::{decode, open_ipv4, open_ipv6, parse, peek_version, peek_vrid};
+use locum::vrrp::sequence::{AntiReplay, MULTICAST_SENDERS, Marks};
 use locum::vrrp::{Checksum, Family, Priority, Version};
 use serde::Deserialize;
 use std::fs;
 use std::net::IpAddr;
-use std::path::Path;
+use std::num::NonZeroU8;
+use std::path::{Path, PathBuf};
 
 #[derive(Deserialize)]
 struct Frames {
@@ -108,7 +110,7 @@ fn tells_its_story(path: &Path) -> usize {
 fn captures_of_keepalived_are_understood_from_the_first_advert_to_the_last() {
     for folder in folder::all().iter().map(|folder| folder.join("captures")).filter(|folder| folder.is_dir())
     {
-        let plain = |path: &&std::path::PathBuf| {
+        let plain = |path: &&PathBuf| {
             let name = path.to_string_lossy();
             !name.contains("-ah.") && (!name.contains("-hmac-") || name.contains("receive-only"))
         };
@@ -117,4 +119,46 @@ fn captures_of_keepalived_are_understood_from_the_first_advert_to_the_last() {
         assert!(adverts > 0, "no capture in {}", folder.display());
         folder::say(&format!("{adverts} captured adverts understood in {}", folder.display()));
     }
+}
+
+/// Verifies the trailer of every advert at the time of its capture.
+fn is_signed_throughout(path: &Path) -> usize {
+    let name = path.file_name().unwrap().to_string_lossy();
+    let file = fs::read(path).unwrap();
+    let keys = [Key::new(NonZeroU8::MIN, Secret::new((0..32).collect::<Vec<u8>>())).unwrap()];
+    let mode = AntiReplay::Time(5);
+    let mut marks = Marks::new(MULTICAST_SENDERS);
+    let mut adverts = 0;
+    for frame in pcap::frames(&file).unwrap().map(Result::unwrap) {
+        let Some(Ok(envelope)) = pcap::network(frame.link, frame.frame).map(open) else { continue };
+        let (message, trailer) = envelope.payload.split_last_chunk::<TRAILER_LEN>().unwrap();
+        let (version, vrid) = (peek_version(message).unwrap(), peek_vrid(message).unwrap());
+        let origin = Origin { source: envelope.source, version, vrid };
+        let sequence = verify(message, trailer, origin, &keys, mode, frame.at)
+            .unwrap_or_else(|why| panic!("{name}: {why}"));
+        assert_eq!(marks.admit(envelope.source, sequence, mode, frame.at), Ok(()), "{name}");
+        assert_eq!(sign(message, origin, &keys[0], sequence), *trailer, "{name}");
+        adverts += 1;
+    }
+    adverts
+}
+
+#[test]
+fn captures_of_signed_adverts_verify_at_the_time_they_were_taken() {
+    for folder in folders() {
+        let signed = |path: &&PathBuf| {
+            let name = path.to_string_lossy();
+            name.contains("-hmac-") && !name.contains("receive-only")
+        };
+        let files = folder::files(&folder, "", ".pcap");
+        let adverts: usize = files.iter().filter(signed).map(|path| is_signed_throughout(path)).sum();
+        assert!(adverts > 0, "no signed capture in {}", folder.display());
+        folder::say(&format!("{adverts} signed adverts verified in {}", folder.display()));
+    }
+}
+
+/// The folders with captures, of those there are.
+fn folders() -> Vec<PathBuf> {
+    let captures = folder::all().into_iter().map(|folder| folder.join("captures"));
+    captures.filter(|folder| folder.is_dir()).collect()
 }

@@ -1,0 +1,183 @@
+//! Sequences of signed adverts: made from the wall clock by the sender, each accepted once by the
+//! receiver. The wall clock is an argument, as the time since the Unix epoch.
+
+use super::hmac::Untrusted;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// How many senders are remembered on a group, where nobody says how many there are.
+pub const MULTICAST_SENDERS: usize = 4;
+
+/// How old adverts are kept from being sent again by somebody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AntiReplay {
+    /// Sequences are clock readings and may be off by this many seconds.
+    Time(u32),
+    /// Sequences only ever grow.
+    Monotonic,
+}
+
+impl AntiReplay {
+    /// Whether `sequence` is too far from the clock, either way.
+    pub(super) fn stale(self, sequence: Sequence, clock: Duration) -> bool {
+        match self {
+            AntiReplay::Time(window) => sequence.seconds_from(Sequence::at(clock)) > window,
+            AntiReplay::Monotonic => false,
+        }
+    }
+}
+
+/// Seconds (32 bits), a binary fraction (16) and a counter (16), compared as serial numbers
+/// (RFC 1982): the wrap in 2106 is an ordinary moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sequence(u64);
+
+impl Sequence {
+    /// The sequence of a clock reading.
+    #[must_use]
+    pub fn at(clock: Duration) -> Self {
+        let fraction = (u64::from(clock.subsec_nanos()) << 16) / 1_000_000_000;
+        Sequence(clock.as_secs() << 32 | fraction << 16)
+    }
+
+    /// The sequence to send after `last`: the clock's where it has moved on, else one more. A
+    /// sender stranded ahead of a clock that was set back returns to it, where sequences are
+    /// clock readings.
+    #[must_use]
+    pub fn following(last: Option<Sequence>, clock: Duration, mode: AntiReplay) -> Self {
+        let now = Sequence::at(clock);
+        match (last, mode) {
+            (None, _) => now,
+            (Some(last), _) if now.after(last) => now,
+            (Some(last), AntiReplay::Time(window)) if last.seconds_from(now) > window => now,
+            (Some(last), _) => Sequence(last.0.wrapping_add(1)),
+        }
+    }
+
+    /// The eight bytes as they are sent.
+    #[must_use]
+    pub const fn to_wire(self) -> [u8; 8] {
+        self.0.to_be_bytes()
+    }
+
+    /// The sequence of eight received bytes.
+    #[must_use]
+    pub const fn from_wire(bytes: [u8; 8]) -> Self {
+        Sequence(u64::from_be_bytes(bytes))
+    }
+
+    fn after(self, other: Sequence) -> bool {
+        self.0.wrapping_sub(other.0).cast_signed() > 0
+    }
+
+    /// The distance in whole seconds, whichever is later.
+    fn seconds_from(self, other: Sequence) -> u32 {
+        let [ours, theirs] = [self, other].map(|sequence| (sequence.0 >> 32) as u32);
+        ours.wrapping_sub(theirs).cast_signed().unsigned_abs()
+    }
+}
+
+/// The latest sequence of each sender, for as many senders as there is room for; the one not heard
+/// for the longest makes place. Only what was verified comes here, so nobody without a key can
+/// move a mark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marks {
+    /// The latest heard sender is the last.
+    senders: Vec<(IpAddr, Sequence)>,
+    room: usize,
+}
+
+impl Marks {
+    /// Room for `senders`: as many as there are peers, or [`MULTICAST_SENDERS`].
+    #[must_use]
+    pub const fn new(senders: usize) -> Self {
+        Marks { senders: Vec::new(), room: senders }
+    }
+
+    /// Whether `sequence` is later than all before it from `source`; if so, remembers it. Where
+    /// sequences are clock readings, a mark far from the clock is void: its sender's clock was mended.
+    pub fn admit(
+        &mut self,
+        source: IpAddr,
+        sequence: Sequence,
+        mode: AntiReplay,
+        clock: Duration,
+    ) -> Result<(), Untrusted> {
+        let known = self.senders.iter().position(|(sender, _)| *sender == source);
+        let mark = known.map(|at| self.senders.remove(at).1);
+        let valid = mark.filter(|mark| !mode.stale(*mark, clock));
+        let outcome = match valid {
+            Some(mark) if !sequence.after(mark) => Err((mark, Untrusted::Replay)),
+            _ => Ok(sequence),
+        };
+        if self.senders.len() >= self.room && !self.senders.is_empty() {
+            self.senders.remove(0);
+        }
+        let (mark, verdict) = match outcome {
+            Ok(sequence) => (sequence, Ok(())),
+            Err((mark, why)) => (mark, Err(why)),
+        };
+        self.senders.push((source, mark));
+        verdict
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SENT: Sequence = Sequence(0x6800_0000_8000_0000);
+
+    #[test]
+    fn sequences_follow_the_clock_and_never_repeat() {
+        let time = AntiReplay::Time(5);
+        let clock = Duration::new(0x6800_0000, 500_000_000);
+        let first = Sequence::following(None, clock, time);
+        assert_eq!(first, SENT);
+        assert_eq!(Sequence::following(Some(first), clock, time), Sequence(SENT.0 + 1));
+        let back = Duration::from_secs(0x6800_0000 - 3600);
+        assert_eq!(Sequence::following(Some(first), back, time), Sequence::at(back));
+        assert_eq!(Sequence::following(Some(first), back, AntiReplay::Monotonic), Sequence(SENT.0 + 1));
+        let wrapped = Sequence::at(Duration::from_secs(0x1_0000_0000));
+        assert!(wrapped.after(Sequence(u64::MAX)) && !Sequence(u64::MAX).after(wrapped));
+    }
+
+    #[test]
+    fn a_sequence_is_admitted_once_per_sender() {
+        let [a, b] = ["192.0.2.1", "192.0.2.2"].map(|ip| ip.parse().unwrap());
+        let clock = Duration::from_secs(0x6800_0000);
+        let mut marks = Marks::new(2);
+        let mut admit = |source, sequence| marks.admit(source, sequence, AntiReplay::Time(5), clock);
+        assert_eq!(admit(a, SENT), Ok(()));
+        assert_eq!(admit(a, SENT), Err(Untrusted::Replay));
+        assert_eq!(admit(a, Sequence(SENT.0 - 1)), Err(Untrusted::Replay));
+        assert_eq!(admit(b, SENT), Ok(()));
+        assert_eq!(admit(a, Sequence(SENT.0 + 1)), Ok(()));
+    }
+
+    #[test]
+    fn a_mark_far_ahead_expires_by_the_clock_and_stays_without_one() {
+        let sender = "192.0.2.1".parse().unwrap();
+        let clock = Duration::from_secs(0x6800_0000);
+        let ahead = Sequence::at(clock + Duration::from_secs(3600));
+        for (mode, expected) in
+            [(AntiReplay::Time(5), Ok(())), (AntiReplay::Monotonic, Err(Untrusted::Replay))]
+        {
+            let mut marks = Marks::new(1);
+            marks.admit(sender, ahead, mode, clock).unwrap();
+            assert_eq!(marks.admit(sender, Sequence::at(clock), mode, clock), expected);
+        }
+    }
+
+    #[test]
+    fn the_sender_not_heard_for_the_longest_is_forgotten_first() {
+        let senders: Vec<IpAddr> = (1..=3).map(|n| IpAddr::from([192, 0, 2, n])).collect();
+        let mut marks = Marks::new(2);
+        let mut admit =
+            |at: usize| marks.admit(senders[at], SENT, AntiReplay::Monotonic, Duration::ZERO).is_ok();
+        assert!(admit(0) && admit(1));
+        // A replay is a sign of life too, so the second one has to go.
+        assert!(!admit(0));
+        assert!(admit(2) && !admit(0) && admit(1));
+    }
+}
