@@ -1,1 +1,193 @@
-//! The configuration: what was written, and what it means.
+//! The front door: a TOML file becomes a [`Config`], or a list of everything that is wrong with it.
+//!
+//! `file` is what is written, `router`, `checks`, `hooks` and `secret` make of it what the running
+//! parts need, `across` and `lint` compare. Syntax errors come first and alone: beneath a broken
+//! line nothing can be judged. Everything else comes at once.
+
+mod across;
+mod checks;
+mod file;
+mod hooks;
+mod lint;
+mod problem;
+mod router;
+mod secret;
+mod section;
+mod suggest;
+mod timeline;
+mod value;
+
+pub use problem::{Problem, Problems, Severity, Span, render_all};
+pub use timeline::{Cause, Timeline, timelines, worst_case};
+pub use value::show;
+
+use crate::agent::RouterName;
+use crate::health::CheckName;
+use crate::{agent, check, notify};
+use problem::{Finding, Sink};
+use serde_spanned::Spanned;
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use toml::de::DeTable;
+
+/// Where the daemon's socket is unless the file says otherwise.
+pub const SOCKET: &str = "/run/locum/locum.sock";
+
+/// Everything one file says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// What the agent decides by.
+    pub agent: agent::config::Config,
+    /// What the doers need besides.
+    pub details: Details,
+}
+
+/// Hosts, commands and paths, by the names that the agent uses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Details {
+    /// What each check probes.
+    pub checks: BTreeMap<CheckName, check::Spec>,
+    /// The scripts of each router that has any.
+    pub hooks: BTreeMap<RouterName, notify::Hooks>,
+    /// The daemon's socket.
+    pub control: Control,
+    /// What this host is called in status and logs.
+    pub node: String,
+    /// How long a failover may take at most, for the routers that promise it.
+    pub max_failover: BTreeMap<RouterName, Duration>,
+}
+
+/// The daemon's socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The numeric id of the group whose members may use it, besides root.
+    pub group: Option<u32>,
+}
+
+/// A file that can be used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// What it says.
+    pub config: Config,
+    /// What is allowed and seldom meant, in the order of the file.
+    pub warnings: Vec<Problem>,
+}
+
+/// What follows when a secret cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrets {
+    /// An error like another.
+    MustRead,
+    /// A warning, and its router is [barred](agent::config::Router::barred): the others still run.
+    BarRouter,
+}
+
+/// Reads the file at `path`, and the secrets and scripts it refers to. Blocks on the file system.
+pub fn load(path: &Path, secrets: Secrets) -> Result<Loaded, Problems> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Problems(vec![Problem::unreadable(path, &error)]))?;
+    parse(&text, path, secrets)
+}
+
+/// As [`load`], of `text` that stands in `origin`; relative paths of secrets begin beside it.
+pub fn parse(text: &str, origin: &Path, secrets: Secrets) -> Result<Loaded, Problems> {
+    let sink = Sink::new(origin, text);
+    let config = read(text, origin, secrets, &sink);
+    let failed = sink.has_errors();
+    let found = sink.into_problems();
+    match config {
+        Some(config) if !failed => Ok(Loaded { config, warnings: found }),
+        _ => Err(Problems(found)),
+    }
+}
+
+fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Config> {
+    let (table, broken) = DeTable::parse_recoverable(text);
+    for error in &broken {
+        let span = error.span().unwrap_or(0..0);
+        sink.add(Finding::error(&span, error.message().trim().replace('\n', ", ")));
+    }
+    if !broken.is_empty() {
+        return None;
+    }
+    let file = file::read(&table, sink);
+    let names: Vec<_> = file.checks.iter().map(|(name, _)| name.clone()).collect();
+    across::across(&file.routers, &names, sink);
+
+    let script_user = file.agent.script_user.as_ref();
+    let (mut counted, mut specs) = (Vec::new(), BTreeMap::new());
+    for (name, section) in file.checks {
+        if let Some((config, spec)) = checks::check(&name, section, script_user) {
+            specs.insert(config.name.clone(), spec);
+            counted.push(config);
+        }
+    }
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
+    let keys = router::Keys {
+        directory: origin.parent().unwrap_or(Path::new("")),
+        credentials: credentials.as_deref(),
+        policy: secrets,
+    };
+    let mut config = Config {
+        agent: agent::config::Config { routers: Vec::new(), checks: counted },
+        details: Details {
+            checks: specs,
+            hooks: BTreeMap::new(),
+            control: control(&file.agent, sink),
+            node: file.agent.node.unwrap_or_else(host_name),
+            max_failover: BTreeMap::new(),
+        },
+    };
+    for part in &file.routers {
+        let name = part.name.get_ref();
+        let hooks = hooks::hooks(&part.notify, script_user, sink);
+        let fingerprint = fingerprint(&hooks);
+        if hooks != notify::Hooks::default() {
+            config.details.hooks.insert(name.clone(), hooks);
+        }
+        if let Some(promise) = &part.max_failover {
+            config.details.max_failover.insert(name.clone(), *promise.get_ref());
+        }
+        if let Some(router) = router::router(part, &keys, fingerprint, sink) {
+            lint::lint(part, &router, &config, sink);
+            config.agent.routers.push(router);
+        }
+    }
+    Some(config)
+}
+
+fn fingerprint(hooks: &notify::Hooks) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    format!("{hooks:?}").hash(&mut hasher);
+    hasher.finish()
+}
+
+fn control(agent: &file::Agent, sink: &Sink) -> Control {
+    let path = agent.control.clone().unwrap_or_else(|| PathBuf::from(SOCKET));
+    Control { path, group: agent.group.as_ref().and_then(|group| group_id(group, sink)) }
+}
+
+fn group_id(group: &Spanned<String>, sink: &Sink) -> Option<u32> {
+    let name = group.get_ref();
+    let why = match nix::unistd::Group::from_name(name) {
+        Ok(Some(group)) => return Some(group.gid.as_raw()),
+        Ok(None) => format!("there is no group \"{name}\" on this machine"),
+        Err(error) => format!("cannot look up group \"{name}\": {error}"),
+    };
+    let finding = Finding::error(&group.span(), why);
+    sink.add(finding.help(format!("create it (groupadd --system {name}) or name another")));
+    None
+}
+
+/// What the kernel calls this host.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "localhost".to_owned(),
+        name => name.to_owned(),
+    }
+}

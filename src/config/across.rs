@@ -1,0 +1,70 @@
+//! Rules between routers, and between routers and checks.
+
+use super::file::Router;
+use super::problem::{Finding, Sink};
+use super::suggest::nearest;
+use crate::vrrp::Family;
+use serde_spanned::Spanned;
+
+/// Reports every rule that is broken between the parts of a file.
+pub(super) fn across(routers: &[Router], checks: &[Spanned<String>], sink: &Sink) {
+    for (place, router) in routers.iter().enumerate() {
+        for earlier in &routers[..place] {
+            same_virtual_router(earlier, router, sink);
+            same_address(earlier, router, sink);
+        }
+        tracks(router, checks, sink);
+    }
+    let tracked: Vec<_> = routers
+        .iter()
+        .flat_map(|router| &router.tracks)
+        .map(|track| track.check.get_ref().as_str())
+        .collect();
+    super::checks::unused(checks.iter(), &tracked, sink);
+}
+
+fn same_virtual_router(earlier: &Router, later: &Router, sink: &Sink) {
+    let (Some(first), Some(second)) = (&earlier.vrid, &later.vrid) else { return };
+    let (Some(interface), Some(other)) = (&earlier.interface, &later.interface) else { return };
+    if first.get_ref() != second.get_ref() || interface.get_ref() != other.get_ref() {
+        return;
+    }
+    let has =
+        |router: &Router, family| router.vips.iter().any(|address| Family::of(address.vip.address) == family);
+    let shared = |family: &Family| has(earlier, *family) && has(later, *family);
+    let Some(family) = [Family::Ipv4, Family::Ipv6].into_iter().find(shared) else { return };
+    let (name, vrid) = (earlier.name.get_ref(), second.get_ref());
+    let message = format!("VRID {vrid} of {family} on this interface is router {name}'s already");
+    let finding = Finding::error(&second.span(), message).also(&first.span(), "first here");
+    sink.add(finding.help("give this router another number, 1 to 255, the same on every host"));
+}
+
+fn same_address(earlier: &Router, later: &Router, sink: &Sink) {
+    for address in &later.vips {
+        let first = earlier.vips.iter().find(|other| other.vip.address == address.vip.address);
+        if let Some(first) = first {
+            let (ip, name) = (address.vip.address, earlier.name.get_ref());
+            let finding = Finding::error(&address.span, format!("{ip} is held by router {name} already"));
+            sink.add(finding.also(&first.span, "first here").help("one router holds an address: remove one"));
+        }
+    }
+}
+
+fn tracks(router: &Router, checks: &[Spanned<String>], sink: &Sink) {
+    for (place, track) in router.tracks.iter().enumerate() {
+        let name = track.check.get_ref();
+        if !checks.iter().any(|check| check.get_ref() == name) {
+            let finding = Finding::error(&track.check.span(), format!("there is no check \"{name}\""));
+            let near = nearest(name, checks.iter().map(|check| check.get_ref().as_str()));
+            sink.add(match near {
+                Some(near) => finding.help(format!("did you mean \"{near}\"?")),
+                None => finding.help(format!("add a section [check.{name}]")),
+            });
+        }
+        let earlier = router.tracks.iter().take(place).find(|other| other.check.get_ref() == name);
+        if let Some(first) = earlier {
+            let finding = Finding::error(&track.span, format!("check {name} stands here twice"));
+            sink.add(finding.also(&first.span, "first here").help("remove one"));
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! `[check.NAME]`: what every check has, and what each kind has of its own.
+
+use super::hooks;
+use super::problem::{Finding, Sink};
+use super::section::{Section, Value, Wrong};
+use super::value::{
+    choice, command, duration, flag, host, host_and_port, interface, ip, number, path, pattern, some_time,
+    text, whole,
+};
+use crate::check::{Endpoint, Probe, Schedule, Spec, Target};
+use crate::check::{dns, file, http, ping, process, script, tcp, tls, websocket};
+use crate::health::{self, CheckName, Initial};
+use hyper::Uri;
+use serde_spanned::Spanned;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// Keys that only say how results are counted: changing them does not start the probe anew.
+const COUNTING: [&str; 4] = ["rise", "fall", "initial", "inverse"];
+const INITIAL: &[(&str, Initial)] =
+    &[("pending", Initial::Pending), ("up", Initial::Up), ("down", Initial::Down)];
+const KINDS: &[(&str, Kind)] = &[
+    ("tcp", Kind::Tcp),
+    ("http", Kind::Http),
+    ("websocket", Kind::Websocket),
+    ("script", Kind::Script),
+    ("process", Kind::Process),
+    ("file", Kind::File),
+    ("ping", Kind::Ping),
+    ("dns", Kind::Dns),
+];
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Tcp,
+    Http,
+    Websocket,
+    Script,
+    Process,
+    File,
+    Ping,
+    Dns,
+}
+
+/// One check in full: how it is counted and what it probes. `None` where it is wrong, which is
+/// reported. `script_user` is the user of `[agent]`.
+pub(super) fn check(
+    name: &Spanned<String>,
+    section: Section<'_>,
+    script_user: Option<&Spanned<String>>,
+) -> Option<(health::Config, Spec)> {
+    let sink = section.sink();
+    if !super::file::is_name(name.get_ref()) {
+        sink.add(super::file::bad_name(name));
+    }
+    // Without its type the other keys mean nothing, so none of them is called unknown.
+    let kind = section.required("type", "type = \"http\"", choice(KINDS))?.into_inner();
+    let schedule = schedule(&section);
+    let mut counting = health::Config {
+        name: CheckName(name.get_ref().as_str().into()),
+        rise: section.optional("rise", number(1, 1000)).map_or(1, Spanned::into_inner),
+        fall: section.optional("fall", number(1, 1000)).map_or(2, Spanned::into_inner),
+        initial: section.optional("initial", choice(INITIAL)).map(Spanned::into_inner).unwrap_or_default(),
+        inverse: section.optional("inverse", flag).is_some_and(Spanned::into_inner),
+        fingerprint: 0,
+    };
+    let probe = match kind {
+        Kind::Tcp => target(&section, "target").map(|target| Probe::Tcp(tcp::Config { target })),
+        Kind::Http => http(&section).map(Probe::Http),
+        Kind::Websocket => websocket(&section).map(Probe::Websocket),
+        Kind::Script => script(&section, script_user).map(Probe::Script),
+        Kind::Process => Some(Probe::Process(process(&section))),
+        Kind::File => file(&section).map(Probe::File),
+        Kind::Ping => section
+            .required("host", "host = \"10.0.0.1\"", host)
+            .map(|host| Probe::Ping(ping::Config { host: host.into_inner() })),
+        Kind::Dns => dns(&section).map(Probe::Dns),
+    };
+    // Not by the `Debug` text alone: that hides secrets, and a changed secret is a change.
+    let written = section.hash(&COUNTING);
+    section.finish();
+    let spec = Spec { probe: probe?, schedule };
+    if let Err(why) = spec.validate() {
+        sink.add(Finding::error(&name.span(), format!("check {} can never pass: {why}", name.get_ref())));
+    }
+    counting.fingerprint = fingerprint(&spec, written);
+    Some((counting, spec))
+}
+
+fn fingerprint(spec: &Spec, written: u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    format!("{spec:?}").hash(&mut hasher);
+    written.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn schedule(section: &Section<'_>) -> Schedule {
+    let usual = Schedule::default();
+    let or = |key, usual| section.optional(key, some_time).map_or(usual, Spanned::into_inner);
+    let interval = or("interval", usual.interval);
+    Schedule {
+        interval,
+        timeout: or("timeout", usual.timeout.min(interval)),
+        retries: section.optional("retries", number(0, 100)).map_or(usual.retries, Spanned::into_inner),
+        backoff: section.optional("backoff", duration).map_or(usual.backoff, Spanned::into_inner),
+        jitter: section.optional("jitter", duration).map_or(Duration::ZERO, Spanned::into_inner),
+        source: section.optional("source", ip).map(Spanned::into_inner),
+        device: section.optional("dev", interface).map(Spanned::into_inner),
+    }
+}
+
+fn target(section: &Section<'_>, key: &'static str) -> Option<Target> {
+    let example = format!("{key} = \"10.0.0.1:8080\"");
+    section.required(key, &example, host_and_port(None)).map(Spanned::into_inner)
+}
+
+fn http(section: &Section<'_>) -> Option<http::Config> {
+    let endpoint = endpoint(section, "http", "https", "url = \"http://10.0.0.1:8080/health\"");
+    let method = section.optional("method", text);
+    let status = section.one_or_more("status", status);
+    let body = section.optional("body", pattern);
+    Some(http::Config {
+        endpoint: endpoint?,
+        method: method.map_or_else(|| "GET".to_owned(), |method| method.into_inner().to_uppercase()),
+        status: status
+            .map(|list| list.into_inner().into_iter().map(Spanned::into_inner).collect())
+            .unwrap_or_default(),
+        body: body.map(Spanned::into_inner),
+    })
+}
+
+/// A status code, `200`, or a range of them, `"200-299"`.
+fn status(value: &Value<'_>) -> Result<RangeInclusive<u16>, Wrong> {
+    let Some(text) = value.get_ref().as_str() else {
+        let code = whole(100, 599)(value)?;
+        let code = u16::try_from(code).map_err(|_| Wrong::new("a status code is 100 to 599"))?;
+        return Ok(code..=code);
+    };
+    let range = text.split_once('-').and_then(|(first, last)| Some(first.parse().ok()?..=last.parse().ok()?));
+    range.filter(|range| *range.start() >= 100 && *range.end() <= 599 && !range.is_empty()).ok_or_else(|| {
+        Wrong::new(format!("\"{text}\" is no range of status codes")).help("write 200, or \"200-299\"")
+    })
+}
+
+fn websocket(section: &Section<'_>) -> Option<websocket::Config> {
+    let endpoint = endpoint(section, "ws", "wss", "url = \"ws://10.0.0.1:8080/socket\"");
+    let send = section.optional("send", text);
+    let expect = section.optional("expect", pattern);
+    let (send, expect) = (send.map(Spanned::into_inner), expect.map(Spanned::into_inner));
+    Some(websocket::Config { endpoint: endpoint?, send, expect })
+}
+
+/// `url` and the keys around it. The scheme `secure` is the one with TLS.
+fn endpoint(section: &Section<'_>, open: &str, secure: &str, example: &str) -> Option<Endpoint> {
+    let url = section.required("url", example, |value| url(value, open, secure));
+    let server_name = section.optional("server_name", text).map(Spanned::into_inner);
+    let headers = headers(section);
+    let verify = section.optional("verify", flag);
+    let ca_file = section.optional("ca_file", path);
+    let (target, encrypted, path) = url?.into_inner();
+    if !encrypted {
+        for span in
+            [verify.as_ref().map(Spanned::span), ca_file.as_ref().map(Spanned::span)].into_iter().flatten()
+        {
+            let finding =
+                Finding::error(&span, format!("this is about certificates, and the url is {open}://"));
+            section.sink().add(finding.help(format!("write the url with {secure}://, or remove this line")));
+        }
+    }
+    let tls = tls::Config {
+        verify: verify.is_none_or(Spanned::into_inner),
+        ca_file: ca_file.map(Spanned::into_inner),
+    };
+    Some(Endpoint { target, tls: encrypted.then_some(tls), server_name, path, headers })
+}
+
+/// Target, whether TLS, path with query.
+fn url(value: &Value<'_>, open: &str, secure: &str) -> Result<(Target, bool, String), Wrong> {
+    let text = text(value)?;
+    let wrong = |why: &str| {
+        Wrong::new(format!("this is not a good url: {why}")).help(format!("write {open}://HOST:PORT/PATH"))
+    };
+    let uri: Uri = text.parse().map_err(|error: hyper::http::uri::InvalidUri| wrong(&error.to_string()))?;
+    let encrypted = match uri.scheme_str() {
+        Some(scheme) if scheme == open => false,
+        Some(scheme) if scheme == secure => true,
+        _ => return Err(wrong(&format!("it does not begin with {open}:// or {secure}://"))),
+    };
+    let authority = uri.authority().ok_or_else(|| wrong("it names no host"))?;
+    if authority.as_str().contains('@') {
+        return Err(
+            wrong("it holds a user name").help("send an Authorization header instead: headers = { … }")
+        );
+    }
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    let port = match authority.port_u16() {
+        Some(port) => port,
+        None if authority.as_str().ends_with(authority.host()) => {
+            if encrypted {
+                443
+            } else {
+                80
+            }
+        }
+        None => return Err(wrong("its port is not 1 to 65535")),
+    };
+    let path = uri.path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str);
+    Ok((Target::new(host, port), encrypted, path.to_owned()))
+}
+
+fn headers(section: &Section<'_>) -> Vec<(String, String)> {
+    let Some(table) = section.section("headers") else { return Vec::new() };
+    table.all(text).into_iter().map(|(name, value)| (name, value.into_inner())).collect()
+}
+
+fn script(section: &Section<'_>, script_user: Option<&Spanned<String>>) -> Option<script::Config> {
+    let command = section.required("command", "command = [\"/path/to/script\", \"argument\"]", command);
+    let user = section.optional("user", text);
+    let command = command?;
+    let user = hooks::user(user.as_ref().or(script_user), &command.span(), section.sink())?;
+    hooks::may_run(&command, &user, section.sink());
+    Some(script::Config { argv: command.into_inner(), user })
+}
+
+fn process(section: &Section<'_>) -> process::Config {
+    process::Config {
+        name: section.optional("name", text).map(Spanned::into_inner),
+        pidfile: section.optional("pidfile", path).map(Spanned::into_inner),
+        command: section.optional("command", pattern).map(Spanned::into_inner),
+        min: section.optional("min", number(0, 1_000_000)).map_or(1, Spanned::into_inner),
+        max: section.optional("max", number(0, 1_000_000)).map(Spanned::into_inner),
+    }
+}
+
+fn file(section: &Section<'_>) -> Option<file::Config> {
+    let path = section.required("path", "path = \"/run/app/ready\"", path);
+    let readable = section.optional("readable", flag).is_some_and(Spanned::into_inner);
+    let contains = section.optional("contains", pattern).map(Spanned::into_inner);
+    let younger_than = section.optional("younger_than", some_time).map(Spanned::into_inner);
+    Some(file::Config { path: path?.into_inner(), readable, contains, younger_than })
+}
+
+fn dns(section: &Section<'_>) -> Option<dns::Config> {
+    let server = section.required("server", "server = \"10.0.0.1\"", host_and_port(Some(53)));
+    let name = section.required("name", "name = \"www.example.com\"", |value| {
+        let name = text(value)?;
+        dns::Name::from_utf8(&name)
+            .map_err(|error| Wrong::new(format!("\"{name}\" is no domain name: {error}")))
+    });
+    let record = section.optional("record", |value| {
+        let name = text(value)?;
+        let wrong = Wrong::new(format!("\"{name}\" is no type of record"));
+        name.to_uppercase().parse().map_err(|_| wrong.help("write \"A\", \"AAAA\", \"SOA\", …"))
+    });
+    let expect = section.optional("expect", pattern).map(Spanned::into_inner);
+    Some(dns::Config {
+        server: server?.into_inner(),
+        name: name?.into_inner(),
+        record: record.map_or(dns::RecordType::A, Spanned::into_inner),
+        expect,
+    })
+}
+
+/// Reports the checks that no router tracks.
+pub(super) fn unused<'a>(names: impl Iterator<Item = &'a Spanned<String>>, tracked: &[&str], sink: &Sink) {
+    for name in names.filter(|name| !tracked.contains(&name.get_ref().as_str())) {
+        let finding = Finding::warning(&name.span(), format!("no router tracks check {}", name.get_ref()));
+        sink.add(
+            finding.help(format!("add checks = [\"{}\"] to a router, or remove the check", name.get_ref())),
+        );
+    }
+}

@@ -1,0 +1,344 @@
+//! The TOML file as written: each value read and with its place, nothing yet compared with another.
+
+use super::problem::{Finding, Sink};
+use super::section::{Section, Value, Wrong};
+use super::value::{
+    address, choice, command, flag, interface, ip, number, path, some_time, subnet, text, whole,
+};
+use crate::agent::RouterName;
+use crate::agent::config::Interface;
+use crate::health::OnFail;
+use crate::vrrp::announcing::Announcing;
+use crate::vrrp::{ChecksumPolicy, Priority, Version, Vip, Vrid};
+use serde_spanned::Spanned;
+use std::net::IpAddr;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+use toml::de::DeTable;
+
+/// All of it.
+pub(super) struct File<'a> {
+    pub(super) agent: Agent,
+    pub(super) routers: Vec<Router>,
+    /// Name and table of every check; what is in it depends on its type.
+    pub(super) checks: Vec<(Spanned<String>, Section<'a>)>,
+}
+
+/// `[agent]`
+#[derive(Default)]
+pub(super) struct Agent {
+    pub(super) node: Option<String>,
+    pub(super) control: Option<PathBuf>,
+    pub(super) group: Option<Spanned<String>>,
+    pub(super) script_user: Option<Spanned<String>>,
+}
+
+/// `[router.NAME]`
+pub(super) struct Router {
+    pub(super) name: Spanned<RouterName>,
+    pub(super) interface: Option<Spanned<Interface>>,
+    pub(super) vrid: Option<Spanned<Vrid>>,
+    pub(super) version: Option<Spanned<Version>>,
+    pub(super) priority: Option<Spanned<Priority>>,
+    pub(super) peer_priority: Option<Priority>,
+    pub(super) interval: Option<Spanned<Duration>>,
+    pub(super) preempt: Option<Spanned<bool>>,
+    pub(super) vips: Vec<Address>,
+    pub(super) peers: Option<Spanned<Vec<Spanned<IpAddr>>>>,
+    pub(super) sources: Vec<Spanned<IpAddr>>,
+    pub(super) min_ttl: Option<Spanned<u8>>,
+    pub(super) checksum: ChecksumPolicy,
+    /// Where the password is.
+    pub(super) auth: Option<Spanned<String>>,
+    pub(super) strict: bool,
+    pub(super) announce: Announcing,
+    pub(super) announce_count: u8,
+    pub(super) tracks: Vec<Track>,
+    pub(super) max_failover: Option<Spanned<Duration>>,
+    pub(super) notify: Notify,
+}
+
+/// One of `addresses`.
+pub(super) struct Address {
+    pub(super) vip: Vip,
+    pub(super) span: Range<usize>,
+    pub(super) label: Option<Range<usize>>,
+}
+
+/// One of `checks`.
+pub(super) struct Track {
+    pub(super) check: Spanned<String>,
+    pub(super) on_fail: OnFail,
+    pub(super) span: Range<usize>,
+}
+
+/// `notify`
+#[derive(Default)]
+pub(super) struct Notify {
+    pub(super) master: Option<Spanned<Vec<String>>>,
+    pub(super) backup: Option<Spanned<Vec<String>>>,
+    pub(super) fault: Option<Spanned<Vec<String>>>,
+    pub(super) stop: Option<Spanned<Vec<String>>>,
+    pub(super) any: Option<Spanned<Vec<String>>>,
+    pub(super) user: Option<Spanned<String>>,
+    pub(super) timeout: Option<Duration>,
+}
+
+/// Reads the whole file.
+pub(super) fn read<'a>(table: &'a Spanned<DeTable<'a>>, sink: &'a Sink) -> File<'a> {
+    let top = Section::new("this file".to_owned(), table.span(), table.get_ref(), sink);
+    let table = top.raw("agent").and_then(|value| top.inner("agent", value, "[agent]".to_owned()));
+    let agent = table.map(agent).unwrap_or_default();
+    let routers = top.named("router").into_iter().map(router).collect();
+    let checks = top.named("check");
+    top.finish();
+    File { agent, routers, checks }
+}
+
+fn agent(section: Section<'_>) -> Agent {
+    let mut agent = Agent {
+        node: inner(section.optional("node", text)),
+        script_user: section.optional("script_user", text),
+        ..Agent::default()
+    };
+    if let Some(control) = section.section("control") {
+        agent.control = inner(control.optional("path", path));
+        agent.group = control.optional("group", text);
+        control.finish();
+    }
+    section.finish();
+    agent
+}
+
+fn inner<T>(value: Option<Spanned<T>>) -> Option<T> {
+    value.map(Spanned::into_inner)
+}
+
+const VERSIONS: [(i64, Version); 2] = [(2, Version::V2), (3, Version::V3)];
+const CHECKSUMS: &[(&str, ChecksumPolicy)] = &[
+    ("auto", ChecksumPolicy::Auto),
+    ("rfc9568", ChecksumPolicy::Rfc9568),
+    ("pseudo", ChecksumPolicy::Pseudo),
+];
+
+fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
+    let name = router_name(name, &section);
+    let (announce, announce_count) = announce(&section);
+    let router = Router {
+        name,
+        interface: router_interface(&section),
+        vrid: section.required("vrid", "vrid = 51", vrid),
+        version: section.optional("version", version),
+        priority: section.optional("priority", priority),
+        peer_priority: inner(section.optional("peer_priority", priority)),
+        interval: section.optional("interval", some_time),
+        preempt: section.optional("preempt", flag),
+        vips: addresses(&section),
+        peers: section.list("peers", ip),
+        sources: inner(section.one_or_more("source", ip)).unwrap_or_default(),
+        min_ttl: section.optional("min_ttl", number(0, 255)),
+        checksum: inner(section.optional("checksum", choice(CHECKSUMS))).unwrap_or_default(),
+        auth: auth(&section),
+        strict: inner(section.optional("strict", flag)).unwrap_or_default(),
+        announce,
+        announce_count,
+        tracks: tracks(&section),
+        max_failover: section.optional("max_failover", some_time),
+        notify: notify(&section),
+    };
+    section.finish();
+    router
+}
+
+fn router_name(name: Spanned<String>, section: &Section<'_>) -> Spanned<RouterName> {
+    if !is_name(name.get_ref()) {
+        section.sink().add(bad_name(&name));
+    }
+    Spanned::new(name.span(), RouterName(name.into_inner().into()))
+}
+
+/// Names stand in commands, file names and tables.
+pub(super) fn is_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    (1..=64).contains(&name.len()) && name.chars().all(fits)
+}
+
+pub(super) fn bad_name(name: &Spanned<String>) -> Finding {
+    let message = format!("\"{}\" cannot be a name", name.get_ref());
+    Finding::error(&name.span(), message).help("use 1 to 64 letters, digits, - _ or .")
+}
+
+fn vrid(value: &Value<'_>) -> Result<Vrid, Wrong> {
+    let number = number::<u8>(1, 255)(value)?;
+    Vrid::new(number).ok_or_else(|| Wrong::new("a VRID cannot be 0"))
+}
+
+fn priority(value: &Value<'_>) -> Result<Priority, Wrong> {
+    let number = number::<u8>(1, 255)(value)?;
+    Priority::new(number).ok_or_else(|| Wrong::new("a priority cannot be 0"))
+}
+
+fn version(value: &Value<'_>) -> Result<Version, Wrong> {
+    let number = whole(2, 3)(value)?;
+    let known = VERSIONS.iter().find(|(version, _)| *version == number);
+    known.map(|(_, version)| *version).ok_or_else(|| Wrong::new("the VRRP versions are 2 and 3"))
+}
+
+fn router_interface(section: &Section<'_>) -> Option<Spanned<Interface>> {
+    let Some(value) = section.raw("interface") else {
+        section.missing("interface", "interface = \"eth0\", or interface = { subnet = \"10.0.0.0/24\" }");
+        return None;
+    };
+    let found = if value.get_ref().is_table() {
+        let table = section.section("interface")?;
+        let subnet = table.required("subnet", "subnet = \"10.0.0.0/24\"", subnet);
+        table.finish();
+        let (network, prefix) = subnet?.into_inner();
+        Interface::Subnet(network, prefix)
+    } else {
+        Interface::Named(section.optional("interface", interface)?.into_inner())
+    };
+    Some(Spanned::new(value.span(), found))
+}
+
+fn addresses(section: &Section<'_>) -> Vec<Address> {
+    let Some(value) = section.raw("addresses") else {
+        section.missing("addresses", "addresses = [\"10.0.0.100\"]");
+        return Vec::new();
+    };
+    let members = section.members("addresses", "a list: [\"10.0.0.100\"]");
+    if members.is_some_and(<[_]>::is_empty) {
+        let finding = Finding::error(&value.span(), "a router needs at least one address");
+        section.sink().add(finding.help("write addresses = [\"10.0.0.100\"]"));
+    }
+    members.unwrap_or_default().iter().filter_map(|value| one_address(section, value)).collect()
+}
+
+const SCOPES: &[(&str, u8)] = &[("global", 0), ("site", 200), ("link", 253), ("host", 254)];
+
+fn one_address<'a>(section: &Section<'a>, value: &'a Value<'a>) -> Option<Address> {
+    if !value.get_ref().is_table() {
+        return match address(value) {
+            Ok(address) => Some(plain(address, value.span())),
+            Err(wrong) => {
+                section.wrong("addresses", value, wrong);
+                None
+            }
+        };
+    }
+    let table = section.inner("addresses", value, format!("an address of {}", section.title))?;
+    let address = table.required("address", "address = \"10.0.0.100\"", address);
+    let dev = inner(table.optional("dev", interface));
+    let label = table.optional("label", text);
+    let scope = table.optional("scope", choice(SCOPES));
+    table.finish();
+    let address = address?;
+    let mut found = plain(*address.get_ref(), address.span());
+    found.vip.dev = dev;
+    found.label = label.as_ref().map(Spanned::span);
+    found.vip.label = inner(label);
+    if let Some(scope) = scope {
+        found.vip.scope = scope.into_inner();
+    }
+    Some(found)
+}
+
+fn plain((address, prefix): (IpAddr, Option<u8>), span: Range<usize>) -> Address {
+    let link_local = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+    let vip = Vip {
+        address,
+        prefix: prefix.unwrap_or(if address.is_ipv4() { 32 } else { 128 }),
+        dev: None,
+        label: None,
+        scope: if link_local { 253 } else { 0 },
+    };
+    Address { vip, span, label: None }
+}
+
+fn auth(section: &Section<'_>) -> Option<Spanned<String>> {
+    let auth = section.section("auth")?;
+    let pass = auth.required("pass", "pass = \"file:/etc/locum/NAME.pass\"", text);
+    auth.finish();
+    pass
+}
+
+fn announce(section: &Section<'_>) -> (Announcing, u8) {
+    const ONCE: u8 = 1;
+    let mut announcing = Announcing::default();
+    let Some(table) = section.section("announce") else { return (announcing, ONCE) };
+    let count = inner(table.optional("count", number(1, 100))).unwrap_or(ONCE);
+    if let Some(again) = table.list("again", some_time) {
+        let span = again.span();
+        announcing.again = again.into_inner().into_iter().map(Spanned::into_inner).collect();
+        if !announcing.again.is_sorted_by(|a, b| a < b) {
+            let finding = Finding::error(
+                &span,
+                "these times count from becoming Master, so each must be later than the one before",
+            );
+            section.sink().add(finding.help("write them ascending, such as [\"200ms\", \"1s\", \"5s\"]"));
+        }
+    }
+    if let Some(refresh) = table.optional("refresh", time_or_off) {
+        announcing.refresh = refresh.into_inner();
+    }
+    table.finish();
+    (announcing, count)
+}
+
+fn time_or_off(value: &Value<'_>) -> Result<Option<Duration>, Wrong> {
+    match value.get_ref().as_str() {
+        Some("off") => Ok(None),
+        _ => some_time(value).map(Some).map_err(|wrong| match wrong.help {
+            None => wrong.help("write a duration such as \"60s\", or \"off\""),
+            Some(_) => wrong,
+        }),
+    }
+}
+
+fn tracks(section: &Section<'_>) -> Vec<Track> {
+    let members = section.members("checks", "a list of check names: [\"app\"]").unwrap_or_default();
+    members.iter().filter_map(|value| track(section, value)).collect()
+}
+
+fn track<'a>(section: &Section<'a>, value: &'a Value<'a>) -> Option<Track> {
+    let span = value.span();
+    if !value.get_ref().is_table() {
+        return match text(value) {
+            Ok(name) => Some(Track { check: Spanned::new(span.clone(), name), on_fail: OnFail::Fault, span }),
+            Err(wrong) => {
+                section.wrong("checks", value, wrong);
+                None
+            }
+        };
+    }
+    let table = section.inner("checks", value, format!("a check of {}", section.title))?;
+    let check = table.required("check", "check = \"NAME\"", text);
+    let weight = table.optional("weight", weight);
+    table.finish();
+    Some(Track { check: check?, on_fail: inner(weight).map_or(OnFail::Fault, OnFail::Weight), span })
+}
+
+fn weight(value: &Value<'_>) -> Result<i32, Wrong> {
+    match number(-253, 253)(value)? {
+        0 => Err(Wrong::new("a weight of 0 changes nothing").help(
+            "write a number such as -60; or no weight, and the router is in Fault while the check is down",
+        )),
+        weight => Ok(weight),
+    }
+}
+
+fn notify(section: &Section<'_>) -> Notify {
+    let Some(table) = section.section("notify") else { return Notify::default() };
+    let notify = Notify {
+        master: table.optional("master", command),
+        backup: table.optional("backup", command),
+        fault: table.optional("fault", command),
+        stop: table.optional("stop", command),
+        any: table.optional("any", command),
+        user: table.optional("user", text),
+        timeout: inner(table.optional("timeout", some_time)),
+    };
+    table.finish();
+    notify
+}

@@ -1,0 +1,139 @@
+//! Warnings: what is allowed and seldom meant. And the one promise that is an error when broken.
+
+use super::Config;
+use super::file;
+use super::problem::{Finding, Sink, Span};
+use super::timeline::{Cause, worst_case};
+use super::value::show;
+use crate::agent::config::Router;
+use crate::health::OnFail;
+use crate::vrrp::Family;
+use std::time::Duration;
+
+/// Below this an advert costs more than it brings, with [`MANY`] addresses in it.
+const SHORT: Duration = Duration::from_millis(100);
+const MANY: usize = 20;
+
+/// Everything to say about one router.
+pub(super) fn lint(part: &file::Router, router: &Router, config: &Config, sink: &Sink) {
+    weights(part, router, sink);
+    max_failover(part, router, config, sink);
+    if let Some(interval) = &part.interval
+        && *interval.get_ref() < SHORT
+        && router.vips.len() > MANY
+    {
+        let message =
+            format!("{} addresses in an advert every {}", router.vips.len(), show(*interval.get_ref()));
+        sink.add(Finding::warning(&interval.span(), message).help("write an interval of 100ms or more"));
+    }
+    if let Some(ttl) = &part.min_ttl
+        && *ttl.get_ref() < 255
+        && router.peers.is_empty()
+    {
+        let finding = Finding::warning(
+            &ttl.span(),
+            "this lets hosts of other networks take part (RFC 9568 section 5.1.1.3)",
+        );
+        sink.add(finding.help("remove the line: adverts by multicast come with a TTL of 255"));
+    }
+    if let Some(preempt) = &part.preempt
+        && !*preempt.get_ref()
+        && router.priority.is_owner()
+    {
+        let finding = Finding::warning(
+            &preempt.span(),
+            "priority 255 preempts whatever this says (RFC 9568 section 6.1)",
+        );
+        sink.add(finding.help("write a priority of 254 or less, or remove this line"));
+    }
+    strict(part, router, sink);
+}
+
+fn strict(part: &file::Router, router: &Router, sink: &Sink) {
+    let six = part.vips.iter().find(|address| Family::of(address.vip.address) == Family::Ipv6);
+    let Some(first) = six.filter(|_| router.strict) else { return };
+    if first.vip.address.to_string().starts_with("fe80") {
+        return;
+    }
+    let finding = Finding::warning(
+        &first.span,
+        "strict peers refuse adverts whose first IPv6 address is not link-local (RFC 9568 section 5.2.9)",
+    );
+    sink.add(finding.help("put an address of fe80::/10 first, or remove strict"));
+}
+
+fn weights(part: &file::Router, router: &Router, sink: &Sink) {
+    let weighted: Vec<_> =
+        part.tracks.iter().filter_map(|track| weight(track).map(|weight| (track, weight))).collect();
+    let Some((first, _)) = weighted.first() else { return };
+    if router.priority.is_owner() {
+        let finding = Finding::warning(&first.span, "weights do not change priority 255, the owner's");
+        sink.add(finding.help("write a priority of 254 or less"));
+        return;
+    }
+    if !router.preempt {
+        let message = "weights without preemption move nothing: a Master of lower priority is left alone";
+        let finding = Finding::warning(&first.span, message);
+        sink.add(finding.help("track the check without a weight, or write preempt = true on every host"));
+    }
+    let base = i32::from(router.priority.get());
+    let best = base.saturating_add(weighted.iter().map(|(_, weight)| (*weight).max(0)).sum());
+    let worst = base.saturating_add(weighted.iter().map(|(_, weight)| (*weight).min(0)).sum());
+    let span = part.priority.as_ref().map_or(first.span.clone(), serde_spanned::Spanned::span);
+    clamped(best, worst, &span, sink);
+    match part.peer_priority {
+        Some(peer) if best > i32::from(peer.get()) && worst >= i32::from(peer.get()) => {
+            let message = format!(
+                "with every weighted check down the priority is still {worst}, not below the peer's {peer}: no failover"
+            );
+            sink.add(Finding::warning(&first.span, message).help("make the weights larger"));
+        }
+        Some(_) => {}
+        None => {
+            for (track, weight) in weighted.iter().filter(|(_, weight)| weight.abs() < 2) {
+                let message = format!("a weight of {weight} moves little: it ties with a priority one below");
+                let finding = Finding::warning(&track.span, message);
+                sink.add(finding.help("make it larger than the distance between the hosts' priorities"));
+            }
+        }
+    }
+}
+
+fn weight(track: &file::Track) -> Option<i32> {
+    match track.on_fail {
+        OnFail::Weight(weight) => Some(weight),
+        OnFail::Fault => None,
+    }
+}
+
+fn clamped(best: i32, worst: i32, span: &Span, sink: &Sink) {
+    if best > 254 {
+        let message = format!("priority and weights reach {best}, and are cut to 254");
+        sink.add(
+            Finding::warning(span, message)
+                .help("lower the priority or the weights, so that every check still counts"),
+        );
+    }
+    if worst < 1 {
+        let message = format!("priority and weights reach {worst}, and are cut to 1");
+        sink.add(
+            Finding::warning(span, message)
+                .help("raise the priority or lower the weights, so that every check still counts"),
+        );
+    }
+}
+
+fn max_failover(part: &file::Router, router: &Router, config: &Config, sink: &Sink) {
+    let Some(promise) = &part.max_failover else { return };
+    let worst = worst_case(router, config);
+    if worst.total <= *promise.get_ref() {
+        return;
+    }
+    let help = match &worst.cause {
+        Cause::Host => "lower the router's interval, or promise less".to_owned(),
+        Cause::Check(name) => {
+            format!("lower interval, timeout, retries or fall of check {name}, or promise less")
+        }
+    };
+    sink.add(Finding::error(&promise.span(), format!("a failover can take longer, when {worst}")).help(help));
+}

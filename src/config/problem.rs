@@ -1,0 +1,240 @@
+//! What is wrong with a configuration, where, and how to mend it; collected, never thrown one by one.
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use serde_json::json;
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A part of the file, in bytes.
+pub type Span = Range<usize>;
+
+/// How bad a [`Problem`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The configuration is not used.
+    Error,
+    /// It is used, and may not do what its author wants.
+    Warning,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        })
+    }
+}
+
+/// One thing that is wrong, with its place and its mend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file.
+    pub file: PathBuf,
+    /// The line, counted from 1; 0 where the file could not be read.
+    pub line: usize,
+    /// The column in characters, counted from 1; 0 where the file could not be read.
+    pub column: usize,
+    /// What is wrong, on one line.
+    pub message: String,
+    /// How to mend it, on one line.
+    pub help: Option<String>,
+    /// The part of the file that is meant; `None` where the file could not be read.
+    pub span: Option<Span>,
+    /// Another part of the file that it is about, with a few words on it.
+    pub also: Option<(Span, String)>,
+    text: Arc<str>,
+}
+
+impl Problem {
+    /// The file itself could not be read.
+    pub(super) fn unreadable(file: &Path, error: &std::io::Error) -> Self {
+        Problem {
+            severity: Severity::Error,
+            file: file.to_owned(),
+            line: 0,
+            column: 0,
+            message: format!("cannot read {}: {error}", file.display()),
+            help: None,
+            span: None,
+            also: None,
+            text: "".into(),
+        }
+    }
+
+    /// Several lines for people: the message, the line itself with a caret, the mend. With `colour`
+    /// for a terminal.
+    #[must_use]
+    pub fn render(&self, colour: bool) -> String {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let mut group = level.primary_title(self.message.as_str()).elements(self.snippet());
+        if let Some(help) = &self.help {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        renderer.decor_style(DecorStyle::Ascii).render(&[group])
+    }
+
+    fn snippet(&self) -> Option<Snippet<'_, annotate_snippets::Annotation<'_>>> {
+        let span = self.span.clone()?;
+        let snippet = Snippet::source(&*self.text)
+            .path(self.file.to_string_lossy())
+            .annotation(AnnotationKind::Primary.span(span));
+        let also = self.also.iter();
+        Some(snippet.annotations(
+            also.map(|(span, label)| AnnotationKind::Context.span(span.clone()).label(label.as_str())),
+        ))
+    }
+
+    /// For machines: severity, file, line, column, message, help.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        json!({
+            "severity": self.severity.to_string(),
+            "file": self.file.to_string_lossy(),
+            "line": self.line,
+            "column": self.column,
+            "message": self.message,
+            "help": self.help,
+        })
+    }
+}
+
+impl fmt::Display for Problem {
+    /// One line: `locum.toml:3:8: error: message (help: mend)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.span.is_some() {
+            write!(f, "{}:{}:{}: ", self.file.display(), self.line, self.column)?;
+        }
+        write!(f, "{}: {}", self.severity, self.message)?;
+        self.help.as_ref().map_or(Ok(()), |help| write!(f, " (help: {help})"))
+    }
+}
+
+/// Everything that is wrong with one file, errors and warnings, in the order of the file. At least
+/// one is an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// All of them, [rendered](Problem::render).
+    #[must_use]
+    pub fn render(&self, colour: bool) -> String {
+        render_all(&self.0, colour)
+    }
+
+    /// For machines: a list of [`Problem::to_json`].
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        self.0.iter().map(Problem::to_json).collect()
+    }
+}
+
+/// `problems` [rendered](Problem::render), with an empty line between two.
+#[must_use]
+pub fn render_all(problems: &[Problem], colour: bool) -> String {
+    let each: Vec<_> = problems.iter().map(|problem| problem.render(colour)).collect();
+    each.join("\n\n")
+}
+
+impl fmt::Display for Problems {
+    /// One problem a line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<_> = self.0.iter().map(Problem::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// A problem before its place in the file is worked out.
+#[derive(Debug)]
+pub(super) struct Finding {
+    severity: Severity,
+    span: Span,
+    message: String,
+    help: Option<String>,
+    also: Option<(Span, String)>,
+}
+
+impl Finding {
+    pub(super) fn error(span: &Span, message: impl Into<String>) -> Self {
+        Finding {
+            severity: Severity::Error,
+            span: span.clone(),
+            message: message.into(),
+            help: None,
+            also: None,
+        }
+    }
+
+    pub(super) fn warning(span: &Span, message: impl Into<String>) -> Self {
+        Finding { severity: Severity::Warning, ..Finding::error(span, message) }
+    }
+
+    pub(super) fn help(self, help: impl Into<String>) -> Self {
+        Finding { help: Some(help.into()), ..self }
+    }
+
+    pub(super) fn also(self, span: &Span, label: impl Into<String>) -> Self {
+        Finding { also: Some((span.clone(), label.into())), ..self }
+    }
+}
+
+/// Where findings gather while one file is read.
+#[derive(Debug)]
+pub(super) struct Sink {
+    file: PathBuf,
+    text: Arc<str>,
+    found: RefCell<Vec<Problem>>,
+}
+
+impl Sink {
+    pub(super) fn new(file: &Path, text: &str) -> Self {
+        Sink { file: file.to_owned(), text: text.into(), found: RefCell::default() }
+    }
+
+    pub(super) fn add(&self, finding: Finding) {
+        let (line, column) = place(&self.text, finding.span.start);
+        self.found.borrow_mut().push(Problem {
+            severity: finding.severity,
+            file: self.file.clone(),
+            line,
+            column,
+            message: finding.message,
+            help: finding.help,
+            span: Some(finding.span),
+            also: finding.also,
+            text: Arc::clone(&self.text),
+        });
+    }
+
+    /// Everything found, in the order of the file.
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        let mut found = self.found.into_inner();
+        found.sort_by_key(|problem| (problem.line, problem.column, problem.severity));
+        found
+    }
+
+    pub(super) fn has_errors(&self) -> bool {
+        let found = self.found.borrow();
+        found.iter().any(|problem| problem.severity == Severity::Error)
+    }
+}
+
+/// Line and column, counted from 1, of byte `at`.
+fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (line, column)
+}

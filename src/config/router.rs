@@ -1,0 +1,255 @@
+//! One `[router.NAME]`: from what is written to what the agent decides by, with the rules that can
+//! be judged by this router alone.
+
+use super::Secrets;
+use super::file;
+use super::problem::{Finding, Sink};
+use super::secret;
+use super::value::show;
+use crate::agent::config::{Interface, Router};
+use crate::health::{CheckName, Track};
+use crate::vrrp::auth::Auth;
+use crate::vrrp::{Family, Interval, Priority, Version};
+use serde_spanned::Spanned;
+use std::ffi::OsStr;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+/// Where secrets are looked for, and what follows when one cannot be read.
+pub(super) struct Keys<'a> {
+    pub(super) directory: &'a Path,
+    pub(super) credentials: Option<&'a OsStr>,
+    pub(super) policy: Secrets,
+}
+
+/// The router, or `None` where something it cannot be without is missing, which is reported.
+pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sink: &Sink) -> Option<Router> {
+    let version = part.version.as_ref().map_or(Version::V3, |version| *version.get_ref());
+    versions(part, version, sink);
+    vips(part, sink);
+    peers(part, sink);
+    sources(part, sink);
+    let interval = interval(part, version, sink);
+    let (auth, barred) = auth(part, version, keys, sink);
+    Some(Router {
+        name: part.name.get_ref().clone(),
+        interface: part.interface.as_ref()?.get_ref().clone(),
+        vrid: *part.vrid.as_ref()?.get_ref(),
+        version,
+        priority: part.priority.as_ref().map_or(Priority::DEFAULT, |priority| *priority.get_ref()),
+        interval: interval?,
+        preempt: part.preempt.as_ref().is_none_or(|preempt| *preempt.get_ref()),
+        vips: part.vips.iter().map(|address| address.vip.clone()).collect(),
+        peers: part.peers.iter().flat_map(Spanned::get_ref).map(|peer| *peer.get_ref()).collect(),
+        sources: part.sources.iter().map(|source| *source.get_ref()).collect(),
+        min_ttl: part.min_ttl.as_ref().map(|ttl| *ttl.get_ref()),
+        checksum: part.checksum,
+        auth,
+        strict: part.strict,
+        announce: part.announce.clone(),
+        announce_count: part.announce_count,
+        tracks: part.tracks.iter().map(track).collect(),
+        barred,
+        fingerprint,
+    })
+}
+
+fn track(part: &file::Track) -> Track {
+    Track { check: CheckName(part.check.get_ref().as_str().into()), on_fail: part.on_fail }
+}
+
+fn versions(part: &file::Router, version: Version, sink: &Sink) {
+    if version == Version::V3 {
+        return;
+    }
+    for six in part.vips.iter().filter(|address| address.vip.address.is_ipv6()) {
+        let finding = Finding::error(&six.span, "version 2 of VRRP has no IPv6");
+        sink.add(finding.help("write version = 3, or move this address to a router of version 3"));
+    }
+}
+
+fn interval(part: &file::Router, version: Version, sink: &Sink) -> Option<Interval> {
+    let Some(written) = &part.interval else { return Some(Interval::SECOND) };
+    let time = *written.get_ref();
+    let hundredths = Duration::from_millis(10);
+    let steps = time.as_nanos() / hundredths.as_nanos();
+    let exact = time.as_nanos().is_multiple_of(hundredths.as_nanos());
+    let found = u16::try_from(steps).ok().filter(|_| exact).and_then(Interval::from_centiseconds);
+    if let Some(interval) = found.filter(|interval| interval.fits(version)) {
+        return Some(interval);
+    }
+    let (rule, mend) = match version {
+        Version::V2 if found.is_some() => {
+            ("version 2 of VRRP counts in whole seconds", "write whole seconds, 1s to 255s, or version = 3")
+        }
+        Version::V2 => ("version 2 of VRRP counts in whole seconds", "write 1s to 255s"),
+        Version::V3 => {
+            ("version 3 of VRRP counts in steps of 10 ms", "write 10ms to 40.95s, such as \"500ms\"")
+        }
+    };
+    let message = format!("{rule}: it cannot carry an interval of {}", shown(time));
+    sink.add(Finding::error(&written.span(), message).help(mend));
+    None
+}
+
+/// As [`show`], but for the smallest of times.
+fn shown(time: Duration) -> String {
+    if time.as_nanos().is_multiple_of(1_000_000) { show(time) } else { format!("{time:?}") }
+}
+
+fn vips(part: &file::Router, sink: &Sink) {
+    for (place, address) in part.vips.iter().enumerate() {
+        let ip = address.vip.address;
+        if let Some(why) = unusable(ip) {
+            sink.add(Finding::error(&address.span, format!("{ip} {why}, it cannot be held")));
+        }
+        let earlier = part.vips.iter().take(place).find(|other| other.vip.address == ip);
+        if let Some(first) = earlier {
+            let finding = Finding::error(&address.span, format!("{ip} stands here twice"));
+            sink.add(finding.also(&first.span, "first here").help("remove one"));
+        }
+        label(part, address, sink);
+    }
+}
+
+fn unusable(address: IpAddr) -> Option<&'static str> {
+    match address {
+        _ if address.is_unspecified() => Some("means any address"),
+        _ if address.is_multicast() => Some("is a multicast address"),
+        _ if address.is_loopback() => Some("is a loopback address"),
+        IpAddr::V4(four) if four.is_broadcast() => Some("is the broadcast address"),
+        _ => None,
+    }
+}
+
+fn label(part: &file::Router, address: &file::Address, sink: &Sink) {
+    let (Some(label), Some(span)) = (&address.vip.label, &address.label) else { return };
+    if address.vip.address.is_ipv6() {
+        let finding = Finding::error(span, "only IPv4 addresses have labels");
+        sink.add(finding.help("remove the label"));
+    } else if label.len() > 15 {
+        let message = format!("label \"{label}\" has {} bytes, the kernel takes 15", label.len());
+        sink.add(Finding::error(span, message).help("shorten it"));
+    }
+    let own = match part.interface.as_ref().map(Spanned::get_ref) {
+        Some(Interface::Named(name)) => Some(name),
+        _ => None,
+    };
+    if let Some(dev) = address.vip.dev.as_ref().or(own)
+        && !label.starts_with(dev.as_str())
+    {
+        let finding = Finding::warning(
+            span,
+            format!("label \"{label}\" does not begin with {dev}, and old tools hide the address"),
+        );
+        sink.add(finding.help(format!("write \"{dev}:NAME\"")));
+    }
+}
+
+fn peers(part: &file::Router, sink: &Sink) {
+    let Some(peers) = &part.peers else { return };
+    if peers.get_ref().is_empty() {
+        let finding = Finding::error(&peers.span(), "an empty list of peers: nobody would hear this router");
+        sink.add(finding.help("name the peers, such as [\"10.0.0.2\"], or remove the line for multicast"));
+        return;
+    }
+    let has = |family| part.vips.iter().any(|address| Family::of(address.vip.address) == family);
+    for (place, peer) in peers.get_ref().iter().enumerate() {
+        let ip = *peer.get_ref();
+        let family = Family::of(ip);
+        let refuse = |why: String, help: &str| sink.add(Finding::error(&peer.span(), why).help(help));
+        if let Some(why) = unusable(ip) {
+            refuse(format!("{ip} {why}, no peer has it"), "name the peer's own address");
+        } else if !has(family) && !part.vips.is_empty() {
+            refuse(
+                format!("this router has no {family} address, so a peer of {family} hears nothing"),
+                "remove it",
+            );
+        }
+        if part.vips.iter().any(|address| address.vip.address == ip) {
+            refuse(format!("{ip} is a virtual address, no peer's own"), "name the peer's own address");
+        }
+        if part.sources.iter().any(|source| *source.get_ref() == ip) {
+            refuse(
+                format!("{ip} is the source of this host, no peer"),
+                "remove it; name the other hosts only",
+            );
+        }
+        if peers.get_ref().iter().take(place).any(|other| *other.get_ref() == ip) {
+            refuse(format!("peer {ip} stands here twice"), "remove one");
+        }
+    }
+    for family in [Family::Ipv4, Family::Ipv6] {
+        if has(family) && !peers.get_ref().iter().any(|peer| Family::of(*peer.get_ref()) == family) {
+            let message =
+                format!("this router has {family} addresses, but no {family} peer would hear of them");
+            sink.add(
+                Finding::error(&peers.span(), message).help(format!("add the {family} address of each peer")),
+            );
+        }
+    }
+}
+
+fn sources(part: &file::Router, sink: &Sink) {
+    for (place, source) in part.sources.iter().enumerate() {
+        let ip = *source.get_ref();
+        let family = Family::of(ip);
+        let refuse = |why: String, help: &str| sink.add(Finding::error(&source.span(), why).help(help));
+        if let Some(why) = unusable(ip) {
+            refuse(format!("{ip} {why}, adverts cannot come from it"), "name an own address of this host");
+        }
+        if part.vips.iter().any(|address| address.vip.address == ip) {
+            refuse(
+                format!("{ip} is a virtual address: it comes and goes"),
+                "name an own address of this host",
+            );
+        }
+        if part.sources.iter().take(place).any(|other| Family::of(*other.get_ref()) == family) {
+            refuse(format!("a second source of {family}"), "name one source a family");
+        }
+    }
+}
+
+/// Authentication, and why the router must not take part.
+fn auth(part: &file::Router, version: Version, keys: &Keys<'_>, sink: &Sink) -> (Auth, Option<String>) {
+    let Some(written) = &part.auth else { return (Auth::None, None) };
+    if version == Version::V3 {
+        let finding =
+            Finding::error(&written.span(), "version 3 of VRRP has no passwords (RFC 9568 section 9)");
+        sink.add(finding.help("remove auth, or write version = 2"));
+        return (Auth::None, None);
+    }
+    let read = secret::password(written.get_ref(), keys.directory, keys.credentials);
+    let wrong = match read {
+        Ok(secret) => {
+            let finding =
+                Finding::warning(&written.span(), "every host on the network can read this password");
+            sink.add(
+                finding
+                    .help("it keeps misconfigured neighbours apart, not attackers: filter IP protocol 112"),
+            );
+            return (Auth::Pass(secret), None);
+        }
+        Err(wrong) => wrong,
+    };
+    // A literal in the file is a mistake in the file, whoever loads it.
+    let bar = keys.policy == Secrets::BarRouter && secret::is_reference(written.get_ref());
+    let barred = match &wrong.help {
+        Some(help) => format!("{} ({help})", wrong.message),
+        None => wrong.message.clone(),
+    };
+    let finding = if bar {
+        Finding::warning(
+            &written.span(),
+            format!("router {} takes no part: {}", part.name.get_ref(), wrong.message),
+        )
+    } else {
+        Finding::error(&written.span(), wrong.message)
+    };
+    sink.add(match wrong.help {
+        Some(help) => finding.help(help),
+        None => finding,
+    });
+    (Auth::None, Some(barred))
+}

@@ -1,0 +1,87 @@
+//! How long a failover takes at worst, by cause: from the failure until another host is Master.
+
+use super::Config;
+use super::value::show;
+use crate::agent::config::Router;
+use crate::health::{CheckName, OnFail};
+use crate::vrrp::Priority;
+use std::fmt;
+use std::time::Duration;
+
+/// What fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The Master's host, or its network: nothing is heard of it any more.
+    Host,
+    /// What this check looks at, on the Master.
+    Check(CheckName),
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::Host => f.write_str("the host dies"),
+            Cause::Check(name) => write!(f, "check {name} fails"),
+        }
+    }
+}
+
+/// The worst case of one cause. The peers are taken to have the same interval, and one of them to
+/// be fit, of the lowest priority.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeline {
+    /// What fails.
+    pub cause: Cause,
+    /// Until it is noticed: three silent intervals, or the check's rounds.
+    pub detection: Duration,
+    /// From then until another host is Master.
+    pub election: Duration,
+    /// Both.
+    pub total: Duration,
+}
+
+impl fmt::Display for Timeline {
+    /// `the host dies: 3.997s (3s until noticed, 997ms election)`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [total, detection, election] = [self.total, self.detection, self.election].map(show);
+        write!(f, "{}: {total} ({detection} until noticed, {election} election)", self.cause)
+    }
+}
+
+/// Every cause of a failover of `router`, the host first. A check whose weight moves nothing, for
+/// want of preemption, is none.
+#[must_use]
+pub fn timelines(router: &Router, config: &Config) -> Vec<Timeline> {
+    let lowest = Priority::new(1).unwrap_or(Priority::DEFAULT);
+    let skew = router.interval.skew(router.version, lowest);
+    let silence = router.interval.duration() * 3;
+    let line = |cause, detection: Duration, election: Duration| Timeline {
+        cause,
+        detection,
+        election,
+        total: detection.saturating_add(election),
+    };
+    let checks = router.tracks.iter().filter_map(|track| {
+        let spec = config.details.checks.get(&track.check)?;
+        let counted = config.agent.checks.iter().find(|check| check.name == track.check)?;
+        let election = match track.on_fail {
+            // A farewell: the Backup waits for its skew only (RFC 9568 section 6.4.2).
+            OnFail::Fault => skew,
+            // A lower priority: the Backup's timer runs out, counted from the last better advert.
+            OnFail::Weight(_) if router.preempt && !router.priority.is_owner() => silence + skew,
+            OnFail::Weight(_) => return None,
+        };
+        Some(line(Cause::Check(track.check.clone()), spec.worst_detection(counted.fall), election))
+    });
+    let mut all = vec![line(Cause::Host, silence, skew)];
+    all.extend(checks);
+    all
+}
+
+/// The longest of [`timelines`].
+#[must_use]
+pub fn worst_case(router: &Router, config: &Config) -> Timeline {
+    let mut all = timelines(router, config);
+    let worst = (0..all.len()).max_by_key(|place| all[*place].total).unwrap_or_default();
+    all.swap_remove(worst)
+}
