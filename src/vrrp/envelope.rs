@@ -90,3 +90,40 @@ pub fn peek_version(payload: &[u8]) -> Option<Version> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An empty IPv4 packet with this flags and fragment field, its header checksum right.
+    fn packet(fragment: u16) -> [u8; 20] {
+        let [f1, f2] = fragment.to_be_bytes();
+        let mut packet = [0x45, 0, 0, 20, 0, 0, f1, f2, 255, PROTOCOL, 0, 0, 192, 0, 2, 1, 224, 0, 0, 18];
+        let [c1, c2] = (!checksum::sum(0, &packet)).to_be_bytes();
+        (packet[10], packet[11]) = (c1, c2);
+        packet
+    }
+
+    #[test]
+    fn no_fragment_is_taken_for_a_whole_packet() {
+        let (more_follow, at_an_offset, must_not_be_cut) = (0x2000, 0x0001, 0x4000);
+        assert_eq!(open_ipv4(&packet(more_follow)), Err(Refusal::Fragment));
+        assert_eq!(open_ipv4(&packet(at_an_offset)), Err(Refusal::Fragment));
+        assert!(open_ipv4(&packet(must_not_be_cut)).is_ok());
+    }
+
+    #[test]
+    fn a_damaged_ip_header_is_refused() {
+        let mut damaged = packet(0);
+        damaged[12] ^= 1;
+        assert_eq!(open_ipv4(&damaged), Err(Refusal::IpChecksum));
+    }
+
+    #[test]
+    fn what_is_no_message_has_no_router_and_no_version() {
+        assert_eq!((peek_vrid(&[]), peek_vrid(&[0x31]), peek_vrid(&[0x31, 0])), (None, None, None));
+        assert_eq!(peek_vrid(&[0x31, 7]), Vrid::new(7));
+        assert_eq!((peek_version(&[]), peek_version(&[0x41])), (None, None));
+        assert_eq!(peek_version(&[0x21]), Some(Version::V2));
+    }
+}
