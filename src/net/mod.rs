@@ -1,1 +1,5 @@
 //! What touches the network: raw sockets, addresses, announcements, links.
+//!
+//! Doers hold no policy: they are told what should be true and report what happened.
+
+pub mod raw_socket;

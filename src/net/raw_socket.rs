@@ -1,0 +1,360 @@
+//! Raw sockets for IP protocol 112: bytes in, bytes out, one pair per interface and family.
+//!
+//! No codec and no judgement here. RFC 9568 sections 5.1.1 and 5.1.2: TTL and hop limit 255, groups
+//! 224.0.0.18 and `ff02::12`. What is not for one of our VRIDs is dropped by a filter in the kernel.
+
+use crate::vrrp::{Family, GROUP_V4, GROUP_V6, PROTOCOL, Vrid};
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::libc::{c_int, in6_addr, in6_pktinfo};
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn6, SockaddrStorage, recvmsg, sendmsg,
+    setsockopt, sockopt,
+};
+use pnet::packet::ip::IpNextHeaderProtocol;
+use pnet::packet::ipv4::MutableIpv4Packet;
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockAddr, SockFilter, Socket, Type};
+use std::collections::BTreeSet;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+/// Room for the adverts of a loaded host while the reader is held up.
+const RECEIVE_BUFFER: usize = 1 << 20;
+/// Network control, DSCP CS6: adverts must survive the congestion they are to decide about.
+const TRAFFIC_CLASS: u8 = 0xc0;
+/// `TC_PRIO_CONTROL`: the first queue of the sending host itself.
+const QUEUE_PRIORITY: c_int = 7;
+const IPV4_HEADER: usize = 20;
+/// `IPPROTO_RAW`: sends whole IPv4 packets and receives nothing.
+const IPPROTO_RAW: i32 = 255;
+
+/// A receiving and a sending socket for VRRP on one interface in one family.
+#[derive(Debug)]
+pub struct RawSocket {
+    interface: String,
+    index: u32,
+    family: Family,
+    receiving: Socket,
+    sending: Socket,
+}
+
+/// One datagram as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// The sender.
+    pub source: IpAddr,
+    /// The address it was sent to: the group, or one of ours.
+    pub destination: IpAddr,
+    /// TTL or hop limit as the kernel reports it beside the packet; `None` where it did not.
+    pub ttl: Option<u8>,
+    /// IPv4: the packet with its IP header. IPv6: the payload alone.
+    pub packet: Vec<u8>,
+}
+
+/// One datagram to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The source address, used as it is; IPv6 wants one that this host has.
+    pub source: IpAddr,
+    /// The group, or a unicast peer, of the same family.
+    pub destination: IpAddr,
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// The VRRP message.
+    pub payload: Vec<u8>,
+}
+
+impl RawSocket {
+    /// Opens the pair on `interface` (whose number is `index`), joins the group of `family` where
+    /// `multicast`, and lets only `vrids` through.
+    ///
+    /// # Errors
+    /// Those of the kernel, naming the interface: no such device, or `CAP_NET_RAW` is missing.
+    pub fn open(
+        interface: &str,
+        index: u32,
+        family: Family,
+        multicast: bool,
+        vrids: &BTreeSet<Vrid>,
+    ) -> io::Result<RawSocket> {
+        let opened = || -> io::Result<RawSocket> {
+            let receiving = receiving(interface, index, family, multicast, vrids)?;
+            let sending = sending(interface, index, family)?;
+            Ok(RawSocket {
+                interface: interface.to_owned(),
+                index,
+                family,
+                receiving,
+                sending,
+            })
+        };
+        opened().map_err(|error| about(interface, family, "cannot open a VRRP socket", &error))
+    }
+
+    /// Lets only `vrids` through from now on; none at all where it is empty.
+    ///
+    /// # Errors
+    /// Those of the kernel, naming the interface.
+    pub fn set_vrids(&self, vrids: &BTreeSet<Vrid>) -> io::Result<()> {
+        self.receiving
+            .attach_filter(&filter(self.family, vrids))
+            .map_err(|error| self.about("cannot set the VRID filter", &error))
+    }
+
+    /// The interface it is bound to.
+    #[must_use]
+    pub fn interface(&self) -> &str {
+        &self.interface
+    }
+
+    /// The interface number it was opened with.
+    #[must_use]
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// The family it serves.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        self.family
+    }
+
+    /// The receiving socket, to poll for input.
+    #[must_use]
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.receiving.as_fd()
+    }
+
+    /// The next datagram, cut to the size of `buffer`; `None` when there is none. Never waits.
+    ///
+    /// # Errors
+    /// Those of the kernel, naming the interface.
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
+        match self.take(buffer) {
+            Ok(received) => Ok(Some(received)),
+            Err(Errno::EAGAIN) => Ok(None),
+            Err(errno) => Err(self.about("cannot receive", &errno.into())),
+        }
+    }
+
+    fn take(&self, buffer: &mut [u8]) -> Result<Received, Errno> {
+        let mut control = cmsg_space!(c_int, in6_pktinfo);
+        let (length, from, ttl, to) = {
+            let mut slices = [IoSliceMut::new(buffer)];
+            let fd = self.receiving.as_raw_fd();
+            let got = recvmsg::<SockaddrStorage>(fd, &mut slices, Some(&mut control), MsgFlags::empty())?;
+            let (mut ttl, mut to) = (None, None);
+            for message in got.cmsgs()? {
+                match message {
+                    ControlMessageOwned::Ipv4Ttl(hops) | ControlMessageOwned::Ipv6HopLimit(hops) => {
+                        ttl = u8::try_from(hops).ok();
+                    }
+                    ControlMessageOwned::Ipv6PacketInfo(info) => {
+                        to = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr));
+                    }
+                    _ => {}
+                }
+            }
+            (got.bytes, got.address, ttl, to)
+        };
+        let packet = buffer.get(..length).unwrap_or_default().to_vec();
+        let (source, destination) = match self.family {
+            Family::Ipv4 => (address_at(&packet, 12), address_at(&packet, 16)),
+            Family::Ipv6 => {
+                let from = from
+                    .as_ref()
+                    .and_then(|from| from.as_sockaddr_in6().map(SockaddrIn6::ip));
+                let [from, to] = [from, to].map(|address| address.unwrap_or(Ipv6Addr::UNSPECIFIED));
+                (from.into(), to.into())
+            }
+        };
+        Ok(Received {
+            source,
+            destination,
+            ttl,
+            packet,
+        })
+    }
+
+    /// Sends one datagram out of the interface. Never waits.
+    ///
+    /// # Errors
+    /// Those of the kernel, naming interface and addresses; a source or destination of another family.
+    pub fn send(&self, datagram: &Outgoing) -> io::Result<()> {
+        let sent = match (datagram.source, datagram.destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) if self.family == Family::Ipv4 => {
+                self.send_v4(source, destination, datagram)
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) if self.family == Family::Ipv6 => {
+                self.send_v6(source, destination, datagram)
+            }
+            _ => Err(Errno::EAFNOSUPPORT.into()),
+        };
+        sent.map_err(|error| {
+            let what = format!("cannot send from {} to {}", datagram.source, datagram.destination);
+            self.about(&what, &error)
+        })
+    }
+
+    fn send_v4(&self, source: Ipv4Addr, destination: Ipv4Addr, datagram: &Outgoing) -> io::Result<()> {
+        let packet = ipv4_packet(source, destination, datagram.ttl, &datagram.payload)?;
+        let to = SockAddr::from(SocketAddrV4::new(destination, 0));
+        self.sending.send_to(&packet, &to).map(drop)
+    }
+
+    fn send_v6(&self, source: Ipv6Addr, destination: Ipv6Addr, datagram: &Outgoing) -> io::Result<()> {
+        let info = in6_pktinfo {
+            ipi6_addr: in6_addr {
+                s6_addr: source.octets(),
+            },
+            ipi6_ifindex: self.index,
+        };
+        let hops = c_int::from(datagram.ttl);
+        let to = SockaddrIn6::from(SocketAddrV6::new(destination, 0, 0, self.index));
+        sendmsg(
+            self.sending.as_raw_fd(),
+            &[IoSlice::new(&datagram.payload)],
+            &[
+                ControlMessage::Ipv6PacketInfo(&info),
+                ControlMessage::Ipv6HopLimit(&hops),
+            ],
+            MsgFlags::empty(),
+            Some(&to),
+        )
+        .map(drop)
+        .map_err(io::Error::from)
+    }
+
+    fn about(&self, what: &str, error: &io::Error) -> io::Error {
+        about(&self.interface, self.family, what, error)
+    }
+}
+
+fn about(interface: &str, family: Family, what: &str, error: &io::Error) -> io::Error {
+    let reason = error
+        .raw_os_error()
+        .map_or_else(|| error.to_string(), |n| Errno::from_raw(n).desc().to_owned());
+    io::Error::new(error.kind(), format!("{interface}, {family}: {what}: {reason}"))
+}
+
+fn receiving(
+    interface: &str,
+    index: u32,
+    family: Family,
+    multicast: bool,
+    vrids: &BTreeSet<Vrid>,
+) -> io::Result<Socket> {
+    let socket = raw(family, i32::from(PROTOCOL))?;
+    // Filter first, device second: nothing foreign can slip in between.
+    socket.attach_filter(&filter(family, vrids))?;
+    socket.bind_device(Some(interface.as_bytes()))?;
+    if setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
+        socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    }
+    match family {
+        Family::Ipv4 => {
+            setsockopt(&socket, sockopt::Ipv4RecvTtl, &true)?;
+            // Groups that others on this host have joined are none of our business.
+            socket.set_multicast_all_v4(false)?;
+            if multicast {
+                socket.join_multicast_v4_n(&GROUP_V4, &InterfaceIndexOrAddress::Index(index))?;
+            }
+        }
+        Family::Ipv6 => {
+            setsockopt(&socket, sockopt::Ipv6RecvHopLimit, &true)?;
+            setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+            socket.set_multicast_all_v6(false)?;
+            if multicast {
+                socket.join_multicast_v6(&GROUP_V6, index)?;
+            }
+        }
+    }
+    Ok(socket)
+}
+
+fn sending(interface: &str, index: u32, family: Family) -> io::Result<Socket> {
+    let socket = match family {
+        Family::Ipv4 => raw(family, IPPROTO_RAW)?,
+        // With IPPROTO_RAW an IPv6 socket would want the IP header from us as well.
+        Family::Ipv6 => raw(family, i32::from(PROTOCOL))?,
+    };
+    socket.attach_filter(&[drop_all()])?;
+    socket.bind_device(Some(interface.as_bytes()))?;
+    setsockopt(&socket, sockopt::Priority, &QUEUE_PRIORITY)?;
+    // Our own adverts must not come back to us.
+    match family {
+        Family::Ipv4 => {
+            socket.set_header_included_v4(true)?;
+            socket.set_multicast_loop_v4(false)?;
+        }
+        Family::Ipv6 => {
+            socket.set_multicast_loop_v6(false)?;
+            socket.set_multicast_if_v6(index)?;
+            socket.set_tclass_v6(u32::from(TRAFFIC_CLASS))?;
+        }
+    }
+    Ok(socket)
+}
+
+fn raw(family: Family, protocol: i32) -> io::Result<Socket> {
+    let domain = match family {
+        Family::Ipv4 => Domain::IPV4,
+        Family::Ipv6 => Domain::IPV6,
+    };
+    Socket::new(domain, Type::RAW.nonblocking(), Some(Protocol::from(protocol)))
+}
+
+/// The identification and the header checksum are left at zero: the kernel fills both in.
+fn ipv4_packet(source: Ipv4Addr, destination: Ipv4Addr, ttl: u8, payload: &[u8]) -> io::Result<Vec<u8>> {
+    let length = IPV4_HEADER + payload.len();
+    let too_long = || io::Error::from(Errno::EMSGSIZE);
+    let mut bytes = vec![0; length];
+    let mut packet = MutableIpv4Packet::new(&mut bytes).ok_or_else(too_long)?;
+    packet.set_version(4);
+    packet.set_header_length(5);
+    packet.set_dscp(TRAFFIC_CLASS >> 2);
+    packet.set_total_length(u16::try_from(length).map_err(|_| too_long())?);
+    packet.set_ttl(ttl);
+    packet.set_next_level_protocol(IpNextHeaderProtocol(PROTOCOL));
+    packet.set_source(source);
+    packet.set_destination(destination);
+    packet.set_payload(payload);
+    Ok(bytes)
+}
+
+fn address_at(packet: &[u8], offset: usize) -> IpAddr {
+    let octets = packet.get(offset..).and_then(|rest| rest.first_chunk::<4>());
+    octets
+        .map_or(Ipv4Addr::UNSPECIFIED, |octets| Ipv4Addr::from(*octets))
+        .into()
+}
+
+// Classic BPF, as much as is needed: linux/bpf_common.h.
+const LOAD_BYTE_AT: u16 = 0x30;
+const LOAD_BYTE_AT_X: u16 = 0x50;
+const LOAD_X_IPV4_HEADER_LENGTH: u16 = 0xb1;
+const JUMP_IF_EQUAL: u16 = 0x15;
+const RETURN: u16 = 0x06;
+
+fn drop_all() -> SockFilter {
+    SockFilter::new(RETURN, 0, 0, 0)
+}
+
+/// A VRRP message has its VRID in the second byte. An IPv4 raw socket shows the filter the whole
+/// packet, an IPv6 one the payload. Two instructions for each VRID stay far below the limit of 4096.
+fn filter(family: Family, vrids: &BTreeSet<Vrid>) -> Vec<SockFilter> {
+    let mut program = match family {
+        Family::Ipv4 => vec![
+            SockFilter::new(LOAD_X_IPV4_HEADER_LENGTH, 0, 0, 0),
+            SockFilter::new(LOAD_BYTE_AT_X, 0, 0, 1),
+        ],
+        Family::Ipv6 => vec![SockFilter::new(LOAD_BYTE_AT, 0, 0, 1)],
+    };
+    for vrid in vrids {
+        program.push(SockFilter::new(JUMP_IF_EQUAL, 0, 1, u32::from(vrid.get())));
+        program.push(SockFilter::new(RETURN, 0, 0, u32::MAX));
+    }
+    program.push(drop_all());
+    program
+}
