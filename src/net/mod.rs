@@ -2,4 +2,5 @@
 //!
 //! Doers hold no policy: they are told what should be true and report what happened.
 
+pub mod announce;
 pub mod raw_socket;

@@ -1,0 +1,176 @@
+//! Announcing an address: gratuitous ARP and unsolicited neighbour advertisement, many at once.
+//!
+//! RFC 9568 sections 6.4.1 and 6.4.2 with errata 7947 and 7949; RFC 4861 section 4.4. How often and
+//! when to announce is decided elsewhere. Frames are built here, never parsed.
+
+use nix::errno::Errno;
+use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::{
+    AddressFamily, LinkAddr, MsgFlags, MultiHeaders, SockFlag, SockType, bind, sendmmsg, setsockopt, socket,
+    sockopt,
+};
+use nix::sys::time::TimeVal;
+use pnet::packet::Packet;
+use pnet::packet::arp::{ArpHardwareTypes, ArpOperations, MutableArpPacket};
+use pnet::packet::ethernet::{EtherType, EtherTypes, MutableEthernetPacket};
+use pnet::packet::icmpv6::ndp::{MutableNdpOptionPacket, MutableNeighborAdvertPacket, NdpOptionTypes};
+use pnet::packet::icmpv6::{Icmpv6Packet, Icmpv6Types, checksum};
+use pnet::packet::ip::IpNextHeaderProtocols;
+use pnet::packet::ipv6::MutableIpv6Packet;
+use pnet::util::MacAddr;
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+const ETHERNET_HEADER: usize = 14;
+const ARP: usize = 28;
+const IPV6_HEADER: usize = 40;
+/// The fixed part of a neighbour advertisement and one link-layer address option.
+const ADVERTISEMENT: usize = 24 + 8;
+const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+const ALL_NODES_MAC: MacAddr = MacAddr(0x33, 0x33, 0, 0, 0, 1);
+/// Neighbours drop what has passed a router (RFC 4861 section 7.1.2).
+const HOP_LIMIT: u8 = 255;
+/// Router and Override set, Solicited clear: RFC 9568 asks for exactly these.
+const ROUTER_AND_OVERRIDE: u8 = 0b1010_0000;
+/// Frames in one system call: what the kernel takes at most (`UIO_MAXIOV`).
+const BATCH: usize = 1024;
+/// The longest wait for room in the interface's queue.
+const PATIENCE: TimeVal = TimeVal::new(1, 0);
+
+/// The frame that tells the hosts of the link that `address` is at `mac` from now on.
+#[must_use]
+pub fn frame(mac: [u8; 6], address: IpAddr) -> Vec<u8> {
+    let mac = MacAddr::from(mac);
+    match address {
+        IpAddr::V4(address) => gratuitous_arp(mac, address),
+        IpAddr::V6(address) => neighbour_advertisement(mac, address),
+    }
+}
+
+/// A broadcast request that names `address` as sender and target, `mac` as both hardware addresses.
+fn gratuitous_arp(mac: MacAddr, address: Ipv4Addr) -> Vec<u8> {
+    let mut bytes = vec![0; ARP];
+    if let Some(mut arp) = MutableArpPacket::new(&mut bytes) {
+        arp.set_hardware_type(ArpHardwareTypes::Ethernet);
+        arp.set_protocol_type(EtherTypes::Ipv4);
+        arp.set_hw_addr_len(6);
+        arp.set_proto_addr_len(4);
+        arp.set_operation(ArpOperations::Request);
+        arp.set_sender_hw_addr(mac);
+        arp.set_sender_proto_addr(address);
+        arp.set_target_hw_addr(mac);
+        arp.set_target_proto_addr(address);
+    }
+    ethernet(mac, MacAddr::broadcast(), EtherTypes::Arp, &bytes)
+}
+
+/// From the address itself to all nodes, with the target link-layer address option.
+fn neighbour_advertisement(mac: MacAddr, address: Ipv6Addr) -> Vec<u8> {
+    let mut message = vec![0; ADVERTISEMENT];
+    if let Some(mut advertisement) = MutableNeighborAdvertPacket::new(&mut message) {
+        advertisement.set_icmpv6_type(Icmpv6Types::NeighborAdvert);
+        advertisement.set_flags(ROUTER_AND_OVERRIDE);
+        advertisement.set_target_addr(address);
+        if let Some(mut option) = MutableNdpOptionPacket::new(advertisement.get_options_raw_mut()) {
+            option.set_option_type(NdpOptionTypes::TargetLLAddr);
+            option.set_length(1);
+            option.set_data(&mac.octets());
+        }
+    }
+    let sum = Icmpv6Packet::new(&message).map_or(0, |packet| checksum(&packet, &address, &ALL_NODES));
+    if let Some(mut advertisement) = MutableNeighborAdvertPacket::new(&mut message) {
+        advertisement.set_checksum(sum);
+    }
+    let mut packet = vec![0; IPV6_HEADER + ADVERTISEMENT];
+    if let Some(mut ip) = MutableIpv6Packet::new(&mut packet) {
+        ip.set_version(6);
+        ip.set_payload_length(u16::try_from(ADVERTISEMENT).unwrap_or_default());
+        ip.set_next_header(IpNextHeaderProtocols::Icmpv6);
+        ip.set_hop_limit(HOP_LIMIT);
+        ip.set_source(address);
+        ip.set_destination(ALL_NODES);
+        ip.set_payload(&message);
+    }
+    ethernet(mac, ALL_NODES_MAC, EtherTypes::Ipv6, &packet)
+}
+
+fn ethernet(from: MacAddr, to: MacAddr, kind: EtherType, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0; ETHERNET_HEADER + payload.len()];
+    if let Some(mut frame) = MutableEthernetPacket::new(&mut bytes) {
+        frame.set_destination(to);
+        frame.set_source(from);
+        frame.set_ethertype(kind);
+        frame.set_payload(payload);
+        debug_assert_eq!(frame.payload(), payload);
+    }
+    bytes
+}
+
+/// A socket that sends frames out of one interface and receives none.
+#[derive(Debug)]
+pub struct Announcer {
+    socket: OwnedFd,
+    index: u32,
+}
+
+impl Announcer {
+    /// Opens it on the interface with this number.
+    ///
+    /// # Errors
+    /// Those of the kernel: `ENODEV` where there is no such interface, `EPERM` without `CAP_NET_RAW`.
+    pub fn open(index: u32) -> io::Result<Announcer> {
+        // Protocol 0: a packet socket that no frame is ever queued on.
+        let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)?;
+        let link = getifaddrs()?
+            .filter_map(|entry| entry.address?.as_link_addr().copied())
+            .find(|link| u32::try_from(link.ifindex()) == Ok(index))
+            .ok_or(Errno::ENODEV)?;
+        bind(socket.as_raw_fd(), &link)?;
+        setsockopt(&socket, sockopt::SendTimeout, &PATIENCE)?;
+        Ok(Announcer { socket, index })
+    }
+
+    /// The number of the interface it was opened on.
+    #[must_use]
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Sends the frames in their order and returns how many left. Waits at most a second for room.
+    #[must_use]
+    pub fn send(&self, frames: &[Vec<u8>]) -> usize {
+        let mut sent = 0;
+        for batch in frames.chunks(BATCH) {
+            let mut rest = batch;
+            while !rest.is_empty() {
+                match self.send_some(rest) {
+                    Ok(count) if count > 0 => {
+                        sent += count;
+                        rest = rest.get(count..).unwrap_or_default();
+                    }
+                    // The queue had no room for this one; the next may find some.
+                    Err(Errno::ENOBUFS) => rest = rest.get(1..).unwrap_or_default(),
+                    Err(Errno::EINTR) => {}
+                    _ => return sent,
+                }
+            }
+        }
+        sent
+    }
+
+    fn send_some(&self, frames: &[Vec<u8>]) -> Result<usize, Errno> {
+        let slices: Vec<[IoSlice<'_>; 1]> = frames.iter().map(|frame| [IoSlice::new(frame)]).collect();
+        let nowhere: Vec<Option<LinkAddr>> = vec![None; frames.len()];
+        let mut headers = MultiHeaders::preallocate(frames.len(), None);
+        let sent = sendmmsg(
+            self.socket.as_raw_fd(),
+            &mut headers,
+            &slices,
+            nowhere,
+            [],
+            MsgFlags::empty(),
+        )?;
+        Ok(sent.count())
+    }
+}
