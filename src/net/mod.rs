@@ -2,5 +2,19 @@
 //!
 //! Doers hold no policy: they are told what should be true and report what happened.
 
+pub mod address;
 pub mod announce;
+pub mod link;
+mod netlink;
+mod netlink_socket;
 pub mod raw_socket;
+mod settle;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::{Arc, RwLock};
+
+/// The addresses that Locum has put on this host: written by [`address::Holder`], read by
+/// [`link::watch`], which leaves them out of a link's own addresses. Kernels since 5.18 also carry
+/// a mark in the address itself; this list is what tells them apart on older ones.
+pub type Placed = Arc<RwLock<BTreeSet<IpAddr>>>;

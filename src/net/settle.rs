@@ -1,0 +1,372 @@
+//! What is wanted against what the kernel has: finds the difference on an interface and changes it.
+//!
+//! Works for `address`; knows nothing of owners and orders. What carries no mark of Locum's is never
+//! touched, and is put back where the kernel would take it along with one of Locum's.
+
+use super::Placed;
+use super::netlink::{AddressFact, Change};
+use super::netlink_socket::Netlink;
+use crate::vrrp::Vip;
+use nix::errno::Errno;
+use nix::libc::{IFA_F_NODAD, IFA_F_NOPREFIXROUTE};
+use nix::net::if_::if_nametoindex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::sync::PoisonError;
+
+/// One address on one interface.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) interface: String,
+    pub(super) address: IpAddr,
+    pub(super) prefix: u8,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} on {}", self.address, self.prefix, self.interface)
+    }
+}
+
+/// A place and how the address shall be there.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) place: Place,
+    label: Option<String>,
+    scope: u8,
+}
+
+impl Wanted {
+    pub(super) fn new(vip: Vip, interface: &str) -> Self {
+        let interface = vip.dev.unwrap_or_else(|| interface.to_owned());
+        let place = Place {
+            interface,
+            address: vip.address,
+            prefix: vip.prefix,
+        };
+        Wanted {
+            place,
+            label: vip.label,
+            scope: vip.scope,
+        }
+    }
+
+    /// As it goes to the kernel.
+    fn fact(&self, index: u32) -> AddressFact {
+        let v6 = self.place.address.is_ipv6();
+        let host = self.place.prefix == if v6 { 128 } else { 32 };
+        let mut flags = if host { IFA_F_NOPREFIXROUTE } else { 0 };
+        if v6 {
+            // The election has seen to it that nobody else has it, and detection would take a second.
+            flags |= IFA_F_NODAD;
+        }
+        let mut fact = AddressFact {
+            index,
+            address: self.place.address,
+            peer: None,
+            prefix: self.place.prefix,
+            scope: self.scope,
+            flags,
+            label: self.label.clone().filter(|_| !v6),
+            broadcast: None,
+            proto: None,
+            // "Deprecated": reachable, but never the source of this host's own connections, which
+            // would break when the address moves. A /32 is never chosen anyway.
+            lifetimes: (v6 && host).then_some((0, u32::MAX)),
+        };
+        fact.mark();
+        fact
+    }
+
+    /// Whether an address of Locum's is already there as it shall be.
+    fn matches(&self, fact: &AddressFact) -> bool {
+        let label = self.label.as_ref().unwrap_or(&self.place.interface);
+        // IPv6 has no labels, and its scope follows from the address.
+        let same = fact.address.is_ipv6() || (fact.label.as_ref() == Some(label) && fact.scope == self.scope);
+        fact.address == self.place.address && fact.prefix == self.place.prefix && same
+    }
+}
+
+/// What became of a wanted address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    WasThere,
+    Added,
+}
+
+pub(super) type Outcomes = BTreeMap<Place, Result<Outcome, String>>;
+
+/// The addresses of this host, as far as they are Locum's to change.
+pub(super) struct Settler {
+    netlink: Option<Netlink>,
+    /// What this process has put there and not removed.
+    put: BTreeSet<Place>,
+    /// What should have been removed and could not.
+    overdue: BTreeSet<Place>,
+    /// Whether the kernel keeps the mark; unknown until the first address is there.
+    marks: Option<bool>,
+    placed: Placed,
+}
+
+impl Settler {
+    pub(super) fn new(placed: Placed) -> io::Result<Self> {
+        let netlink = Some(Netlink::open()?);
+        Ok(Settler {
+            netlink,
+            put: BTreeSet::new(),
+            overdue: BTreeSet::new(),
+            marks: None,
+            placed,
+        })
+    }
+
+    /// What should have been removed and could not.
+    pub(super) fn overdue(&self) -> Vec<Place> {
+        self.overdue.iter().cloned().collect()
+    }
+
+    /// Makes it true that `wanted` is there and `unwanted` is not, as far as it is Locum's.
+    pub(super) fn settle(&mut self, wanted: &[Wanted], unwanted: &[Place]) -> Outcomes {
+        let places = wanted.iter().map(|wanted| &wanted.place).chain(unwanted);
+        let interfaces: BTreeSet<String> = places.map(|place| place.interface.clone()).collect();
+        let mut outcomes = Outcomes::new();
+        for interface in interfaces {
+            let wanted: Vec<&Wanted> = wanted
+                .iter()
+                .filter(|wanted| wanted.place.interface == interface)
+                .collect();
+            let unwanted: Vec<&Place> = unwanted
+                .iter()
+                .filter(|place| place.interface == interface)
+                .collect();
+            if let Err(reason) = self.settle_on(&interface, &wanted, &unwanted, &mut outcomes) {
+                let touched = wanted
+                    .iter()
+                    .map(|wanted| &wanted.place)
+                    .chain(unwanted.iter().copied());
+                outcomes.extend(touched.map(|place| (place.clone(), Err(format!("{place}: {reason}")))));
+                self.overdue.extend(unwanted.into_iter().cloned());
+            }
+        }
+        outcomes
+    }
+
+    /// `Err`: nothing is known of any of the addresses.
+    fn settle_on(
+        &mut self,
+        interface: &str,
+        wanted: &[&Wanted],
+        unwanted: &[&Place],
+        outcomes: &mut Outcomes,
+    ) -> Result<(), String> {
+        let Ok(index) = if_nametoindex(interface) else {
+            // With the interface its addresses are gone.
+            for place in unwanted {
+                self.forget(place);
+            }
+            let reason = "there is no such interface";
+            let failed =
+                |wanted: &&Wanted| (wanted.place.clone(), Err(format!("{}: {reason}", wanted.place)));
+            outcomes.extend(wanted.iter().map(failed));
+            return Ok(());
+        };
+        let before = self.present(index)?;
+        let changes = self.plan(interface, index, &before, wanted, unwanted);
+        outcomes.extend(
+            wanted
+                .iter()
+                .map(|wanted| (wanted.place.clone(), Ok(Outcome::WasThere))),
+        );
+        self.change(interface, &changes, outcomes)?;
+        if changes.iter().any(takes_others_along) {
+            let after = self.present(index)?;
+            let mut again = lost(&before, &after, &changes);
+            again.retain(|change| !self.ours(interface, change.fact()));
+            again.extend(self.plan(interface, index, &after, wanted, &[]));
+            self.change(interface, &again, outcomes)?;
+        }
+        for place in unwanted {
+            if !matches!(outcomes.get(place), Some(Err(_))) {
+                self.forget(place);
+            }
+        }
+        Ok(())
+    }
+
+    /// What has to be done on one interface: first the deletions, the last put there first, so that
+    /// an address goes before the one that it is secondary to.
+    fn plan(
+        &self,
+        interface: &str,
+        index: u32,
+        present: &[AddressFact],
+        wanted: &[&Wanted],
+        unwanted: &[&Place],
+    ) -> Vec<Change> {
+        let mut at: BTreeMap<IpAddr, Vec<&AddressFact>> = BTreeMap::new();
+        for fact in present {
+            at.entry(fact.address).or_default().push(fact);
+        }
+        let here = |address: &IpAddr| at.get(address).map(Vec::as_slice).unwrap_or_default();
+        let (mut delete, mut add) = (Vec::new(), Vec::new());
+        for wanted in wanted {
+            let here = here(&wanted.place.address);
+            let foreign = here.iter().any(|fact| !self.ours(interface, fact));
+            if !foreign && !here.iter().any(|fact| wanted.matches(fact)) {
+                delete.extend(here.iter().map(|fact| Change::Delete((*fact).clone())));
+                add.push(Change::Add(wanted.fact(index)));
+            }
+        }
+        for place in unwanted {
+            let here = here(&place.address).iter();
+            let ours = here.filter(|fact| fact.prefix == place.prefix && self.ours(interface, fact));
+            delete.extend(ours.map(|fact| Change::Delete((*fact).clone())));
+        }
+        delete.reverse();
+        delete.dedup();
+        delete.extend(add);
+        delete
+    }
+
+    /// Whether Locum has put this address there.
+    fn ours(&self, interface: &str, fact: &AddressFact) -> bool {
+        if self.marks == Some(false) {
+            self.put.contains(&place(interface, fact))
+        } else {
+            fact.marked()
+        }
+    }
+
+    fn change(&mut self, interface: &str, changes: &[Change], outcomes: &mut Outcomes) -> Result<(), String> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        {
+            let mut placed = self.placed.write().unwrap_or_else(PoisonError::into_inner);
+            let added = changes
+                .iter()
+                .filter(|change| matches!(change, Change::Add(fact) if fact.marked()));
+            placed.extend(added.map(|change| change.fact().address));
+        }
+        let results = self.ask(|netlink| netlink.change(changes))?;
+        for (change, result) in changes.iter().zip(results) {
+            let place = place(interface, change.fact());
+            match (change, result) {
+                (Change::Add(fact), Ok(())) => {
+                    // One that is not Locum's was put back: of no interest to an owner.
+                    if fact.marked() {
+                        outcomes.insert(place.clone(), Ok(Outcome::Added));
+                        self.put.insert(place);
+                    }
+                }
+                (Change::Delete(_), Ok(())) => {
+                    self.put.remove(&place);
+                }
+                // Somebody was faster. An address put there this moment is not Locum's.
+                (Change::Add(_), Err(refusal)) if refusal.errno == Errno::EEXIST => {}
+                (Change::Delete(_), Err(refusal))
+                    if matches!(refusal.errno, Errno::EADDRNOTAVAIL | Errno::ENODEV) => {}
+                (Change::Add(_), Err(refusal)) => {
+                    outcomes.insert(place.clone(), Err(format!("{place}: {refusal}")));
+                }
+                (Change::Delete(_), Err(refusal)) => {
+                    self.overdue.insert(place.clone());
+                    outcomes.insert(place.clone(), Err(format!("cannot remove {place}: {refusal}")));
+                }
+            }
+        }
+        self.learn_of_marks(changes)
+    }
+
+    /// Once: looks at an address just put there, whether it carries the mark.
+    fn learn_of_marks(&mut self, changes: &[Change]) -> Result<(), String> {
+        let added = changes
+            .iter()
+            .find(|change| matches!(change, Change::Add(fact) if fact.marked()));
+        if let (None, Some(added)) = (self.marks, added) {
+            let added = added.fact();
+            let present = self.present(added.index)?;
+            let same = |fact: &&AddressFact| fact.address == added.address && fact.prefix == added.prefix;
+            self.marks = present.iter().find(same).map(AddressFact::marked);
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, place: &Place) {
+        self.put.remove(place);
+        self.overdue.remove(place);
+        let elsewhere = |other: &Place| other.address == place.address;
+        if !self.put.iter().any(elsewhere) {
+            self.placed
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&place.address);
+        }
+    }
+
+    fn present(&mut self, index: u32) -> Result<Vec<AddressFact>, String> {
+        self.ask(|netlink| netlink.addresses(Some(index)))
+    }
+
+    /// A socket that failed is not used again: late answers would be taken for those to come.
+    pub(super) fn ask<T>(
+        &mut self,
+        question: impl FnOnce(&mut Netlink) -> io::Result<T>,
+    ) -> Result<T, String> {
+        let ask = || -> io::Result<(T, Netlink)> {
+            let mut netlink = self.netlink.take().map_or_else(Netlink::open, Ok)?;
+            question(&mut netlink).map(|answer| (answer, netlink))
+        };
+        let (answer, netlink) = ask().map_err(|error| error.to_string())?;
+        self.netlink = Some(netlink);
+        Ok(answer)
+    }
+}
+
+fn place(interface: &str, fact: &AddressFact) -> Place {
+    Place {
+        interface: interface.to_owned(),
+        address: fact.address,
+        prefix: fact.prefix,
+    }
+}
+
+/// With a primary IPv4 address the kernel deletes its secondaries, unless `promote_secondaries` is set.
+fn takes_others_along(change: &Change) -> bool {
+    matches!(change, Change::Delete(fact) if fact.address.is_ipv4() && fact.prefix < 32 && !fact.secondary())
+}
+
+/// What went with a deleted primary address without being meant, as changes that put it back.
+fn lost(before: &[AddressFact], after: &[AddressFact], changes: &[Change]) -> Vec<Change> {
+    let there = |facts: &[AddressFact], fact: &AddressFact| {
+        facts
+            .iter()
+            .any(|other| other.address == fact.address && other.prefix == fact.prefix)
+    };
+    let deleted: Vec<&AddressFact> = changes
+        .iter()
+        .filter(|change| takes_others_along(change))
+        .map(Change::fact)
+        .collect();
+    let went_along = |fact: &AddressFact| {
+        fact.secondary() && deleted.iter().any(|primary| same_subnet(primary, fact)) && !there(after, fact)
+    };
+    before
+        .iter()
+        .filter(|fact| went_along(fact))
+        .cloned()
+        .map(Change::Add)
+        .collect()
+}
+
+fn same_subnet(one: &AddressFact, other: &AddressFact) -> bool {
+    let (IpAddr::V4(a), IpAddr::V4(b)) = (one.address, other.address) else {
+        return false;
+    };
+    let mask = u32::MAX
+        .checked_shl(32 - u32::from(one.prefix.min(32)))
+        .unwrap_or(0);
+    one.prefix == other.prefix && (a.to_bits() ^ b.to_bits()) & mask == 0
+}
