@@ -1,0 +1,274 @@
+//! Links and addresses as they change: every change is reported, and Locum's own addresses are not
+//! a link's own.
+
+use crate::namespace::{Namespace, Reports};
+use locum::agent::{Link, LinkAddress};
+use locum::net::Placed;
+use locum::net::address::{Holder, Order};
+use locum::net::link::{RECEIVE_BUFFER, Report, watch_with};
+use locum::vrrp::Vip;
+use std::net::IpAddr;
+use std::thread;
+
+/// Watches until the end of the test process.
+fn watch(namespace: &Namespace, buffer: usize, placed: Placed) -> Reports<Report> {
+    let (sender, reports) = Reports::channel();
+    namespace.run(|| {
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            // The test may be over: then nobody listens.
+            let report = move |report| drop(sender.send(report));
+            let error = runtime.block_on(watch_with(buffer, placed, report));
+            panic!("the watch ended: {error}");
+        });
+    });
+    reports
+}
+
+fn started(namespace: &Namespace) -> (Reports<Report>, Vec<Link>) {
+    let reports = watch(namespace, RECEIVE_BUFFER, Placed::default());
+    let mut links = Vec::new();
+    loop {
+        match reports.next() {
+            Report::Link(link) => links.push(link),
+            Report::Ready => return (reports, links),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+/// The next facts about `name` that fulfil `wanted`.
+fn link(reports: &Reports<Report>, name: &str, wanted: impl Fn(&Link) -> bool) -> Link {
+    let found =
+        reports.until(|report| matches!(report, Report::Link(link) if link.name == name && wanted(link)));
+    if let Report::Link(link) = found {
+        link
+    } else {
+        unreachable!("looked for a link")
+    }
+}
+
+fn has(link: &Link, address: &str) -> bool {
+    link.addresses.iter().any(|own| own.address == ip(address))
+}
+
+#[test]
+fn the_first_reports_are_all_links_in_full() {
+    let (left, _right) = Namespace::pair();
+    left.ip("link set eth0 address 02:00:00:00:00:01 mtu 1400");
+    left.ip("addr add 10.9.0.3/24 dev eth0");
+    let (_, links) = started(&left);
+    assert_eq!(
+        links.iter().map(|link| link.name.as_str()).collect::<Vec<_>>(),
+        ["lo", "eth0"]
+    );
+    assert_eq!(links[0].mac, None);
+    let own = |address, prefix, secondary| LinkAddress {
+        address: ip(address),
+        prefix,
+        tentative: false,
+        secondary,
+    };
+    let eth0 = Link {
+        name: "eth0".to_owned(),
+        index: left.index("eth0"),
+        up: true,
+        mac: Some([2, 0, 0, 0, 0, 1]),
+        mtu: 1400,
+        addresses: vec![
+            own("10.9.0.1", 24, false),
+            own("10.9.0.3", 24, true),
+            own("2001:db8:9::1", 64, false),
+            own("fe80::1", 64, false),
+        ],
+    };
+    assert_eq!(links[1], eth0);
+}
+
+#[test]
+fn links_going_down_losing_carrier_and_changing_are_reported() {
+    let (left, right) = Namespace::pair();
+    let (reports, _) = started(&left);
+    left.ip("link set eth0 down");
+    let down = link(&reports, "eth0", |link| !link.up);
+    left.ip("link set eth0 up");
+    assert_eq!(link(&reports, "eth0", |link| link.up).index, down.index);
+    right.ip("link set eth0 down");
+    link(&reports, "eth0", |link| !link.up);
+    right.ip("link set eth0 up");
+    link(&reports, "eth0", |link| link.up);
+    left.ip("link set eth0 mtu 1300");
+    assert_eq!(link(&reports, "eth0", |link| link.mtu == 1300).mac, down.mac);
+    left.ip("link set eth0 address 02:00:00:00:00:09");
+    link(&reports, "eth0", |link| link.mac == Some([2, 0, 0, 0, 0, 9]));
+}
+
+#[test]
+fn addresses_coming_and_going_are_reported_in_the_kernels_order() {
+    let (left, _right) = Namespace::pair();
+    let (reports, _) = started(&left);
+    left.ip("addr add 10.9.0.4/24 dev eth0");
+    let added = link(&reports, "eth0", |link| has(link, "10.9.0.4"));
+    assert!(
+        added
+            .addresses
+            .iter()
+            .any(|own| own.address == ip("10.9.0.4") && own.secondary)
+    );
+    left.ip("addr del 10.9.0.4/24 dev eth0");
+    reports.until(|report| {
+        let gone = ("eth0".to_owned(), ip("10.9.0.4"), 24);
+        matches!(report, Report::AddressGone { interface, address, prefix } if (interface.clone(), *address, *prefix) == gone)
+    });
+    link(&reports, "eth0", |link| !has(link, "10.9.0.4"));
+    left.ip("addr add 2001:db8:9::4/64 dev eth0");
+    let tentative = |link: &Link| {
+        link.addresses
+            .iter()
+            .any(|own| own.address == ip("2001:db8:9::4") && own.tentative)
+    };
+    link(&reports, "eth0", tentative);
+    link(&reports, "eth0", |link| {
+        has(link, "2001:db8:9::4") && !tentative(link)
+    });
+}
+
+#[test]
+fn an_interface_that_goes_comes_back_and_is_renamed_is_reported() {
+    let (left, _right) = Namespace::pair();
+    let (reports, links) = started(&left);
+    left.ip("link del eth0");
+    reports.until(|report| *report == Report::Gone("eth0".to_owned()));
+    left.ip("link add eth0 type veth peer name other");
+    let again = link(&reports, "eth0", |_| true);
+    assert_ne!(again.index, links[1].index);
+    assert!(again.addresses.is_empty());
+    left.ip("addr add 10.9.0.5/24 dev eth0");
+    link(&reports, "eth0", |link| has(link, "10.9.0.5"));
+    left.ip("link set eth0 name wan0");
+    reports.until(|report| *report == Report::Gone("eth0".to_owned()));
+    assert_eq!(link(&reports, "wan0", |_| true).index, again.index);
+}
+
+#[test]
+fn a_bridge_letting_go_of_its_port_does_not_make_the_port_vanish() {
+    let (left, _right) = Namespace::pair();
+    left.ip("link add br0 type bridge");
+    left.ip("link set eth0 master br0");
+    let (reports, _) = started(&left);
+    left.ip("link set eth0 nomaster");
+    left.ip("link set eth0 mtu 1300");
+    let mut before = Vec::new();
+    loop {
+        match reports.next() {
+            Report::Link(link) if link.name == "eth0" && link.mtu == 1300 => break,
+            other => before.push(other),
+        }
+    }
+    assert!(!before.contains(&Report::Gone("eth0".to_owned())), "{before:?}");
+}
+
+fn hold(vips: &[&str]) -> Order {
+    let vip = |address: &&str| {
+        let address = ip(address);
+        Vip {
+            address,
+            prefix: if address.is_ipv4() { 32 } else { 128 },
+            dev: None,
+            label: None,
+            scope: 0,
+        }
+    };
+    Order::Hold {
+        owner: 1,
+        interface: "eth0".to_owned(),
+        vips: vips.iter().map(vip).collect(),
+    }
+}
+
+#[test]
+fn locums_addresses_are_no_own_addresses_but_their_loss_is_reported_and_mended() {
+    let (left, _right) = Namespace::pair();
+    let (reports, _) = started(&left);
+    let (sender, held) = Reports::channel();
+    let report = move |report| drop(sender.send(report));
+    let holder = left.run(|| Holder::start(Placed::default(), report).expect("a holder"));
+    holder.order(hold(&["10.9.0.100", "2001:db8:9::100"]));
+    held.next();
+    left.ip("addr add 10.9.0.4/24 dev eth0");
+    let own = link(&reports, "eth0", |link| has(link, "10.9.0.4"));
+    assert!(
+        !has(&own, "10.9.0.100") && !has(&own, "2001:db8:9::100"),
+        "{own:?}"
+    );
+
+    left.ip("addr del 10.9.0.100/32 dev eth0");
+    let gone = reports.until(|report| matches!(report, Report::AddressGone { .. }));
+    let Report::AddressGone {
+        interface,
+        address,
+        prefix: 32,
+    } = gone
+    else {
+        panic!("{gone:?}")
+    };
+    holder.order(Order::Gone { interface, address });
+    let restored = locum::net::address::Report::Restored {
+        owner: 1,
+        address: ip("10.9.0.100"),
+    };
+    assert_eq!(held.next(), restored);
+}
+
+#[test]
+fn what_is_listed_as_locums_is_left_out_on_kernels_without_a_mark() {
+    let (left, _right) = Namespace::pair();
+    let placed = Placed::default();
+    placed.write().expect("no panic").insert(ip("10.9.0.100"));
+    let reports = watch(&left, RECEIVE_BUFFER, placed);
+    reports.until(|report| *report == Report::Ready);
+    left.ip("addr add 10.9.0.100/32 dev eth0");
+    left.ip("addr add 10.9.0.101/32 dev eth0");
+    assert!(!has(
+        &link(&reports, "eth0", |link| has(link, "10.9.0.101")),
+        "10.9.0.100"
+    ));
+}
+
+#[test]
+fn after_an_overrun_everything_is_read_anew() {
+    let (left, _right) = Namespace::pair();
+    let reports = watch(&left, 4096, Placed::default());
+    reports.until(|report| *report == Report::Ready);
+    let (sender, held) = Reports::channel();
+    let report = move |report| drop(sender.send(report));
+    let holder = left.run(|| Holder::start(Placed::default(), report).expect("a holder"));
+    // A burst that the buffer cannot hold, with the interesting changes in its midst.
+    let names: Vec<String> = (0..600)
+        .map(|n| format!("10.6.{}.{}", n / 250, n % 250 + 1))
+        .collect();
+    let many: Vec<&str> = names.iter().map(String::as_str).collect();
+    holder.order(hold(&many));
+    left.ip("addr add 10.9.0.4/24 dev eth0");
+    holder.order(hold(&[]));
+    held.next();
+    left.ip("addr del 10.9.0.1/24 dev eth0");
+    held.next();
+    left.ip("link set eth0 mtu 1300");
+    let last = link(&reports, "eth0", |link| {
+        link.mtu == 1300 && !has(link, "10.9.0.1")
+    });
+    assert!(
+        last.addresses
+            .iter()
+            .all(|own| !names.contains(&own.address.to_string())),
+        "{last:?}"
+    );
+}

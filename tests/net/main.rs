@@ -1,0 +1,7 @@
+//! The network doers against the real kernel, in network namespaces of the tests' own. Needs root.
+
+mod addresses;
+mod adverts;
+mod announcements;
+mod links;
+mod namespace;
