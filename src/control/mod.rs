@@ -1,1 +1,78 @@
-//! The control socket: one type, two ends.
+//! The control socket: one question a connection, one JSON line each way. What both ends share.
+//!
+//! Questions and answers are the agent's own types; this folder carries them and means nothing by
+//! them.
+
+pub mod client;
+pub mod server;
+
+pub use client::{ClientError, ask};
+pub use server::{Asked, bind, serve};
+
+use crate::agent;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Where the socket is, unless the configuration, `--socket` or [`ENVIRONMENT`] says otherwise.
+pub const DEFAULT_PATH: &str = "/run/locum/locum.sock";
+/// The environment variable that names another socket for the command line.
+pub const ENVIRONMENT: &str = "LOCUM_SOCKET";
+
+/// The longest question, in bytes with its newline.
+pub const LONGEST_QUESTION: usize = 16 << 10;
+/// The longest answer, in bytes with its newline: the status of hundreds of routers, each of which
+/// remembers as many senders as it may.
+pub const LONGEST_ANSWER: usize = 8 << 20;
+/// The longest that any answer takes: a handover waits for its successor.
+pub const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
+/// What can be asked. `{"ask":"status"}`, `{"ask":"reload","dry_run":true}`, and so on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Question {
+    /// Read the configuration file again.
+    Reload {
+        /// Say what would change, and change nothing.
+        dry_run: bool,
+    },
+    /// Something for the agent.
+    #[serde(untagged)]
+    Agent(agent::Request),
+}
+
+/// What is answered.
+pub type Answer = agent::Response;
+
+/// One line of JSON, with its newline.
+fn line(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::{Request, RouterName};
+
+    #[test]
+    fn every_question_is_a_flat_object_and_comes_back_the_same() {
+        let web = || Some(RouterName("web".into()));
+        for (question, json) in [
+            (Question::Agent(Request::Status), r#"{"ask":"status"}"#),
+            (Question::Agent(Request::Handover { router: web() }), r#"{"ask":"handover","router":"web"}"#),
+            (Question::Agent(Request::Resume { router: None }), r#"{"ask":"resume","router":null}"#),
+            (Question::Reload { dry_run: true }, r#"{"ask":"reload","dry_run":true}"#),
+        ] {
+            assert_eq!(serde_json::to_string(&question).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Question>(json).unwrap(), question);
+        }
+    }
+
+    #[test]
+    fn what_is_no_question_is_none() {
+        for json in [r#"{"ask":"reboot"}"#, r#"{"ask":"reload"}"#, "{}", "[]", "null", ""] {
+            assert!(serde_json::from_str::<Question>(json).is_err(), "{json}");
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The daemon's end of the control socket: binds it, checks who asks, and passes questions on.
+//!
+//! A client that sends garbage, hangs or floods costs nobody else anything: each has its own task,
+//! its own time, and only so many are served at once.
+
+use super::{Answer, LONGEST_ANSWER, LONGEST_QUESTION, LONGEST_WAIT, Question, line};
+use nix::unistd::{Gid, Uid, User, chown, getgrouplist};
+use socket2::{Domain, SockAddr, Socket, Type};
+use std::collections::VecDeque;
+use std::ffi::CString;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream, unix::UCred};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+/// The most clients served at once.
+const MOST_CLIENTS: usize = 32;
+/// How long a client may take for its question, and how long to read its answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The pause after a connection could not be accepted, for want of files for instance.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A question and where its answer goes. Dropping `answer` tells the client that the daemon stops.
+#[derive(Debug)]
+pub struct Asked {
+    /// What is asked.
+    pub question: Question,
+    /// Takes the answer.
+    pub answer: oneshot::Sender<Answer>,
+}
+
+/// Makes the control socket at `path`, and its folder where that is missing. Mode 0600; with a
+/// `group`, 0660 and that group's. The socket file of a dead daemon is replaced. Needs a runtime.
+///
+/// Errors name the path: a live daemon has it (`AddrInUse`), it is no socket (`AlreadyExists`), or
+/// whatever the system says.
+pub fn bind(path: &Path, group: Option<u32>) -> io::Result<UnixListener> {
+    let named = |error: io::Error| {
+        io::Error::new(error.kind(), format!("control socket {}: {error}", path.display()))
+    };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).map_err(named)?;
+    }
+    // Two daemons that start together must not both find the other's socket dead.
+    let _lock = lock(path).map_err(named)?;
+    remove_dead(path).map_err(named)?;
+    // Until the mode is set the umask decides who may connect; credentials are checked anyway.
+    let listener = UnixListener::bind(path).map_err(named)?;
+    if let Some(group) = group {
+        chown(path, None, Some(Gid::from_raw(group))).map_err(|errno| named(errno.into()))?;
+    }
+    let mode = if group.is_some() { 0o660 } else { 0o600 };
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(named)?;
+    Ok(listener)
+}
+
+fn lock(path: &Path) -> io::Result<File> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".lock");
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(PathBuf::from(beside))?;
+    file.lock()?;
+    Ok(file)
+}
+
+fn remove_dead(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(file) if !file.file_type().is_socket() => {
+            let text = "there is a file of another kind; remove it or name another path";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+        }
+        Ok(_) => {}
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&SockAddr::unix(path)?) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        // A live one whose queue is full answers "try again".
+        Ok(()) | Err(_) => {
+            let text = "another daemon listens there; stop it first or name another path";
+            Err(io::Error::new(io::ErrorKind::AddrInUse, text))
+        }
+    }
+}
+
+/// Serves clients for ever: root, the daemon's own user, and members of `group`.
+pub async fn serve(listener: UnixListener, group: Option<u32>, questions: mpsc::Sender<Asked>) {
+    let mut clients: VecDeque<Client> = VecDeque::new();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
+        clients.retain(|client| !client.task.is_finished());
+        if clients.len() >= MOST_CLIENTS {
+            // Whoever has waited longest without asking makes room.
+            let idle = clients.iter().position(|client| !client.asked.load(Ordering::Relaxed));
+            let Some(idle) = idle.and_then(|idle| clients.remove(idle)) else {
+                refuse_now(&stream, "the daemon is busy with other clients; try again");
+                continue;
+            };
+            idle.task.abort();
+        }
+        let asked = Arc::new(AtomicBool::new(false));
+        let task = tokio::spawn(attend(stream, group, questions.clone(), asked.clone()));
+        clients.push_back(Client { task: task.abort_handle(), asked });
+    }
+}
+
+struct Client {
+    task: AbortHandle,
+    /// Whether its question has come.
+    asked: Arc<AtomicBool>,
+}
+
+async fn attend(
+    mut stream: UnixStream,
+    group: Option<u32>,
+    questions: mpsc::Sender<Asked>,
+    asked: Arc<AtomicBool>,
+) {
+    let Ok(who) = stream.peer_cred() else { return };
+    if !admitted(who, group).await {
+        let text = "only root, the daemon's user and members of its control group may ask";
+        return refuse_now(&stream, text);
+    }
+    let answer = match timeout(PATIENCE, question(&mut stream)).await {
+        Err(_) | Ok(Ok(None) | Err(_)) => return,
+        Ok(Ok(Some(Err(text)))) => refused(&text),
+        Ok(Ok(Some(Ok(question)))) => {
+            asked.store(true, Ordering::Relaxed);
+            pass_on(question, &questions).await
+        }
+    };
+    let Ok(mut bytes) = line(&answer) else { return };
+    if bytes.len() > LONGEST_ANSWER {
+        let Ok(short) = line(&refused("the answer is too long for the control socket")) else { return };
+        bytes = short;
+    }
+    // A client that went away or does not read is no loss.
+    let _ = timeout(PATIENCE, stream.write_all(&bytes)).await;
+}
+
+/// Reads one line. `None` where the client went away; `Err` inside for what is no question.
+async fn question(stream: &mut UnixStream) -> io::Result<Option<Result<Question, String>>> {
+    let mut line = Vec::new();
+    let mut chunk = [0; 4096];
+    let end = loop {
+        let got = stream.read(&mut chunk).await?;
+        let Some(new) = chunk.get(..got).filter(|new| !new.is_empty()) else { return Ok(None) };
+        let newline = new.iter().position(|byte| *byte == b'\n');
+        line.extend_from_slice(new);
+        if line.len() > LONGEST_QUESTION {
+            return Ok(Some(Err(format!("a question has at most {LONGEST_QUESTION} bytes"))));
+        }
+        if let Some(at) = newline {
+            break line.len() - got + at;
+        }
+    };
+    let question = serde_json::from_slice(line.get(..end).unwrap_or_default());
+    Ok(Some(question.map_err(|error| format!("this is no question: {error}"))))
+}
+
+async fn pass_on(question: Question, questions: &mpsc::Sender<Asked>) -> Answer {
+    let (answer, answered) = oneshot::channel();
+    let asking = async {
+        questions.send(Asked { question, answer }).await.ok()?;
+        answered.await.ok()
+    };
+    match timeout(LONGEST_WAIT, asking).await {
+        Ok(Some(answer)) => answer,
+        Ok(None) => refused("the daemon is stopping"),
+        Err(_) => refused("the daemon did not answer in time"),
+    }
+}
+
+async fn admitted(who: UCred, group: Option<u32>) -> bool {
+    let (uid, gid) = (who.uid(), who.gid());
+    if uid == 0 || uid == Uid::effective().as_raw() || Some(gid) == group {
+        return true;
+    }
+    let Some(group) = group else { return false };
+    // Looking up users may ask the network.
+    let member = tokio::task::spawn_blocking(move || is_member(uid, gid, group));
+    matches!(timeout(PATIENCE, member).await, Ok(Ok(true)))
+}
+
+fn is_member(uid: u32, gid: u32, group: u32) -> bool {
+    let Ok(Some(user)) = User::from_uid(Uid::from_raw(uid)) else { return false };
+    let Ok(name) = CString::new(user.name) else { return false };
+    getgrouplist(&name, Gid::from_raw(gid)).is_ok_and(|groups| groups.contains(&Gid::from_raw(group)))
+}
+
+fn refused(text: &str) -> Answer {
+    Answer::Refused { lines: vec![text.to_owned()] }
+}
+
+/// Says no without waiting: what does not fit into the empty queue of a new connection is lost.
+fn refuse_now(stream: &UnixStream, text: &str) {
+    if let Ok(bytes) = line(&refused(text)) {
+        let _ = stream.try_write(&bytes);
+    }
+}
