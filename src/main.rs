@@ -1,3 +1,7 @@
 //! The program: parses arguments, calls the command, returns its exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(locum::cli::run(std::env::args_os()))
+}

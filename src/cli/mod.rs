@@ -1,3 +1,158 @@
-//! The command line: one file per subcommand.
+//! The command line: what can be written, and one file per subcommand. Decides nothing about VRRP.
 
+mod daemon;
+mod generate;
+mod handover;
 pub mod pcap;
+mod reload;
+mod resume;
+mod show;
+mod span;
+mod status;
+
+use crate::agent::RouterName;
+use crate::control::{self, Answer, ClientError, Question};
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+use thiserror::Error;
+
+/// The configuration file, unless another is named.
+pub const DEFAULT_CONFIG: &str = "/etc/locum/locum.toml";
+
+/// Everything went well.
+const WELL: u8 = 0;
+/// What was asked for did not happen.
+const NOT_DONE: u8 = 1;
+/// The arguments make no sense.
+const USAGE: u8 = 2;
+/// The daemon is not running, or gives no answer.
+const NO_ANSWER: u8 = 3;
+
+/// Keeps a virtual IP on exactly one healthy server: a VRRP agent that explains itself.
+#[derive(Debug, Parser)]
+#[command(name = "locum", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = "Exit status: 0 well, 1 not done, 2 wrong usage, 3 no answer from the daemon; \
+                        `locum status` has its own.")]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(daemon::Run),
+    Status(status::Status),
+    Reload(reload::Reload),
+    Handover(handover::Handover),
+    Resume(resume::Resume),
+    #[command(hide = true)]
+    Generate(generate::Generate),
+}
+
+/// Which daemon to ask.
+#[derive(Debug, Args)]
+struct Daemon {
+    /// The daemon's control socket [default: `LOCUM_SOCKET`, else /run/locum/locum.sock]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+impl Daemon {
+    fn ask(&self, question: &Question, within: Duration) -> Result<Answer, ClientError> {
+        let named = std::env::var_os(control::ENVIRONMENT).filter(|path| !path.is_empty());
+        let path = self.socket.clone().or(named.map(PathBuf::from));
+        control::ask(&path.unwrap_or_else(|| control::DEFAULT_PATH.into()), question, within)
+    }
+}
+
+/// Why a command came to nothing. `Display` is one line with its mend.
+#[derive(Debug, Error)]
+enum Failure {
+    /// The daemon gave no answer.
+    #[error(transparent)]
+    Daemon(#[from] ClientError),
+    /// Whoever reads our output has gone.
+    #[error("nobody reads the output")]
+    Unread,
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Failure {
+    const fn code(&self) -> u8 {
+        match self {
+            Failure::Daemon(_) => NO_ANSWER,
+            Failure::Unread | Failure::Other(_) => NOT_DONE,
+        }
+    }
+}
+
+/// Runs the command that `arguments` ask for, the program's name first. Returns the exit code.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let line = match Line::try_parse_from(arguments) {
+        Ok(line) => line,
+        Err(error) => {
+            let _ = error.print();
+            let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return if help { WELL } else { USAGE };
+        }
+    };
+    let outcome = match line.command {
+        Command::Run(command) => Ok(command.run()),
+        Command::Status(command) => command.run(),
+        Command::Reload(command) => command.run(),
+        Command::Handover(command) => command.run(),
+        Command::Resume(command) => command.run(),
+        Command::Generate(command) => command.run(),
+    };
+    outcome.unwrap_or_else(|failure| {
+        if !matches!(failure, Failure::Unread) {
+            complain(&failure.to_string());
+        }
+        failure.code()
+    })
+}
+
+/// Writes to standard output, at once.
+fn say(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::Unread,
+        _ => Failure::Other(format!("cannot write the output: {error}")),
+    })
+}
+
+/// Writes one line to standard error; one that nobody reads is lost.
+fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "locum: {line}");
+}
+
+/// Says what was done, or why it was not. Returns the exit code.
+fn report(answer: Answer) -> Result<u8, Failure> {
+    match answer {
+        Answer::Done { lines } => {
+            say(&lines.iter().map(|line| show::clean(line) + "\n").collect::<String>())?;
+            Ok(WELL)
+        }
+        Answer::Refused { lines } => {
+            for line in &lines {
+                complain(&show::clean(line));
+            }
+            Ok(NOT_DONE)
+        }
+        Answer::Status(_) | Answer::Moved { .. } => {
+            Err(Failure::Other("the daemon answered something else than was asked".to_owned()))
+        }
+    }
+}
+
+/// The router of an order, by the name that was written.
+fn router(name: Option<String>) -> Option<RouterName> {
+    name.map(|name| RouterName(name.into()))
+}
