@@ -29,3 +29,31 @@ impl Lane {
         running.await.unwrap_or_else(|broken| Err(broken.to_string()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    #[tokio::test]
+    async fn a_stuck_call_keeps_the_next_out_until_it_ends() {
+        let lane = Lane::default();
+        let (release, stuck) = mpsc::channel::<()>();
+        let first = lane.run(move || stuck.recv().map_err(|error| error.to_string()));
+        assert!(timeout(Duration::from_millis(50), first).await.is_err(), "the first call is stuck");
+        let second = timeout(Duration::from_millis(50), lane.run(|| Ok(())));
+        assert!(second.await.is_err(), "the second call ran beside it");
+        release.send(()).unwrap();
+        assert_eq!(lane.run(|| Ok(7)).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_panics_is_an_error_and_frees_the_lane() {
+        let lane = Lane::default();
+        let broken = lane.run(|| -> Result<(), String> { panic!("planted by the test") }).await;
+        assert!(broken.unwrap_err().contains("panicked"));
+        assert_eq!(lane.run(|| Ok(7)).await, Ok(7));
+    }
+}

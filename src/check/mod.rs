@@ -214,18 +214,23 @@ async fn round(spec: &Spec, lane: &Lane) -> Outcome {
     }
 }
 
-/// One attempt, ended at `until`; a panic is a failure like another.
+/// One attempt, ended at `until`.
 async fn bounded(spec: &Spec, attempt: &Attempt<'_>, until: Instant) -> Result<(), String> {
-    let mut probe = pin!(dispatch(&spec.probe, attempt));
-    let guarded = poll_fn(|cx| {
-        catch_unwind(AssertUnwindSafe(|| probe.as_mut().poll(cx))).unwrap_or_else(|_| {
-            Poll::Ready(Err("the probe broke (a bug in Locum, please report it)".to_owned()))
-        })
-    });
-    match timeout_at(until, guarded).await {
+    match timeout_at(until, unbroken(dispatch(&spec.probe, attempt))).await {
         Ok(verdict) => verdict,
         Err(_) => Err(attempt.timed_out()),
     }
+}
+
+/// A panic is a failure like another.
+async fn unbroken(probe: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    let mut probe = pin!(probe);
+    poll_fn(|cx| {
+        catch_unwind(AssertUnwindSafe(|| probe.as_mut().poll(cx))).unwrap_or_else(|_| {
+            Poll::Ready(Err("the probe broke (a bug in Locum, please report it)".to_owned()))
+        })
+    })
+    .await
 }
 
 /// `start` plus `span`, which may be longer than the clock can count.
@@ -321,6 +326,12 @@ mod tests {
         assert!(drawn.iter().all(|d| *d <= most));
         assert!(drawn.iter().any(|d| *d != drawn[0]));
         assert_eq!(jitter(Duration::ZERO), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_probe_is_a_failure() {
+        let verdict = unbroken(async { panic!("planted by the test") }).await;
+        assert_eq!(verdict.unwrap_err(), "the probe broke (a bug in Locum, please report it)");
     }
 
     #[test]

@@ -30,8 +30,8 @@ async fn echo(address: SocketAddr, schedule: Schedule) -> Result<(), String> {
         if address.is_ipv4() { (Protocol::ICMPV4, V4) } else { (Protocol::ICMPV6, V6) };
     let raw = socket(address, Type::RAW, protocol, &schedule)?;
     let failed = |error: std::io::Error| said(&error, &address.ip().to_string());
-    // A raw socket is sent to and received from like a UDP one. Connected, the kernel hands over
-    // only what comes from this address, and routers' "unreachable" as errors.
+    // A raw socket is sent to and received from like a UDP one. Connected, it hears only this
+    // address. A router's "unreachable" is left to the timeout: it may be about another's ping.
     let socket = UdpSocket::from_std(raw.into()).map_err(failed)?;
     socket.connect(address).await.map_err(failed)?;
     let sent = message(request, random(), random());

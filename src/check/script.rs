@@ -46,7 +46,12 @@ pub(super) async fn probe(config: &Config, attempt: &Attempt<'_>) -> Result<(), 
     let path = config.program().to_owned();
     // A dead file server keeps this look, and so the lane, until it comes back; without it every
     // attempt would get one more thread stuck in starting the script.
-    attempt.lane.run(move || Ok(drop(std::fs::metadata(path)))).await?;
+    let look = move || {
+        // Whether it is there and good is judged when it is started.
+        let _ = std::fs::metadata(path);
+        Ok(())
+    };
+    attempt.lane.run(look).await?;
     let finished = run(&Command {
         argv: config.argv.clone(),
         environment: Vec::new(),

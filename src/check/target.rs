@@ -164,3 +164,56 @@ pub(super) fn plain(error: &io::Error) -> String {
         _ => text.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    async fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    async fn raced(addresses: Vec<SocketAddr>) -> Result<SocketAddr, String> {
+        let won = race(addresses, |address| connect_one(address, Schedule::default())).await?;
+        won.peer_addr().map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_tried_when_one_refuses() {
+        let (closed, refusing) = listener().await;
+        drop(closed);
+        let (_open, listening) = listener().await;
+        assert_eq!(raced(vec![refusing, listening]).await, Ok(listening));
+        let text = raced(vec![refusing, refusing]).await.unwrap_err();
+        assert_eq!(text, format!("connection refused by {refusing}"));
+        assert_eq!(raced(vec![]).await.unwrap_err(), "no address");
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_tried_beside_one_that_stays_silent() {
+        // A listener whose queue is full does not answer.
+        let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        full.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        full.listen(0).unwrap();
+        let silent = full.local_addr().unwrap().as_socket().unwrap();
+        let _taken = TcpStream::connect(silent).await.unwrap();
+        let (_open, listening) = listener().await;
+        assert_eq!(raced(vec![silent, listening]).await, Ok(listening));
+    }
+
+    #[test]
+    fn errors_are_said_without_numbers_and_in_small_letters() {
+        let error = io::Error::from_raw_os_error(nix::libc::EACCES);
+        assert_eq!(plain(&error), "permission denied");
+        assert_eq!(plain(&io::Error::other("TLS is odd")), "TLS is odd");
+    }
+
+    #[test]
+    fn an_ipv6_target_is_shown_in_brackets() {
+        assert_eq!(Target::new("::1", 80).to_string(), "[::1]:80");
+        assert_eq!(Target::new("a.example", 80).to_string(), "a.example:80");
+    }
+}

@@ -123,7 +123,10 @@ fn certificate_text(bad: &CertificateError, name: &str) -> String {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             format!("certificate is not for {name}")
         }
-        CertificateError::UnknownIssuer => "certificate is not by a trusted authority".to_owned(),
+        // A bad signature is mostly by an authority of a trusted one's name with another key.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "certificate is not by a trusted authority".to_owned()
+        }
         CertificateError::Revoked => "certificate revoked".to_owned(),
         other => format!("certificate not accepted: {other}"),
     }
