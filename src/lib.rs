@@ -20,6 +20,9 @@
 
 #![deny(unsafe_code)]
 
+/// The version of this program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 pub mod agent;
 pub mod check;
 pub mod cli;

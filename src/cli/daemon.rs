@@ -1,6 +1,7 @@
 //! `locum run`: becomes the daemon.
 
-use super::{DEFAULT_CONFIG, NOT_DONE, complain};
+use super::DEFAULT_CONFIG;
+use crate::daemon::{self, Overrides};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -16,10 +17,8 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Until there is a daemon: says so.
+    /// Returns when the daemon has ended, with its exit code.
     pub(super) fn run(self) -> u8 {
-        let Run { config, socket } = self;
-        complain(&format!("this build has no daemon to run {} on {socket:?}", config.display()));
-        NOT_DONE
+        daemon::run(&self.config, &Overrides { control: self.socket })
     }
 }

@@ -1,1 +1,194 @@
-//! The daemon: the only place that knows deciders and doers both.
+//! The daemon: start-up, the loop, shutdown. The only place that knows deciders and doers both.
+//!
+//! Two threads matter. This one, the core, sleeps in poll(2) over the VRRP sockets and one wake-up
+//! descriptor, hands everything that came to the agent, and sends adverts itself, at once. The other
+//! runs everything that may wait for the world (`tasks`). Addresses have a thread of their own in
+//! `net::address`. So neither a hanging script nor five thousand addresses delay an advert.
+
+mod inbox;
+mod log;
+mod perform;
+mod privileges;
+mod sockets;
+mod tasks;
+mod watchdog;
+
+use crate::agent::{Agent, Effect, Input};
+use crate::config;
+use crate::time::Time;
+use inbox::{Arrival, Inbox};
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_gettime};
+use perform::Performer;
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+use tracing::{error, info, warn};
+
+/// Exit code: everything was given up in order.
+pub const EXIT_OK: u8 = 0;
+/// Exit code: could not start; the line on stderr says why.
+pub const EXIT_FAILURE: u8 = 1;
+/// Exit code: the configuration is wrong.
+pub const EXIT_CONFIG: u8 = 2;
+/// Exit code: a bug. Everything was given up as well as possible.
+pub const EXIT_BUG: u8 = 70;
+/// Exit code: missing privileges.
+pub const EXIT_PRIVILEGES: u8 = 77;
+
+/// Datagrams taken from one socket before timers get their turn: a flood delays no advert.
+const DRAIN: usize = 128;
+/// How long address work may take at the end.
+const GIVE_UP_WITHIN: Duration = Duration::from_secs(10);
+
+/// What the command line says over the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// Another control socket.
+    pub control: Option<PathBuf>,
+}
+
+/// Runs until told to stop. Returns the exit code.
+#[must_use]
+pub fn run(path: &Path, overrides: &Overrides) -> u8 {
+    log::start();
+    if let Err(line) = privileges::check() {
+        eprintln!("locum: {line}");
+        return EXIT_PRIVILEGES;
+    }
+    let loaded = match config::load(path, config::Secrets::BarRouter) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            eprint!("{}", problems.render(false));
+            return EXIT_CONFIG;
+        }
+    };
+    for problem in &loaded.warnings {
+        warn!("{problem}");
+    }
+    let mut config = loaded.config;
+    if let Some(control) = &overrides.control {
+        config.details.control.path.clone_from(control);
+    }
+    let (inbox, arrivals) = match Inbox::new() {
+        Ok(both) => both,
+        Err(error) => return failed("no event descriptor", &error),
+    };
+    let performer = match Performer::start(path, overrides, &config, &inbox) {
+        Ok(performer) => performer,
+        Err(error) => return failed("cannot start", &error),
+    };
+    let (agent, effects) = Agent::new(&config.agent, now());
+    let mut core = Core { agent, performer, inbox, arrivals, stopped: false };
+    core.carry_out(effects);
+    info!(node = %config.details.node, routers = config.agent.routers.len(), "locum {} runs", crate::VERSION);
+    watchdog::ready();
+    core.guarded_loop()
+}
+
+fn failed(what: &str, error: &std::io::Error) -> u8 {
+    eprintln!("locum: {what}: {error}");
+    EXIT_FAILURE
+}
+
+/// Monotonic, and counts the time that the machine slept: after a suspend the gap is seen.
+fn now() -> Time {
+    let clock = clock_gettime(ClockId::CLOCK_BOOTTIME).or_else(|_| clock_gettime(ClockId::CLOCK_MONOTONIC));
+    clock.map_or(Time::ZERO, |spec| Time::ZERO + Duration::from(spec))
+}
+
+struct Core {
+    agent: Agent,
+    performer: Performer,
+    inbox: Inbox,
+    arrivals: Receiver<Arrival>,
+    stopped: bool,
+}
+
+impl Core {
+    /// A bug must not leave two holders behind: give up everything, then say so.
+    fn guarded_loop(mut self) -> u8 {
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            while !self.stopped {
+                self.turn();
+            }
+        }));
+        watchdog::stopping();
+        if ended.is_ok() {
+            info!("everything is given up");
+            return if self.performer.finish(GIVE_UP_WITHIN) { EXIT_OK } else { EXIT_FAILURE };
+        }
+        error!("a bug: giving up every address");
+        let farewell = catch_unwind(AssertUnwindSafe(|| {
+            let effects = self.agent.handle(now(), Input::Stop { at_once: true });
+            self.carry_out(effects);
+        }));
+        if farewell.is_err() {
+            error!("no farewell could be sent: the backups take over after the down interval");
+        }
+        self.performer.finish(GIVE_UP_WITHIN);
+        EXIT_BUG
+    }
+
+    /// Waits for something, then lets the agent decide. Packets first: the advert that keeps us
+    /// Backup is often in the queue already when our timer has run out.
+    fn turn(&mut self) {
+        self.sleep();
+        for datagram in self.performer.sockets.drain(DRAIN) {
+            self.decide(Input::Datagram(datagram));
+        }
+        self.inbox.clear();
+        while let Ok(arrival) = self.arrivals.try_recv() {
+            self.accept(arrival);
+        }
+        if self.agent.deadline().is_some_and(|(at, _)| at <= now()) {
+            self.decide(Input::Tick);
+        }
+        for input in self.performer.retry_sockets(now()) {
+            self.decide(input);
+        }
+        watchdog::pat(now());
+    }
+
+    fn sleep(&self) {
+        let mut descriptors = vec![PollFd::new(self.inbox.as_fd(), PollFlags::POLLIN)];
+        descriptors.extend(self.performer.sockets.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        let deadlines = [
+            self.agent.deadline().map(|(at, _)| at),
+            self.performer.sockets.retry_at(),
+            watchdog::deadline(),
+        ];
+        let timeout = deadlines.into_iter().flatten().min().map(|at| TimeSpec::from(at.since(now())));
+        // Interrupted or not: whatever there is, is looked at next.
+        let _ = ppoll(&mut descriptors, timeout, None);
+    }
+
+    fn accept(&mut self, arrival: Arrival) {
+        match self.performer.translate(arrival) {
+            Some(perform::Meant::Input(input)) => self.decide(input),
+            Some(perform::Meant::Adopt { input, config }) => {
+                // The details first: the effects of the reload look hosts and commands up there.
+                self.performer.adopt(config.details);
+                self.decide(input);
+            }
+            None => {}
+        }
+    }
+
+    fn decide(&mut self, input: Input) {
+        let effects = self.agent.handle(now(), input);
+        self.carry_out(effects);
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            self.stopped |= effect == Effect::Stopped;
+            for input in self.performer.perform(effect, now()) {
+                self.decide(input);
+            }
+        }
+    }
+}

@@ -125,15 +125,8 @@ impl Holder {
     pub fn start(placed: Placed, report: impl Fn(Report) + Send + 'static) -> io::Result<Holder> {
         let (tasks, queue) = channel();
         let settler = Settler::new(placed)?;
-        let mut worker = Worker {
-            settler,
-            wanted: BTreeMap::new(),
-            announcers: BTreeMap::new(),
-            report,
-        };
-        thread::Builder::new()
-            .name("addresses".to_owned())
-            .spawn(move || worker.run(&queue))?;
+        let mut worker = Worker { settler, wanted: BTreeMap::new(), announcers: BTreeMap::new(), report };
+        thread::Builder::new().name("addresses".to_owned()).spawn(move || worker.run(&queue))?;
         Ok(Holder { tasks })
     }
 
@@ -187,19 +180,12 @@ impl<F: Fn(Report)> Worker<F> {
 
     fn perform(&mut self, order: Order) {
         match order {
-            Order::Hold {
-                owner,
-                interface,
-                vips,
-            } => {
+            Order::Hold { owner, interface, vips } => {
                 let new: Vec<Wanted> = vips.into_iter().map(|vip| Wanted::new(vip, &interface)).collect();
                 let old = self.wanted.insert(owner, new.clone()).unwrap_or_default();
                 let unwanted = self.no_longer_wanted(old);
                 let outcomes = self.settler.settle(&new, &unwanted);
-                (self.report)(Report::Held {
-                    owner,
-                    result: first_error(&new, &outcomes),
-                });
+                (self.report)(Report::Held { owner, result: first_error(&new, &outcomes) });
             }
             Order::Release { owner } => self.release(owner),
             Order::Announce { owner, count } => self.announce(owner, count),
@@ -231,16 +217,8 @@ impl<F: Fn(Report)> Worker<F> {
 
     /// Those of `old` that no owner wants now.
     fn no_longer_wanted(&self, old: Vec<Wanted>) -> Vec<Place> {
-        let wanted: BTreeSet<&Place> = self
-            .wanted
-            .values()
-            .flatten()
-            .map(|wanted| &wanted.place)
-            .collect();
-        old.into_iter()
-            .map(|old| old.place)
-            .filter(|place| !wanted.contains(place))
-            .collect()
+        let wanted: BTreeSet<&Place> = self.wanted.values().flatten().map(|wanted| &wanted.place).collect();
+        old.into_iter().map(|old| old.place).filter(|place| !wanted.contains(place)).collect()
     }
 
     /// Puts back what is wanted, chosen and not there.
@@ -249,24 +227,14 @@ impl<F: Fn(Report)> Worker<F> {
             .wanted
             .iter()
             .map(|(owner, wanted)| {
-                (
-                    *owner,
-                    wanted
-                        .iter()
-                        .filter(|wanted| chosen(&wanted.place))
-                        .cloned()
-                        .collect(),
-                )
+                (*owner, wanted.iter().filter(|wanted| chosen(&wanted.place)).cloned().collect())
             })
             .collect();
         for (owner, wanted) in owners {
             let outcomes = self.settler.settle(&wanted, &[]);
             for (place, outcome) in &outcomes {
                 if *outcome == Ok(Outcome::Added) {
-                    (self.report)(Report::Restored {
-                        owner,
-                        address: place.address,
-                    });
+                    (self.report)(Report::Restored { owner, address: place.address });
                 }
             }
             if let result @ Err(_) = first_error(&wanted, &outcomes) {
@@ -296,24 +264,16 @@ impl<F: Fn(Report)> Worker<F> {
         };
         for (change, _) in left.iter().zip(results).filter(|(_, result)| result.is_ok()) {
             let fact = change.fact();
-            let interface = if_indextoname(fact.index)
-                .ok()
-                .and_then(|name| name.into_string().ok());
+            let interface = if_indextoname(fact.index).ok().and_then(|name| name.into_string().ok());
             let interface = interface.unwrap_or_else(|| fact.index.to_string());
-            (self.report)(Report::Swept {
-                address: fact.address,
-                interface,
-            });
+            (self.report)(Report::Swept { address: fact.address, interface });
         }
     }
 
     fn announce(&mut self, owner: u32, count: u8) {
         let mut interfaces: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
         for wanted in self.wanted.get(&owner).into_iter().flatten() {
-            interfaces
-                .entry(wanted.place.interface.clone())
-                .or_default()
-                .push(wanted.place.address);
+            interfaces.entry(wanted.place.interface.clone()).or_default().push(wanted.place.address);
         }
         let (mut sent, mut failed) = (0, 0);
         for (interface, addresses) in interfaces {
@@ -342,11 +302,7 @@ impl<F: Fn(Report)> Worker<F> {
         let Some(mac) = link.and_then(|link| link.mac) else {
             return Ok(None);
         };
-        if self
-            .announcers
-            .get(interface)
-            .is_none_or(|announcer| announcer.index() != index)
-        {
+        if self.announcers.get(interface).is_none_or(|announcer| announcer.index() != index) {
             let announcer = Announcer::open(index).map_err(|error| error.to_string())?;
             self.announcers.insert(interface.to_owned(), announcer);
         }
@@ -360,10 +316,6 @@ impl<F: Fn(Report)> Worker<F> {
 }
 
 fn first_error(wanted: &[Wanted], outcomes: &Outcomes) -> Result<(), String> {
-    let error = |wanted: &Wanted| {
-        outcomes
-            .get(&wanted.place)
-            .and_then(|outcome| outcome.clone().err())
-    };
+    let error = |wanted: &Wanted| outcomes.get(&wanted.place).and_then(|outcome| outcome.clone().err());
     wanted.iter().find_map(error).map_or(Ok(()), Err)
 }

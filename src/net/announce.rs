@@ -163,14 +163,7 @@ impl Announcer {
         let slices: Vec<[IoSlice<'_>; 1]> = frames.iter().map(|frame| [IoSlice::new(frame)]).collect();
         let nowhere: Vec<Option<LinkAddr>> = vec![None; frames.len()];
         let mut headers = MultiHeaders::preallocate(frames.len(), None);
-        let sent = sendmmsg(
-            self.socket.as_raw_fd(),
-            &mut headers,
-            &slices,
-            nowhere,
-            [],
-            MsgFlags::empty(),
-        )?;
+        let sent = sendmmsg(self.socket.as_raw_fd(), &mut headers, &slices, nowhere, [], MsgFlags::empty())?;
         Ok(sent.count())
     }
 }

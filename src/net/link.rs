@@ -63,19 +63,11 @@ pub async fn watch_with(
     placed: Placed,
     report: impl Fn(Report) + Send + 'static,
 ) -> io::Error {
-    let mut watcher = Watcher {
-        known: BTreeMap::new(),
-        reported: BTreeMap::new(),
-        gone: Vec::new(),
-        placed,
-        report,
-    };
+    let mut watcher =
+        Watcher { known: BTreeMap::new(), reported: BTreeMap::new(), gone: Vec::new(), placed, report };
     match watcher.run(buffer).await {
         Ok(never) => match never {},
-        Err(error) => io::Error::new(
-            error.kind(),
-            format!("cannot watch the links of this host: {error}"),
-        ),
+        Err(error) => io::Error::new(error.kind(), format!("cannot watch the links of this host: {error}")),
     }
 }
 
@@ -196,11 +188,7 @@ impl<F: Fn(Report)> Watcher<F> {
                     stale.insert(fact.index);
                 }
                 let (interface, address, prefix) = (known.link.name.clone(), fact.address, fact.prefix);
-                self.gone.push(Report::AddressGone {
-                    interface,
-                    address,
-                    prefix,
-                });
+                self.gone.push(Report::AddressGone { interface, address, prefix });
             }
             Message::Done(_) | Message::Answer(_) => {}
         }
@@ -217,21 +205,8 @@ impl<F: Fn(Report)> Watcher<F> {
             link.mtu = fact.mtu.unwrap_or(link.mtu);
         } else if let Some(name) = fact.name {
             let mtu = fact.mtu.unwrap_or_default();
-            let link = Link {
-                name,
-                index,
-                up: fact.up,
-                mac: fact.mac,
-                mtu,
-                addresses: Vec::new(),
-            };
-            self.known.insert(
-                index,
-                Known {
-                    link,
-                    placed: BTreeSet::new(),
-                },
-            );
+            let link = Link { name, index, up: fact.up, mac: fact.mac, mtu, addresses: Vec::new() };
+            self.known.insert(index, Known { link, placed: BTreeSet::new() });
         }
     }
 
@@ -258,11 +233,7 @@ impl<F: Fn(Report)> Watcher<F> {
             .collect();
         for (address, prefix) in known.placed.difference(&placed) {
             let interface = known.link.name.clone();
-            self.gone.push(Report::AddressGone {
-                interface,
-                address: *address,
-                prefix: *prefix,
-            });
+            self.gone.push(Report::AddressGone { interface, address: *address, prefix: *prefix });
         }
         known.placed = placed;
         known.link.addresses = own;
@@ -285,17 +256,9 @@ impl<F: Fn(Report)> Watcher<F> {
         for gone in self.gone.drain(..) {
             (self.report)(gone);
         }
-        let names: BTreeSet<&str> = self
-            .known
-            .values()
-            .map(|known| known.link.name.as_str())
-            .collect();
-        let vanished: Vec<String> = self
-            .reported
-            .keys()
-            .filter(|name| !names.contains(name.as_str()))
-            .cloned()
-            .collect();
+        let names: BTreeSet<&str> = self.known.values().map(|known| known.link.name.as_str()).collect();
+        let vanished: Vec<String> =
+            self.reported.keys().filter(|name| !names.contains(name.as_str())).cloned().collect();
         for name in vanished {
             self.reported.remove(&name);
             (self.report)(Report::Gone(name));
@@ -313,7 +276,5 @@ impl<F: Fn(Report)> Watcher<F> {
 async fn ask<T: Send + 'static>(
     question: impl FnOnce(&mut Netlink) -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    tokio::task::spawn_blocking(move || question(&mut Netlink::open()?))
-        .await
-        .map_err(io::Error::other)?
+    tokio::task::spawn_blocking(move || question(&mut Netlink::open()?)).await.map_err(io::Error::other)?
 }

@@ -93,9 +93,7 @@ pub(super) struct Refusal {
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.errno.desc())?;
-        self.words
-            .as_ref()
-            .map_or(Ok(()), |words| write!(f, " ({words})"))
+        self.words.as_ref().map_or(Ok(()), |words| write!(f, " ({words})"))
     }
 }
 
@@ -111,21 +109,14 @@ pub(super) struct Framed {
 pub(super) fn messages(mut datagram: &[u8]) -> Vec<Framed> {
     let mut found = Vec::new();
     while let Some(length) = u32_at(datagram, 0).and_then(|length| usize::try_from(length).ok()) {
-        let (Some(kind), Some(flags), Some(sequence), Some(body)) = (
-            u16_at(datagram, 4),
-            u16_at(datagram, 6),
-            u32_at(datagram, 8),
-            datagram.get(16..length),
-        ) else {
+        let (Some(kind), Some(flags), Some(sequence), Some(body)) =
+            (u16_at(datagram, 4), u16_at(datagram, 6), u32_at(datagram, 8), datagram.get(16..length))
+        else {
             break;
         };
         if let Some(message) = message(kind, flags, body) {
             let interrupted = i32::from(flags) & NLM_F_DUMP_INTR != 0;
-            found.push(Framed {
-                sequence,
-                interrupted,
-                message,
-            });
+            found.push(Framed { sequence, interrupted, message });
         }
         datagram = datagram.get(aligned(length)..).unwrap_or_default();
     }
@@ -151,30 +142,16 @@ fn answer(flags: u16, body: &[u8]) -> Result<(), Refusal> {
         return Ok(());
     }
     // NETLINK_CAP_ACK: of our message only the header (16 bytes) follows the number.
-    let details = if i32::from(flags) & NLM_F_ACK_TLVS == 0 {
-        &[]
-    } else {
-        body.get(20..).unwrap_or_default()
-    };
-    let words = attributes(details)
-        .find(|(kind, _)| *kind == NLMSGERR_MESSAGE)
-        .map(|(_, value)| text(value));
-    Err(Refusal {
-        errno: Errno::from_raw(number.saturating_neg()),
-        words,
-    })
+    let details =
+        if i32::from(flags) & NLM_F_ACK_TLVS == 0 { &[] } else { body.get(20..).unwrap_or_default() };
+    let words = attributes(details).find(|(kind, _)| *kind == NLMSGERR_MESSAGE).map(|(_, value)| text(value));
+    Err(Refusal { errno: Errno::from_raw(number.saturating_neg()), words })
 }
 
 fn link(body: &[u8]) -> Option<LinkFact> {
     let flags = u32_at(body, 8)?;
     let up = flags & UP_AND_RUNNING == UP_AND_RUNNING;
-    let mut fact = LinkFact {
-        index: u32_at(body, 4)?,
-        name: None,
-        up,
-        mac: None,
-        mtu: None,
-    };
+    let mut fact = LinkFact { index: u32_at(body, 4)?, name: None, up, mac: None, mtu: None };
     for (kind, value) in attributes(body.get(16..)?) {
         match kind {
             IFLA_IFNAME => fact.name = Some(text(value)),
@@ -189,11 +166,7 @@ fn link(body: &[u8]) -> Option<LinkFact> {
 fn address(body: &[u8]) -> Option<AddressFact> {
     let &[_, prefix, flags, scope] = body.first_chunk::<4>()?;
     let attributes = || body.get(8..).map(attributes).into_iter().flatten();
-    let value = |wanted| {
-        attributes()
-            .find(|(kind, _)| *kind == wanted)
-            .map(|(_, value)| value)
-    };
+    let value = |wanted| attributes().find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
     // IPv6 says only IFA_ADDRESS, unless there is a peer.
     let peer = value(IFA_ADDRESS).and_then(ip);
     Some(AddressFact {
@@ -203,9 +176,7 @@ fn address(body: &[u8]) -> Option<AddressFact> {
         prefix,
         scope,
         // The header has room for eight of the flags only.
-        flags: value(IFA_FLAGS)
-            .and_then(|value| u32_at(value, 0))
-            .unwrap_or(u32::from(flags)),
+        flags: value(IFA_FLAGS).and_then(|value| u32_at(value, 0)).unwrap_or(u32::from(flags)),
         label: value(IFA_LABEL).map(text),
         broadcast: value(IFA_BROADCAST).and_then(ip),
         proto: value(IFA_PROTO).and_then(|value| value.first().copied()),
@@ -228,30 +199,20 @@ const fn aligned(length: usize) -> usize {
 }
 
 fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
-    bytes
-        .get(offset..)?
-        .first_chunk()
-        .map(|chunk| u16::from_ne_bytes(*chunk))
+    bytes.get(offset..)?.first_chunk().map(|chunk| u16::from_ne_bytes(*chunk))
 }
 
 fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
-    bytes
-        .get(offset..)?
-        .first_chunk()
-        .map(|chunk| u32::from_ne_bytes(*chunk))
+    bytes.get(offset..)?.first_chunk().map(|chunk| u32::from_ne_bytes(*chunk))
 }
 
 fn i32_at(bytes: &[u8], offset: usize) -> Option<i32> {
-    bytes
-        .get(offset..)?
-        .first_chunk()
-        .map(|chunk| i32::from_ne_bytes(*chunk))
+    bytes.get(offset..)?.first_chunk().map(|chunk| i32::from_ne_bytes(*chunk))
 }
 
 fn ip(value: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(value).map(|octets| Ipv4Addr::from(octets).into());
-    v4.or_else(|_| <[u8; 16]>::try_from(value).map(|octets| Ipv6Addr::from(octets).into()))
-        .ok()
+    v4.or_else(|_| <[u8; 16]>::try_from(value).map(|octets| Ipv6Addr::from(octets).into())).ok()
 }
 
 fn text(value: &[u8]) -> String {
@@ -294,10 +255,7 @@ impl Change {
             push_ip(out, IFA_BROADCAST, fact.broadcast);
             push(out, IFA_FLAGS, &fact.flags.to_ne_bytes());
             if let Some((preferred, valid)) = fact.lifetimes {
-                let info: Vec<u8> = [preferred, valid, 0, 0]
-                    .iter()
-                    .flat_map(|n| n.to_ne_bytes())
-                    .collect();
+                let info: Vec<u8> = [preferred, valid, 0, 0].iter().flat_map(|n| n.to_ne_bytes()).collect();
                 push(out, IFA_CACHEINFO, &info);
             }
             if let Some(proto) = fact.proto {

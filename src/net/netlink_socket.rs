@@ -40,11 +40,7 @@ impl Netlink {
         // Words for errors and dumps filtered by the kernel are welcome, not needed.
         let _ = socket.set_ext_ack(true);
         let _ = socket.set_netlink_get_strict_chk(true);
-        Ok(Netlink {
-            socket,
-            sequence: 0,
-            buffer: Vec::with_capacity(DATAGRAM),
-        })
+        Ok(Netlink { socket, sequence: 0, buffer: Vec::with_capacity(DATAGRAM) })
     }
 
     /// Every link of the host.
@@ -52,11 +48,7 @@ impl Netlink {
         let body = link_request(0);
         let found = self.dump(RTM_GETLINK, &body)?;
         let link = |message| {
-            if let Message::Link(fact) = message {
-                Some(fact)
-            } else {
-                None
-            }
+            if let Message::Link(fact) = message { Some(fact) } else { None }
         };
         Ok(found.into_iter().filter_map(link).collect())
     }
@@ -70,11 +62,7 @@ impl Netlink {
         });
         self.socket.send(&request, 0)?;
         loop {
-            for framed in self
-                .receive()?
-                .into_iter()
-                .filter(|framed| framed.sequence == sequence)
-            {
+            for framed in self.receive()?.into_iter().filter(|framed| framed.sequence == sequence) {
                 match framed.message {
                     Message::Link(fact) => return Ok(Some(fact)),
                     Message::Answer(_) | Message::Done(_) => return Ok(None),
@@ -90,11 +78,7 @@ impl Netlink {
         body.extend(index.unwrap_or(0).to_ne_bytes());
         let found = self.dump(RTM_GETADDR, &body)?;
         let address = |message| {
-            if let Message::Address(fact) = message {
-                Some(fact)
-            } else {
-                None
-            }
+            if let Message::Address(fact) = message { Some(fact) } else { None }
         };
         // Kernels before 4.20 do not filter.
         let wanted = |fact: &AddressFact| index.is_none_or(|index| fact.index == index);
@@ -118,11 +102,7 @@ impl Netlink {
         self.socket.send(&request, 0)?;
         let (mut found, mut whole) = (Vec::new(), true);
         loop {
-            for framed in self
-                .receive()?
-                .into_iter()
-                .filter(|framed| framed.sequence == sequence)
-            {
+            for framed in self.receive()?.into_iter().filter(|framed| framed.sequence == sequence) {
                 whole &= !framed.interrupted;
                 let failure = match framed.message {
                     Message::Done(0) => return Ok(whole.then_some(found)),
@@ -134,11 +114,7 @@ impl Netlink {
                     }
                 };
                 // A link that has just gone has no addresses.
-                return if failure == Errno::ENODEV {
-                    Ok(Some(Vec::new()))
-                } else {
-                    Err(failure.into())
-                };
+                return if failure == Errno::ENODEV { Ok(Some(Vec::new())) } else { Err(failure.into()) };
             }
         }
     }
@@ -202,12 +178,6 @@ fn link_request(index: u32) -> Vec<u8> {
     if let Some(place) = body.get_mut(4..8) {
         place.copy_from_slice(&index.to_ne_bytes());
     }
-    push(
-        &mut body,
-        IFLA_EXT_MASK,
-        &u32::try_from(RTEXT_FILTER_SKIP_STATS)
-            .unwrap_or_default()
-            .to_ne_bytes(),
-    );
+    push(&mut body, IFLA_EXT_MASK, &u32::try_from(RTEXT_FILTER_SKIP_STATS).unwrap_or_default().to_ne_bytes());
     body
 }

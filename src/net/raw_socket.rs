@@ -81,13 +81,7 @@ impl RawSocket {
         let opened = || -> io::Result<RawSocket> {
             let receiving = receiving(interface, index, family, multicast, vrids)?;
             let sending = sending(interface, index, family)?;
-            Ok(RawSocket {
-                interface: interface.to_owned(),
-                index,
-                family,
-                receiving,
-                sending,
-            })
+            Ok(RawSocket { interface: interface.to_owned(), index, family, receiving, sending })
         };
         opened().map_err(|error| about(interface, family, "cannot open a VRRP socket", &error))
     }
@@ -162,19 +156,12 @@ impl RawSocket {
         let (source, destination) = match self.family {
             Family::Ipv4 => (address_at(&packet, 12), address_at(&packet, 16)),
             Family::Ipv6 => {
-                let from = from
-                    .as_ref()
-                    .and_then(|from| from.as_sockaddr_in6().map(SockaddrIn6::ip));
+                let from = from.as_ref().and_then(|from| from.as_sockaddr_in6().map(SockaddrIn6::ip));
                 let [from, to] = [from, to].map(|address| address.unwrap_or(Ipv6Addr::UNSPECIFIED));
                 (from.into(), to.into())
             }
         };
-        Ok(Received {
-            source,
-            destination,
-            ttl,
-            packet,
-        })
+        Ok(Received { source, destination, ttl, packet })
     }
 
     /// Sends one datagram out of the interface. Never waits.
@@ -204,21 +191,13 @@ impl RawSocket {
     }
 
     fn send_v6(&self, source: Ipv6Addr, destination: Ipv6Addr, datagram: &Outgoing) -> io::Result<()> {
-        let info = in6_pktinfo {
-            ipi6_addr: in6_addr {
-                s6_addr: source.octets(),
-            },
-            ipi6_ifindex: self.index,
-        };
+        let info = in6_pktinfo { ipi6_addr: in6_addr { s6_addr: source.octets() }, ipi6_ifindex: self.index };
         let hops = c_int::from(datagram.ttl);
         let to = SockaddrIn6::from(SocketAddrV6::new(destination, 0, 0, self.index));
         sendmsg(
             self.sending.as_raw_fd(),
             &[IoSlice::new(&datagram.payload)],
-            &[
-                ControlMessage::Ipv6PacketInfo(&info),
-                ControlMessage::Ipv6HopLimit(&hops),
-            ],
+            &[ControlMessage::Ipv6PacketInfo(&info), ControlMessage::Ipv6HopLimit(&hops)],
             MsgFlags::empty(),
             Some(&to),
         )
@@ -232,9 +211,8 @@ impl RawSocket {
 }
 
 fn about(interface: &str, family: Family, what: &str, error: &io::Error) -> io::Error {
-    let reason = error
-        .raw_os_error()
-        .map_or_else(|| error.to_string(), |n| Errno::from_raw(n).desc().to_owned());
+    let reason =
+        error.raw_os_error().map_or_else(|| error.to_string(), |n| Errno::from_raw(n).desc().to_owned());
     io::Error::new(error.kind(), format!("{interface}, {family}: {what}: {reason}"))
 }
 
@@ -325,9 +303,7 @@ fn ipv4_packet(source: Ipv4Addr, destination: Ipv4Addr, ttl: u8, payload: &[u8])
 
 fn address_at(packet: &[u8], offset: usize) -> IpAddr {
     let octets = packet.get(offset..).and_then(|rest| rest.first_chunk::<4>());
-    octets
-        .map_or(Ipv4Addr::UNSPECIFIED, |octets| Ipv4Addr::from(*octets))
-        .into()
+    octets.map_or(Ipv4Addr::UNSPECIFIED, |octets| Ipv4Addr::from(*octets)).into()
 }
 
 // Classic BPF, as much as is needed: linux/bpf_common.h.

@@ -41,16 +41,8 @@ pub(super) struct Wanted {
 impl Wanted {
     pub(super) fn new(vip: Vip, interface: &str) -> Self {
         let interface = vip.dev.unwrap_or_else(|| interface.to_owned());
-        let place = Place {
-            interface,
-            address: vip.address,
-            prefix: vip.prefix,
-        };
-        Wanted {
-            place,
-            label: vip.label,
-            scope: vip.scope,
-        }
+        let place = Place { interface, address: vip.address, prefix: vip.prefix };
+        Wanted { place, label: vip.label, scope: vip.scope }
     }
 
     /// As it goes to the kernel.
@@ -113,13 +105,7 @@ pub(super) struct Settler {
 impl Settler {
     pub(super) fn new(placed: Placed) -> io::Result<Self> {
         let netlink = Some(Netlink::open()?);
-        Ok(Settler {
-            netlink,
-            put: BTreeSet::new(),
-            overdue: BTreeSet::new(),
-            marks: None,
-            placed,
-        })
+        Ok(Settler { netlink, put: BTreeSet::new(), overdue: BTreeSet::new(), marks: None, placed })
     }
 
     /// What should have been removed and could not.
@@ -133,19 +119,12 @@ impl Settler {
         let interfaces: BTreeSet<String> = places.map(|place| place.interface.clone()).collect();
         let mut outcomes = Outcomes::new();
         for interface in interfaces {
-            let wanted: Vec<&Wanted> = wanted
-                .iter()
-                .filter(|wanted| wanted.place.interface == interface)
-                .collect();
-            let unwanted: Vec<&Place> = unwanted
-                .iter()
-                .filter(|place| place.interface == interface)
-                .collect();
+            let wanted: Vec<&Wanted> =
+                wanted.iter().filter(|wanted| wanted.place.interface == interface).collect();
+            let unwanted: Vec<&Place> =
+                unwanted.iter().filter(|place| place.interface == interface).collect();
             if let Err(reason) = self.settle_on(&interface, &wanted, &unwanted, &mut outcomes) {
-                let touched = wanted
-                    .iter()
-                    .map(|wanted| &wanted.place)
-                    .chain(unwanted.iter().copied());
+                let touched = wanted.iter().map(|wanted| &wanted.place).chain(unwanted.iter().copied());
                 outcomes.extend(touched.map(|place| (place.clone(), Err(format!("{place}: {reason}")))));
                 self.overdue.extend(unwanted.into_iter().cloned());
             }
@@ -174,11 +153,7 @@ impl Settler {
         };
         let before = self.present(index)?;
         let changes = self.plan(interface, index, &before, wanted, unwanted);
-        outcomes.extend(
-            wanted
-                .iter()
-                .map(|wanted| (wanted.place.clone(), Ok(Outcome::WasThere))),
-        );
+        outcomes.extend(wanted.iter().map(|wanted| (wanted.place.clone(), Ok(Outcome::WasThere))));
         self.change(interface, &changes, outcomes)?;
         if changes.iter().any(takes_others_along) {
             let after = self.present(index)?;
@@ -232,11 +207,7 @@ impl Settler {
 
     /// Whether Locum has put this address there.
     fn ours(&self, interface: &str, fact: &AddressFact) -> bool {
-        if self.marks == Some(false) {
-            self.put.contains(&place(interface, fact))
-        } else {
-            fact.marked()
-        }
+        if self.marks == Some(false) { self.put.contains(&place(interface, fact)) } else { fact.marked() }
     }
 
     fn change(&mut self, interface: &str, changes: &[Change], outcomes: &mut Outcomes) -> Result<(), String> {
@@ -245,9 +216,7 @@ impl Settler {
         }
         {
             let mut placed = self.placed.write().unwrap_or_else(PoisonError::into_inner);
-            let added = changes
-                .iter()
-                .filter(|change| matches!(change, Change::Add(fact) if fact.marked()));
+            let added = changes.iter().filter(|change| matches!(change, Change::Add(fact) if fact.marked()));
             placed.extend(added.map(|change| change.fact().address));
         }
         let results = self.ask(|netlink| netlink.change(changes))?;
@@ -282,9 +251,7 @@ impl Settler {
 
     /// Once: looks at an address just put there, whether it carries the mark.
     fn learn_of_marks(&mut self, changes: &[Change]) -> Result<(), String> {
-        let added = changes
-            .iter()
-            .find(|change| matches!(change, Change::Add(fact) if fact.marked()));
+        let added = changes.iter().find(|change| matches!(change, Change::Add(fact) if fact.marked()));
         if let (None, Some(added)) = (self.marks, added) {
             let added = added.fact();
             let present = self.present(added.index)?;
@@ -299,10 +266,7 @@ impl Settler {
         self.overdue.remove(place);
         let elsewhere = |other: &Place| other.address == place.address;
         if !self.put.iter().any(elsewhere) {
-            self.placed
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&place.address);
+            self.placed.write().unwrap_or_else(PoisonError::into_inner).remove(&place.address);
         }
     }
 
@@ -326,11 +290,7 @@ impl Settler {
 }
 
 fn place(interface: &str, fact: &AddressFact) -> Place {
-    Place {
-        interface: interface.to_owned(),
-        address: fact.address,
-        prefix: fact.prefix,
-    }
+    Place { interface: interface.to_owned(), address: fact.address, prefix: fact.prefix }
 }
 
 /// With a primary IPv4 address the kernel deletes its secondaries, unless `promote_secondaries` is set.
@@ -341,32 +301,20 @@ fn takes_others_along(change: &Change) -> bool {
 /// What went with a deleted primary address without being meant, as changes that put it back.
 fn lost(before: &[AddressFact], after: &[AddressFact], changes: &[Change]) -> Vec<Change> {
     let there = |facts: &[AddressFact], fact: &AddressFact| {
-        facts
-            .iter()
-            .any(|other| other.address == fact.address && other.prefix == fact.prefix)
+        facts.iter().any(|other| other.address == fact.address && other.prefix == fact.prefix)
     };
-    let deleted: Vec<&AddressFact> = changes
-        .iter()
-        .filter(|change| takes_others_along(change))
-        .map(Change::fact)
-        .collect();
+    let deleted: Vec<&AddressFact> =
+        changes.iter().filter(|change| takes_others_along(change)).map(Change::fact).collect();
     let went_along = |fact: &AddressFact| {
         fact.secondary() && deleted.iter().any(|primary| same_subnet(primary, fact)) && !there(after, fact)
     };
-    before
-        .iter()
-        .filter(|fact| went_along(fact))
-        .cloned()
-        .map(Change::Add)
-        .collect()
+    before.iter().filter(|fact| went_along(fact)).cloned().map(Change::Add).collect()
 }
 
 fn same_subnet(one: &AddressFact, other: &AddressFact) -> bool {
     let (IpAddr::V4(a), IpAddr::V4(b)) = (one.address, other.address) else {
         return false;
     };
-    let mask = u32::MAX
-        .checked_shl(32 - u32::from(one.prefix.min(32)))
-        .unwrap_or(0);
+    let mask = u32::MAX.checked_shl(32 - u32::from(one.prefix.min(32))).unwrap_or(0);
     one.prefix == other.prefix && (a.to_bits() ^ b.to_bits()) & mask == 0
 }

@@ -121,7 +121,10 @@ impl Expect<'_> {
             if self.strict {
                 return Err(Refusal::FirstNotLinkLocal);
             }
-            remarks.push(Remark::FirstNotLinkLocal);
+            // Worth a word only where we do it right ourselves.
+            if self.addresses.first().is_none_or(|ours| link_local_in_ipv6(*ours)) {
+                remarks.push(Remark::FirstNotLinkLocal);
+            }
         }
         // Never a reason to drop, though RFC 3768 7.1 allows it: while addresses are being rolled
         // out to one router after the other, dropping would make two Masters.

@@ -11,54 +11,29 @@ const OURS: u32 = 1;
 fn start(namespace: &Namespace) -> (Holder, Reports<Report>) {
     let (sender, reports) = Reports::channel();
     let report = move |report| sender.send(report).expect("a listening test");
-    (
-        namespace.run(|| Holder::start(Placed::default(), report).expect("a holder")),
-        reports,
-    )
+    (namespace.run(|| Holder::start(Placed::default(), report).expect("a holder")), reports)
 }
 
 fn vip(text: &str) -> Vip {
     let (address, prefix) = text.split_once('/').expect("address/prefix");
-    let (address, prefix) = (
-        address.parse().expect("an address"),
-        prefix.parse().expect("a prefix"),
-    );
-    Vip {
-        address,
-        prefix,
-        dev: None,
-        label: None,
-        scope: 0,
-    }
+    let (address, prefix) = (address.parse().expect("an address"), prefix.parse().expect("a prefix"));
+    Vip { address, prefix, dev: None, label: None, scope: 0 }
 }
 
 fn hold(owner: u32, vips: Vec<Vip>) -> Order {
-    Order::Hold {
-        owner,
-        interface: "eth0".to_owned(),
-        vips,
-    }
+    Order::Hold { owner, interface: "eth0".to_owned(), vips }
 }
 
 fn held() -> Report {
-    Report::Held {
-        owner: OURS,
-        result: Ok(()),
-    }
+    Report::Held { owner: OURS, result: Ok(()) }
 }
 
 fn released() -> Report {
-    Report::Released {
-        owner: OURS,
-        result: Ok(()),
-    }
+    Report::Released { owner: OURS, result: Ok(()) }
 }
 
 fn find(namespace: &Namespace, interface: &str, address: &str) -> Option<Value> {
-    namespace
-        .addresses(interface)
-        .into_iter()
-        .find(|info| info["local"] == address)
+    namespace.addresses(interface).into_iter().find(|info| info["local"] == address)
 }
 
 #[test]
@@ -72,17 +47,10 @@ fn held_addresses_are_there_as_ordered_and_gone_when_released() {
         OURS,
         vec![
             vip("10.9.0.100/32"),
-            Vip {
-                label: Some("eth0:web".to_owned()),
-                scope: 253,
-                ..vip("10.5.0.101/24")
-            },
+            Vip { label: Some("eth0:web".to_owned()), scope: 253, ..vip("10.5.0.101/24") },
             vip("2001:db8:9::100/128"),
             vip("2001:db8:9::101/64"),
-            Vip {
-                dev: Some("eth1".to_owned()),
-                ..vip("10.8.0.100/24")
-            },
+            Vip { dev: Some("eth1".to_owned()), ..vip("10.8.0.100/24") },
         ],
     ));
     assert_eq!(reports.next(), held());
@@ -93,31 +61,20 @@ fn held_addresses_are_there_as_ordered_and_gone_when_released() {
         (&32.into(), &"eth0".into(), &"global".into())
     );
     let labelled = find(&left, "eth0", "10.5.0.101").expect("there");
-    assert_eq!(
-        (&labelled["label"], &labelled["scope"]),
-        (&"eth0:web".into(), &"link".into())
-    );
+    assert_eq!((&labelled["label"], &labelled["scope"]), (&"eth0:web".into(), &"link".into()));
     let host = find(&left, "eth0", "2001:db8:9::100").expect("there");
     assert_eq!(
         (&host["nodad"], &host["noprefixroute"], &host["tentative"]),
         (&true.into(), &true.into(), &Value::Null)
     );
-    assert_eq!(
-        host["preferred_life_time"], 0,
-        "never a source of the host's own connections"
-    );
+    assert_eq!(host["preferred_life_time"], 0, "never a source of the host's own connections");
     assert!(find(&left, "eth0", "2001:db8:9::101").expect("there")["noprefixroute"].is_null());
-    assert_eq!(
-        left.has("eth1").first().map(String::as_str),
-        Some("10.8.0.100/24")
-    );
+    assert_eq!(left.has("eth1").first().map(String::as_str), Some("10.8.0.100/24"));
     // Usable at once: the other host reaches both families.
     right.run(|| {
         for address in ["10.9.0.100", "2001:db8:9::100"] {
-            let ping = std::process::Command::new("ping")
-                .args(["-c1", "-W5", address])
-                .output()
-                .expect("ping");
+            let ping =
+                std::process::Command::new("ping").args(["-c1", "-W5", address]).output().expect("ping");
             assert!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
         }
     });
@@ -132,33 +89,16 @@ fn held_addresses_are_there_as_ordered_and_gone_when_released() {
 fn a_new_list_removes_and_adds_only_the_difference() {
     let (left, _right) = Namespace::pair();
     let (holder, reports) = start(&left);
-    holder.order(hold(
-        OURS,
-        vec![
-            vip("10.9.0.100/32"),
-            vip("10.9.0.101/32"),
-            vip("2001:db8:9::101/128"),
-        ],
-    ));
+    holder.order(hold(OURS, vec![vip("10.9.0.100/32"), vip("10.9.0.101/32"), vip("2001:db8:9::101/128")]));
     assert_eq!(reports.next(), held());
-    let relabelled = Vip {
-        label: Some("eth0:b".to_owned()),
-        ..vip("10.9.0.102/32")
-    };
+    let relabelled = Vip { label: Some("eth0:b".to_owned()), ..vip("10.9.0.102/32") };
     let new = vec![relabelled, vip("10.9.0.100/32"), vip("2001:db8:9::101/64")];
     holder.order(hold(OURS, new));
     assert_eq!(reports.next(), held());
-    let has: Vec<String> = left
-        .has("eth0")
-        .into_iter()
-        .filter(|address| address.contains(".10"))
-        .collect();
+    let has: Vec<String> = left.has("eth0").into_iter().filter(|address| address.contains(".10")).collect();
     // In the kernel's order: put there again, the first would have come last.
     assert_eq!(has, ["10.9.0.100/32", "10.9.0.102/32"]);
-    assert_eq!(
-        find(&left, "eth0", "2001:db8:9::101").expect("there")["prefixlen"],
-        64
-    );
+    assert_eq!(find(&left, "eth0", "2001:db8:9::101").expect("there")["prefixlen"], 64);
 
     holder.order(hold(OURS, vec![vip("10.9.0.100/32"), vip("10.9.0.102/32")]));
     assert_eq!(reports.next(), held());
@@ -177,14 +117,7 @@ fn addresses_that_were_there_before_are_held_and_never_removed() {
     let before = left.addresses("eth0");
     let (holder, reports) = start(&left);
     // The last one has another prefix on the interface: the address owner's own.
-    holder.order(hold(
-        OURS,
-        vec![
-            vip("10.9.0.100/32"),
-            vip("2001:db8:9::100/128"),
-            vip("10.9.0.1/32"),
-        ],
-    ));
+    holder.order(hold(OURS, vec![vip("10.9.0.100/32"), vip("2001:db8:9::100/128"), vip("10.9.0.1/32")]));
     assert_eq!(reports.next(), held());
     assert_eq!(left.addresses("eth0"), before);
     holder.order(Order::Release { owner: OURS });
@@ -226,10 +159,7 @@ fn a_deleted_address_is_restored_when_told_and_by_the_check() {
 
     left.ip("addr del 10.9.0.100/32 dev eth0");
     let address = "10.9.0.100".parse().expect("an address");
-    holder.order(Order::Gone {
-        interface: "eth0".to_owned(),
-        address,
-    });
+    holder.order(Order::Gone { interface: "eth0".to_owned(), address });
     assert_eq!(reports.next(), Report::Restored { owner: OURS, address });
     assert!(find(&left, "eth0", "10.9.0.100").is_some());
 
@@ -243,10 +173,7 @@ fn a_deleted_address_is_restored_when_told_and_by_the_check() {
     assert_eq!(restored, ["10.9.0.100", "2001:db8:9::100"]);
 
     // What is not wanted stays away, and what is there needs no repair.
-    holder.order(Order::Gone {
-        interface: "eth0".to_owned(),
-        address: "10.9.0.1".parse().expect("one"),
-    });
+    holder.order(Order::Gone { interface: "eth0".to_owned(), address: "10.9.0.1".parse().expect("one") });
     holder.order(Order::Check);
     holder.order(Order::Release { owner: OURS });
     assert_eq!(reports.next(), released());
@@ -258,9 +185,7 @@ fn a_thousand_addresses_come_and_go_together() {
     let (left, _right) = Namespace::pair();
     let before = left.has("eth0").len();
     let (holder, reports) = start(&left);
-    let many: Vec<Vip> = (0..1000)
-        .map(|n| vip(&format!("10.6.{}.{}/32", n / 250, n % 250 + 1)))
-        .collect();
+    let many: Vec<Vip> = (0..1000).map(|n| vip(&format!("10.6.{}.{}/32", n / 250, n % 250 + 1))).collect();
     holder.order(hold(OURS, many.clone()));
     assert_eq!(reports.next(), held());
     assert_eq!(left.has("eth0").len(), before + 1000);
@@ -277,22 +202,10 @@ fn an_address_that_two_owners_want_stays_until_both_have_released_it() {
     let (holder, reports) = start(&left);
     for owner in [OURS, 2] {
         holder.order(hold(owner, vec![vip("10.9.0.100/32")]));
-        assert_eq!(
-            reports.next(),
-            Report::Held {
-                owner,
-                result: Ok(())
-            }
-        );
+        assert_eq!(reports.next(), Report::Held { owner, result: Ok(()) });
     }
     holder.order(Order::Release { owner: 2 });
-    assert_eq!(
-        reports.next(),
-        Report::Released {
-            owner: 2,
-            result: Ok(())
-        }
-    );
+    assert_eq!(reports.next(), Report::Released { owner: 2, result: Ok(()) });
     assert!(find(&left, "eth0", "10.9.0.100").is_some());
     holder.order(Order::Release { owner: OURS });
     assert_eq!(reports.next(), released());
@@ -304,14 +217,7 @@ fn leftovers_of_a_crash_are_swept_and_what_is_held_is_not() {
     let (left, _right) = Namespace::pair();
     let before = left.has("eth0");
     let (crashed, reports) = start(&left);
-    crashed.order(hold(
-        OURS,
-        vec![
-            vip("10.9.0.100/32"),
-            vip("10.9.0.101/24"),
-            vip("2001:db8:9::100/128"),
-        ],
-    ));
+    crashed.order(hold(OURS, vec![vip("10.9.0.100/32"), vip("10.9.0.101/24"), vip("2001:db8:9::100/128")]));
     assert_eq!(reports.next(), held());
     drop(crashed);
 
@@ -338,32 +244,15 @@ fn what_cannot_be_held_is_said_in_one_line_and_the_rest_is_held() {
     left.run(|| std::fs::write("/proc/sys/net/ipv6/conf/eth0/disable_ipv6", "1").expect("sysctl"));
     let (holder, reports) = start(&left);
     holder.order(hold(OURS, vec![vip("2001:db8:9::100/128"), vip("10.9.0.100/32")]));
-    let Report::Held {
-        result: Err(reason), ..
-    } = reports.next()
-    else {
-        panic!("IPv6 is off")
-    };
+    let Report::Held { result: Err(reason), .. } = reports.next() else { panic!("IPv6 is off") };
     assert!(reason.starts_with("2001:db8:9::100/128 on eth0: "), "{reason}");
-    assert!(
-        reason.contains("ermission") || reason.contains("disabled"),
-        "{reason}"
-    );
+    assert!(reason.contains("ermission") || reason.contains("disabled"), "{reason}");
     assert!(find(&left, "eth0", "10.9.0.100").is_some());
 
-    let elsewhere = Vip {
-        dev: Some("eth9".to_owned()),
-        ..vip("10.9.0.102/32")
-    };
+    let elsewhere = Vip { dev: Some("eth9".to_owned()), ..vip("10.9.0.102/32") };
     holder.order(hold(OURS, vec![vip("10.9.0.100/32"), elsewhere]));
     let reason = "10.9.0.102/32 on eth9: there is no such interface".to_owned();
-    assert_eq!(
-        reports.next(),
-        Report::Held {
-            owner: OURS,
-            result: Err(reason)
-        }
-    );
+    assert_eq!(reports.next(), Report::Held { owner: OURS, result: Err(reason) });
     holder.order(Order::Release { owner: OURS });
     assert_eq!(reports.next(), released());
     eventually("all gone", || find(&left, "eth0", "10.9.0.100").is_none());

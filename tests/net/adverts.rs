@@ -18,12 +18,7 @@ fn open(namespace: &Namespace, family: Family, multicast: bool, list: &[u8]) -> 
 
 fn advert(source: &str, destination: IpAddr, vrid: u8) -> Outgoing {
     let source = source.parse().expect("an address");
-    Outgoing {
-        source,
-        destination,
-        ttl: 255,
-        payload: vec![0x31, vrid, 100, 0, 0, 100, 0xbe, 0xef],
-    }
+    Outgoing { source, destination, ttl: 255, payload: vec![0x31, vrid, 100, 0, 0, 100, 0xbe, 0xef] }
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -57,10 +52,7 @@ fn exchange(family: Family, sources: [&str; 2]) {
         let sent = advert(source, family.group(), 7);
         from.send(&sent).expect("sent");
         let received = wait(to);
-        assert_eq!(
-            (received.source, received.destination),
-            (sent.source, family.group())
-        );
+        assert_eq!((received.source, received.destination), (sent.source, family.group()));
         assert_eq!(received.ttl, Some(255));
         assert_eq!(payload(&received), sent.payload);
         nothing_waits(to);
@@ -82,47 +74,22 @@ fn ipv6_adverts_cross_by_multicast_with_hop_limit_255_and_the_chosen_source() {
 #[test]
 fn ipv4_adverts_carry_the_header_we_mean() {
     let (left, right) = Namespace::pair();
-    let (left, right) = (
-        open(&left, Family::Ipv4, true, &[7]),
-        open(&right, Family::Ipv4, true, &[7]),
-    );
-    left.send(&advert("10.9.0.1", Family::Ipv4.group(), 7))
-        .expect("sent");
+    let (left, right) = (open(&left, Family::Ipv4, true, &[7]), open(&right, Family::Ipv4, true, &[7]));
+    left.send(&advert("10.9.0.1", Family::Ipv4.group(), 7)).expect("sent");
     let packet = wait(&right).packet;
-    assert_eq!(
-        packet[..2],
-        [0x45, 0xc0],
-        "version, header length, network control"
-    );
-    assert_eq!(
-        packet[6..10],
-        [0, 0, 255, 112],
-        "may be fragmented, TTL, protocol"
-    );
-    let sum: u32 = packet[..20]
-        .chunks(2)
-        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]))
-        .sum();
+    assert_eq!(packet[..2], [0x45, 0xc0], "version, header length, network control");
+    assert_eq!(packet[6..10], [0, 0, 255, 112], "may be fragmented, TTL, protocol");
+    let sum: u32 = packet[..20].chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
     assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff, "header checksum");
 }
 
 #[test]
 fn unicast_adverts_cross_and_a_unicast_socket_hears_no_group() {
-    for (family, from, to) in [
-        (Family::Ipv4, "10.9.0.1", "10.9.0.2"),
-        (Family::Ipv6, "fe80::1", "fe80::2"),
-    ] {
+    for (family, from, to) in [(Family::Ipv4, "10.9.0.1", "10.9.0.2"), (Family::Ipv6, "fe80::1", "fe80::2")] {
         let (left, right) = Namespace::pair();
-        let (left, right) = (
-            open(&left, family, false, &[7]),
-            open(&right, family, false, &[7]),
-        );
+        let (left, right) = (open(&left, family, false, &[7]), open(&right, family, false, &[7]));
         left.send(&advert(from, family.group(), 7)).expect("sent");
-        left.send(&Outgoing {
-            ttl: 64,
-            ..advert(from, ip(to), 7)
-        })
-        .expect("sent");
+        left.send(&Outgoing { ttl: 64, ..advert(from, ip(to), 7) }).expect("sent");
         let received = wait(&right);
         assert_eq!((received.source, received.destination), (ip(from), ip(to)));
         assert_eq!(received.ttl, Some(64), "what was sent, for the decider to judge");
@@ -134,10 +101,7 @@ fn unicast_adverts_cross_and_a_unicast_socket_hears_no_group() {
 fn a_flood_of_another_vrid_is_dropped_in_the_kernel() {
     for (family, from) in [(Family::Ipv4, "10.9.0.1"), (Family::Ipv6, "fe80::1")] {
         let (left, right) = Namespace::pair();
-        let (left, right) = (
-            open(&left, family, true, &[]),
-            open(&right, family, true, &[7, 200]),
-        );
+        let (left, right) = (open(&left, family, true, &[]), open(&right, family, true, &[7, 200]));
         for _ in 0..1000 {
             left.send(&advert(from, family.group(), 8)).expect("sent");
         }
@@ -160,17 +124,9 @@ fn errors_name_the_interface_and_the_reason() {
     let (left, _right) = Namespace::pair();
     let error =
         left.run(|| RawSocket::open("eth9", 99, Family::Ipv4, true, &vrids(&[7])).expect_err("no eth9"));
-    assert_eq!(
-        error.to_string(),
-        "eth9, IPv4: cannot open a VRRP socket: No such device"
-    );
+    assert_eq!(error.to_string(), "eth9, IPv4: cannot open a VRRP socket: No such device");
 
     let socket = open(&left, Family::Ipv6, true, &[7]);
-    let error = socket
-        .send(&advert("fe80::77", Family::Ipv6.group(), 7))
-        .expect_err("not our address");
-    assert_eq!(
-        error.to_string(),
-        "eth0, IPv6: cannot send from fe80::77 to ff02::12: Invalid argument"
-    );
+    let error = socket.send(&advert("fe80::77", Family::Ipv6.group(), 7)).expect_err("not our address");
+    assert_eq!(error.to_string(), "eth0, IPv6: cannot send from fe80::77 to ff02::12: Invalid argument");
 }

@@ -17,10 +17,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 fn bytes(hex: &str) -> Vec<u8> {
-    (0..hex.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex"))
-        .collect()
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
 }
 
 fn mac(text: &str) -> [u8; 6] {
@@ -30,57 +27,36 @@ fn mac(text: &str) -> [u8; 6] {
 #[test]
 fn a_gratuitous_arp_is_what_rfc_9568_and_its_errata_say() {
     let wanted = "ffffffffffff00005e0001010806000108000604000100005e000101c000020100005e000101c0000201";
-    assert_eq!(
-        frame([0, 0, 0x5e, 0, 1, 1], "192.0.2.1".parse().expect("one")),
-        bytes(wanted)
-    );
+    assert_eq!(frame([0, 0, 0x5e, 0, 1, 1], "192.0.2.1".parse().expect("one")), bytes(wanted));
 }
 
 #[test]
 fn a_neighbour_advertisement_is_what_rfc_9568_and_rfc_4861_say() {
     let wanted = "33330000000100005e00020a86dd6000000000203aff20010db80000000000000000000000fe\
                   ff02000000000000000000000000000188001927a000000020010db80000000000000000000000fe020100005e00020a";
-    assert_eq!(
-        frame([0, 0, 0x5e, 0, 2, 10], "2001:db8::fe".parse().expect("one")),
-        bytes(wanted)
-    );
+    assert_eq!(frame([0, 0, 0x5e, 0, 2, 10], "2001:db8::fe".parse().expect("one")), bytes(wanted));
 }
 
 #[test]
 fn every_derived_frame_of_the_collection_is_built_alike() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let collections = [
-        "tests/conformance/frames.json",
-        "../shared/conformance/frames.json",
-    ];
-    let Some(text) = collections
-        .iter()
-        .find_map(|path| std::fs::read_to_string(here.join(path)).ok())
-    else {
+    let collections = ["tests/conformance/frames.json", "../shared/conformance/frames.json"];
+    let Some(text) = collections.iter().find_map(|path| std::fs::read_to_string(here.join(path)).ok()) else {
         // The two frames above are from it.
         return;
     };
     let collection: Value = serde_json::from_str(&text).expect("JSON");
     let mut seen = 0;
     for known in collection["frames"].as_array().expect("a list") {
-        let derived = known["source"]
-            .as_str()
-            .is_some_and(|source| source.starts_with("derived"));
+        let derived = known["source"].as_str().is_some_and(|source| source.starts_with("derived"));
         let address = match known["kind"].as_str() {
             Some("arp") if derived => &known["sender_ip"],
             Some("na") if derived => &known["target"],
             _ => continue,
         };
-        let address: IpAddr = address
-            .as_str()
-            .and_then(|text| text.parse().ok())
-            .expect("an address");
+        let address: IpAddr = address.as_str().and_then(|text| text.parse().ok()).expect("an address");
         let wanted = bytes(known["frame_hex"].as_str().expect("hex"));
-        assert_eq!(
-            frame(mac(known["eth_src"].as_str().expect("a MAC")), address),
-            wanted,
-            "{address}"
-        );
+        assert_eq!(frame(mac(known["eth_src"].as_str().expect("a MAC")), address), wanted, "{address}");
         seen += 1;
     }
     assert!(seen >= 7, "{seen} frames");
@@ -128,13 +104,7 @@ fn held_addresses_are_announced_to_the_neighbour_as_often_as_asked() {
     let prefix = |address: &IpAddr| if address.is_ipv4() { 32 } else { 128 };
     let vips = addresses
         .iter()
-        .map(|address| Vip {
-            address: *address,
-            prefix: prefix(address),
-            dev: None,
-            label: None,
-            scope: 0,
-        })
+        .map(|address| Vip { address: *address, prefix: prefix(address), dev: None, label: None, scope: 0 })
         .chain([Vip {
             address: IpAddr::from([127, 0, 0, 9]),
             prefix: 32,
@@ -143,30 +113,13 @@ fn held_addresses_are_announced_to_the_neighbour_as_often_as_asked() {
             scope: 0,
         }])
         .collect();
-    holder.order(Order::Hold {
-        owner: 1,
-        interface: "eth0".to_owned(),
-        vips,
-    });
-    assert_eq!(
-        reports.next(),
-        Report::Held {
-            owner: 1,
-            result: Ok(())
-        }
-    );
+    holder.order(Order::Hold { owner: 1, interface: "eth0".to_owned(), vips });
+    assert_eq!(reports.next(), Report::Held { owner: 1, result: Ok(()) });
 
     let neighbour = listen(&right);
     holder.order(Order::Announce { owner: 1, count: 2 });
     // The loopback has no neighbours: neither sent nor failed.
-    assert_eq!(
-        reports.next(),
-        Report::Announced {
-            owner: 1,
-            sent: 6,
-            failed: 0
-        }
-    );
+    assert_eq!(reports.next(), Report::Announced { owner: 1, sent: 6, failed: 0 });
     let round = addresses.map(|address| frame([2, 0, 0, 0, 0, 1], address));
     let wanted: Vec<Vec<u8>> = round.iter().chain(&round).cloned().collect();
     assert_eq!(hear(&neighbour, &wanted), wanted);
@@ -175,27 +128,10 @@ fn held_addresses_are_announced_to_the_neighbour_as_often_as_asked() {
     left.ip("link set eth0 down");
     left.ip("link set eth0 address 02:00:00:00:00:02");
     holder.order(Order::Announce { owner: 1, count: 1 });
-    assert_eq!(
-        reports.next(),
-        Report::Announced {
-            owner: 1,
-            sent: 0,
-            failed: 3
-        }
-    );
+    assert_eq!(reports.next(), Report::Announced { owner: 1, sent: 0, failed: 3 });
     left.ip("link set eth0 up");
     holder.order(Order::Announce { owner: 1, count: 1 });
-    assert_eq!(
-        reports.next(),
-        Report::Announced {
-            owner: 1,
-            sent: 3,
-            failed: 0
-        }
-    );
-    let wanted: Vec<Vec<u8>> = addresses
-        .iter()
-        .map(|address| frame([2, 0, 0, 0, 0, 2], *address))
-        .collect();
+    assert_eq!(reports.next(), Report::Announced { owner: 1, sent: 3, failed: 0 });
+    let wanted: Vec<Vec<u8>> = addresses.iter().map(|address| frame([2, 0, 0, 0, 0, 2], *address)).collect();
     assert_eq!(hear(&neighbour, &wanted), wanted);
 }

@@ -15,10 +15,8 @@ fn watch(namespace: &Namespace, buffer: usize, placed: Placed) -> Reports<Report
     let (sender, reports) = Reports::channel();
     namespace.run(|| {
         thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             // The test may be over: then nobody listens.
             let report = move |report| drop(sender.send(report));
             let error = runtime.block_on(watch_with(buffer, placed, report));
@@ -48,11 +46,7 @@ fn ip(text: &str) -> IpAddr {
 fn link(reports: &Reports<Report>, name: &str, wanted: impl Fn(&Link) -> bool) -> Link {
     let found =
         reports.until(|report| matches!(report, Report::Link(link) if link.name == name && wanted(link)));
-    if let Report::Link(link) = found {
-        link
-    } else {
-        unreachable!("looked for a link")
-    }
+    if let Report::Link(link) = found { link } else { unreachable!("looked for a link") }
 }
 
 fn has(link: &Link, address: &str) -> bool {
@@ -65,10 +59,7 @@ fn the_first_reports_are_all_links_in_full() {
     left.ip("link set eth0 address 02:00:00:00:00:01 mtu 1400");
     left.ip("addr add 10.9.0.3/24 dev eth0");
     let (_, links) = started(&left);
-    assert_eq!(
-        links.iter().map(|link| link.name.as_str()).collect::<Vec<_>>(),
-        ["lo", "eth0"]
-    );
+    assert_eq!(links.iter().map(|link| link.name.as_str()).collect::<Vec<_>>(), ["lo", "eth0"]);
     assert_eq!(links[0].mac, None);
     let own = |address, prefix, secondary| LinkAddress {
         address: ip(address),
@@ -116,12 +107,7 @@ fn addresses_coming_and_going_are_reported_in_the_kernels_order() {
     let (reports, _) = started(&left);
     left.ip("addr add 10.9.0.4/24 dev eth0");
     let added = link(&reports, "eth0", |link| has(link, "10.9.0.4"));
-    assert!(
-        added
-            .addresses
-            .iter()
-            .any(|own| own.address == ip("10.9.0.4") && own.secondary)
-    );
+    assert!(added.addresses.iter().any(|own| own.address == ip("10.9.0.4") && own.secondary));
     left.ip("addr del 10.9.0.4/24 dev eth0");
     reports.until(|report| {
         let gone = ("eth0".to_owned(), ip("10.9.0.4"), 24);
@@ -129,15 +115,10 @@ fn addresses_coming_and_going_are_reported_in_the_kernels_order() {
     });
     link(&reports, "eth0", |link| !has(link, "10.9.0.4"));
     left.ip("addr add 2001:db8:9::4/64 dev eth0");
-    let tentative = |link: &Link| {
-        link.addresses
-            .iter()
-            .any(|own| own.address == ip("2001:db8:9::4") && own.tentative)
-    };
+    let tentative =
+        |link: &Link| link.addresses.iter().any(|own| own.address == ip("2001:db8:9::4") && own.tentative);
     link(&reports, "eth0", tentative);
-    link(&reports, "eth0", |link| {
-        has(link, "2001:db8:9::4") && !tentative(link)
-    });
+    link(&reports, "eth0", |link| has(link, "2001:db8:9::4") && !tentative(link));
 }
 
 #[test]
@@ -178,19 +159,9 @@ fn a_bridge_letting_go_of_its_port_does_not_make_the_port_vanish() {
 fn hold(vips: &[&str]) -> Order {
     let vip = |address: &&str| {
         let address = ip(address);
-        Vip {
-            address,
-            prefix: if address.is_ipv4() { 32 } else { 128 },
-            dev: None,
-            label: None,
-            scope: 0,
-        }
+        Vip { address, prefix: if address.is_ipv4() { 32 } else { 128 }, dev: None, label: None, scope: 0 }
     };
-    Order::Hold {
-        owner: 1,
-        interface: "eth0".to_owned(),
-        vips: vips.iter().map(vip).collect(),
-    }
+    Order::Hold { owner: 1, interface: "eth0".to_owned(), vips: vips.iter().map(vip).collect() }
 }
 
 #[test]
@@ -204,26 +175,13 @@ fn locums_addresses_are_no_own_addresses_but_their_loss_is_reported_and_mended()
     held.next();
     left.ip("addr add 10.9.0.4/24 dev eth0");
     let own = link(&reports, "eth0", |link| has(link, "10.9.0.4"));
-    assert!(
-        !has(&own, "10.9.0.100") && !has(&own, "2001:db8:9::100"),
-        "{own:?}"
-    );
+    assert!(!has(&own, "10.9.0.100") && !has(&own, "2001:db8:9::100"), "{own:?}");
 
     left.ip("addr del 10.9.0.100/32 dev eth0");
     let gone = reports.until(|report| matches!(report, Report::AddressGone { .. }));
-    let Report::AddressGone {
-        interface,
-        address,
-        prefix: 32,
-    } = gone
-    else {
-        panic!("{gone:?}")
-    };
+    let Report::AddressGone { interface, address, prefix: 32 } = gone else { panic!("{gone:?}") };
     holder.order(Order::Gone { interface, address });
-    let restored = locum::net::address::Report::Restored {
-        owner: 1,
-        address: ip("10.9.0.100"),
-    };
+    let restored = locum::net::address::Report::Restored { owner: 1, address: ip("10.9.0.100") };
     assert_eq!(held.next(), restored);
 }
 
@@ -236,10 +194,7 @@ fn what_is_listed_as_locums_is_left_out_on_kernels_without_a_mark() {
     reports.until(|report| *report == Report::Ready);
     left.ip("addr add 10.9.0.100/32 dev eth0");
     left.ip("addr add 10.9.0.101/32 dev eth0");
-    assert!(!has(
-        &link(&reports, "eth0", |link| has(link, "10.9.0.101")),
-        "10.9.0.100"
-    ));
+    assert!(!has(&link(&reports, "eth0", |link| has(link, "10.9.0.101")), "10.9.0.100"));
 }
 
 #[test]
@@ -251,9 +206,7 @@ fn after_an_overrun_everything_is_read_anew() {
     let report = move |report| drop(sender.send(report));
     let holder = left.run(|| Holder::start(Placed::default(), report).expect("a holder"));
     // A burst that the buffer cannot hold, with the interesting changes in its midst.
-    let names: Vec<String> = (0..600)
-        .map(|n| format!("10.6.{}.{}", n / 250, n % 250 + 1))
-        .collect();
+    let names: Vec<String> = (0..600).map(|n| format!("10.6.{}.{}", n / 250, n % 250 + 1)).collect();
     let many: Vec<&str> = names.iter().map(String::as_str).collect();
     holder.order(hold(&many));
     left.ip("addr add 10.9.0.4/24 dev eth0");
@@ -262,13 +215,6 @@ fn after_an_overrun_everything_is_read_anew() {
     left.ip("addr del 10.9.0.1/24 dev eth0");
     held.next();
     left.ip("link set eth0 mtu 1300");
-    let last = link(&reports, "eth0", |link| {
-        link.mtu == 1300 && !has(link, "10.9.0.1")
-    });
-    assert!(
-        last.addresses
-            .iter()
-            .all(|own| !names.contains(&own.address.to_string())),
-        "{last:?}"
-    );
+    let last = link(&reports, "eth0", |link| link.mtu == 1300 && !has(link, "10.9.0.1"));
+    assert!(last.addresses.iter().all(|own| !names.contains(&own.address.to_string())), "{last:?}");
 }

@@ -17,10 +17,7 @@ pub(crate) struct Namespace(File);
 
 impl Namespace {
     pub(crate) fn new() -> Namespace {
-        assert!(
-            nix::unistd::geteuid().is_root(),
-            "the network tests make namespaces: run them as root"
-        );
+        assert!(nix::unistd::geteuid().is_root(), "the network tests make namespaces: run them as root");
         let made = thread::spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace (CAP_SYS_ADMIN)");
             File::open("/proc/thread-self/ns/net").expect("its handle")
@@ -42,16 +39,12 @@ impl Namespace {
             namespace.ip(&format!("addr add 2001:db8:9::{host}/64 dev eth0 nodad"));
         }
         // Before the kernel has seen the carrier it drops what is sent.
-        eventually("a cable that carries", || {
-            left.running("eth0") && right.running("eth0")
-        });
+        eventually("a cable that carries", || left.running("eth0") && right.running("eth0"));
         (left, right)
     }
 
     fn running(&self, interface: &str) -> bool {
-        self.show(&["link", "show", "dev", interface])
-            .iter()
-            .any(|link| link["operstate"] == "UP")
+        self.show(&["link", "show", "dev", interface]).iter().any(|link| link["operstate"] == "UP")
     }
 
     /// Runs `what` on a thread inside; threads and processes it starts are inside as well.
@@ -61,18 +54,13 @@ impl Namespace {
                 setns(&self.0, CloneFlags::CLONE_NEWNET).expect("entering the namespace");
                 what()
             });
-            inside
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 
     pub(crate) fn ip(&self, arguments: &str) {
         self.run(|| {
-            let output = Command::new("ip")
-                .args(arguments.split_whitespace())
-                .output()
-                .expect("iproute2");
+            let output = Command::new("ip").args(arguments.split_whitespace()).output().expect("iproute2");
             let words = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "ip {arguments}: {words}");
         });
@@ -85,11 +73,7 @@ impl Namespace {
     fn show(&self, what: &[&str]) -> Vec<Value> {
         let output = self.run(|| {
             let arguments = ["-json", "-details"].iter().chain(what);
-            Command::new("ip")
-                .args(arguments)
-                .output()
-                .expect("iproute2")
-                .stdout
+            Command::new("ip").args(arguments).output().expect("iproute2").stdout
         });
         let links: Value = serde_json::from_slice(&output).expect("JSON");
         links.as_array().expect("a list").clone()
@@ -119,11 +103,7 @@ impl<T: Send + std::fmt::Debug> Reports<T> {
     }
 
     pub(crate) fn next(&self) -> T {
-        self.0
-            .lock()
-            .expect("no panic")
-            .recv_timeout(PATIENCE)
-            .expect("a report in time")
+        self.0.lock().expect("no panic").recv_timeout(PATIENCE).expect("a report in time")
     }
 
     /// The first report that `wanted` accepts; those before it are dropped.

@@ -1,0 +1,263 @@
+//! Effects become orders to doers; what doers report becomes input. Looks details up, decides nothing.
+
+use super::inbox::{Arrival, Inbox};
+use super::sockets::Sockets;
+use super::tasks::{Command, Tasks};
+use super::{Overrides, watchdog};
+use crate::agent::{Effect, Input, InstanceId, Note, Response, Ticket, Transition};
+use crate::config::{self, Config, Details, Loaded, Problems};
+use crate::control::{Asked, Question};
+use crate::net::address::{self, Holder, Order};
+use crate::net::{Placed, link};
+use crate::time::Time;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tracing::{info, warn};
+
+/// How long hooks may still run at the end.
+const HOOKS_WITHIN: Duration = Duration::from_secs(5);
+
+pub(super) struct Performer {
+    pub sockets: Sockets,
+    tasks: Tasks,
+    holder: Holder,
+    inbox: Inbox,
+    details: Details,
+    path: PathBuf,
+    overrides: Overrides,
+    waiting: BTreeMap<Ticket, Asked>,
+    last_ticket: u64,
+    stops: u32,
+}
+
+/// What an arrival means to the core.
+pub(super) enum Meant {
+    Input(Input),
+    Adopt { input: Input, config: Box<Config> },
+}
+
+impl Performer {
+    pub(super) fn start(
+        path: &Path,
+        overrides: &Overrides,
+        config: &Config,
+        inbox: &Inbox,
+    ) -> io::Result<Self> {
+        let placed = Placed::default();
+        let to = inbox.clone();
+        let holder = Holder::start(placed.clone(), move |report| to.put(Arrival::Address(report)))?;
+        // What a crash left behind goes before anybody decides anything.
+        holder.order(Order::Sweep);
+        let tasks = Tasks::start(inbox, placed, &config.details.control)?;
+        Ok(Performer {
+            sockets: Sockets::default(),
+            tasks,
+            holder,
+            inbox: inbox.clone(),
+            details: config.details.clone(),
+            path: path.to_owned(),
+            overrides: overrides.clone(),
+            waiting: BTreeMap::new(),
+            last_ticket: 0,
+            stops: 0,
+        })
+    }
+
+    /// Carries one effect out. Returns what is known at once.
+    pub(super) fn perform(&mut self, effect: Effect, now: Time) -> Vec<Input> {
+        match effect {
+            Effect::Listen(wanted) => return self.sockets.want(now, wanted),
+            Effect::Send(outgoing) => {
+                let instance = outgoing.instance;
+                if let Err(error) = self.sockets.send(outgoing) {
+                    return vec![Input::SendFailed { instance, error: error.to_string() }];
+                }
+            }
+            Effect::Hold { instance, interface, vips } => {
+                self.holder.order(Order::Hold { owner: instance.0, interface, vips });
+            }
+            Effect::Release { instance } => self.holder.order(Order::Release { owner: instance.0 }),
+            Effect::Announce { instance, count } => {
+                self.holder.order(Order::Announce { owner: instance.0, count });
+            }
+            Effect::Watch(name) => {
+                if let Some(spec) = self.details.checks.get(&name) {
+                    self.tasks.command(Command::Watch(name, Box::new(spec.clone())));
+                }
+            }
+            Effect::Unwatch(name) => self.tasks.command(Command::Unwatch(name)),
+            Effect::Notify(transition) => self.notify(transition),
+            Effect::Note(note) => log(&note),
+            Effect::Reply(ticket, response) => self.reply(ticket, *response),
+            Effect::Stopped => {}
+        }
+        Vec::new()
+    }
+
+    /// What came in, in the agent's words; `None` where it concerns only doers.
+    pub(super) fn translate(&mut self, arrival: Arrival) -> Option<Meant> {
+        let input = match arrival {
+            Arrival::Input(input) => input,
+            Arrival::Address(report) => address_input(report)?,
+            Arrival::Link(link::Report::Link(link)) => Input::Link(link),
+            Arrival::Link(link::Report::Gone(name)) => Input::LinkGone(name),
+            Arrival::Link(link::Report::Ready) => Input::LinksReady,
+            Arrival::Link(link::Report::AddressGone { interface, address, .. }) => {
+                self.holder.order(Order::Gone { interface, address });
+                return None;
+            }
+            Arrival::Stop => {
+                self.stops += 1;
+                Input::Stop { at_once: self.stops > 1 }
+            }
+            Arrival::Reload => {
+                watchdog::reloading();
+                self.load(None, false);
+                return None;
+            }
+            Arrival::Asked(asked) => match asked.question.clone() {
+                Question::Agent(request) => Input::Request(self.ticket(asked), request),
+                Question::Reload { dry_run } => {
+                    self.load(Some(asked), dry_run);
+                    return None;
+                }
+            },
+            Arrival::Loaded { asked, dry_run, result } => return self.loaded(asked, dry_run, result),
+        };
+        Some(Meant::Input(input))
+    }
+
+    /// The details of a new configuration.
+    pub(super) fn adopt(&mut self, details: Details) {
+        self.details = details;
+    }
+
+    pub(super) fn retry_sockets(&mut self, now: Time) -> Vec<Input> {
+        if self.sockets.retry_at().is_some_and(|at| at <= now) {
+            self.sockets.attempt(now)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Gives up what is left, and waits for it. Whether everything was given up in time.
+    pub(super) fn finish(mut self, within: Duration) -> bool {
+        self.holder.order(Order::Stop);
+        let released = self.holder.finish(within);
+        if !released {
+            warn!("addresses could not be given up within {}s", within.as_secs());
+        }
+        self.tasks.finish(HOOKS_WITHIN);
+        let _ = std::fs::remove_file(&self.details.control.path);
+        released
+    }
+
+    fn notify(&mut self, transition: Transition) {
+        let Transition { router, from, to, why, priority, .. } = &transition;
+        info!(%router, %from, %to, priority, "{why}");
+        if let Some(hooks) = self.details.hooks.get(router) {
+            let hooks = hooks.clone();
+            self.tasks.command(Command::Notify(Box::new(transition), Box::new(hooks)));
+        }
+    }
+
+    fn ticket(&mut self, asked: Asked) -> Ticket {
+        self.last_ticket += 1;
+        let ticket = Ticket(self.last_ticket);
+        self.waiting.insert(ticket, asked);
+        ticket
+    }
+
+    fn reply(&mut self, ticket: Ticket, mut response: Response) {
+        let Some(asked) = self.waiting.remove(&ticket) else { return };
+        if let Response::Status(status) = &mut response {
+            let facts = [
+                ("version", crate::VERSION.to_owned()),
+                ("node", self.details.node.clone()),
+                ("pid", std::process::id().to_string()),
+                ("config", self.path.display().to_string()),
+            ];
+            status.daemon = facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        }
+        // Whoever asked may have gone.
+        let _ = asked.answer.send(response);
+    }
+
+    /// Reads the configuration off the core: files and user databases may be slow.
+    fn load(&self, asked: Option<Asked>, dry_run: bool) {
+        let (path, inbox) = (self.path.clone(), self.inbox.clone());
+        let read = move || {
+            let result = config::load(&path, config::Secrets::BarRouter).map(Box::new);
+            inbox.put(Arrival::Loaded { asked, dry_run, result });
+        };
+        if let Err(error) = std::thread::Builder::new().name("reload".to_owned()).spawn(read) {
+            warn!("the configuration cannot be read again: {error}");
+        }
+    }
+
+    fn loaded(
+        &mut self,
+        asked: Option<Asked>,
+        dry_run: bool,
+        result: Result<Box<Loaded>, Problems>,
+    ) -> Option<Meant> {
+        if !dry_run {
+            watchdog::ready();
+        }
+        match result {
+            Ok(loaded) => {
+                let mut config = Box::new(loaded.config);
+                if let Some(control) = &self.overrides.control {
+                    config.details.control.path.clone_from(control);
+                }
+                let agent = Box::new(config.agent.clone());
+                let ticket = asked.map(|asked| self.ticket(asked));
+                let input = Input::Reload { ticket, dry_run, config: agent };
+                Some(if dry_run { Meant::Input(input) } else { Meant::Adopt { input, config } })
+            }
+            Err(problems) => {
+                warn!("reload refused, the old configuration stays:\n{}", problems.render(false));
+                if let Some(asked) = asked {
+                    let mut lines = vec!["the old configuration stays in force".to_owned()];
+                    lines.extend(problems.render(false).lines().map(str::to_owned));
+                    let _ = asked.answer.send(Response::Refused { lines });
+                }
+                None
+            }
+        }
+    }
+}
+
+fn address_input(report: address::Report) -> Option<Input> {
+    Some(match report {
+        address::Report::Held { owner, result } => Input::Held { instance: InstanceId(owner), result },
+        address::Report::Restored { owner, address } => {
+            Input::Restored { instance: InstanceId(owner), address }
+        }
+        address::Report::Announced { owner, sent, failed } => Input::Announced {
+            instance: InstanceId(owner),
+            sent: u32::try_from(sent).unwrap_or(u32::MAX),
+            failed: u32::try_from(failed).unwrap_or(u32::MAX),
+        },
+        address::Report::Released { result: Ok(()), .. } => return None,
+        address::Report::Released { result: Err(line), .. } => {
+            warn!("cannot release: {line}");
+            return None;
+        }
+        address::Report::Swept { address, interface } => {
+            warn!("{address} was left on {interface} by an earlier run; removed");
+            return None;
+        }
+    })
+}
+
+fn log(note: &Note) {
+    match note {
+        Note::Refused { router, source, refusal, count } => {
+            warn!(%router, %source, reason = refusal.name(), count, "packet refused: {refusal}");
+        }
+        Note::Warning(router, line) => warn!(%router, "{line}"),
+    }
+}

@@ -1,0 +1,169 @@
+//! Keeps the sockets open that the agent wants: opens, closes, tries again.
+//!
+//! Each virtual router is also claimed by an abstract unix socket, which the kernel scopes to the
+//! network namespace and drops with the process: a second daemon for the same router is refused.
+
+use crate::agent::{Datagram, Input, Listen, Outgoing};
+use crate::net::raw_socket::{self, RawSocket};
+use crate::time::Time;
+use crate::vrrp::{Family, Vrid};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::time::Duration;
+
+/// The pause before a socket that could not be opened is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// The largest IP packet.
+const BUFFER: usize = 65_536;
+
+type Key = (String, Family);
+type Claim = (u32, Family, Vrid);
+
+#[derive(Default)]
+pub(super) struct Sockets {
+    open: BTreeMap<Key, Open>,
+    claims: BTreeMap<Claim, UnixListener>,
+    wanted: BTreeSet<Listen>,
+    failed: BTreeMap<Key, String>,
+    retry_at: Option<Time>,
+    buffer: Vec<u8>,
+}
+
+struct Open {
+    socket: RawSocket,
+    listen: Listen,
+}
+
+impl Sockets {
+    /// These and no others. Returns what the agent must know.
+    pub(super) fn want(&mut self, now: Time, wanted: BTreeSet<Listen>) -> Vec<Input> {
+        self.wanted = wanted;
+        self.open.retain(|key, open| {
+            self.wanted.iter().any(|l| key_of(l) == *key && same_socket(l, &open.listen))
+        });
+        let claimed = |(index, family, vrid): &Claim| {
+            self.wanted.iter().any(|l| l.index == *index && l.family == *family && l.vrids.contains(vrid))
+        };
+        self.claims.retain(|claim, _| claimed(claim));
+        self.failed.retain(|key, _| self.wanted.iter().any(|l| key_of(l) == *key));
+        self.attempt(now)
+    }
+
+    /// Opens what is wanted and not open yet. Tells the agent only what is news.
+    pub(super) fn attempt(&mut self, now: Time) -> Vec<Input> {
+        let mut news = Vec::new();
+        for listen in self.wanted.clone() {
+            let key = key_of(&listen);
+            match self.ensure(&listen) {
+                Ok(()) => {
+                    if self.failed.remove(&key).is_some() {
+                        news.push(Input::Socket { interface: key.0, family: key.1, result: Ok(()) });
+                    }
+                }
+                Err(error) => {
+                    let line = error.to_string();
+                    if self.failed.insert(key.clone(), line.clone()).as_ref() != Some(&line) {
+                        news.push(Input::Socket { interface: key.0, family: key.1, result: Err(line) });
+                    }
+                }
+            }
+        }
+        self.retry_at = (!self.failed.is_empty()).then(|| now + RETRY);
+        news
+    }
+
+    pub(super) fn retry_at(&self) -> Option<Time> {
+        self.retry_at
+    }
+
+    fn ensure(&mut self, listen: &Listen) -> io::Result<()> {
+        for vrid in &listen.vrids {
+            self.claim((listen.index, listen.family, *vrid), &listen.interface)?;
+        }
+        let key = key_of(listen);
+        if let Some(open) = self.open.get_mut(&key) {
+            if open.listen.vrids != listen.vrids {
+                open.socket.set_vrids(&listen.vrids)?;
+                open.listen = listen.clone();
+            }
+            return Ok(());
+        }
+        let Listen { interface, index, family, multicast, vrids } = listen;
+        let socket = RawSocket::open(interface, *index, *family, *multicast, vrids)?;
+        self.open.insert(key, Open { socket, listen: listen.clone() });
+        Ok(())
+    }
+
+    fn claim(&mut self, claim: Claim, interface: &str) -> io::Result<()> {
+        if self.claims.contains_key(&claim) {
+            return Ok(());
+        }
+        let (index, family, vrid) = claim;
+        let name = format!("locum/{index}/{family}/{vrid}");
+        let address = SocketAddr::from_abstract_name(name)?;
+        let listener = UnixListener::bind_addr(&address).map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => io::Error::other(format!(
+                "another locum on this host runs VRID {vrid} on {interface} already: stop one of them"
+            )),
+            _ => error,
+        })?;
+        self.claims.insert(claim, listener);
+        Ok(())
+    }
+
+    pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.open.values().map(|open| open.socket.fd())
+    }
+
+    /// What has arrived, at most `most` from each socket.
+    pub(super) fn drain(&mut self, most: usize) -> Vec<Datagram> {
+        self.buffer.resize(BUFFER, 0);
+        let mut datagrams = Vec::new();
+        for open in self.open.values() {
+            // An error here is the interface going away, which the links report as well.
+            while let Ok(Some(received)) = open.socket.receive(&mut self.buffer) {
+                datagrams.push(datagram(&open.listen.interface, received));
+                if datagrams.len() % most == 0 {
+                    break;
+                }
+            }
+        }
+        datagrams
+    }
+
+    pub(super) fn send(&self, outgoing: Outgoing) -> io::Result<()> {
+        let key = (outgoing.interface, Family::of(outgoing.destination));
+        let open = self
+            .open
+            .get(&key)
+            .ok_or_else(|| io::Error::other(format!("no {} socket is open on {}", key.1, key.0)))?;
+        open.socket.send(&raw_socket::Outgoing {
+            source: outgoing.source,
+            destination: outgoing.destination,
+            ttl: 255,
+            payload: outgoing.payload,
+        })
+    }
+}
+
+fn key_of(listen: &Listen) -> Key {
+    (listen.interface.clone(), listen.family)
+}
+
+/// Whether one socket serves both, but for the virtual routers, which a filter changes.
+fn same_socket(a: &Listen, b: &Listen) -> bool {
+    a.index == b.index && a.multicast == b.multicast
+}
+
+fn datagram(interface: &str, received: raw_socket::Received) -> Datagram {
+    Datagram {
+        interface: interface.to_owned(),
+        source: received.source,
+        destination: received.destination,
+        ttl: received.ttl,
+        packet: received.packet,
+    }
+}

@@ -1,0 +1,171 @@
+//! Everything that may wait for the world, on one thread of its own: checks, hooks, links, the
+//! control socket, signals. It reports through the inbox and knows nothing of the agent.
+
+use super::inbox::{Arrival, Inbox};
+use crate::agent::{HookEnd, Input, RouterName, Transition};
+use crate::check;
+use crate::config::Control;
+use crate::control;
+use crate::health::CheckName;
+use crate::net::{Placed, link};
+use crate::notify::{self, Hooks};
+use std::collections::BTreeMap;
+use std::io;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use tokio::net::UnixListener;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
+use tokio::task::AbortHandle;
+use tracing::{error, warn};
+
+/// How many questions may wait at once; whoever asks more waits at the socket.
+const QUESTIONS: usize = 16;
+
+/// What the core wants of the tasks.
+pub(super) enum Command {
+    Watch(CheckName, Box<check::Spec>),
+    Unwatch(CheckName),
+    Notify(Box<Transition>, Box<Hooks>),
+    /// Wait for hooks that run, at most this long, then end.
+    Finish(Duration),
+}
+
+/// The core's end.
+pub(super) struct Tasks {
+    commands: UnboundedSender<Command>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Tasks {
+    pub(super) fn start(inbox: &Inbox, placed: Placed, control: &Control) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;
+        let group = control.group;
+        let listener = {
+            let _within = runtime.enter();
+            control::server::bind(&control.path, group)?
+        };
+        let (commands, queue) = unbounded_channel();
+        let inbox = inbox.clone();
+        let body = move || {
+            runtime.block_on(serve(inbox, placed, listener, group, queue));
+            // A lookup or a read that hangs must not keep the process from ending.
+            runtime.shutdown_background();
+        };
+        let thread = thread::Builder::new().name("tasks".to_owned()).spawn(body)?;
+        Ok(Tasks { commands, thread: Some(thread) })
+    }
+
+    pub(super) fn command(&self, command: Command) {
+        // Fails only once the thread has ended, and then nobody needs it any more.
+        let _ = self.commands.send(command);
+    }
+
+    /// Waits for hooks that run, at most `within`.
+    pub(super) fn finish(&mut self, within: Duration) {
+        self.command(Command::Finish(within));
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            error!("a bug in the tasks' thread");
+        }
+    }
+}
+
+async fn serve(
+    inbox: Inbox,
+    placed: Placed,
+    listener: UnixListener,
+    group: Option<u32>,
+    mut commands: UnboundedReceiver<Command>,
+) {
+    tokio::spawn(watch_links(inbox.clone(), placed));
+    tokio::spawn(signals(inbox.clone()));
+    tokio::spawn(answer(inbox.clone(), listener, group));
+    let mut checks: BTreeMap<CheckName, AbortHandle> = BTreeMap::new();
+    let mut hooks: BTreeMap<RouterName, notify::Runner> = BTreeMap::new();
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Watch(name, spec) => {
+                let (to, about) = (inbox.clone(), name.clone());
+                let report = move |outcome| to.put(Arrival::Input(Input::Outcome(about.clone(), outcome)));
+                let task = tokio::spawn(check::run(*spec, report)).abort_handle();
+                if let Some(old) = checks.insert(name, task) {
+                    old.abort();
+                }
+            }
+            Command::Unwatch(name) => {
+                if let Some(old) = checks.remove(&name) {
+                    old.abort();
+                }
+            }
+            Command::Notify(transition, wanted) => {
+                let runner = hooks.entry(transition.router.clone()).or_insert_with(|| {
+                    let to = inbox.clone();
+                    let report = move |report| to.put(Arrival::Input(Input::HookEnded(hook_end(report))));
+                    notify::Runner::start(transition.router.clone(), report)
+                });
+                runner.notify(&transition, &wanted);
+            }
+            Command::Finish(within) => {
+                let finishing = hooks.into_values().map(|runner| tokio::spawn(runner.finish(within)));
+                for runner in finishing.collect::<Vec<_>>() {
+                    let _ = runner.await;
+                }
+                return;
+            }
+        }
+    }
+}
+
+fn hook_end(report: notify::Report) -> HookEnd {
+    let failed = report.result != notify::Ended::Exit(0);
+    let ended = match report.output.lines().last() {
+        Some(line) if failed => format!("{}: {line}", report.result),
+        _ => report.result.to_string(),
+    };
+    if failed {
+        warn!(router = %report.router, state = %report.state, script = %report.script, "hook: {ended}");
+    }
+    HookEnd {
+        router: report.router,
+        script: report.script,
+        ended,
+        failed,
+        took: report.took,
+        skipped: report.skipped,
+    }
+}
+
+/// Watches until it fails, and then again: without the links the agent is blind.
+async fn watch_links(inbox: Inbox, placed: Placed) {
+    loop {
+        let to = inbox.clone();
+        let error = link::watch(placed.clone(), move |report| to.put(Arrival::Link(report))).await;
+        error!("links are not watched: {error}; trying again in 1s");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn signals(inbox: Inbox) {
+    let wanted = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+    let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] = wanted else {
+        return error!("signals cannot be caught");
+    };
+    loop {
+        inbox.put(tokio::select! {
+            _ = terminate.recv() => Arrival::Stop,
+            _ = interrupt.recv() => Arrival::Stop,
+            _ = hangup.recv() => Arrival::Reload,
+        });
+    }
+}
+
+async fn answer(inbox: Inbox, listener: UnixListener, group: Option<u32>) {
+    let (questions, mut asked) = channel(QUESTIONS);
+    tokio::spawn(control::server::serve(listener, group, questions));
+    while let Some(asked) = asked.recv().await {
+        inbox.put(Arrival::Asked(asked));
+    }
+}
