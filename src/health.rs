@@ -189,10 +189,12 @@ impl Track {
         }
     }
 
-    /// Whether the router is in Fault while the check stands so. No result yet is no pass.
+    /// Whether the check alone keeps a router out while it stands so, `running` or not. No result
+    /// yet is no pass, but it stops nobody who runs: a reload that adds a check drops nothing.
     #[must_use]
-    pub fn faults(&self, standing: Standing) -> bool {
-        self.on_fail == OnFail::Fault && standing != Standing::Up
+    pub fn bars(&self, standing: Standing, running: bool) -> bool {
+        let out = if running { standing == Standing::Down } else { standing != Standing::Up };
+        self.on_fail == OnFail::Fault && out
     }
 }
 
@@ -252,6 +254,13 @@ mod tests {
         assert_eq!(track(20).contribution(Standing::Down), 0);
         assert_eq!(track(-20).contribution(Standing::Up), 0);
         assert_eq!(track(-20).contribution(Standing::Down), -20);
-        assert!(!track(-20).faults(Standing::Down));
+        assert!(!track(-20).bars(Standing::Down, false));
+    }
+
+    #[test]
+    fn a_check_without_a_result_bars_a_start_and_nothing_that_runs() {
+        let track = Track { check: CheckName("web".into()), on_fail: OnFail::Fault };
+        assert!(track.bars(Standing::Pending, false) && !track.bars(Standing::Pending, true));
+        assert!(track.bars(Standing::Down, true) && !track.bars(Standing::Up, false));
     }
 }

@@ -183,6 +183,8 @@ impl Agent {
             self.pass(now, index, &Event::Priority(priority), effects);
         }
         match found.fault {
+            // No result yet is no fault to be told of: nothing has started.
+            Some(Fault::Check(_)) if self.routers[index].awaits(&self.checks).is_some() => {}
             Some(fault) => self.fault(now, index, fault, effects),
             None => self.start(now, index, effects),
         }

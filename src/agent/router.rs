@@ -122,6 +122,18 @@ impl Router {
         self.config.priority.adjusted(added)
     }
 
+    /// The tracked check whose first result it waits for before it takes part at all.
+    pub fn awaits<'a>(&self, checks: &'a BTreeMap<CheckName, Health>) -> Option<&'a Health> {
+        let idle = self.standing() == Standing::Stop;
+        let mut tracked =
+            self.config.tracks.iter().filter_map(|track| Some((track, checks.get(&track.check)?)));
+        let pending = |(track, check): &(&crate::health::Track, &Health)| {
+            check.standing() == crate::health::Standing::Pending
+                && track.bars(crate::health::Standing::Pending, false)
+        };
+        tracked.find(pending).map(|(_, check)| check).filter(|_| idle)
+    }
+
     /// What keeps it from taking part, the most basic reason first. Also binds it to its interface.
     pub fn assess(&mut self, links: &BTreeMap<String, Link>, world: &World<'_>) -> Assessment {
         let link = self.find(links);
@@ -158,9 +170,10 @@ impl Router {
         if let Some((line, _)) = &self.contested {
             return Some(Fault::CannotHold(line.clone()));
         }
+        let running = !matches!(self.standing(), Standing::Stop | Standing::Fault);
         self.config.tracks.iter().find_map(|track| {
             let check = world.checks.get(&track.check)?;
-            track.faults(check.standing()).then(|| Fault::Check(check.complaint()))
+            track.bars(check.standing(), running).then(|| Fault::Check(check.complaint()))
         })
     }
 

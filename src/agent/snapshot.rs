@@ -28,7 +28,7 @@ impl Agent {
     fn router_status(&self, now: Time, router: &Router) -> RouterStatus {
         let config = &router.config;
         let since = router.group.members().iter().map(Instance::since).max().unwrap_or(now);
-        let (waits_for, waits_at) = waits(router);
+        let (waits_for, waits_at) = waits(router, router.awaits(&self.checks));
         RouterStatus {
             name: config.name.clone(),
             state: router.standing(),
@@ -108,7 +108,10 @@ fn instance_status(now: Time, router: &Router, index: usize) -> InstanceStatus {
 }
 
 /// What a router waits for, in words, and until when.
-fn waits(router: &Router) -> (String, Option<Time>) {
+fn waits(router: &Router, awaits: Option<&Health>) -> (String, Option<Time>) {
+    if let Some(check) = awaits {
+        return (format!("the first result of check {}", check.config().name), None);
+    }
     if let Some((_, at)) = &router.contested {
         return ("the next attempt to hold the addresses".to_owned(), Some(*at));
     }

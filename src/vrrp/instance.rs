@@ -68,7 +68,7 @@ impl Instance {
     #[must_use]
     pub fn new(config: Config, now: Time) -> Self {
         let priority = config.priority;
-        Instance { config, priority, source: None, state: State::Initialize, why: Why::Stopped, since: now }
+        Instance { config, priority, source: None, state: State::Initialize, why: Why::Started, since: now }
     }
 
     /// What it is configured to be.
