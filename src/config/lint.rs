@@ -4,7 +4,7 @@ use super::Config;
 use super::file;
 use super::problem::{Finding, Sink, Span};
 use super::timeline::{Cause, worst_case};
-use super::value::show;
+use super::value::{network, show};
 use crate::agent::config::Router;
 use crate::health::OnFail;
 use crate::vrrp::Family;
@@ -47,6 +47,32 @@ pub(super) fn lint(part: &file::Router, router: &Router, config: &Config, sink: 
         sink.add(finding.help("write a priority of 254 or less, or remove this line"));
     }
     strict(part, router, sink);
+    addresses(part, router, sink);
+}
+
+fn addresses(part: &file::Router, router: &Router, sink: &Sink) {
+    for family in router.families() {
+        let first_unnamed =
+            part.vips.iter().filter(|address| Family::of(address.vip.address) == family).nth(255);
+        if let Some(address) = first_unnamed {
+            let message =
+                format!("an advert has room for 255 {family} addresses: this and later ones are not in it");
+            sink.add(
+                Finding::warning(&address.span, message)
+                    .help("they are held all the same; or make a second router"),
+            );
+        }
+    }
+    for address in &part.vips {
+        let (ip, prefix) = (address.vip.address, address.vip.prefix);
+        if ip.is_ipv4() && prefix < 31 && network(ip, prefix) == ip {
+            let finding = Finding::warning(
+                &address.span,
+                format!("{ip} is the name of the network {ip}/{prefix} itself"),
+            );
+            sink.add(finding.help("write an address inside it"));
+        }
+    }
 }
 
 fn strict(part: &file::Router, router: &Router, sink: &Sink) {
@@ -84,7 +110,7 @@ fn weights(part: &file::Router, router: &Router, sink: &Sink) {
     match part.peer_priority {
         Some(peer) if best > i32::from(peer.get()) && worst >= i32::from(peer.get()) => {
             let message = format!(
-                "with every weighted check down the priority is still {worst}, not below the peer's {peer}: no failover"
+                "all weighted checks down leave priority {worst}, not below the peer's {peer}: no failover"
             );
             sink.add(Finding::warning(&first.span, message).help("make the weights larger"));
         }

@@ -28,6 +28,8 @@ use problem::{Finding, Sink};
 use serde_spanned::Spanned;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::de::DeTable;
@@ -88,9 +90,23 @@ pub enum Secrets {
 
 /// Reads the file at `path`, and the secrets and scripts it refers to. Blocks on the file system.
 pub fn load(path: &Path, secrets: Secrets) -> Result<Loaded, Problems> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error| Problems(vec![Problem::unreadable(path, &error)]))?;
-    parse(&text, path, secrets)
+    let unreadable = |error: io::Error| {
+        let message = format!("cannot read {}: {error}", path.display());
+        Problems(vec![Problem::of_file(Severity::Error, path, message, None)])
+    };
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let mut loaded = parse(&text, path, secrets)?;
+    loaded.warnings.extend(writable(path));
+    Ok(loaded)
+}
+
+/// Whoever can write the configuration can have root run a script.
+fn writable(path: &Path) -> Option<Problem> {
+    const OTHERS_WRITE: u32 = 0o002;
+    let open = std::fs::metadata(path).ok()?.permissions().mode() & OTHERS_WRITE != 0;
+    let shown = path.display();
+    let message = format!("{shown} is writable by everyone, and says what root runs");
+    open.then(|| Problem::of_file(Severity::Warning, path, message, Some(format!("chmod o-w {shown}"))))
 }
 
 /// As [`load`], of `text` that stands in `origin`; relative paths of secrets begin beside it.
@@ -117,6 +133,10 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
     let file = file::read(&table, sink);
     let names: Vec<_> = file.checks.iter().map(|(name, _)| name.clone()).collect();
     across::across(&file.routers, &names, sink);
+    if file.routers.is_empty() && !sink.has_errors() {
+        let finding = Finding::warning(&(0..0), "this file has no router: nothing will be held");
+        sink.add(finding.help("add a section [router.NAME]"));
+    }
 
     let script_user = file.agent.script_user.as_ref();
     let (mut counted, mut specs) = (Vec::new(), BTreeMap::new());

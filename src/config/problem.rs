@@ -37,15 +37,15 @@ pub struct Problem {
     pub severity: Severity,
     /// The file.
     pub file: PathBuf,
-    /// The line, counted from 1; 0 where the file could not be read.
+    /// The line, counted from 1; 0 where it is about the whole file.
     pub line: usize,
-    /// The column in characters, counted from 1; 0 where the file could not be read.
+    /// The column in characters, counted from 1; 0 where it is about the whole file.
     pub column: usize,
     /// What is wrong, on one line.
     pub message: String,
     /// How to mend it, on one line.
     pub help: Option<String>,
-    /// The part of the file that is meant; `None` where the file could not be read.
+    /// The part of the file that is meant; `None` for the whole file.
     pub span: Option<Span>,
     /// Another part of the file that it is about, with a few words on it.
     pub also: Option<(Span, String)>,
@@ -53,15 +53,15 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The file itself could not be read.
-    pub(super) fn unreadable(file: &Path, error: &std::io::Error) -> Self {
+    /// Something about the file as a whole.
+    pub(super) fn of_file(severity: Severity, file: &Path, message: String, help: Option<String>) -> Self {
         Problem {
-            severity: Severity::Error,
+            severity,
             file: file.to_owned(),
             line: 0,
             column: 0,
-            message: format!("cannot read {}: {error}", file.display()),
-            help: None,
+            message,
+            help,
             span: None,
             also: None,
             text: "".into(),

@@ -24,12 +24,18 @@ fn source(reference: &str, directory: &Path, credentials: Option<&OsStr>) -> Res
         Some(("file", path)) if !path.is_empty() => Ok(Source::File(directory.join(path))),
         Some(("credential", name)) if !name.is_empty() && !name.contains('/') => match credentials {
             Some(credentials) => Ok(Source::Credential(Path::new(credentials).join(name))),
-            None => Err(Wrong::new(format!("there is no credential \"{name}\": no $CREDENTIALS_DIRECTORY is set"))
-                .help(format!("add LoadCredential={name}:/path to the unit and let systemd start Locum"))),
+            None => Err(no_credentials(name)),
         },
-        _ => Err(Wrong::new("a password does not stand in the configuration, which many can read")
-            .help("write it into a file of mode 600 and refer to it: \"file:/etc/locum/NAME.pass\", or \"credential:NAME\"")),
+        _ => Err(Wrong::new("a password does not stand in the configuration, which many can read").help(
+            "write it into a file of mode 600 and refer to it: \"file:/etc/locum/NAME.pass\"; \
+             or to a systemd credential: \"credential:NAME\"",
+        )),
     }
+}
+
+fn no_credentials(name: &str) -> Wrong {
+    Wrong::new(format!("there is no credential \"{name}\": $CREDENTIALS_DIRECTORY is not set"))
+        .help(format!("add LoadCredential={name}:/path to the unit, and let systemd start Locum"))
 }
 
 /// Whether a reference is well-formed, wherever it leads.

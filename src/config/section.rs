@@ -156,6 +156,12 @@ impl<'a> Section<'a> {
         };
         let mut entries: Vec<_> = all.entries.iter().collect();
         entries.sort_by_key(|(name, _)| name.span().start);
+        if let Some((stray, _)) = entries.iter().find(|(_, value)| !value.get_ref().is_table()) {
+            let finding =
+                Finding::error(&stray.span(), format!("`{}` stands in [{key}] itself", stray.get_ref()));
+            self.sink.add(finding.help(format!("give it a name: [{key}.NAME]")));
+        }
+        entries.retain(|(_, value)| value.get_ref().is_table());
         let sections = entries.into_iter().filter_map(|(name, value)| {
             let mut section = all.inner(name.get_ref(), value, format!("[{key}.{}]", name.get_ref()))?;
             section.span = name.span();

@@ -74,7 +74,7 @@ pub(super) fn duration(value: &Value<'_>) -> Result<Duration, Wrong> {
             .help("write a number and its unit: \"1s\", \"500ms\", \"1m 30s\"")
     };
     let signed = text.parse::<SignedDuration>().map_err(|_| wrong())?;
-    Duration::try_from(signed).map_err(|_| Wrong::new("a duration cannot be negative"))
+    Duration::try_from(signed).map_err(|_| Wrong::new("this cannot be negative"))
 }
 
 /// A duration as people write it in the file, to the millisecond: `1.5s`, `500ms`.
@@ -148,7 +148,7 @@ pub(super) fn subnet(value: &Value<'_>) -> Result<(IpAddr, u8), Wrong> {
 }
 
 /// The network that `address` is in.
-fn network(address: IpAddr, prefix: u8) -> IpAddr {
+pub(super) fn network(address: IpAddr, prefix: u8) -> IpAddr {
     match address {
         IpAddr::V4(address) => {
             let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
@@ -168,7 +168,7 @@ pub(super) fn choice<T: Copy>(
     move |value| {
         let words = || choices.iter().map(|(word, _)| *word);
         let quoted: Vec<_> = words().map(|word| format!("\"{word}\"")).collect();
-        let wanted = quoted.join(" or ");
+        let wanted = format!("one of {}", quoted.join(", "));
         let text = value.get_ref().as_str().ok_or_else(|| Wrong::kind(value, &wanted))?;
         let found = choices.iter().find(|(word, _)| *word == text);
         found.map(|(_, choice)| *choice).ok_or_else(|| {
