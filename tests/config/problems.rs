@@ -1,0 +1,241 @@
+//! Bad files: what is said of them.
+
+use super::{read, router, said, same};
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn every_problem_of_a_bad_file_is_told_at_once_with_its_place_and_its_mend() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/bad.golden");
+    let found = said(include_str!("bad.toml"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&golden, format!("{found}\n")).unwrap();
+    }
+    same(&found, &fs::read_to_string(golden).unwrap());
+}
+
+#[test]
+fn every_syntax_error_is_told_and_nothing_besides() {
+    same(
+        &said("a = \nb = 5x\n[router.web\nvrid = 0\n"),
+        r"
+error: string values must be quoted, expected literal string
+ --> locum.toml:1:5
+  |
+1 | a = 
+  |     ^
+
+error: string values must be quoted, expected literal string
+ --> locum.toml:2:5
+  |
+2 | b = 5x
+  |     ^^
+
+error: unclosed table, expected `]`
+ --> locum.toml:3:12
+  |
+3 | [router.web
+  |            ^
+",
+    );
+}
+
+#[test]
+fn a_problem_is_one_line_for_logs_and_an_object_for_machines() {
+    let problems = read(&router("interval = 1")).unwrap_err();
+    let wanted = r#"locum.toml:5:12: error: `interval` has no unit (help: write "1s" or "1ms")"#;
+    assert_eq!(problems.to_string(), wanted);
+    let wanted = serde_json::json!([{
+        "severity": "error", "file": "locum.toml", "line": 5, "column": 12,
+        "message": "`interval` has no unit", "help": "write \"1s\" or \"1ms\"",
+    }]);
+    assert_eq!(problems.to_json(), wanted);
+}
+
+/// The messages of the errors in `text`.
+fn errors(text: &str) -> Vec<String> {
+    let problems = read(text).map(|loaded| loaded.config).unwrap_err().0;
+    problems.into_iter().map(|problem| problem.message).collect()
+}
+
+/// That router web with `lines` has the one error `wanted`.
+#[track_caller]
+fn one(lines: &str, wanted: &str) {
+    assert_eq!(errors(&router(lines)), [wanted], "{lines}");
+}
+
+/// As [`one`], for a router that holds `addresses`.
+#[track_caller]
+fn holding(addresses: &str, lines: &str, wanted: &str) {
+    let text = format!("[router.web]\ninterface = 'eth0'\nvrid = 1\naddresses = [{addresses}]\n{lines}\n");
+    assert_eq!(errors(&text), [wanted], "{addresses} {lines}");
+}
+
+#[test]
+fn intervals_must_fit_the_version() {
+    let three = "version 3 of VRRP counts in steps of 10 ms: it cannot carry an interval of";
+    for (written, shown) in [("41s", "41s"), ("15ms", "15ms"), ("1us", "1µs"), ("40.96s", "40.96s")] {
+        one(&format!("interval = '{written}'"), &format!("{three} {shown}"));
+    }
+    let two = "version 2 of VRRP counts in whole seconds: it cannot carry an interval of";
+    for (written, shown) in [("500ms", "500ms"), ("1500ms", "1.5s"), ("256s", "256s")] {
+        one(&format!("version = 2\ninterval = '{written}'"), &format!("{two} {shown}"));
+    }
+    one("interval = '0s'", "`interval` cannot be zero");
+    one("interval = '-1s'", "`interval` cannot be negative");
+    one("interval = '1'", "`interval` has no unit");
+    one("interval = true", "`interval` is true or false, wanted a duration: \"1s\", \"500ms\", \"1m 30s\"");
+}
+
+#[test]
+fn numbers_must_be_in_range() {
+    one("priority = 0", "`priority` is 0, wanted a whole number from 1 to 255");
+    one("priority = 256", "`priority` is 256, wanted a whole number from 1 to 255");
+    one("version = 4", "`version` is 4, wanted a whole number from 2 to 3");
+    one("min_ttl = -1", "`min_ttl` is -1, wanted a whole number from 0 to 255");
+    one("announce = { count = 101 }", "`count` is 101, wanted a whole number from 1 to 100");
+    one(
+        "priority = 99999999999999999999",
+        "`priority` is 99999999999999999999, wanted a whole number from 1 to 255",
+    );
+}
+
+#[test]
+fn addresses_must_be_holdable_and_unique() {
+    holding("", "", "a router needs at least one address");
+    holding("'0.0.0.0'", "", "0.0.0.0 means any address, it cannot be held");
+    holding("'224.0.0.18'", "", "224.0.0.18 is a multicast address, it cannot be held");
+    holding("'::1'", "", "::1 is a loopback address, it cannot be held");
+    holding("'10.0.0.1/33'", "", "the prefix length of 10.0.0.1 must be 0 to 32");
+    holding("'10.0.0.1', '10.0.0.1'", "", "10.0.0.1 stands here twice");
+    holding("'::2'", "version = 2", "version 2 of VRRP has no IPv6");
+    holding("{ dev = 'eth1' }", "", "an address of [router.web] has no `address`");
+}
+
+#[test]
+fn labels_are_short_and_of_ipv4() {
+    let long = "{ address = '10.0.0.1', label = 'eth0:0123456789a' }";
+    holding(long, "", "label \"eth0:0123456789a\" has 16 bytes, the kernel takes 15");
+    holding("{ address = '::2', label = 'eth0:x' }", "", "only IPv4 addresses have labels");
+}
+
+#[test]
+fn peers_must_be_others_and_of_the_families_held() {
+    one("peers = []", "an empty list of peers: nobody would hear this router");
+    one("peers = ['10.0.0.2', '::2']", "this router has no IPv6 address, so a peer of IPv6 hears nothing");
+    one("peers = ['10.0.0.100']", "10.0.0.100 is a virtual address, no peer's own");
+    one("peers = ['10.0.0.2', '10.0.0.2']", "peer 10.0.0.2 stands here twice");
+    one("peers = ['10.0.0.2']\nsource = '10.0.0.2'", "10.0.0.2 is the source of this host, no peer");
+    let lonely = "this router has IPv6 addresses, but no IPv6 peer would hear of them";
+    holding("'10.0.0.1', '::2'", "peers = ['10.0.0.2']", lonely);
+}
+
+#[test]
+fn sources_are_own_addresses_one_a_family() {
+    one("source = '10.0.0.100'", "10.0.0.100 is a virtual address: it comes and goes");
+    one("source = ['10.0.0.1', '10.0.0.2']", "a second source of IPv4");
+    one("source = '10.0.0.1/24'", "\"10.0.0.1/24\" is not an IP address");
+}
+
+#[test]
+fn passwords_are_of_version_2() {
+    let wanted = "version 3 of VRRP has no passwords (RFC 9568 section 9)";
+    one("auth = { pass = 'file:x' }", wanted);
+}
+
+#[test]
+fn interfaces_have_names_or_subnets() {
+    let with = |interface: &str| {
+        errors(&format!("[router.web]\ninterface = {interface}\nvrid = 1\naddresses = ['10.0.0.1']\n"))
+    };
+    assert_eq!(with("{ subnet = '10.0.0.1/24' }"), ["10.0.0.1 is an address inside the subnet 10.0.0.0/24"]);
+    assert_eq!(with("'a/b'"), ["\"a/b\" is not an interface name"]);
+    assert_eq!(
+        with("'sixteen-letters-'"),
+        ["\"sixteen-letters-\" is longer than the 15 bytes of an interface name"]
+    );
+}
+
+#[test]
+fn two_routers_share_neither_number_nor_address() {
+    let second = "[router.two]\ninterface = 'eth0'\nvrid = 51\naddresses = ['10.0.0.100']\n";
+    let text = format!("{}{second}", router(""));
+    let wanted = [
+        "VRID 51 of IPv4 on this interface is router web's already",
+        "10.0.0.100 is held by router web already",
+    ];
+    assert_eq!(errors(&text), wanted);
+    let other = second.replace("eth0", "eth1").replace("0.100", "0.101");
+    assert!(read(&format!("{}{other}", router(""))).is_ok());
+    let six = second.replace("10.0.0.100", "2001:db8::1");
+    assert!(read(&format!("{}{six}", router(""))).is_ok(), "another family is another virtual router");
+}
+
+#[test]
+fn a_promise_that_the_worst_case_breaks_is_an_error() {
+    let wanted = "a failover can take longer, when the host dies: 3.997s (3s until noticed, 997ms election)";
+    one("max_failover = '3s'", wanted);
+    let check = "[check.app]\ntype = 'ping'\nhost = '10.0.0.1'\ninterval = '10s'\n";
+    let text = format!("{}{check}", router("max_failover = '4s'\nchecks = ['app']"));
+    let wanted =
+        "a failover can take longer, when check app fails: 21.997s (21s until noticed, 997ms election)";
+    assert_eq!(errors(&text), [wanted]);
+}
+
+#[test]
+fn a_key_outside_its_named_section_is_told_once() {
+    assert_eq!(errors("[router]\nvrid = 1\ninterface = 'eth0'\n"), ["`vrid` stands in [router] itself"]);
+}
+
+#[test]
+fn names_are_short_and_plain() {
+    let text = router("").replace("[router.web]", "[router.'a b']");
+    assert_eq!(errors(&text), ["\"a b\" cannot be a name"]);
+}
+
+/// The errors of a tracked check app with `lines`.
+fn check(lines: &str) -> Vec<String> {
+    errors(&format!("{}[check.app]\n{lines}\n", router("checks = ['app']")))
+}
+
+#[test]
+fn checks_say_what_is_wrong_with_them() {
+    assert_eq!(check("type = 'tcp'\ntarget = '10.0.0.1'"), ["`target` has no port"]);
+    assert_eq!(check("type = 'tcp'\ntarget = '10.0.0.1:0'"), ["the port must be 1 to 65535"]);
+    assert_eq!(check("type = 'tcp'"), ["[check.app] has no `target`"]);
+    assert_eq!(check("target = 'h:1'"), ["[check.app] has no `type`"]);
+    assert_eq!(
+        check("type = 'http'\nurl = 'http://h/'\nverify = false"),
+        ["this is about certificates, and the url is http://"]
+    );
+    assert_eq!(
+        check("type = 'http'\nurl = 'http://u:p@h/'"),
+        ["`url` is not a good url: it holds a user name"]
+    );
+    assert_eq!(
+        check("type = 'http'\nurl = 'http://h/'\nstatus = '299-200'"),
+        ["\"299-200\" is no range of status codes"]
+    );
+    assert_eq!(
+        check("type = 'process'"),
+        ["check app can never pass: a process check needs a name, a pidfile or a command"]
+    );
+    assert_eq!(
+        check("type = 'dns'\nserver = '::1'\nname = 'a'\nrecord = 'B'"),
+        ["\"B\" is no type of record"]
+    );
+    assert_eq!(check("type = 'file'\npath = 'x'"), ["x is not an absolute path"]);
+}
+
+#[test]
+fn scripts_must_be_safe_to_run() {
+    let missing = check("type = 'script'\ncommand = '/no/such/script'");
+    assert!(missing[0].contains("does not exist"), "{missing:?}");
+    let hook = errors(&router("notify = { any = '/no/such/script' }"));
+    assert!(hook[0].contains("does not exist"), "{hook:?}");
+    let user = errors(&router("notify = { any = '/bin/true', user = 'no-such-user' }"));
+    assert!(user[0].starts_with("there is no user \"no-such-user\""), "{user:?}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let hook = errors(&router(&format!("notify = {{ any = '{}' }}", file.path().display())));
+    assert!(hook[0].contains("cannot be run by") || hook[0].contains("is owned by"), "{hook:?}");
+}
