@@ -2,6 +2,7 @@
 
 mod examples;
 mod lints;
+mod mutations;
 mod problems;
 mod reading;
 mod secrets;
