@@ -1,1 +1,27 @@
 //! The simulator: whole agents in one thread, a network made of a seed, and laws.
+//!
+//! A [`World`] has nodes with real agents and plays everything else: the LAN between them (through
+//! the real codec), the kernel that holds addresses, checks, hooks and operators. Time is a number
+//! that jumps to whatever comes next, so an hour takes milliseconds and a seed replays exactly.
+//!
+//! [`run_scenario`] plays a written timeline and compares it with an expected one.
+
+mod lan;
+mod laws;
+mod node;
+mod play;
+mod rng;
+mod sabotage;
+pub mod scenario;
+mod trace;
+pub mod wire;
+mod world;
+
+pub use lan::Lan;
+pub use laws::{Breach, Law, Laws};
+pub use node::{Node, Seat, link, links_for, seat_of};
+pub use play::{Report, run_scenario};
+pub use rng::Rng;
+pub use sabotage::Sabotage;
+pub use trace::Trace;
+pub use world::{Change, Sent, World};

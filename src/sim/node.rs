@@ -1,0 +1,180 @@
+//! One simulated host: an agent, its kernel's addresses, and what is wrong with it at the moment.
+
+use super::world::Arrival;
+use crate::agent::config::Interface;
+use crate::agent::{Agent, Config, InstanceId, Link, LinkAddress, Listen, RouterName, Standing, Ticket};
+use crate::health::CheckName;
+use crate::time::Time;
+use crate::vrrp::{Family, Vrid};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// What the nodes' configurations have in common about one virtual router: its number and its
+/// first family. Names may differ between hosts.
+pub type Seat = (Vrid, Family);
+
+/// One host.
+#[derive(Debug)]
+pub struct Node {
+    /// Its name in traces.
+    pub name: String,
+    /// What its agent is configured to be.
+    pub config: Config,
+    /// Its interfaces.
+    pub links: Vec<Link>,
+    pub(super) agent: Option<Agent>,
+    /// Counts processes, so that nothing meant for one reaches the next.
+    pub(super) life: u32,
+    pub(super) frozen: bool,
+    pub(super) inbox: Vec<Arrival>,
+    pub(super) listening: BTreeSet<Listen>,
+    pub(super) held: BTreeMap<InstanceId, Held>,
+    /// Addresses that a crashed process left on the interface.
+    pub(super) leftovers: BTreeSet<IpAddr>,
+    /// How many more attempts to hold addresses fail.
+    pub(super) refusals: u32,
+    pub(super) probes: BTreeMap<CheckName, u32>,
+    pub(super) failing: BTreeSet<CheckName>,
+    pub(super) standing: BTreeMap<RouterName, Standing>,
+    pub(super) tickets: BTreeMap<Ticket, Time>,
+    pub(super) stopping: Option<Time>,
+    /// When each instance advertised last, while nothing disturbs its rhythm.
+    pub(super) rhythm: BTreeMap<InstanceId, Time>,
+    /// What was advertised last, by instance.
+    pub(super) said: BTreeMap<InstanceId, u8>,
+    /// For sabotage: every second time.
+    pub(super) odd: bool,
+    /// For sabotage: whom a Backup heard first.
+    pub(super) followed: BTreeMap<Family, IpAddr>,
+}
+
+/// Addresses that an instance holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Held {
+    pub seat: Seat,
+    pub family: Family,
+    pub addresses: BTreeSet<IpAddr>,
+    /// Since when it has said farewell.
+    pub leaving: Option<Time>,
+}
+
+impl Node {
+    /// A host whose process does not run yet.
+    #[must_use]
+    pub fn new(name: impl Into<String>, config: Config, links: Vec<Link>) -> Self {
+        Node {
+            name: name.into(),
+            config,
+            links,
+            agent: None,
+            life: 0,
+            frozen: false,
+            inbox: Vec::new(),
+            listening: BTreeSet::new(),
+            held: BTreeMap::new(),
+            leftovers: BTreeSet::new(),
+            refusals: 0,
+            probes: BTreeMap::new(),
+            failing: BTreeSet::new(),
+            standing: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+            stopping: None,
+            rhythm: BTreeMap::new(),
+            said: BTreeMap::new(),
+            odd: false,
+            followed: BTreeMap::new(),
+        }
+    }
+
+    /// Whether its process runs and is not frozen.
+    #[must_use]
+    pub fn is_awake(&self) -> bool {
+        self.agent.is_some() && !self.frozen
+    }
+
+    /// Whether it was last heard to be Master of `seat`.
+    #[must_use]
+    pub fn is_master(&self, seat: Seat) -> bool {
+        self.agent.is_some() && self.standing_of(seat) == Some(Standing::Master)
+    }
+
+    /// Whether it is Master of `seat` and has not said farewell.
+    #[must_use]
+    pub(super) fn leads(&self, seat: Seat) -> bool {
+        self.is_master(seat) && self.held.values().filter(|h| h.seat == seat).all(|h| h.leaving.is_none())
+    }
+
+    pub(super) fn standing_of(&self, seat: Seat) -> Option<Standing> {
+        let router = self.config.routers.iter().find(|router| seat_of(router) == Some(seat))?;
+        self.standing.get(&router.name).copied()
+    }
+
+    pub(super) fn has_own(&self, address: IpAddr) -> bool {
+        self.links.iter().any(|link| link.addresses.iter().any(|a| a.address == address))
+    }
+
+    pub(super) fn has_address(&self, address: IpAddr) -> bool {
+        self.links.iter().any(|link| link.up && link.addresses.iter().any(|a| a.address == address))
+    }
+}
+
+/// The seat a router takes.
+#[must_use]
+pub fn seat_of(router: &crate::agent::config::Router) -> Option<Seat> {
+    router.families().first().map(|family| (router.vrid, *family))
+}
+
+/// Interfaces for node number `place` that let every router of `config` take part.
+#[must_use]
+pub fn links_for(config: &Config, place: u8) -> Vec<Link> {
+    let mut links: Vec<Link> = Vec::new();
+    for router in &config.routers {
+        let (name, network) = match &router.interface {
+            Interface::Named(name) => (name.clone(), None),
+            Interface::Subnet(network, _) => ("lan".to_owned(), Some(*network)),
+        };
+        let at = links.iter().position(|link| link.name == name).unwrap_or_else(|| {
+            let addresses = defaults(place, network);
+            links.push(link(name, place, addresses));
+            links.len() - 1
+        });
+        for source in &router.sources {
+            if !links[at].addresses.iter().any(|a| a.address == *source) {
+                links[at].addresses.push(own(*source));
+            }
+        }
+    }
+    links
+}
+
+/// An interface that is up and has these addresses.
+#[must_use]
+pub fn link(name: impl Into<String>, place: u8, addresses: Vec<IpAddr>) -> Link {
+    Link {
+        name: name.into(),
+        index: 2,
+        up: true,
+        mac: Some([2, 0, 0, 0, 0, place]),
+        mtu: 1500,
+        addresses: addresses.into_iter().map(own).collect(),
+    }
+}
+
+fn defaults(place: u8, network: Option<IpAddr>) -> Vec<IpAddr> {
+    let host = u32::from(place) + 1;
+    let v4 = match network {
+        Some(IpAddr::V4(network)) => Ipv4Addr::from_bits(network.to_bits().wrapping_add(host)),
+        _ => Ipv4Addr::from_bits(0x0AFF_FF00 + host),
+    };
+    let v6 = Ipv6Addr::from_bits(0xFE80 << 112 | u128::from(host));
+    let mut addresses = vec![IpAddr::V4(v4), IpAddr::V6(v6)];
+    if let Some(IpAddr::V6(network)) = network {
+        addresses.push(Ipv6Addr::from_bits(network.to_bits().wrapping_add(host.into())).into());
+    }
+    addresses
+}
+
+fn own(address: IpAddr) -> LinkAddress {
+    let prefix = if address.is_ipv4() { 24 } else { 64 };
+    LinkAddress { address, prefix, tentative: false, secondary: false }
+}

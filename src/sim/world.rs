@@ -1,0 +1,518 @@
+//! Whole agents in one thread: a queue of what will happen, and the doers' part played by the model.
+
+use super::lan::Lan;
+use super::laws::{Law, Laws, Step};
+use super::node::{Held, Node, Seat, seat_of};
+use super::rng::Rng;
+use super::sabotage::Sabotage;
+use super::trace::Trace;
+use super::wire;
+use crate::agent::{
+    Agent, Config, Datagram, Effect, HookEnd, Input, InstanceId, Outgoing, Request, Response, Standing,
+    Ticket, Transition,
+};
+use crate::health::{CheckName, Outcome};
+use crate::time::Time;
+use crate::vrrp::{Family, Vip};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// How long the kernel takes to put addresses on an interface.
+const HOLDING: Duration = Duration::from_micros(300);
+/// How often a check reports.
+const PROBING: Duration = Duration::from_secs(1);
+/// How long a hook runs.
+const HOOK: Duration = Duration::from_millis(20);
+
+/// Something that reaches an agent.
+#[derive(Clone, Debug)]
+pub(super) struct Arrival {
+    pub input: Input,
+    /// For packets: who sent it, when, and whether it is as it was sent.
+    pub packet: Option<Packet>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Packet {
+    pub from: Option<usize>,
+    pub sent: Time,
+    /// False for packets that every receiver must refuse.
+    pub valid: bool,
+}
+
+#[derive(Debug)]
+enum Happening {
+    Arrive { node: usize, life: u32, arrival: Arrival },
+    Probe { node: usize, life: u32, check: CheckName, generation: u32 },
+}
+
+/// A change of a router's state, as its host's hooks saw it; or its end with its process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// When.
+    pub at: Time,
+    /// Where.
+    pub node: usize,
+    /// Of which virtual router.
+    pub seat: Seat,
+    /// What it was.
+    pub from: Standing,
+    /// What it is.
+    pub to: Standing,
+    /// Why, for people.
+    pub why: String,
+}
+
+/// An advert as it left a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// When.
+    pub at: Time,
+    /// Who.
+    pub node: usize,
+    /// For which virtual router and in which family.
+    pub seat: Seat,
+    /// The family it went out in.
+    pub family: Family,
+    /// Its priority; 0 is the farewell.
+    pub priority: u8,
+}
+
+/// The simulated world.
+#[derive(Debug)]
+pub struct World {
+    /// Now.
+    pub now: Time,
+    /// The hosts.
+    pub nodes: Vec<Node>,
+    /// What is between them.
+    pub lan: Lan,
+    /// Every change of state so far.
+    pub changes: Vec<Change>,
+    /// Every advert so far.
+    pub sent: Vec<Sent>,
+    /// What happened.
+    pub trace: Trace,
+    /// What must never happen.
+    pub laws: Laws,
+    pub(super) rng: Rng,
+    pub(super) sabotage: Option<Sabotage>,
+    queue: BTreeMap<(Time, u64), Happening>,
+    sequence: u64,
+}
+
+impl World {
+    /// An empty world.
+    #[must_use]
+    pub fn new(lan: Lan, rng: Rng, trace: Trace) -> Self {
+        World {
+            now: Time::ZERO,
+            nodes: Vec::new(),
+            lan,
+            changes: Vec::new(),
+            sent: Vec::new(),
+            trace,
+            laws: Laws::default(),
+            rng,
+            sabotage: None,
+            queue: BTreeMap::new(),
+            sequence: 0,
+        }
+    }
+
+    /// Lets everything happen that happens until `end`, inclusive.
+    pub fn run_until(&mut self, end: Time) {
+        while let Some((at, node)) = self.next().filter(|(at, _)| *at <= end) {
+            if !self.laws.are_kept() {
+                return;
+            }
+            self.now = self.now.max(at);
+            match node {
+                Some(node) => self.feed(node, Arrival { input: Input::Tick, packet: None }),
+                None => self.happen(),
+            }
+        }
+        self.now = self.now.max(end);
+    }
+
+    /// The same for a span.
+    pub fn run_for(&mut self, span: Duration) {
+        self.run_until(self.now + span);
+    }
+
+    /// What comes next: a node's deadline, or the head of the queue. Packets go before timers.
+    fn next(&self) -> Option<(Time, Option<usize>)> {
+        let awake = self.nodes.iter().enumerate().filter(|(_, node)| node.is_awake());
+        let ticks = awake.filter_map(|(index, node)| {
+            let (at, _) = node.agent.as_ref()?.deadline()?;
+            Some((self.sabotage.map_or(at, |sabotage| sabotage.tick_at(index, at)), Some(index)))
+        });
+        let queued = self.queue.keys().next().map(|(at, _)| (*at, None));
+        ticks.chain(queued).min_by_key(|(at, node)| (*at, node.is_some()))
+    }
+
+    fn happen(&mut self) {
+        let Some((_, happening)) = self.queue.pop_first() else { return };
+        match happening {
+            Happening::Arrive { node, life, arrival } => {
+                if self.nodes[node].life == life && self.nodes[node].agent.is_some() {
+                    self.feed(node, arrival);
+                }
+            }
+            Happening::Probe { node, life, check, generation } => {
+                let alive = self.nodes[node].life == life;
+                if alive && self.nodes[node].probes.get(&check) == Some(&generation) {
+                    let failing = self.nodes[node].failing.contains(&check);
+                    let verdict = if failing { Err("connection refused".to_owned()) } else { Ok(()) };
+                    let outcome = Outcome { verdict, latency: Duration::from_millis(1) };
+                    self.later(PROBING, Happening::Probe { node, life, check: check.clone(), generation });
+                    self.give(node, Input::Outcome(check, outcome));
+                }
+            }
+        }
+    }
+
+    fn later(&mut self, after: Duration, happening: Happening) {
+        self.sequence += 1;
+        self.queue.insert((self.now + after, self.sequence), happening);
+    }
+
+    fn report(&mut self, after: Duration, node: usize, input: Input) {
+        let life = self.nodes[node].life;
+        self.later(after, Happening::Arrive { node, life, arrival: Arrival { input, packet: None } });
+    }
+
+    /// Gives a node something that is no packet.
+    pub(super) fn give(&mut self, node: usize, input: Input) {
+        self.feed(node, Arrival { input, packet: None });
+    }
+
+    fn feed(&mut self, node: usize, arrival: Arrival) {
+        if self.nodes[node].frozen {
+            return self.nodes[node].inbox.push(arrival);
+        }
+        let Some(mut agent) = self.nodes[node].agent.take() else { return };
+        let arrival = match self.sabotage {
+            Some(sabotage) => sabotage.incoming(&mut self.nodes[node], arrival),
+            None => Some(arrival),
+        };
+        let Some(Arrival { input, packet }) = arrival else {
+            self.nodes[node].agent = Some(agent);
+            return;
+        };
+        let now = self.now;
+        let before =
+            agent.deadline().map(|(at, _)| self.sabotage.map_or(at, |sabotage| sabotage.tick_at(node, at)));
+        let step = Step { node, now, packet, tick: input == Input::Tick, before };
+        self.laws.arriving(&self.nodes, &step, &input);
+        let agent_now = self.sabotage.map_or(now, |sabotage| sabotage.clock(node, now));
+        let mut effects = agent.handle(agent_now, input);
+        if let Some(sabotage) = self.sabotage {
+            sabotage.outgoing(&mut self.nodes[node], &mut effects);
+        }
+        let after = agent.deadline();
+        self.nodes[node].agent = Some(agent);
+        let after = after.map(|(at, _)| self.sabotage.map_or(at, |sabotage| sabotage.tick_at(node, at)));
+        self.laws.answered(&self.nodes, &step, after, &effects);
+        for effect in effects {
+            self.perform(node, effect);
+        }
+        self.laws.settled(&self.nodes, &step);
+    }
+
+    fn perform(&mut self, node: usize, effect: Effect) {
+        match effect {
+            Effect::Listen(sockets) => self.nodes[node].listening = sockets,
+            Effect::Send(out) => self.send(node, &out),
+            Effect::Hold { instance, interface, vips } => self.hold(node, instance, &interface, &vips),
+            Effect::Release { instance } => {
+                self.trace.note(self.now, &self.nodes[node].name, b'R', &[], || "releases the addresses");
+                self.nodes[node].held.remove(&instance);
+                self.nodes[node].rhythm.remove(&instance);
+            }
+            Effect::Announce { instance, count } => {
+                self.laws.announced(&self.nodes[node], self.now, instance);
+                self.report(HOLDING, node, Input::Announced { instance, sent: u32::from(count), failed: 0 });
+            }
+            Effect::Watch(check) => {
+                let generation = self.nodes[node].probes.get(&check).map_or(0, |last| last + 1);
+                self.nodes[node].probes.insert(check.clone(), generation);
+                let life = self.nodes[node].life;
+                let first = Duration::from_millis(self.rng.between(1, 50));
+                self.later(first, Happening::Probe { node, life, check, generation });
+            }
+            Effect::Unwatch(check) => drop(self.nodes[node].probes.remove(&check)),
+            Effect::Notify(transition) => self.notify(node, transition),
+            Effect::Note(remark) => {
+                self.trace.note(self.now, &self.nodes[node].name, b'N', &[], || format!("notes {remark:?}"));
+            }
+            Effect::Reply(ticket, response) => self.replied(node, ticket, &response),
+            Effect::Stopped => self.stopped(node),
+        }
+    }
+
+    fn send(&mut self, node: usize, out: &Outgoing) {
+        let sender = &self.nodes[node];
+        let priority = out.payload.get(2).copied().unwrap_or(0);
+        let family = Family::of(out.source);
+        let vrid = out.payload.get(1).copied().unwrap_or(0);
+        let seats = sender.config.routers.iter().filter(|r| r.vrid.get() == vrid);
+        let Some(seat) = seats
+            .filter(|r| r.families().contains(&family))
+            .find_map(seat_of)
+            .or_else(|| sender.held.get(&out.instance).map(|held| held.seat))
+        else {
+            return;
+        };
+        self.trace.note(self.now, &sender.name, b'S', &out.payload, || {
+            format!("{family} advert, VRID {vrid}, priority {priority}, to {}", out.destination)
+        });
+        let again = Sent { at: self.now, node, seat, family, priority };
+        let doubled = priority == 0 && self.sent.last() == Some(&again) && out.destination.is_multicast();
+        self.laws.sent(&mut self.nodes[node], self.now, out, seat);
+        if doubled && self.lan.one_farewell {
+            return;
+        }
+        if !self.nodes[node].links.iter().any(|link| link.up && link.name == out.interface) {
+            let error = "Network is down".to_owned();
+            return self.report(Duration::ZERO, node, Input::SendFailed { instance: out.instance, error });
+        }
+        self.sent.push(again);
+        for to in (0..self.nodes.len()).filter(|to| *to != node) {
+            for copy in self.lan.carry(&mut self.rng, self.now, node, to) {
+                self.deliver(node, to, out, copy.after, copy.flipped);
+            }
+        }
+    }
+
+    fn deliver(&mut self, from: usize, to: usize, out: &Outgoing, after: Duration, flipped: bool) {
+        let Some(interface) = hears(&self.nodes[to], out) else { return };
+        let mut datagram = wire::sent(&interface, out);
+        if flipped {
+            let bit = self.rng.below(datagram.packet.len() * 8);
+            datagram.packet[bit / 8] ^= 1 << (bit % 8);
+        }
+        let packet = Some(Packet { from: Some(from), sent: self.now, valid: !flipped });
+        let life = self.nodes[to].life;
+        let arrival = Arrival { input: Input::Datagram(datagram), packet };
+        self.later(after, Happening::Arrive { node: to, life, arrival });
+    }
+
+    /// Puts a packet that no node sent onto a node's wire.
+    pub fn inject(&mut self, after: Duration, node: usize, datagram: Datagram, valid: bool) {
+        let packet = Some(Packet { from: None, sent: self.now, valid });
+        let life = self.nodes[node].life;
+        let arrival = Arrival { input: Input::Datagram(datagram), packet };
+        self.later(after, Happening::Arrive { node, life, arrival });
+    }
+
+    fn hold(&mut self, node: usize, instance: InstanceId, interface: &str, vips: &[Vip]) {
+        let addresses: Vec<IpAddr> = vips.iter().map(|vip| vip.address).collect();
+        self.trace.note(self.now, &self.nodes[node].name, b'H', &[], || {
+            format!("holds {addresses:?} on {interface}")
+        });
+        let host = &mut self.nodes[node];
+        let router = host.config.routers.iter().find(|r| vips.iter().all(|vip| r.vips.contains(vip)));
+        if let Some(seat) = router.and_then(seat_of) {
+            let family = addresses.first().map_or(Family::Ipv4, |address| Family::of(*address));
+            let addresses = addresses.into_iter().collect();
+            host.held.insert(instance, Held { seat, family, addresses, leaving: None });
+        }
+        let fails = host.refusals > 0;
+        host.refusals = host.refusals.saturating_sub(1);
+        let result =
+            if fails { Err("cannot add the address: Operation not permitted".to_owned()) } else { Ok(()) };
+        self.report(HOLDING, node, Input::Held { instance, result });
+    }
+
+    fn notify(&mut self, node: usize, transition: Transition) {
+        let Transition { router, from, to, why, .. } = transition;
+        let bytes = [from as u8, to as u8];
+        self.trace.note(self.now, &self.nodes[node].name, b'T', &bytes, || {
+            format!("{router} {from} -> {to}: {why}")
+        });
+        self.laws.notified(&self.nodes[node], self.now, &router, from, to);
+        let host = &mut self.nodes[node];
+        host.standing.insert(router.clone(), to);
+        let seat = host.config.routers.iter().find(|r| r.name == router).and_then(seat_of);
+        if let Some(seat) = seat {
+            self.laws.moved(seat, node, self.now);
+            self.changes.push(Change { at: self.now, node, seat, from, to, why: why.to_string() });
+        }
+        let end = HookEnd {
+            router,
+            script: "hook".to_owned(),
+            ended: "exit code 0".to_owned(),
+            failed: false,
+            took: HOOK,
+            skipped: 0,
+        };
+        self.report(HOOK, node, Input::HookEnded(end));
+    }
+
+    fn replied(&mut self, node: usize, ticket: Ticket, response: &Response) {
+        self.trace.note(self.now, &self.nodes[node].name, b'A', &[], || match response {
+            Response::Status(_) => "answers with its status".to_owned(),
+            other => format!("answers {other:?}"),
+        });
+        if self.nodes[node].tickets.remove(&ticket).is_none() {
+            let text = format!("{ticket:?} was answered, but nobody asked, or twice");
+            self.laws.broken(Law::Answers, self.now, &self.nodes[node], text);
+        }
+    }
+
+    fn stopped(&mut self, node: usize) {
+        self.trace.note(self.now, &self.nodes[node].name, b'X', &[], || "has stopped");
+        self.laws.stopped(&self.nodes[node], self.now);
+        self.end(node);
+    }
+
+    /// The process is no more: nothing of it remains but what the kernel has.
+    pub(super) fn end(&mut self, node: usize) {
+        let host = &mut self.nodes[node];
+        host.agent = None;
+        host.life += 1;
+        host.frozen = false;
+        host.stopping = None;
+        for router in &host.config.routers {
+            let from = host.standing.get(&router.name).copied().unwrap_or(Standing::Stop);
+            if let Some(seat) = seat_of(router).filter(|_| from != Standing::Stop) {
+                let (at, to, why) = (self.now, Standing::Stop, "the process ended".to_owned());
+                self.changes.push(Change { at, node, seat, from, to, why });
+            }
+        }
+        let held = std::mem::take(&mut host.held);
+        host.leftovers.extend(held.into_values().flat_map(|held| held.addresses));
+        host.inbox.clear();
+        host.listening.clear();
+        host.probes.clear();
+        host.standing.clear();
+        host.tickets.clear();
+        host.rhythm.clear();
+        host.said.clear();
+        self.laws.forget(node);
+    }
+
+    /// Starts a node's process; one that runs is ended first.
+    pub fn start(&mut self, node: usize) {
+        if self.nodes[node].agent.is_some() {
+            self.end(node);
+        }
+        self.trace.note(self.now, &self.nodes[node].name, b'B', &[], || "starts");
+        // Start-up sweeps what an earlier process left behind.
+        self.nodes[node].leftovers.clear();
+        let (agent, effects) = Agent::new(&self.nodes[node].config, self.now);
+        self.nodes[node].agent = Some(agent);
+        for effect in effects {
+            self.perform(node, effect);
+        }
+        for link in self.nodes[node].links.clone() {
+            self.give(node, Input::Link(link));
+        }
+        self.give(node, Input::LinksReady);
+    }
+
+    /// A node's process vanishes. `swept`: a guardian takes its addresses off the interface.
+    pub fn crash(&mut self, node: usize, swept: bool) {
+        self.trace.note(self.now, &self.nodes[node].name, b'C', &[u8::from(swept)], || "crashes");
+        self.end(node);
+        if swept {
+            self.nodes[node].leftovers.clear();
+        }
+    }
+
+    /// A node's process is told to stop.
+    pub fn stop(&mut self, node: usize, at_once: bool) {
+        self.trace.note(self.now, &self.nodes[node].name, b'Q', &[], || "is told to stop");
+        self.nodes[node].stopping.get_or_insert(self.now);
+        self.give(node, Input::Stop { at_once });
+    }
+
+    /// A node's interfaces lose or regain their carrier.
+    pub fn set_link(&mut self, node: usize, up: bool) {
+        self.trace.note(self.now, &self.nodes[node].name, b'L', &[u8::from(up)], || {
+            if up { "link up" } else { "link down" }
+        });
+        for index in 0..self.nodes[node].links.len() {
+            self.nodes[node].links[index].up = up;
+            let link = self.nodes[node].links[index].clone();
+            self.give(node, Input::Link(link));
+        }
+    }
+
+    /// A node's process sleeps: time passes, packets queue up.
+    pub fn freeze(&mut self, node: usize) {
+        self.trace.note(self.now, &self.nodes[node].name, b'Z', &[], || "is frozen");
+        self.nodes[node].frozen = true;
+        self.laws.forget(node);
+    }
+
+    /// It wakes: first comes what queued up, then the timers.
+    pub fn thaw(&mut self, node: usize) {
+        self.trace.note(self.now, &self.nodes[node].name, b'W', &[], || "wakes");
+        self.nodes[node].frozen = false;
+        self.nodes[node].rhythm.clear();
+        for arrival in std::mem::take(&mut self.nodes[node].inbox) {
+            self.feed(node, arrival);
+        }
+    }
+
+    /// Somebody asks a node's agent.
+    pub fn ask(&mut self, node: usize, request: Request) {
+        if self.nodes[node].agent.is_none() {
+            return;
+        }
+        self.sequence += 1;
+        let ticket = Ticket(self.sequence);
+        self.trace.note(self.now, &self.nodes[node].name, b'?', &[], || format!("is asked {request:?}"));
+        self.nodes[node].tickets.insert(ticket, self.now);
+        self.give(node, Input::Request(ticket, request));
+    }
+
+    /// A node's configuration changes; its process, if any, is told at once.
+    pub fn reload(&mut self, node: usize, config: Config) {
+        self.trace.note(self.now, &self.nodes[node].name, b'I', &[], || "reloads another configuration");
+        self.nodes[node].config = config.clone();
+        self.laws.forget(node);
+        self.nodes[node].rhythm.clear();
+        self.give(node, Input::Reload { ticket: None, dry_run: false, config: Box::new(config) });
+    }
+
+    /// A node's process is told to load the configuration that it has: nothing may come of it.
+    pub fn reload_equal(&mut self, node: usize) {
+        if !self.nodes[node].is_awake() {
+            return;
+        }
+        let config = Box::new(self.nodes[node].config.clone());
+        let Some(agent) = self.nodes[node].agent.as_mut() else { return };
+        let before = agent.deadline();
+        if let Some(Sabotage::AmnesiaOnReload) = self.sabotage {
+            *agent = Agent::new(&config, self.now).0;
+        }
+        let effects = agent.handle(self.now, Input::Reload { ticket: None, dry_run: false, config });
+        if !effects.is_empty() || agent.deadline() != before {
+            let text = format!("loading an equal configuration did {effects:?} or moved a deadline");
+            self.laws.broken(Law::EqualReload, self.now, &self.nodes[node], text);
+        }
+    }
+}
+
+/// The interface on which a node would hear `out`, as its open sockets let it.
+fn hears(node: &Node, out: &Outgoing) -> Option<String> {
+    let family = Family::of(out.source);
+    let vrid = out.payload.get(1)?;
+    let up = |name: &str| node.links.iter().any(|link| link.up && link.name == name);
+    let listens = |listen: &&crate::agent::Listen| {
+        listen.family == family
+            && listen.vrids.iter().any(|known| known.get() == *vrid)
+            && up(&listen.interface)
+            && if out.destination.is_multicast() {
+                listen.multicast
+            } else {
+                node.has_address(out.destination)
+            }
+    };
+    let same = node.listening.iter().filter(listens).find(|listen| listen.interface == out.interface);
+    same.or_else(|| node.listening.iter().find(listens)).map(|listen| listen.interface.clone())
+}
