@@ -7,7 +7,10 @@ use crate::vrrp::announcing::Announcing;
 use crate::vrrp::auth::Auth;
 use crate::vrrp::instance;
 use crate::vrrp::{ChecksumPolicy, Family, Interval, Priority, Version, Vip, Vrid};
+use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Everything the agent decides by. Built by `config`, which lets no wrong value in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +19,30 @@ pub struct Config {
     pub routers: Vec<Router>,
     /// The checks that routers track, in the order of the file.
     pub checks: Vec<health::Config>,
+    /// Routers that share one role. A router is in one group at most.
+    pub groups: Vec<Group>,
+}
+
+/// The name of a group of routers, as in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct GroupName(pub Arc<str>);
+
+impl fmt::Display for GroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Routers that share one role: all of them Master, or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: GroupName,
+    /// Its routers; each exists.
+    pub routers: Vec<RouterName>,
+    /// Changes whenever its hooks change.
+    pub fingerprint: u64,
 }
 
 /// One router: its addresses of one or both families, and what decides where they are.
@@ -70,8 +97,8 @@ pub enum Interface {
     Subnet(IpAddr, u8),
 }
 
-impl std::fmt::Display for Interface {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Interface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Interface::Named(name) => f.write_str(name),
             Interface::Subnet(network, prefix) => write!(f, "with an address in {network}/{prefix}"),

@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::link::Link;
 use super::request::{Request, Response, Ticket};
-use super::transition::{RouterName, Transition};
+use super::transition::{RouterName, Subject, Transition};
 use crate::health::{CheckName, Outcome};
 use crate::vrrp::packet::Refusal;
 use crate::vrrp::{Family, Vip, Vrid};
@@ -108,7 +108,7 @@ pub struct Datagram {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookEnd {
     /// Whose.
-    pub router: RouterName,
+    pub subject: Subject,
     /// Its command line.
     pub script: String,
     /// One line for people: "exit code 0", "timed out after 30s".

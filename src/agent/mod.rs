@@ -13,6 +13,7 @@ mod receive;
 pub mod reload;
 pub mod request;
 mod router;
+mod set;
 mod snapshot;
 pub mod status;
 pub mod transition;
@@ -21,15 +22,16 @@ pub use config::Config;
 pub use effect::{Datagram, Effect, HookEnd, Input, InstanceId, Listen, Note, Outgoing};
 pub use link::{Link, LinkAddress};
 pub use request::{Request, Response, Ticket};
-pub use transition::{RouterName, Standing, Transition};
+pub use transition::{RouterName, Standing, Subject, Transition};
 
 use crate::health::{CheckName, Health};
 use crate::time::{Time, earliest};
-use crate::vrrp::instance::{Action, Event, State, Wait};
+use crate::vrrp::instance::{Action, Event, Instance, State, Wait};
 use crate::vrrp::packet::encode;
 use crate::vrrp::why::{Fault, Why};
 use crate::vrrp::{Advert, Family, Version, Vip, Vrid};
 use router::{Router, World};
+use set::{Seat, Set};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -37,6 +39,10 @@ use std::net::IpAddr;
 #[derive(Debug)]
 pub struct Agent {
     routers: Vec<Router>,
+    sets: Vec<Set>,
+    groups: Vec<config::Group>,
+    /// The sets by their next deadline.
+    deadlines: BTreeSet<(Time, usize)>,
     checks: BTreeMap<CheckName, Health>,
     /// The checks in the order of the configuration.
     check_order: Vec<CheckName>,
@@ -59,6 +65,9 @@ impl Agent {
     pub fn new(config: &Config, now: Time) -> (Self, Vec<Effect>) {
         let mut agent = Agent {
             routers: Vec::new(),
+            sets: Vec::new(),
+            groups: Vec::new(),
+            deadlines: BTreeSet::new(),
             checks: BTreeMap::new(),
             check_order: Vec::new(),
             links: BTreeMap::new(),
@@ -136,18 +145,17 @@ impl Agent {
     /// When to tick at the latest, and what for.
     #[must_use]
     pub fn deadline(&self) -> Option<(Time, Wait)> {
-        self.routers.iter().fold(None, |first, router| {
-            let retry = router.contested.as_ref().filter(|_| !self.stopping);
-            let retry = retry.map(|(_, at)| (*at, Wait::TakeOver));
-            earliest(first, earliest(router.group.deadline(), retry))
-        })
+        let first = self.deadlines.first().and_then(|(_, set)| self.sets[*set].group.deadline());
+        let retries = self.routers.iter().filter_map(|router| router.contested.as_ref());
+        let retry = retries.map(|(_, at)| (*at, Wait::TakeOver)).min_by_key(|(at, _)| *at);
+        earliest(first, retry.filter(|_| !self.stopping))
     }
 
     fn tick(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        for index in 0..self.routers.len() {
-            if self.routers[index].group.deadline().is_some_and(|(at, _)| at <= now) {
-                self.pass(now, index, &Event::Tick, effects);
-            }
+        let due: Vec<usize> =
+            self.deadlines.iter().take_while(|(at, _)| *at <= now).map(|(_, set)| *set).collect();
+        for set in due {
+            self.pass(now, set, &Event::Tick, effects);
         }
         let healed = |router: &mut Router| router.contested.take_if(|(_, at)| *at <= now).is_some();
         let healed = self.routers.iter_mut().map(healed).filter(|healed| *healed).count();
@@ -161,61 +169,90 @@ impl Agent {
         if !self.links_ready || self.stopping {
             return;
         }
-        for index in 0..self.routers.len() {
-            self.settle_router(now, index, effects);
+        for set in 0..self.sets.len() {
+            self.settle_set(now, set, effects);
         }
         self.listen(effects);
     }
 
-    fn settle_router(&mut self, now: Time, index: usize, effects: &mut Vec<Effect>) {
-        let world = World { checks: &self.checks, sockets: &self.sockets, vips: &self.vips };
-        let router = &mut self.routers[index];
-        let found = router.assess(&self.links, &world);
-        let priority = router.priority(&self.checks);
-        for (member, source) in found.sources.into_iter().enumerate() {
-            if let Some(source) =
-                source.filter(|s| self.routers[index].group.members()[member].source() != Some(*s))
-            {
+    fn settle_set(&mut self, now: Time, set: usize, effects: &mut Vec<Effect>) {
+        let routers = self.sets[set].routers();
+        let mut faults = Vec::new();
+        let mut awaits = false;
+        for index in &routers {
+            let fault = self.settle_router(now, *index, effects);
+            let standing = self.routers[*index].standing(&self.sets);
+            // No result yet is no fault to be told of: nothing has started.
+            let only_awaits = matches!(fault, Some(Fault::Check(_)))
+                && self.routers[*index].awaits(standing, &self.checks).is_some();
+            awaits |= only_awaits;
+            faults.push(fault.filter(|_| !only_awaits));
+        }
+        let first = routers.iter().zip(&faults).find(|(_, fault)| fault.is_some());
+        if let Some(faulty) = first.map(|(index, _)| self.routers[*index].config.name.to_string()) {
+            for (index, fault) in routers.into_iter().zip(faults) {
+                let fault = fault.unwrap_or_else(|| Fault::Group(faulty.clone()));
+                self.fault(now, index, &fault, effects);
+            }
+        } else if !awaits {
+            self.start(now, set, effects);
+        }
+    }
+
+    /// Gives a router its source addresses and its priority. Returns what keeps it out.
+    fn settle_router(&mut self, now: Time, index: usize, effects: &mut Vec<Effect>) -> Option<Fault> {
+        let world =
+            World { sets: &self.sets, checks: &self.checks, sockets: &self.sockets, vips: &self.vips };
+        let found = self.routers[index].assess(&self.links, &world);
+        let priority = self.routers[index].priority(&self.checks);
+        for member in 0..self.routers[index].members.len() {
+            let source = found.sources.get(member).copied().flatten();
+            if let Some(source) = source.filter(|s| self.instance(index, member).source() != Some(*s)) {
                 self.pass_member(now, index, member, Event::Source(source), effects);
             }
+            if self.instance(index, member).priority() != priority {
+                self.pass_member(now, index, member, Event::Priority(priority), effects);
+            }
         }
-        if self.routers[index].group.members().iter().any(|m| m.priority() != priority) {
-            self.pass(now, index, &Event::Priority(priority), effects);
-        }
-        match found.fault {
-            // No result yet is no fault to be told of: nothing has started.
-            Some(Fault::Check(_)) if self.routers[index].awaits(&self.checks).is_some() => {}
-            Some(fault) => self.fault(now, index, fault, effects),
-            None => self.start(now, index, effects),
-        }
+        found.fault
     }
 
-    fn fault(&mut self, now: Time, index: usize, fault: Fault, effects: &mut Vec<Effect>) {
-        let same = |state: &State| matches!(state, State::Fault(known) if *known == fault);
-        if !self.routers[index].group.members().iter().all(|member| same(member.state())) {
-            self.pass(now, index, &Event::Fault(fault), effects);
-        }
-    }
-
-    fn start(&mut self, now: Time, index: usize, effects: &mut Vec<Effect>) {
-        let router = &self.routers[index];
-        let healed = router.group.members().iter().any(|m| matches!(m.state(), State::Fault(_)));
-        let idle = router.group.members().iter().any(|m| *m.state() == State::Initialize);
-        if healed || idle {
-            let why = if healed { Why::Healed } else { Why::Started };
-            let drained = router.drained;
-            self.pass(now, index, &Event::Startup(why), effects);
-            if drained {
-                self.pass(now, index, &Event::Handover, effects);
+    fn fault(&mut self, now: Time, index: usize, fault: &Fault, effects: &mut Vec<Effect>) {
+        for member in 0..self.routers[index].members.len() {
+            let state = self.instance(index, member).state();
+            if !matches!(state, State::Fault(known) if known == fault) {
+                self.pass_member(now, index, member, Event::Fault(fault.clone()), effects);
             }
         }
     }
 
-    /// Sends an event to a router, and everything that follows from it to the world.
-    fn pass(&mut self, now: Time, index: usize, event: &Event, effects: &mut Vec<Effect>) {
-        let before = self.routers[index].standing();
-        let actions = self.routers[index].group.handle(now, event);
-        self.follow(now, index, before, actions, effects);
+    fn start(&mut self, now: Time, set: usize, effects: &mut Vec<Effect>) {
+        let members = self.sets[set].group.members();
+        let healed = members.iter().any(|m| matches!(m.state(), State::Fault(_)));
+        let idle = members.iter().any(|m| *m.state() == State::Initialize);
+        if healed || idle {
+            let why = if healed { Why::Healed } else { Why::Started };
+            self.pass(now, set, &Event::Startup(why), effects);
+            if self.sets[set].routers().iter().any(|index| self.routers[*index].drained) {
+                self.pass(now, set, &Event::Handover, effects);
+            }
+        }
+    }
+
+    fn instance(&self, router: usize, member: usize) -> &Instance {
+        let router = &self.routers[router];
+        &self.sets[router.set].group.members()[router.members[member].seat]
+    }
+
+    fn standing(&self, router: usize) -> Standing {
+        self.routers[router].standing(&self.sets)
+    }
+
+    /// Sends an event to a whole set, and everything that follows from it to the world.
+    fn pass(&mut self, now: Time, set: usize, event: &Event, effects: &mut Vec<Effect>) {
+        let before = self.standings(set);
+        let actions = self.sets[set].group.handle(now, event);
+        self.follow(now, set, &before, actions, effects);
     }
 
     /// The same for one member of a router.
@@ -227,47 +264,131 @@ impl Agent {
         event: Event,
         effects: &mut Vec<Effect>,
     ) {
-        let before = self.routers[index].standing();
-        let actions = self.routers[index].group.handle_member(now, member, event);
-        self.follow(now, index, before, actions, effects);
+        let (set, place) = (self.routers[index].set, self.routers[index].members[member].seat);
+        let before = self.standings(set);
+        let actions = self.sets[set].group.handle_member(now, place, event);
+        self.follow(now, set, &before, actions, effects);
+    }
+
+    fn standings(&self, set: usize) -> Vec<(usize, Standing)> {
+        self.sets[set].routers().into_iter().map(|index| (index, self.standing(index))).collect()
     }
 
     fn follow(
         &mut self,
         now: Time,
-        index: usize,
-        before: Standing,
+        set: usize,
+        before: &[(usize, Standing)],
         actions: Vec<(usize, Action)>,
         effects: &mut Vec<Effect>,
     ) {
+        for (place, action) in actions {
+            self.act(set, place, action, effects);
+        }
+        self.file(set);
+        for (index, before) in before {
+            let after = self.standing(*index);
+            if after != *before {
+                let router = &mut self.routers[*index];
+                router.became_master += u64::from(after == Standing::Master);
+                router.left_master += u64::from(*before == Standing::Master);
+                let transition = self.transition(*index, *before, after);
+                effects.push(Effect::Notify(transition));
+            }
+            self.follow_handover(now, *index, *before, after, effects);
+        }
+        self.follow_group(set, before, effects);
+    }
+
+    fn act(&mut self, set: usize, place: usize, action: Action, effects: &mut Vec<Effect>) {
+        let Seat { router: index, member } = self.sets[set].seats[place];
         let router = &mut self.routers[index];
-        for (member, action) in actions {
-            let instance = router.members[member].id;
-            match action {
-                Action::Advertise(advert) => advertise(router, member, &advert, effects),
-                Action::Hold => {
-                    let interface = router.link.clone().unwrap_or_default();
-                    let vips: Vec<Vip> =
-                        router.config.vips_of(router.members[member].family).cloned().collect();
-                    effects.push(Effect::Hold { instance, interface, vips });
-                }
-                Action::Release => {
-                    router.members[member].held = false;
-                    effects.push(Effect::Release { instance });
-                }
-                Action::Announce => {
-                    effects.push(Effect::Announce { instance, count: router.config.announce_count });
-                }
-                Action::Discard(reason) => {
-                    *router.members[member].peers.discarded.entry(reason).or_default() += 1;
-                }
+        let instance = router.members[member].id;
+        match action {
+            Action::Advertise(advert) => self.advertise(index, member, &advert, effects),
+            Action::Hold => {
+                let interface = router.link.clone().unwrap_or_default();
+                let vips: Vec<Vip> = router.config.vips_of(router.members[member].family).cloned().collect();
+                effects.push(Effect::Hold { instance, interface, vips });
+            }
+            Action::Release => {
+                router.members[member].held = false;
+                effects.push(Effect::Release { instance });
+            }
+            Action::Announce => {
+                effects.push(Effect::Announce { instance, count: router.config.announce_count });
+            }
+            Action::Discard(reason) => {
+                *router.members[member].peers.discarded.entry(reason).or_default() += 1;
             }
         }
-        let after = router.standing();
-        if after != before {
-            effects.push(Effect::Notify(transition(router, before, after)));
+    }
+
+    /// Files a set under its deadline, so that the next one is always at hand.
+    fn file(&mut self, set: usize) {
+        let next = self.sets[set].group.deadline().map(|(at, _)| at);
+        let filed = std::mem::replace(&mut self.sets[set].filed, next);
+        if filed != next {
+            if let Some(at) = filed {
+                self.deadlines.remove(&(at, set));
+            }
+            self.deadlines.extend(next.map(|at| (at, set)));
         }
-        self.follow_handover(now, index, before, after, effects);
+    }
+
+    /// Tells of a sync group's own change of state, after those of its routers.
+    fn follow_group(&mut self, set: usize, before: &[(usize, Standing)], effects: &mut Vec<Effect>) {
+        let Some(name) = self.sets[set].name.clone() else { return };
+        let from = before.iter().map(|(_, standing)| *standing).min();
+        let least = before.iter().map(|(index, _)| (self.standing(*index), *index)).min();
+        if let (Some(from), Some((to, index))) = (from, least)
+            && from != to
+        {
+            let mut transition = self.transition(index, from, to);
+            transition.subject = Subject::Group(name);
+            transition.priority = 0;
+            effects.push(Effect::Notify(transition));
+        }
+    }
+
+    /// One advert becomes one datagram to the group, or one to each peer.
+    fn advertise(&mut self, index: usize, member: usize, advert: &Advert, effects: &mut Vec<Effect>) {
+        let router = &self.routers[index];
+        let instance = self.instance(index, member);
+        let (Some(source), Some(interface)) = (instance.source(), router.link.clone()) else { return };
+        let form = router.checksum(member);
+        let config = instance.config();
+        let group = [config.family.group()];
+        let destinations = if config.peers.is_empty() { &group[..] } else { &config.peers[..] };
+        for destination in destinations {
+            effects.push(Effect::Send(Outgoing {
+                instance: router.members[member].id,
+                interface: interface.clone(),
+                source,
+                destination: *destination,
+                payload: encode(advert, source, *destination, form, &config.auth),
+            }));
+        }
+        self.routers[index].members[member].sent += 1;
+    }
+
+    fn transition(&self, index: usize, from: Standing, to: Standing) -> Transition {
+        let router = &self.routers[index];
+        let why = router.why(&self.sets).clone();
+        let peer = match &why {
+            Why::Farewell(peer) | Why::Preempted(peer) | Why::Better(peer, _) => Some(*peer),
+            _ => router.handover.as_ref().and_then(|handover| handover.heard.map(|(_, peer)| peer)),
+        };
+        let priority = router.instances(&self.sets).next().map_or(0, |member| member.priority().get());
+        Transition {
+            subject: Subject::Router(router.config.name.clone()),
+            from,
+            to,
+            why,
+            priority,
+            addresses: router.config.vips.iter().map(|vip| vip.address).collect(),
+            peer,
+        }
     }
 
     /// The sockets that the routers need now.
@@ -309,45 +430,6 @@ impl Agent {
     fn next_id(next: &mut u32) -> InstanceId {
         *next += 1;
         InstanceId(*next)
-    }
-}
-
-/// One advert becomes one datagram to the group, or one to each peer.
-fn advertise(router: &mut Router, index: usize, advert: &Advert, effects: &mut Vec<Effect>) {
-    let instance = &router.group.members()[index];
-    let (Some(source), Some(interface)) = (instance.source(), router.link.clone()) else { return };
-    let form = router.checksum(index);
-    let config = instance.config();
-    let group = [config.family.group()];
-    let destinations = if config.peers.is_empty() { &group[..] } else { &config.peers[..] };
-    for destination in destinations {
-        effects.push(Effect::Send(Outgoing {
-            instance: router.members[index].id,
-            interface: interface.clone(),
-            source,
-            destination: *destination,
-            payload: encode(advert, source, *destination, form, &config.auth),
-        }));
-    }
-    router.members[index].sent += 1;
-}
-
-fn transition(router: &mut Router, from: Standing, to: Standing) -> Transition {
-    router.became_master += u64::from(to == Standing::Master);
-    router.left_master += u64::from(from == Standing::Master);
-    let why = router.why().clone();
-    let peer = match &why {
-        Why::Farewell(peer) | Why::Preempted(peer) | Why::Better(peer, _) => Some(*peer),
-        _ => router.handover.as_ref().and_then(|handover| handover.heard.map(|(_, peer)| peer)),
-    };
-    Transition {
-        router: router.config.name.clone(),
-        from,
-        to,
-        why,
-        priority: router.group.members().first().map_or(0, |member| member.priority().get()),
-        addresses: router.config.vips.iter().map(|vip| vip.address).collect(),
-        peer,
     }
 }
 

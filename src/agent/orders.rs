@@ -3,10 +3,11 @@
 use super::effect::{Effect, HookEnd, InstanceId, Note};
 use super::request::{Moved, Request, Response, Ticket};
 use super::router::{Handover, RESTORE_LIMIT, RESTORE_WINDOW};
-use super::transition::{RouterName, Standing};
+use super::transition::{RouterName, Standing, Subject};
 use super::{Agent, patience};
 use crate::time::Time;
 use crate::vrrp::instance::{Event, Instance, State};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ impl Agent {
         effects: &mut Vec<Effect>,
     ) {
         let Some((index, member)) = self.find(instance) else { return };
-        if !self.routers[index].group.members()[member].holds() {
+        if !self.instance(index, member).holds() {
             return;
         }
         match result {
@@ -63,7 +64,9 @@ impl Agent {
     }
 
     pub(super) fn hook_ended(&mut self, end: &HookEnd) {
-        if let Some(router) = self.routers.iter_mut().find(|r| r.config.name == end.router) {
+        if let Some(router) =
+            self.routers.iter_mut().find(|r| Subject::Router(r.config.name.clone()) == end.subject)
+        {
             router.hooks.ran += 1;
             router.hooks.failed += u64::from(end.failed);
             router.hooks.skipped += u64::from(end.skipped);
@@ -99,8 +102,13 @@ impl Agent {
                 Err(vec![format!("no router is called {name}: there is {}", known.join(", "))])
             }
             _ if self.stopping => Err(vec!["the daemon is stopping".to_owned()]),
-            _ => Ok(chosen),
+            // Who shares a role shares the order.
+            _ => Ok(self.sets_of(&chosen).into_iter().flat_map(|set| self.sets[set].routers()).collect()),
         }
+    }
+
+    fn sets_of(&self, routers: &[usize]) -> BTreeSet<usize> {
+        routers.iter().map(|index| self.routers[*index].set).collect()
     }
 
     fn hand_over(&mut self, now: Time, ticket: Ticket, chosen: &[usize], effects: &mut Vec<Effect>) {
@@ -108,7 +116,7 @@ impl Agent {
             let name = &self.routers[*busy].config.name;
             return refuse(ticket, vec![format!("{name} is being handed over already")], effects);
         }
-        let masters = chosen.iter().filter(|index| self.routers[**index].standing() == Standing::Master);
+        let masters = chosen.iter().filter(|index| self.standing(**index) == Standing::Master);
         let masters: Vec<usize> = masters.copied().collect();
         for index in chosen {
             self.routers[*index].drained = true;
@@ -116,8 +124,8 @@ impl Agent {
                 self.routers[*index].handover = Some(Handover { ticket, started: now, heard: None });
             }
         }
-        for index in chosen {
-            self.pass(now, *index, &Event::Handover, effects);
+        for set in self.sets_of(chosen) {
+            self.pass(now, set, &Event::Handover, effects);
         }
         if masters.is_empty() {
             let stays = |index: &usize| {
@@ -137,8 +145,9 @@ impl Agent {
         after: Standing,
         effects: &mut Vec<Effect>,
     ) {
+        let back =
+            self.routers[index].instances(&self.sets).all(|m| matches!(m.state(), State::Master { .. }));
         let router = &mut self.routers[index];
-        let back = router.group.members().iter().all(|m| matches!(m.state(), State::Master { .. }));
         if router.handover.is_none() || !(back || (before, after) != (Standing::Master, Standing::Master)) {
             return;
         }
@@ -171,22 +180,26 @@ impl Agent {
                 format!("{name} took part already")
             });
             router.drained = false;
-            self.pass(now, *index, &Event::Resume, effects);
+        }
+        for set in self.sets_of(chosen) {
+            self.pass(now, set, &Event::Resume, effects);
         }
         effects.push(Effect::Reply(ticket, Box::new(Response::Done { lines })));
     }
 
     pub(super) fn stop(&mut self, now: Time, at_once: bool, effects: &mut Vec<Effect>) {
         self.stopping = true;
-        for index in 0..self.routers.len() {
-            let wait = if at_once { Duration::ZERO } else { patience(&self.routers[index].config) };
-            self.pass(now, index, &Event::Shutdown { wait }, effects);
+        for set in 0..self.sets.len() {
+            let longest = |index: usize| patience(&self.routers[index].config);
+            let patience = self.sets[set].routers().into_iter().map(longest).max();
+            let wait = patience.filter(|_| !at_once).unwrap_or(Duration::ZERO);
+            self.pass(now, set, &Event::Shutdown { wait }, effects);
         }
     }
 
     /// Says once that everything is given up.
     pub(super) fn finish_stop(&mut self, effects: &mut Vec<Effect>) {
-        let holds = self.routers.iter().flat_map(|router| router.group.members()).any(Instance::holds);
+        let holds = self.sets.iter().flat_map(|set| set.group.members()).any(Instance::holds);
         if self.stopping && !self.stopped && !holds {
             self.stopped = true;
             effects.push(Effect::Stopped);

@@ -4,10 +4,9 @@
 
 use super::Agent;
 use super::effect::{Datagram, Effect, Note};
-use super::router::Router;
 use crate::time::Time;
 use crate::vrrp::Family;
-use crate::vrrp::instance::{Event, State};
+use crate::vrrp::instance::{Event, Instance, State};
 use crate::vrrp::packet::{self, Envelope, Expect, Heard, Reach, Refusal};
 
 impl Agent {
@@ -27,16 +26,17 @@ impl Agent {
         }) else {
             return;
         };
-        match parse(&self.routers[index], member, &envelope) {
+        match parse(self.instance(index, member), &envelope) {
             Ok(heard) => self.hear(now, index, member, &heard, effects),
             Err(refusal) => self.refuse(now, index, member, datagram, refusal, effects),
         }
     }
 
     fn hear(&mut self, now: Time, index: usize, member: usize, heard: &Heard, effects: &mut Vec<Effect>) {
+        let instance = self.instance(index, member);
+        let (own, ours) = (instance.priority(), instance.source() == Some(heard.source));
+        let leaving = matches!(instance.state(), State::Leaving { .. });
         let router = &mut self.routers[index];
-        let own = router.group.members()[member].priority();
-        let ours = router.group.members()[member].source() == Some(heard.source);
         if !ours {
             for remark in router.members[member].peers.hear(now, heard, own) {
                 let line = format!("advert from {}: {remark}", heard.source);
@@ -46,7 +46,6 @@ impl Agent {
                 router.members[member].spoken = heard.checksum;
             }
         }
-        let leaving = matches!(router.group.members()[member].state(), State::Leaving { .. });
         if let Some(handover) = &mut router.handover
             && leaving
             && !ours
@@ -108,8 +107,8 @@ fn open(datagram: &Datagram, family: Family) -> Result<Envelope<'_>, Refusal> {
     }
 }
 
-fn parse(router: &Router, member: usize, envelope: &Envelope<'_>) -> Result<Heard, Refusal> {
-    let config = router.group.members()[member].config();
+fn parse(instance: &Instance, envelope: &Envelope<'_>) -> Result<Heard, Refusal> {
+    let config = instance.config();
     let reach = if config.peers.is_empty() { Reach::Multicast } else { Reach::Unicast(&config.peers) };
     let expect = Expect {
         version: config.version,

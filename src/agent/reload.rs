@@ -1,16 +1,20 @@
 //! A new configuration: what changes, for whom, and nothing for the rest.
 //!
-//! Routers are matched by identity (interface, VRID) and not by name, so a renamed router keeps its
+//! Routers are matched by identity (interface, VRID, family) and not by name, so a renamed router keeps its
 //! role. An equal configuration has no effects at all.
 
 use super::Agent;
-use super::config::{Config, Router as Wanted};
-use super::effect::Effect;
+use super::config::{Config, Group as WantedGroup, GroupName, Router as Wanted};
+use super::effect::{Effect, InstanceId};
 use super::request::{Response, Ticket};
 use super::router::Router;
+use super::set::{Seat, Set};
+use super::transition::{RouterName, Standing};
 use crate::health::{self, Health};
 use crate::time::Time;
-use crate::vrrp::instance::Event;
+use crate::vrrp::group::Group;
+use crate::vrrp::instance::{Event, Instance};
+use std::collections::BTreeMap;
 
 /// What a reload means for one router.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,16 +84,17 @@ impl Agent {
         let mut plan = Vec::new();
         for router in &config.routers {
             let name = &router.name;
-            let failover = |router: &Router| match router.standing() {
-                super::Standing::Master => " (MASTER here: the addresses move)",
+            let failover = |index| match self.standing(index) {
+                Standing::Master => " (MASTER here: the addresses move)",
                 _ => "",
             };
-            match self.matching(router).map(|index| (&self.routers[index], index)) {
+            match self.matching(router) {
                 None => plan.push(format!("{name}: added")),
-                Some((old, _)) => match compare(&old.config, router) {
+                Some(index) => match compare(&self.routers[index].config, router) {
                     Change::Retune(lines) => plan.push(format!("{name}: {}", lines.join("; "))),
                     Change::Restart(lines) => {
-                        plan.push(format!("{name}: starts anew: {}{}", lines.join("; "), failover(old)));
+                        let lines = lines.join("; ");
+                        plan.push(format!("{name}: starts anew: {lines}{}", failover(index)));
                     }
                     Change::Keep | Change::Add | Change::Remove => {}
                 },
@@ -109,7 +114,21 @@ impl Agent {
         }
         let gone = self.check_order.iter().filter(|n| !config.checks.iter().any(|c| c.name == **n));
         plan.extend(gone.map(|name| format!("check {name}: removed")));
+        plan.extend(self.plan_groups(config));
         plan
+    }
+
+    fn plan_groups(&self, config: &Config) -> Vec<String> {
+        let find =
+            |groups: &[WantedGroup], name: &GroupName| groups.iter().find(|g| g.name == *name).cloned();
+        let changed = |group: &WantedGroup| match find(&self.groups, &group.name) {
+            None => Some(format!("group {}: added", group.name)),
+            Some(old) if old != *group => Some(format!("group {}: changed", group.name)),
+            Some(_) => None,
+        };
+        let gone = self.groups.iter().filter(|old| find(&config.groups, &old.name).is_none());
+        let gone = gone.map(|old| format!("group {}: removed", old.name));
+        config.groups.iter().filter_map(changed).chain(gone).collect()
     }
 
     pub(super) fn reload(
@@ -137,29 +156,75 @@ impl Agent {
         let mut effects = Vec::new();
         self.adopt_checks(now, config, &mut effects);
         self.vips = config.routers.iter().flat_map(|r| r.vips.iter().map(|vip| vip.address)).collect();
-        let mut kept = Vec::new();
-        for wanted in &config.routers {
-            kept.push(self.matching(wanted).filter(|index| {
-                !matches!(compare(&self.routers[*index].config, wanted), Change::Restart(_))
-            }));
-        }
+        let kept: Vec<Option<usize>> = config
+            .routers
+            .iter()
+            .map(|wanted| self.matching(wanted).filter(|old| !self.restarts(*old, wanted)))
+            .collect();
         for index in (0..self.routers.len()).filter(|index| !kept.contains(&Some(*index))) {
             self.dismiss(now, index, &mut effects);
         }
+        let mut instances = self.unseat();
         let mut old: Vec<Option<Router>> = std::mem::take(&mut self.routers).into_iter().map(Some).collect();
         let mut retuned = Vec::new();
         for (wanted, kept) in config.routers.iter().zip(kept) {
             let kept = kept.and_then(|index| old[index].take());
             retuned.push(kept.as_ref().is_some_and(|router| router.config != *wanted));
             let next = &mut self.next_id;
-            let made = || Router::new(wanted.clone(), now, || Self::next_id(next));
-            self.routers.push(kept.unwrap_or_else(made));
+            self.routers.push(kept.unwrap_or_else(|| Router::new(wanted.clone(), || Self::next_id(next))));
         }
+        self.groups.clone_from(&config.groups);
+        self.seat(now, config, &mut instances);
         for (index, wanted) in config.routers.iter().enumerate().filter(|(index, _)| retuned[*index]) {
             self.retune(now, index, wanted, &mut effects);
         }
         self.settle(now, &mut effects);
         effects
+    }
+
+    /// Takes every instance off its seat.
+    fn unseat(&mut self) -> BTreeMap<InstanceId, Instance> {
+        let mut instances = BTreeMap::new();
+        for set in std::mem::take(&mut self.sets) {
+            for (seat, instance) in set.seats.into_iter().zip(set.group.into_members()) {
+                instances.insert(self.routers[seat.router].members[seat.member].id, instance);
+            }
+        }
+        self.deadlines.clear();
+        instances
+    }
+
+    /// Gives every instance a seat: one set for each group, and one for each router in none.
+    fn seat(&mut self, now: Time, config: &Config, instances: &mut BTreeMap<InstanceId, Instance>) {
+        let place = |name: &RouterName| config.routers.iter().position(|router| router.name == *name);
+        let mut wanted: Vec<(Option<GroupName>, Vec<usize>)> = config
+            .groups
+            .iter()
+            .map(|group| (Some(group.name.clone()), group.routers.iter().filter_map(place).collect()))
+            .collect();
+        let alone = |index: &usize| !wanted.iter().any(|(_, routers)| routers.contains(index));
+        let alone: Vec<usize> = (0..self.routers.len()).filter(alone).collect();
+        wanted.extend(alone.into_iter().map(|index| (None, vec![index])));
+        for (name, routers) in wanted {
+            let mut seats = Vec::new();
+            let mut members = Vec::new();
+            for index in routers {
+                let router = &mut self.routers[index];
+                router.set = self.sets.len();
+                for (place, member) in router.members.iter_mut().enumerate() {
+                    member.seat = members.len();
+                    let fresh = || Instance::new(router.config.instance(member.family), now);
+                    members.push(instances.remove(&member.id).unwrap_or_else(fresh));
+                    seats.push(Seat { router: index, member: place });
+                }
+            }
+            self.sets.push(Set { name, group: Group::new(members), seats, filed: None });
+            self.file(self.sets.len() - 1);
+        }
+    }
+
+    fn restarts(&self, old: usize, wanted: &Wanted) -> bool {
+        matches!(compare(&self.routers[old].config, wanted), Change::Restart(_))
     }
 
     fn adopt_checks(&mut self, now: Time, config: &Config, effects: &mut Vec<Effect>) {
@@ -203,8 +268,10 @@ impl Agent {
 
     /// A router leaves: farewell and release at once, for its successor is somebody else's to name.
     fn dismiss(&mut self, now: Time, index: usize, effects: &mut Vec<Effect>) {
-        let event = Event::Shutdown { wait: std::time::Duration::ZERO };
-        self.pass(now, index, &event, effects);
+        for member in 0..self.routers[index].members.len() {
+            let event = Event::Shutdown { wait: std::time::Duration::ZERO };
+            self.pass_member(now, index, member, event, effects);
+        }
     }
 
     fn matching(&self, wanted: &Wanted) -> Option<usize> {
@@ -213,5 +280,7 @@ impl Agent {
 }
 
 fn same(a: &Wanted, b: &Wanted) -> bool {
-    a.vrid == b.vrid && a.interface == b.interface
+    // The same number in the other family is another virtual router.
+    let share = |family| b.families().contains(&family);
+    a.vrid == b.vrid && a.interface == b.interface && a.families().into_iter().any(share)
 }

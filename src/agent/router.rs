@@ -1,4 +1,4 @@
-//! One router at run time: its group of instances, what it tracks, and what it counts.
+//! One router at run time: its instances, what it tracks, and what it counts.
 //!
 //! Binds the configuration to what the host has: which interface, which source address, which
 //! fault. Nothing here knows other routers.
@@ -8,11 +8,11 @@ use super::effect::InstanceId;
 use super::link::{Link, LinkAddress};
 use super::peers::Peers;
 use super::request::Ticket;
+use super::set::Set;
 use super::status::HookStatus;
 use super::transition::Standing;
 use crate::health::{CheckName, Health};
 use crate::time::Time;
-use crate::vrrp::group::Group;
 use crate::vrrp::instance::{Instance, State};
 use crate::vrrp::why::{Fault, Why};
 use crate::vrrp::{Checksum, ChecksumPolicy, Family, Priority};
@@ -34,8 +34,9 @@ const RETRY_LONGEST: Duration = Duration::from_mins(5);
 #[derive(Debug)]
 pub(super) struct Router {
     pub config: config::Router,
-    pub group: Group,
-    /// One for each member of the group, in the same order.
+    /// Its set, by its place in the agent's list.
+    pub set: usize,
+    /// One for each address family, IPv4 first.
     pub members: Vec<Member>,
     pub link: Option<String>,
     /// Taken out by the operator.
@@ -55,6 +56,8 @@ pub(super) struct Router {
 #[derive(Debug)]
 pub(super) struct Member {
     pub id: InstanceId,
+    /// Its instance's place in the group of the router's set.
+    pub seat: usize,
     pub family: Family,
     pub peers: Peers,
     /// The checksum the peers were last heard to speak.
@@ -78,12 +81,11 @@ pub(super) struct Handover {
 }
 
 impl Router {
-    pub fn new(config: config::Router, now: Time, mut id: impl FnMut() -> InstanceId) -> Self {
-        let families = config.families();
-        let instances = families.iter().map(|family| Instance::new(config.instance(*family), now));
+    /// A router whose members have no seats yet.
+    pub fn new(config: config::Router, mut id: impl FnMut() -> InstanceId) -> Self {
         Router {
-            group: Group::new(instances.collect()),
-            members: families.iter().map(|family| Member::new(id(), *family)).collect(),
+            set: 0,
+            members: config.families().into_iter().map(|family| Member::new(id(), family)).collect(),
             config,
             link: None,
             drained: false,
@@ -97,16 +99,20 @@ impl Router {
         }
     }
 
+    /// Its instances, one for each member.
+    pub fn instances<'a>(&'a self, sets: &'a [Set]) -> impl Iterator<Item = &'a Instance> {
+        self.members.iter().filter_map(|member| sets[self.set].group.members().get(member.seat))
+    }
+
     /// The state in the users' words: the least of what its members are.
-    pub fn standing(&self) -> Standing {
-        self.group.members().iter().map(standing).min().unwrap_or(Standing::Stop)
+    pub fn standing(&self, sets: &[Set]) -> Standing {
+        self.instances(sets).map(standing).min().unwrap_or(Standing::Stop)
     }
 
     /// Why it is so: the reason of a member that did not merely follow another.
-    pub fn why(&self) -> &Why {
-        let standing = self.standing();
-        let mut reasons =
-            self.group.members().iter().filter(|m| self::standing(m) == standing).map(Instance::why);
+    pub fn why<'a>(&'a self, sets: &'a [Set]) -> &'a Why {
+        let least = self.standing(sets);
+        let mut reasons = self.instances(sets).filter(|m| standing(m) == least).map(Instance::why);
         let first = reasons.next().unwrap_or(&Why::Stopped);
         if *first == Why::Group { reasons.next().unwrap_or(first) } else { first }
     }
@@ -123,8 +129,12 @@ impl Router {
     }
 
     /// The tracked check whose first result it waits for before it takes part at all.
-    pub fn awaits<'a>(&self, checks: &'a BTreeMap<CheckName, Health>) -> Option<&'a Health> {
-        let idle = self.standing() == Standing::Stop;
+    pub fn awaits<'a>(
+        &self,
+        standing: Standing,
+        checks: &'a BTreeMap<CheckName, Health>,
+    ) -> Option<&'a Health> {
+        let idle = standing == Standing::Stop;
         let mut tracked =
             self.config.tracks.iter().filter_map(|track| Some((track, checks.get(&track.check)?)));
         let pending = |(track, check): &(&crate::health::Track, &Health)| {
@@ -170,7 +180,7 @@ impl Router {
         if let Some((line, _)) = &self.contested {
             return Some(Fault::CannotHold(line.clone()));
         }
-        let running = !matches!(self.standing(), Standing::Stop | Standing::Fault);
+        let running = !matches!(self.standing(world.sets), Standing::Stop | Standing::Fault);
         self.config.tracks.iter().find_map(|track| {
             let check = world.checks.get(&track.check)?;
             track.bars(check.standing(), running).then(|| Fault::Check(check.complaint()))
@@ -246,6 +256,7 @@ impl Router {
 
 /// What a router is judged by besides its own state.
 pub(super) struct World<'a> {
+    pub sets: &'a [Set],
     pub checks: &'a BTreeMap<CheckName, Health>,
     pub sockets: &'a BTreeMap<(String, Family), String>,
     /// Every virtual address of every router.
@@ -263,6 +274,7 @@ impl Member {
     fn new(id: InstanceId, family: Family) -> Self {
         Member {
             id,
+            seat: 0,
             family,
             peers: Peers::default(),
             spoken: None,

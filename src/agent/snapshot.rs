@@ -2,7 +2,7 @@
 
 use super::Agent;
 use super::peers::{by_name, millis};
-use super::router::Router;
+use super::router::{Member, Router};
 use super::status::{
     AddressStatus, CheckStatus, InstanceStatus, Overall, PriorityStatus, RouterStatus, SCHEMA, Status,
     TrackStatus,
@@ -27,13 +27,15 @@ impl Agent {
 
     fn router_status(&self, now: Time, router: &Router) -> RouterStatus {
         let config = &router.config;
-        let since = router.group.members().iter().map(Instance::since).max().unwrap_or(now);
-        let (waits_for, waits_at) = waits(router, router.awaits(&self.checks));
+        let since = router.instances(&self.sets).map(Instance::since).max().unwrap_or(now);
+        let standing = router.standing(&self.sets);
+        let (waits_for, waits_at) = self.waits(router, standing);
         RouterStatus {
             name: config.name.clone(),
-            state: router.standing(),
+            state: standing,
             since_ms: millis(now.since(since)),
-            why: router.why().to_string(),
+            why: router.why(&self.sets).to_string(),
+            group: self.sets[router.set].name.clone(),
             drained: router.drained,
             waits_for,
             waits_ms: waits_at.map(|at| millis(at.since(now))),
@@ -43,7 +45,11 @@ impl Agent {
             interval_ms: u32::from(config.interval.centiseconds()) * 10,
             priority: self.priority_status(router),
             addresses: addresses(router),
-            instances: (0..router.members.len()).map(|index| instance_status(now, router, index)).collect(),
+            instances: router
+                .instances(&self.sets)
+                .zip(&router.members)
+                .map(|(instance, member)| instance_status(now, instance, member))
+                .collect(),
             hooks: router.hooks.clone(),
             became_master: router.became_master,
             left_master: router.left_master,
@@ -66,6 +72,49 @@ impl Agent {
             tracks: tracks.collect(),
         }
     }
+
+    /// What a router waits for, in words, and until when.
+    fn waits(&self, router: &Router, standing: Standing) -> (String, Option<Time>) {
+        if let Some(check) = router.awaits(standing, &self.checks) {
+            return (format!("the first result of check {}", check.config().name), None);
+        }
+        if let Some((_, at)) = &router.contested {
+            return ("the next attempt to hold the addresses".to_owned(), Some(*at));
+        }
+        let group = &self.sets[router.set].group;
+        let deadlines = group.members().iter().filter_map(Instance::deadline);
+        // A Backup of a group takes over when the last of its Masters has gone.
+        let last = deadlines.filter(|(_, wait)| *wait == Wait::TakeOver).max_by_key(|(at, _)| *at);
+        match if standing == Standing::Backup { last } else { group.deadline() } {
+            Some((at, wait)) => (describe(wait, router.instances(&self.sets)), Some(at)),
+            None => (idle(standing).to_owned(), None),
+        }
+    }
+}
+
+fn describe<'a>(wait: Wait, mut instances: impl Iterator<Item = &'a Instance>) -> String {
+    match wait {
+        Wait::TakeOver => {
+            let master = instances.find_map(|instance| match instance.state() {
+                State::Backup { master, .. } => *master,
+                _ => None,
+            });
+            master.map_or("to take over unless a Master is heard".to_owned(), |master| {
+                format!("to take over unless {master} is heard")
+            })
+        }
+        Wait::Advertise => "its next advert".to_owned(),
+        Wait::Announce => "its next announcement".to_owned(),
+        Wait::Successor => "its successor's first advert".to_owned(),
+    }
+}
+
+const fn idle(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Backup => "the operator's resume",
+        Standing::Fault => "the fault to heal",
+        Standing::Master | Standing::Stop => "",
+    }
 }
 
 fn addresses(router: &Router) -> Vec<AddressStatus> {
@@ -81,8 +130,7 @@ fn addresses(router: &Router) -> Vec<AddressStatus> {
     router.config.vips.iter().map(status).collect()
 }
 
-fn instance_status(now: Time, router: &Router, index: usize) -> InstanceStatus {
-    let (instance, member) = (&router.group.members()[index], &router.members[index]);
+fn instance_status(now: Time, instance: &Instance, member: &Member) -> InstanceStatus {
     let recent = now - instance.config().interval.duration() * 4;
     let master = match instance.state() {
         State::Master { .. } | State::Leaving { .. } => instance.source(),
@@ -105,41 +153,6 @@ fn instance_status(now: Time, router: &Router, index: usize) -> InstanceStatus {
         announced: member.announced,
         announce_errors: member.announce_errors,
     }
-}
-
-/// What a router waits for, in words, and until when.
-fn waits(router: &Router, awaits: Option<&Health>) -> (String, Option<Time>) {
-    if let Some(check) = awaits {
-        return (format!("the first result of check {}", check.config().name), None);
-    }
-    if let Some((_, at)) = &router.contested {
-        return ("the next attempt to hold the addresses".to_owned(), Some(*at));
-    }
-    let takeover = router.group.members().iter().filter_map(Instance::deadline).max_by_key(|(at, _)| *at);
-    let next = if router.standing() == Standing::Backup { takeover } else { router.group.deadline() };
-    let Some((at, wait)) = next else {
-        let text = match router.standing() {
-            Standing::Backup => "the operator's resume",
-            Standing::Fault => "the fault to heal",
-            Standing::Master | Standing::Stop => "",
-        };
-        return (text.to_owned(), None);
-    };
-    let text = match wait {
-        Wait::TakeOver => {
-            let master = router.group.members().iter().find_map(|member| match member.state() {
-                State::Backup { master, .. } => *master,
-                _ => None,
-            });
-            master.map_or("to take over unless a Master is heard".to_owned(), |master| {
-                format!("to take over unless {master} is heard")
-            })
-        }
-        Wait::Advertise => "its next advert".to_owned(),
-        Wait::Announce => "its next announcement".to_owned(),
-        Wait::Successor => "its successor's first advert".to_owned(),
-    };
-    (text, Some(at))
 }
 
 fn check_status(now: Time, check: &Health) -> CheckStatus {

@@ -2,6 +2,7 @@
 //!
 //! Times are ages in milliseconds at the moment of the snapshot, since the agent has no wall clock.
 
+use super::config::GroupName;
 use super::transition::{RouterName, Standing};
 use crate::health::{self, CheckName};
 use crate::vrrp::{Family, Version};
@@ -47,6 +48,8 @@ pub enum Overall {
 pub struct RouterStatus {
     /// Its name.
     pub name: RouterName,
+    /// The sync group it belongs to.
+    pub group: Option<GroupName>,
     /// Its state.
     pub state: Standing,
     /// How long it has been so, in milliseconds.

@@ -1,5 +1,6 @@
 //! A router's change of state as the world outside is told of it: hooks, log, status.
 
+use super::config::GroupName;
 use crate::vrrp::why::Why;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -42,11 +43,50 @@ impl fmt::Display for Standing {
     }
 }
 
-/// One change of state of one router.
+/// Whose state changed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// A router.
+    Router(RouterName),
+    /// A sync group: told after its routers.
+    Group(GroupName),
+}
+
+impl Subject {
+    /// Its name alone.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Subject::Router(name) => &name.0,
+            Subject::Group(name) => &name.0,
+        }
+    }
+
+    /// The word that hooks are given for its kind.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Subject::Router(_) => "INSTANCE",
+            Subject::Group(_) => "GROUP",
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Router(name) => write!(f, "router {name}"),
+            Subject::Group(name) => write!(f, "group {name}"),
+        }
+    }
+}
+
+/// One change of state of one router or group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transition {
     /// Whose.
-    pub router: RouterName,
+    pub subject: Subject,
     /// What it was.
     pub from: Standing,
     /// What it is now.

@@ -1,8 +1,9 @@
 //! Rules between routers, and between routers and checks.
 
-use super::file::Router;
+use super::file::{File, Group, Router};
 use super::problem::{Finding, Sink};
 use super::suggest::nearest;
+use crate::agent::RouterName;
 use crate::vrrp::Family;
 use serde_spanned::Spanned;
 
@@ -67,4 +68,38 @@ fn tracks(router: &Router, checks: &[Spanned<String>], sink: &Sink) {
             sink.add(finding.also(&first.span, "first here").help("remove one"));
         }
     }
+}
+
+/// The routers of a group; reports those that do not exist or are in two groups.
+pub(super) fn members(group: &Group, file: &File<'_>, sink: &Sink) -> Vec<RouterName> {
+    let mut members: Vec<RouterName> = Vec::new();
+    for written in &group.routers {
+        let name = written.get_ref().as_str();
+        let found = file.routers.iter().map(|router| router.name.get_ref()).find(|known| &*known.0 == name);
+        let Some(found) = found else {
+            let finding = Finding::error(&written.span(), format!("there is no router \"{name}\""));
+            let near = nearest(name, file.routers.iter().map(|router| &*router.name.get_ref().0));
+            let help = near
+                .map_or(format!("add a section [router.{name}]"), |near| format!("did you mean \"{near}\"?"));
+            sink.add(finding.help(help));
+            continue;
+        };
+        let again = members.contains(found);
+        let mine = |other: &&Group| other.name.span() != group.name.span();
+        let elsewhere = file.groups.iter().filter(mine).flat_map(|other| &other.routers);
+        let elsewhere = elsewhere.into_iter().find(|other| other.get_ref() == name);
+        if let Some(other) = elsewhere {
+            let finding = Finding::error(&written.span(), format!("router {name} is in two groups"));
+            sink.add(finding.also(&other.span(), "also here").help("a router shares one role: remove one"));
+        } else if again {
+            let finding = Finding::error(&written.span(), format!("router {name} stands here twice"));
+            sink.add(finding.help("remove one"));
+        }
+        members.push(found.clone());
+    }
+    if members.len() == 1 {
+        let finding = Finding::warning(&group.name.span(), "a group of one router changes nothing");
+        sink.add(finding.help("name the routers that are to share its role, or remove the group"));
+    }
+    members
 }

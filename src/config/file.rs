@@ -21,8 +21,16 @@ use toml::de::DeTable;
 pub(super) struct File<'a> {
     pub(super) agent: Agent,
     pub(super) routers: Vec<Router>,
+    pub(super) groups: Vec<Group>,
     /// Name and table of every check; what is in it depends on its type.
     pub(super) checks: Vec<(Spanned<String>, Section<'a>)>,
+}
+
+/// `[group.NAME]`
+pub(super) struct Group {
+    pub(super) name: Spanned<String>,
+    pub(super) routers: Vec<Spanned<String>>,
+    pub(super) notify: Notify,
 }
 
 /// `[agent]`
@@ -91,9 +99,10 @@ pub(super) fn read<'a>(table: &'a Spanned<DeTable<'a>>, sink: &'a Sink) -> File<
     let table = top.raw("agent").and_then(|value| top.inner("agent", value, "[agent]".to_owned()));
     let agent = table.map(agent).unwrap_or_default();
     let routers = top.named("router").into_iter().map(router).collect();
+    let groups = top.named("group").into_iter().map(group).collect();
     let checks = top.named("check");
     top.finish();
-    File { agent, routers, checks }
+    File { agent, routers, groups, checks }
 }
 
 fn agent(section: Section<'_>) -> Agent {
@@ -109,6 +118,16 @@ fn agent(section: Section<'_>) -> Agent {
     }
     section.finish();
     agent
+}
+
+fn group((name, section): (Spanned<String>, Section<'_>)) -> Group {
+    if section.raw("routers").is_none() {
+        section.missing("routers", "routers = [\"NAME\", …]");
+    }
+    let routers = section.list("routers", text).map(Spanned::into_inner).unwrap_or_default();
+    let group = Group { name, routers, notify: notify(&section) };
+    section.finish();
+    group
 }
 
 fn inner<T>(value: Option<Spanned<T>>) -> Option<T> {

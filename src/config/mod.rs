@@ -21,7 +21,8 @@ pub use problem::{Problem, Problems, Severity, Span, render_all};
 pub use timeline::{Cause, Timeline, timelines, worst_case};
 pub use value::show;
 
-use crate::agent::RouterName;
+use crate::agent::config::{Group, GroupName};
+use crate::agent::{RouterName, Subject};
 use crate::health::CheckName;
 use crate::{agent, check, notify};
 use problem::{Finding, Sink};
@@ -51,8 +52,8 @@ pub struct Config {
 pub struct Details {
     /// What each check probes.
     pub checks: BTreeMap<CheckName, check::Spec>,
-    /// The scripts of each router that has any.
-    pub hooks: BTreeMap<RouterName, notify::Hooks>,
+    /// The scripts of each router and group that has any.
+    pub hooks: BTreeMap<Subject, notify::Hooks>,
     /// The daemon's socket.
     pub control: Control,
     /// What this host is called in status and logs.
@@ -130,7 +131,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
     if !broken.is_empty() {
         return None;
     }
-    let file = file::read(&table, sink);
+    let mut file = file::read(&table, sink);
     let names: Vec<_> = file.checks.iter().map(|(name, _)| name.clone()).collect();
     across::across(&file.routers, &names, sink);
     if file.routers.is_empty() && !sink.has_errors() {
@@ -140,7 +141,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
 
     let script_user = file.agent.script_user.as_ref();
     let (mut counted, mut specs) = (Vec::new(), BTreeMap::new());
-    for (name, section) in file.checks {
+    for (name, section) in std::mem::take(&mut file.checks) {
         if let Some((config, spec)) = checks::check(&name, section, script_user) {
             specs.insert(config.name.clone(), spec);
             counted.push(config);
@@ -153,12 +154,12 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
         policy: secrets,
     };
     let mut config = Config {
-        agent: agent::config::Config { routers: Vec::new(), checks: counted },
+        agent: agent::config::Config { routers: Vec::new(), checks: counted, groups: Vec::new() },
         details: Details {
             checks: specs,
             hooks: BTreeMap::new(),
             control: control(&file.agent, sink),
-            node: file.agent.node.unwrap_or_else(host_name),
+            node: file.agent.node.clone().unwrap_or_else(host_name),
             max_failover: BTreeMap::new(),
         },
     };
@@ -167,7 +168,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
         let hooks = hooks::hooks(&part.notify, script_user, sink);
         let fingerprint = fingerprint(&hooks);
         if hooks != notify::Hooks::default() {
-            config.details.hooks.insert(name.clone(), hooks);
+            config.details.hooks.insert(Subject::Router(name.clone()), hooks);
         }
         if let Some(promise) = &part.max_failover {
             config.details.max_failover.insert(name.clone(), *promise.get_ref());
@@ -176,6 +177,15 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
             lint::lint(part, &router, &config, sink);
             config.agent.routers.push(router);
         }
+    }
+    for part in &file.groups {
+        let name = GroupName(part.name.get_ref().as_str().into());
+        let hooks = hooks::hooks(&part.notify, script_user, sink);
+        let fingerprint = fingerprint(&hooks);
+        if hooks != notify::Hooks::default() {
+            config.details.hooks.insert(Subject::Group(name.clone()), hooks);
+        }
+        config.agent.groups.push(Group { name, routers: across::members(part, &file, sink), fingerprint });
     }
     Some(config)
 }

@@ -155,9 +155,9 @@ impl Performer {
     }
 
     fn notify(&mut self, transition: Transition) {
-        let Transition { router, from, to, why, priority, .. } = &transition;
-        info!(%router, %from, %to, priority, "{why}");
-        if let Some(hooks) = self.details.hooks.get(router) {
+        let Transition { subject, from, to, why, priority, .. } = &transition;
+        info!(%from, %to, priority, "{subject}: {why}");
+        if let Some(hooks) = self.details.hooks.get(subject) {
             let hooks = hooks.clone();
             self.tasks.command(Command::Notify(Box::new(transition), Box::new(hooks)));
         }

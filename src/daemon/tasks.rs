@@ -2,7 +2,7 @@
 //! control socket, signals. It reports through the inbox and knows nothing of the agent.
 
 use super::inbox::{Arrival, Inbox};
-use crate::agent::{HookEnd, Input, RouterName, Transition};
+use crate::agent::{HookEnd, Input, Subject, Transition};
 use crate::check;
 use crate::config::Control;
 use crate::control;
@@ -84,7 +84,7 @@ async fn serve(
     tokio::spawn(signals(inbox.clone()));
     tokio::spawn(answer(inbox.clone(), listener, group));
     let mut checks: BTreeMap<CheckName, AbortHandle> = BTreeMap::new();
-    let mut hooks: BTreeMap<RouterName, notify::Runner> = BTreeMap::new();
+    let mut hooks: BTreeMap<Subject, notify::Runner> = BTreeMap::new();
     while let Some(command) = commands.recv().await {
         match command {
             Command::Watch(name, spec) => {
@@ -101,10 +101,10 @@ async fn serve(
                 }
             }
             Command::Notify(transition, wanted) => {
-                let runner = hooks.entry(transition.router.clone()).or_insert_with(|| {
+                let runner = hooks.entry(transition.subject.clone()).or_insert_with(|| {
                     let to = inbox.clone();
                     let report = move |report| to.put(Arrival::Input(Input::HookEnded(hook_end(report))));
-                    notify::Runner::start(transition.router.clone(), report)
+                    notify::Runner::start(transition.subject.clone(), report)
                 });
                 runner.notify(&transition, &wanted);
             }
@@ -126,10 +126,10 @@ fn hook_end(report: notify::Report) -> HookEnd {
         _ => report.result.to_string(),
     };
     if failed {
-        warn!(router = %report.router, state = %report.state, script = %report.script, "hook: {ended}");
+        warn!(subject = %report.subject, state = %report.state, script = %report.script, "hook: {ended}");
     }
     HookEnd {
-        router: report.router,
+        subject: report.subject,
         script: report.script,
         ended,
         failed,

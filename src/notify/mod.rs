@@ -9,7 +9,7 @@ mod runner;
 pub use crate::process::{Ended, User};
 pub use runner::Runner;
 
-use crate::agent::{RouterName, Standing, Transition};
+use crate::agent::{Standing, Subject, Transition};
 use crate::process::Command;
 use std::fmt;
 use std::net::IpAddr;
@@ -46,7 +46,7 @@ pub struct Script {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// Whose hook.
-    pub router: RouterName,
+    pub subject: Subject,
     /// The path of the script.
     pub script: String,
     /// The state it was told of.
@@ -64,8 +64,8 @@ pub struct Report {
 impl fmt::Display for Report {
     /// One line for the log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { router, script, state, result, took, skipped, output } = self;
-        write!(f, "router {router}: hook {script} for {state}: {result}")?;
+        let Report { subject, script, state, result, took, skipped, output } = self;
+        write!(f, "{subject}: hook {script} for {state}: {result}")?;
         if !matches!(result, Ended::NotStarted(_)) {
             write!(f, " after {:.1} s", took.as_secs_f64())?;
         }
@@ -87,8 +87,8 @@ fn commands(transition: &Transition, hooks: &Hooks) -> Vec<Command> {
     let general = hooks.any.as_ref().map(|script| {
         let mut command = command(script, transition);
         command.argv.extend([
-            "INSTANCE".to_owned(),
-            transition.router.to_string(),
+            transition.subject.kind().to_owned(),
+            transition.subject.name().to_owned(),
             transition.to.to_string(),
             transition.priority.to_string(),
         ]);
@@ -100,7 +100,8 @@ fn commands(transition: &Transition, hooks: &Hooks) -> Vec<Command> {
 fn command(script: &Script, transition: &Transition) -> Command {
     let addresses: Vec<_> = transition.addresses.iter().map(IpAddr::to_string).collect();
     let environment = [
-        ("LOCUM_ROUTER", transition.router.to_string()),
+        ("LOCUM_KIND", transition.subject.kind().to_owned()),
+        ("LOCUM_ROUTER", transition.subject.name().to_owned()),
         ("LOCUM_OLD_STATE", transition.from.to_string()),
         ("LOCUM_STATE", transition.to.to_string()),
         ("LOCUM_REASON", one_line(&transition.why.to_string())),

@@ -2,7 +2,7 @@
 
 use super::queue::{Job, Queue};
 use super::{Hooks, Report, commands};
-use crate::agent::{RouterName, Standing, Transition};
+use crate::agent::{Standing, Subject, Transition};
 use crate::process::{self, Command, Ended};
 use std::collections::VecDeque;
 use std::fmt;
@@ -19,7 +19,7 @@ pub struct Runner {
 }
 
 struct Shared {
-    router: RouterName,
+    subject: Subject,
     state: Mutex<State>,
     wake: Notify,
     report: Box<dyn Fn(Report) + Send + Sync>,
@@ -59,9 +59,9 @@ impl Runner {
     /// Starts the task. Must be called on the runtime; `report` is called once for each hook, from
     /// that task, and must not block.
     #[must_use]
-    pub fn start(router: RouterName, report: impl Fn(Report) + Send + Sync + 'static) -> Self {
+    pub fn start(subject: Subject, report: impl Fn(Report) + Send + Sync + 'static) -> Self {
         let shared =
-            Shared { router, state: Mutex::default(), wake: Notify::new(), report: Box::new(report) };
+            Shared { subject, state: Mutex::default(), wake: Notify::new(), report: Box::new(report) };
         let shared = Arc::new(shared);
         Runner { task: tokio::spawn(Arc::clone(&shared).work()), shared }
     }
@@ -95,7 +95,7 @@ impl Drop for Runner {
 
 impl fmt::Debug for Runner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runner").field("router", &self.shared.router).finish_non_exhaustive()
+        f.debug_struct("Runner").field("subject", &self.shared.subject).finish_non_exhaustive()
     }
 }
 
@@ -143,7 +143,7 @@ impl Shared {
     fn report(&self, running: Running, result: Ended, output: String) {
         let Running { script, state, since, skipped } = running;
         let took = since.elapsed();
-        (self.report)(Report { router: self.router.clone(), script, state, result, took, skipped, output });
+        (self.report)(Report { subject: self.subject.clone(), script, state, result, took, skipped, output });
     }
 
     fn report_unfinished(&self) {

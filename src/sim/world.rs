@@ -9,7 +9,7 @@ use super::trace::Trace;
 use super::wire;
 use crate::agent::{
     Agent, Config, Datagram, Effect, HookEnd, Input, InstanceId, Outgoing, Request, Response, Standing,
-    Ticket, Transition,
+    Subject, Ticket, Transition,
 };
 use crate::health::{CheckName, Outcome};
 use crate::time::Time;
@@ -327,7 +327,8 @@ impl World {
     }
 
     fn notify(&mut self, node: usize, transition: Transition) {
-        let Transition { router, from, to, why, .. } = transition;
+        let Transition { subject, from, to, why, .. } = transition;
+        let Subject::Router(router) = subject else { return };
         let bytes = [from as u8, to as u8];
         self.trace.note(self.now, &self.nodes[node].name, b'T', &bytes, || {
             format!("{router} {from} -> {to}: {why}")
@@ -341,7 +342,7 @@ impl World {
             self.changes.push(Change { at: self.now, node, seat, from, to, why: why.to_string() });
         }
         let end = HookEnd {
-            router,
+            subject: Subject::Router(router),
             script: "hook".to_owned(),
             ended: "exit code 0".to_owned(),
             failed: false,

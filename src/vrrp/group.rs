@@ -1,6 +1,7 @@
 //! Instances that must move together: a pure machine over instances.
 //!
-//! A dual-stack router is a group of two. Its members advertise each for itself, and share one role:
+//! A dual-stack router is a group of two, a sync group one of many. The members advertise each for
+//! itself, and share one role:
 //! - **Nobody takes over alone.** A member whose Master has gone waits until every other member's
 //!   Master has gone as well; then all take over in the same moment.
 //! - **Nobody gives up alone.** Where one member loses its role, the others release too.
@@ -11,7 +12,7 @@
 use super::instance::{Action, Event, Instance, State, Wait};
 use crate::time::{Time, earliest};
 
-/// One or two instances with one role.
+/// Instances with one role.
 #[derive(Clone, Debug)]
 pub struct Group {
     members: Vec<Instance>,
@@ -22,6 +23,12 @@ impl Group {
     #[must_use]
     pub fn new(members: Vec<Instance>) -> Self {
         Group { members }
+    }
+
+    /// Takes the group apart.
+    #[must_use]
+    pub fn into_members(self) -> Vec<Instance> {
+        self.members
     }
 
     /// The members, in the order they were given.

@@ -55,6 +55,8 @@ pub enum Fault {
     CannotHold(String),
     /// A secret cannot be read.
     Secret(String),
+    /// Another router of the same group is in Fault.
+    Group(String),
 }
 
 impl fmt::Display for Why {
@@ -74,7 +76,7 @@ impl fmt::Display for Why {
             Why::NobodyTook => f.write_str("handed over, but nobody took the addresses"),
             Why::Resumed => f.write_str("resumed by the operator"),
             Why::Stopped => f.write_str("stopped"),
-            Why::Group => f.write_str("moves with its other address family"),
+            Why::Group => f.write_str("moves with its group"),
         }
     }
 }
@@ -88,6 +90,7 @@ impl fmt::Display for Fault {
                 f.write_str(text)
             }
             Fault::Check(text) => write!(f, "check {text}"),
+            Fault::Group(router) => write!(f, "router {router} of the same group is in FAULT"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A router's hooks: what they are told, in which order, and which are left out.
 
 use crate::{AMPLE, Place, runs, until, user};
-use locum::agent::{RouterName, Standing, Transition};
+use locum::agent::{RouterName, Standing, Subject, Transition};
 use locum::notify::{Ended, Hooks, Report, Runner, Script};
 use locum::vrrp::why::{Fault, Why};
 use std::fs;
@@ -14,7 +14,10 @@ type Reports = Arc<Mutex<Vec<Report>>>;
 fn runner() -> (Runner, Reports) {
     let reports = Reports::default();
     let sink = Arc::clone(&reports);
-    (Runner::start(router(), move |report| sink.lock().expect("whole").push(report)), reports)
+    (
+        Runner::start(Subject::Router(router()), move |report| sink.lock().expect("whole").push(report)),
+        reports,
+    )
 }
 
 fn router() -> RouterName {
@@ -23,7 +26,7 @@ fn router() -> RouterName {
 
 fn to(to: Standing) -> Transition {
     Transition {
-        router: router(),
+        subject: Subject::Router(router()),
         from: Standing::Backup,
         to,
         why: Why::Silence,
