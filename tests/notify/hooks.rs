@@ -90,8 +90,8 @@ async fn the_environment_tells_the_whole_transition() {
     runner.finish(AMPLE).await;
     assert_eq!(
         place.read("env"),
-        "LOCUM_ADDRESSES=192.0.2.1 ::1\nLOCUM_OLD_STATE=MASTER\nLOCUM_PEER=\nLOCUM_PRIORITY=100\n\
-         LOCUM_REASON=check nginx: two lines\nLOCUM_ROUTER=web\nLOCUM_STATE=FAULT\n"
+        "LOCUM_ADDRESSES=192.0.2.1 ::1\nLOCUM_KIND=INSTANCE\nLOCUM_OLD_STATE=MASTER\nLOCUM_PEER=\n\
+         LOCUM_PRIORITY=100\nLOCUM_REASON=check nginx: two lines\nLOCUM_ROUTER=web\nLOCUM_STATE=FAULT\n"
     );
 }
 
