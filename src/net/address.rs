@@ -5,21 +5,21 @@
 //! same twice does nothing, and a repair is the same work as the first time.
 //!
 //! An address that Locum puts there carries a mark (`IFA_PROTO` 112). One without the mark was there
-//! before: it counts as held and is never touched. Kernels before 5.18 forget the mark; there only
-//! this process knows which addresses are Locum's, and what a crash leaves behind stays.
+//! before: it counts as held and is never touched. Kernels before 5.18 forget the mark; there a
+//! journal in `/run` remembers what is Locum's.
 //!
 //! One thread serves all interfaces: the kernel changes addresses under one lock (RTNL) for the whole
 //! host, so more threads would only queue there, and one queue keeps every order in its place.
 
 use super::Placed;
 use super::announce::{Announcer, frame};
-use super::netlink::Change;
 use super::settle::{Outcome, Outcomes, Place, Settler, Wanted};
 use crate::vrrp::Vip;
-use nix::net::if_::{if_indextoname, if_nametoindex};
+use nix::net::if_::if_nametoindex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -41,7 +41,7 @@ pub enum Order {
         /// The instance.
         owner: u32,
     },
-    /// Tells the neighbours of every address that the owner holds.
+    /// Tells the neighbours of every address of the owner that is there.
     Announce {
         /// The instance.
         owner: u32,
@@ -105,6 +105,18 @@ pub enum Report {
     },
 }
 
+/// What a [`Holder`] works with.
+#[derive(Clone, Debug, Default)]
+pub struct Means {
+    /// Takes every address that Locum puts somewhere, before the kernel has it.
+    pub placed: Placed,
+    /// The file that remembers Locum's addresses over a crash where the kernel does not: in a
+    /// directory that a reboot empties. Used on kernels before 5.18 only.
+    pub journal: Option<PathBuf>,
+    /// Leaves the mark out, to see here what such kernels do.
+    pub unmarked: bool,
+}
+
 enum Task {
     Order(Order),
     Finish(Sender<()>),
@@ -117,14 +129,21 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// Starts the worker, in the network namespace of the calling thread. It ends with the last handle.
-    /// Every address it puts somewhere is in `placed` before the kernel has it.
+    /// Starts the worker without a journal: [`Holder::start_with`].
     ///
     /// # Errors
     /// No netlink socket, or no thread, could be had.
     pub fn start(placed: Placed, report: impl Fn(Report) + Send + 'static) -> io::Result<Holder> {
+        Holder::start_with(Means { placed, ..Means::default() }, report)
+    }
+
+    /// Starts the worker, in the network namespace of the calling thread. It ends with the last handle.
+    ///
+    /// # Errors
+    /// No netlink socket, or no thread, could be had.
+    pub fn start_with(means: Means, report: impl Fn(Report) + Send + 'static) -> io::Result<Holder> {
         let (tasks, queue) = channel();
-        let settler = Settler::new(placed)?;
+        let settler = Settler::new(means)?;
         let mut worker = Worker { settler, wanted: BTreeMap::new(), announcers: BTreeMap::new(), report };
         thread::Builder::new().name("addresses".to_owned()).spawn(move || worker.run(&queue))?;
         Ok(Holder { tasks })
@@ -223,17 +242,17 @@ impl<F: Fn(Report)> Worker<F> {
 
     /// Puts back what is wanted, chosen and not there.
     fn restore(&mut self, chosen: impl Fn(&Place) -> bool) {
-        let owners: Vec<(u32, Vec<Wanted>)> = self
-            .wanted
-            .iter()
-            .map(|(owner, wanted)| {
-                (*owner, wanted.iter().filter(|wanted| chosen(&wanted.place)).cloned().collect())
-            })
-            .collect();
+        let choose = |wanted: &[Wanted]| -> Vec<Wanted> {
+            wanted.iter().filter(|wanted| chosen(&wanted.place)).cloned().collect()
+        };
+        let owners: Vec<(u32, Vec<Wanted>)> =
+            self.wanted.iter().map(|(owner, wanted)| (*owner, choose(wanted))).collect();
+        // All at once: the kernel's list of an interface is read once, however many owners it serves.
+        let all: Vec<Wanted> = owners.iter().flat_map(|(_, wanted)| wanted).cloned().collect();
+        let outcomes = self.settler.settle(&all, &[]);
         for (owner, wanted) in owners {
-            let outcomes = self.settler.settle(&wanted, &[]);
-            for (place, outcome) in &outcomes {
-                if *outcome == Ok(Outcome::Added) {
+            for place in wanted.iter().map(|wanted| &wanted.place) {
+                if outcomes.get(place) == Some(&Ok(Outcome::Added)) {
                     (self.report)(Report::Restored { owner, address: place.address });
                 }
             }
@@ -244,35 +263,23 @@ impl<F: Fn(Report)> Worker<F> {
     }
 
     fn sweep(&mut self) {
-        let Ok(present) = self.settler.ask(|netlink| netlink.addresses(None)) else {
-            return;
-        };
-        let wanted: BTreeSet<(IpAddr, u8)> = self
-            .wanted
-            .values()
-            .flatten()
-            .map(|wanted| (wanted.place.address, wanted.place.prefix))
-            .collect();
-        let left: Vec<Change> = present
-            .into_iter()
-            .filter(|fact| fact.marked() && !wanted.contains(&(fact.address, fact.prefix)))
-            .map(Change::Delete)
-            .rev()
-            .collect();
-        let Ok(results) = self.settler.ask(|netlink| netlink.change(&left)) else {
-            return;
-        };
-        for (change, _) in left.iter().zip(results).filter(|(_, result)| result.is_ok()) {
-            let fact = change.fact();
-            let interface = if_indextoname(fact.index).ok().and_then(|name| name.into_string().ok());
-            let interface = interface.unwrap_or_else(|| fact.index.to_string());
-            (self.report)(Report::Swept { address: fact.address, interface });
+        // What cannot be read now is found by the next start; holding does not depend on it.
+        let Ok(mut left) = self.settler.ours_everywhere() else { return };
+        for wanted in self.wanted.values().flatten() {
+            left.remove(&wanted.place);
+        }
+        let left: Vec<Place> = left.into_iter().collect();
+        for (Place { address, interface, .. }, outcome) in self.settler.settle(&[], &left) {
+            if outcome == Ok(Outcome::Removed) {
+                (self.report)(Report::Swept { address, interface });
+            }
         }
     }
 
     fn announce(&mut self, owner: u32, count: u8) {
         let mut interfaces: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
-        for wanted in self.wanted.get(&owner).into_iter().flatten() {
+        let wanted = self.wanted.get(&owner).into_iter().flatten();
+        for wanted in wanted.filter(|wanted| self.settler.holds(&wanted.place)) {
             interfaces.entry(wanted.place.interface.clone()).or_default().push(wanted.place.address);
         }
         let (mut sent, mut failed) = (0, 0);

@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod announce;
+mod journal;
 pub mod link;
 mod netlink;
 mod netlink_socket;

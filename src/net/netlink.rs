@@ -224,19 +224,21 @@ fn text(value: &[u8]) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Add(AddressFact),
+    /// Adds one that went without being meant.
+    PutBack(AddressFact),
     Delete(AddressFact),
 }
 
 impl Change {
     pub(super) fn fact(&self) -> &AddressFact {
         match self {
-            Change::Add(fact) | Change::Delete(fact) => fact,
+            Change::Add(fact) | Change::PutBack(fact) | Change::Delete(fact) => fact,
         }
     }
 
     pub(super) fn encode(&self, flags: i32, sequence: u32, out: &mut Vec<u8>) {
         let (kind, flags) = match self {
-            Change::Add(_) => (RTM_NEWADDR, flags | NLM_F_CREATE | NLM_F_EXCL),
+            Change::Add(_) | Change::PutBack(_) => (RTM_NEWADDR, flags | NLM_F_CREATE | NLM_F_EXCL),
             Change::Delete(_) => (RTM_DELADDR, flags),
         };
         let fact = self.fact();
@@ -298,5 +300,68 @@ fn push_ip(out: &mut Vec<u8>, kind: u16, address: Option<IpAddr>) {
         Some(IpAddr::V4(address)) => push(out, kind, &address.octets()),
         Some(IpAddr::V6(address)) => push(out, kind, &address.octets()),
         None => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn fact(address: &str) -> AddressFact {
+        AddressFact {
+            index: 7,
+            address: address.parse().expect("an address"),
+            peer: None,
+            prefix: 24,
+            scope: 253,
+            flags: 0x280,
+            label: Some("eth0:web".to_owned()),
+            broadcast: None,
+            proto: Some(112),
+            lifetimes: Some((0, u32::MAX)),
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_is_read_back() {
+        for address in ["10.0.0.1", "2001:db8::1"] {
+            let mut bytes = Vec::new();
+            Change::Add(fact(address)).encode(0, 42, &mut bytes);
+            let found = messages(&bytes);
+            assert_eq!(found.len(), 1);
+            assert_eq!(found[0].sequence, 42);
+            let Message::Address(read) = &found[0].message else { panic!("{:?}", found[0].message) };
+            let wanted = AddressFact { peer: Some(read.address), ..fact(address) };
+            assert_eq!(*read, wanted);
+        }
+    }
+
+    #[test]
+    fn a_refusal_carries_the_kernels_number_and_words() {
+        let mut body = (-13_i32).to_ne_bytes().to_vec();
+        body.extend([0; 16]);
+        push(&mut body, NLMSGERR_MESSAGE, b"no way\0");
+        let flags = u16::try_from(NLM_F_ACK_TLVS).expect("small");
+        let refusal = answer(flags, &body).expect_err("a refusal");
+        assert_eq!(refusal.to_string(), "Permission denied (no way)");
+        assert_eq!(answer(0, &0_i32.to_ne_bytes()), Ok(()));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic_or_hang(bytes in proptest::collection::vec(any::<u8>(), 0..256), at in 0_usize..200) {
+            messages(&bytes);
+            let mut whole = Vec::new();
+            Change::Add(fact("10.0.0.1")).encode(0, 1, &mut whole);
+            // A good message with a dirty part, and cut short.
+            let end = whole.len().min(at + bytes.len());
+            if let Some(part) = whole.get_mut(at..end) {
+                let length = part.len();
+                part.copy_from_slice(&bytes[..length]);
+            }
+            messages(&whole);
+            messages(&whole[..at.min(whole.len())]);
+        }
     }
 }

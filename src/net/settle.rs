@@ -1,15 +1,16 @@
 //! What is wanted against what the kernel has: finds the difference on an interface and changes it.
 //!
-//! Works for `address`; knows nothing of owners and orders. What carries no mark of Locum's is never
-//! touched, and is put back where the kernel would take it along with one of Locum's.
+//! Works for `address`; knows nothing of owners and orders. What is not Locum's is never touched, and
+//! is put back where the kernel takes it along with one of Locum's.
 
-use super::Placed;
+use super::address::Means;
+use super::journal::Journal;
 use super::netlink::{AddressFact, Change};
 use super::netlink_socket::Netlink;
 use crate::vrrp::Vip;
 use nix::errno::Errno;
 use nix::libc::{IFA_F_NODAD, IFA_F_NOPREFIXROUTE};
-use nix::net::if_::if_nametoindex;
+use nix::net::if_::{if_indextoname, if_nametoindex};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
@@ -54,7 +55,7 @@ impl Wanted {
             // The election has seen to it that nobody else has it, and detection would take a second.
             flags |= IFA_F_NODAD;
         }
-        let mut fact = AddressFact {
+        AddressFact {
             index,
             address: self.place.address,
             peer: None,
@@ -67,9 +68,7 @@ impl Wanted {
             // "Deprecated": reachable, but never the source of this host's own connections, which
             // would break when the address moves. A /32 is never chosen anyway.
             lifetimes: (v6 && host).then_some((0, u32::MAX)),
-        };
-        fact.mark();
-        fact
+        }
     }
 
     /// Whether an address of Locum's is already there as it shall be.
@@ -81,11 +80,12 @@ impl Wanted {
     }
 }
 
-/// What became of a wanted address.
+/// What became of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     WasThere,
     Added,
+    Removed,
 }
 
 pub(super) type Outcomes = BTreeMap<Place, Result<Outcome, String>>;
@@ -93,24 +93,56 @@ pub(super) type Outcomes = BTreeMap<Place, Result<Outcome, String>>;
 /// The addresses of this host, as far as they are Locum's to change.
 pub(super) struct Settler {
     netlink: Option<Netlink>,
-    /// What this process has put there and not removed.
+    means: Means,
+    journal: Journal,
+    /// What Locum has put there and not removed.
     put: BTreeSet<Place>,
     /// What should have been removed and could not.
     overdue: BTreeSet<Place>,
+    /// What should be there and could not be put there.
+    missing: BTreeSet<Place>,
     /// Whether the kernel keeps the mark; unknown until the first address is there.
     marks: Option<bool>,
-    placed: Placed,
 }
 
 impl Settler {
-    pub(super) fn new(placed: Placed) -> io::Result<Self> {
+    pub(super) fn new(means: Means) -> io::Result<Self> {
         let netlink = Some(Netlink::open()?);
-        Ok(Settler { netlink, put: BTreeSet::new(), overdue: BTreeSet::new(), marks: None, placed })
+        let journal = Journal::open(means.journal.clone());
+        let put = journal.places().clone();
+        // Only a kernel that forgets the mark leaves a journal behind.
+        let marks = if put.is_empty() { None } else { Some(false) };
+        let placed = put.iter().map(|place| place.address);
+        means.placed.write().unwrap_or_else(PoisonError::into_inner).extend(placed);
+        Ok(Settler {
+            netlink,
+            means,
+            journal,
+            put,
+            overdue: BTreeSet::new(),
+            missing: BTreeSet::new(),
+            marks,
+        })
     }
 
     /// What should have been removed and could not.
     pub(super) fn overdue(&self) -> Vec<Place> {
         self.overdue.iter().cloned().collect()
+    }
+
+    /// Whether the address is there, as far as is known.
+    pub(super) fn holds(&self, place: &Place) -> bool {
+        !self.missing.contains(place)
+    }
+
+    /// Everything on this host that is Locum's.
+    pub(super) fn ours_everywhere(&mut self) -> Result<BTreeSet<Place>, String> {
+        let present = self.ask(|netlink| netlink.addresses(None))?;
+        let marked = present.iter().filter(|fact| fact.marked()).filter_map(|fact| {
+            let interface = if_indextoname(fact.index).ok()?.into_string().ok()?;
+            Some(place(&interface, fact))
+        });
+        Ok(marked.chain(self.put.iter().cloned()).collect())
     }
 
     /// Makes it true that `wanted` is there and `unwanted` is not, as far as it is Locum's.
@@ -129,6 +161,13 @@ impl Settler {
                 self.overdue.extend(unwanted.into_iter().cloned());
             }
         }
+        for wanted in wanted {
+            if let Some(Err(_)) = outcomes.get(&wanted.place) {
+                self.missing.insert(wanted.place.clone());
+            } else {
+                self.missing.remove(&wanted.place);
+            }
+        }
         outcomes
     }
 
@@ -142,9 +181,7 @@ impl Settler {
     ) -> Result<(), String> {
         let Ok(index) = if_nametoindex(interface) else {
             // With the interface its addresses are gone.
-            for place in unwanted {
-                self.forget(place);
-            }
+            self.forget(unwanted.iter().copied());
             let reason = "there is no such interface";
             let failed =
                 |wanted: &&Wanted| (wanted.place.clone(), Err(format!("{}: {reason}", wanted.place)));
@@ -158,15 +195,12 @@ impl Settler {
         if changes.iter().any(takes_others_along) {
             let after = self.present(index)?;
             let mut again = lost(&before, &after, &changes);
-            again.retain(|change| !self.ours(interface, change.fact()));
+            again.retain(|change| wanted.iter().all(|wanted| wanted.place.address != change.fact().address));
             again.extend(self.plan(interface, index, &after, wanted, &[]));
             self.change(interface, &again, outcomes)?;
         }
-        for place in unwanted {
-            if !matches!(outcomes.get(place), Some(Err(_))) {
-                self.forget(place);
-            }
-        }
+        let done = |place: &&Place| !matches!(outcomes.get(place), Some(Err(_)));
+        self.forget(unwanted.iter().copied().filter(done));
         Ok(())
     }
 
@@ -191,7 +225,11 @@ impl Settler {
             let foreign = here.iter().any(|fact| !self.ours(interface, fact));
             if !foreign && !here.iter().any(|fact| wanted.matches(fact)) {
                 delete.extend(here.iter().map(|fact| Change::Delete((*fact).clone())));
-                add.push(Change::Add(wanted.fact(index)));
+                let mut fact = wanted.fact(index);
+                if !self.means.unmarked {
+                    fact.mark();
+                }
+                add.push(Change::Add(fact));
             }
         }
         for place in unwanted {
@@ -214,25 +252,20 @@ impl Settler {
         if changes.is_empty() {
             return Ok(());
         }
-        {
-            let mut placed = self.placed.write().unwrap_or_else(PoisonError::into_inner);
-            let added = changes.iter().filter(|change| matches!(change, Change::Add(fact) if fact.marked()));
-            placed.extend(added.map(|change| change.fact().address));
-        }
+        self.before_adding(interface, changes);
         let results = self.ask(|netlink| netlink.change(changes))?;
         for (change, result) in changes.iter().zip(results) {
             let place = place(interface, change.fact());
             match (change, result) {
-                (Change::Add(fact), Ok(())) => {
-                    // One that is not Locum's was put back: of no interest to an owner.
-                    if fact.marked() {
-                        outcomes.insert(place.clone(), Ok(Outcome::Added));
-                        self.put.insert(place);
-                    }
+                (Change::Add(_), Ok(())) => {
+                    self.put.insert(place.clone());
+                    outcomes.insert(place, Ok(Outcome::Added));
                 }
                 (Change::Delete(_), Ok(())) => {
                     self.put.remove(&place);
+                    outcomes.insert(place, Ok(Outcome::Removed));
                 }
+                (Change::PutBack(_), _) => {}
                 // Somebody was faster. An address put there this moment is not Locum's.
                 (Change::Add(_), Err(refusal)) if refusal.errno == Errno::EEXIST => {}
                 (Change::Delete(_), Err(refusal))
@@ -246,12 +279,33 @@ impl Settler {
                 }
             }
         }
-        self.learn_of_marks(changes)
+        self.learn_of_marks(changes)?;
+        self.write_journal();
+        Ok(())
+    }
+
+    /// A crash in the next moment must not leave an address that nobody knows of.
+    fn before_adding(&mut self, interface: &str, changes: &[Change]) {
+        let added = changes.iter().filter(|change| matches!(change, Change::Add(_))).map(Change::fact);
+        let addresses = added.clone().map(|fact| fact.address);
+        self.means.placed.write().unwrap_or_else(PoisonError::into_inner).extend(addresses);
+        if self.marks != Some(true) {
+            let places = self.put.iter().cloned().chain(added.map(|fact| place(interface, fact))).collect();
+            // Without a journal a crash leaves something behind; without the address nothing works.
+            let _ = self.journal.write(&places);
+        }
+    }
+
+    fn write_journal(&mut self) {
+        let none = BTreeSet::new();
+        let places = if self.marks == Some(true) { &none } else { &self.put };
+        // As above. The next change tries again.
+        let _ = self.journal.write(places);
     }
 
     /// Once: looks at an address just put there, whether it carries the mark.
     fn learn_of_marks(&mut self, changes: &[Change]) -> Result<(), String> {
-        let added = changes.iter().find(|change| matches!(change, Change::Add(fact) if fact.marked()));
+        let added = changes.iter().find(|change| matches!(change, Change::Add(_)));
         if let (None, Some(added)) = (self.marks, added) {
             let added = added.fact();
             let present = self.present(added.index)?;
@@ -261,13 +315,21 @@ impl Settler {
         Ok(())
     }
 
-    fn forget(&mut self, place: &Place) {
-        self.put.remove(place);
-        self.overdue.remove(place);
-        let elsewhere = |other: &Place| other.address == place.address;
-        if !self.put.iter().any(elsewhere) {
-            self.placed.write().unwrap_or_else(PoisonError::into_inner).remove(&place.address);
+    fn forget<'a>(&mut self, places: impl Iterator<Item = &'a Place>) {
+        let mut addresses = BTreeSet::new();
+        for place in places {
+            self.put.remove(place);
+            self.overdue.remove(place);
+            self.missing.remove(place);
+            addresses.insert(place.address);
         }
+        for place in &self.put {
+            addresses.remove(&place.address);
+        }
+        let mut list = self.means.placed.write().unwrap_or_else(PoisonError::into_inner);
+        list.retain(|address| !addresses.contains(address));
+        drop(list);
+        self.write_journal();
     }
 
     fn present(&mut self, index: u32) -> Result<Vec<AddressFact>, String> {
@@ -300,15 +362,16 @@ fn takes_others_along(change: &Change) -> bool {
 
 /// What went with a deleted primary address without being meant, as changes that put it back.
 fn lost(before: &[AddressFact], after: &[AddressFact], changes: &[Change]) -> Vec<Change> {
-    let there = |facts: &[AddressFact], fact: &AddressFact| {
-        facts.iter().any(|other| other.address == fact.address && other.prefix == fact.prefix)
-    };
+    let key = |fact: &AddressFact| (fact.address, fact.prefix);
+    let after: BTreeSet<_> = after.iter().map(key).collect();
     let deleted: Vec<&AddressFact> =
-        changes.iter().filter(|change| takes_others_along(change)).map(Change::fact).collect();
-    let went_along = |fact: &AddressFact| {
-        fact.secondary() && deleted.iter().any(|primary| same_subnet(primary, fact)) && !there(after, fact)
+        changes.iter().filter(|c| takes_others_along(c)).map(Change::fact).collect();
+    let meant: BTreeSet<_> = changes.iter().map(|change| key(change.fact())).collect();
+    let went_along = |fact: &&AddressFact| {
+        let with_primary = fact.secondary() && deleted.iter().any(|primary| same_subnet(primary, fact));
+        with_primary && !after.contains(&key(fact)) && !meant.contains(&key(fact))
     };
-    before.iter().filter(|fact| went_along(fact)).cloned().map(Change::Add).collect()
+    before.iter().filter(went_along).cloned().map(Change::PutBack).collect()
 }
 
 fn same_subnet(one: &AddressFact, other: &AddressFact) -> bool {

@@ -1,17 +1,21 @@
 //! Held addresses: what is ordered is true in the kernel, stays true, and is gone when released.
 
 use crate::namespace::{Namespace, Reports, eventually};
-use locum::net::Placed;
-use locum::net::address::{Holder, Order, Report};
+use locum::net::address::{Holder, Means, Order, Report};
 use locum::vrrp::Vip;
 use serde_json::Value;
 
 const OURS: u32 = 1;
 
 fn start(namespace: &Namespace) -> (Holder, Reports<Report>) {
+    start_with(namespace, Means::default())
+}
+
+fn start_with(namespace: &Namespace, means: Means) -> (Holder, Reports<Report>) {
     let (sender, reports) = Reports::channel();
-    let report = move |report| sender.send(report).expect("a listening test");
-    (namespace.run(|| Holder::start(Placed::default(), report).expect("a holder")), reports)
+    // The test may be over: then nobody listens.
+    let report = move |report| drop(sender.send(report));
+    (namespace.run(|| Holder::start_with(means, report).expect("a holder")), reports)
 }
 
 fn vip(text: &str) -> Vip {
@@ -256,4 +260,89 @@ fn what_cannot_be_held_is_said_in_one_line_and_the_rest_is_held() {
     holder.order(Order::Release { owner: OURS });
     assert_eq!(reports.next(), released());
     eventually("all gone", || find(&left, "eth0", "10.9.0.100").is_none());
+}
+
+#[test]
+fn an_address_of_another_owner_survives_the_release_of_its_primary() {
+    let (left, _right) = Namespace::pair();
+    left.run(|| std::fs::write("/proc/sys/net/ipv4/conf/eth0/promote_secondaries", "0").expect("sysctl"));
+    let (holder, reports) = start(&left);
+    holder.order(hold(OURS, vec![vip("10.7.0.1/24"), vip("10.7.0.3/24")]));
+    holder.order(hold(2, vec![vip("10.7.0.2/24")]));
+    holder.order(Order::Release { owner: OURS });
+    reports.until(|report| *report == released());
+    let has: Vec<String> = left.has("eth0").into_iter().filter(|address| address.contains("10.7")).collect();
+    assert_eq!(has, ["10.7.0.2/24"]);
+    holder.order(Order::Release { owner: 2 });
+    assert_eq!(reports.next(), Report::Released { owner: 2, result: Ok(()) });
+    assert_eq!(find(&left, "eth0", "10.7.0.2"), None, "still ours after it was put back");
+}
+
+#[test]
+fn ipv6_addresses_that_the_kernel_flushes_with_the_link_are_restored_and_usable_when_it_is_back() {
+    let (left, right) = Namespace::pair();
+    let (holder, reports) = start(&left);
+    holder.order(hold(OURS, vec![vip("2001:db8:9::100/128")]));
+    assert_eq!(reports.next(), held());
+    left.ip("link set eth0 down");
+    assert_eq!(find(&left, "eth0", "2001:db8:9::100"), None);
+    let address = "2001:db8:9::100".parse().expect("an address");
+    holder.order(Order::Gone { interface: "eth0".to_owned(), address });
+    assert_eq!(reports.next(), Report::Restored { owner: OURS, address });
+    left.ip("link set eth0 up");
+    left.ip("addr add 2001:db8:9::1/64 dev eth0 nodad");
+    eventually("an answer to ping", || {
+        right.run(|| {
+            let ping = std::process::Command::new("ping").args(["-c1", "-W1", "2001:db8:9::100"]).output();
+            ping.expect("ping").status.success()
+        })
+    });
+}
+
+#[test]
+fn without_the_mark_a_journal_tells_leftovers_from_what_was_there_before() {
+    let (left, _right) = Namespace::pair();
+    left.ip("addr add 10.9.0.50/32 dev eth0");
+    let before = left.has("eth0");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("addresses");
+    let means = || Means { journal: Some(path.clone()), unmarked: true, ..Means::default() };
+
+    let (crashed, reports) = start_with(&left, means());
+    crashed.order(hold(OURS, vec![vip("10.9.0.100/32"), vip("2001:db8:9::100/128"), vip("10.9.0.50/32")]));
+    assert_eq!(reports.next(), held());
+    // Ours is known as ours, what was there before is not.
+    crashed.order(hold(OURS, vec![vip("10.9.0.101/32"), vip("2001:db8:9::100/128")]));
+    assert_eq!(reports.next(), held());
+    assert_eq!(find(&left, "eth0", "10.9.0.100"), None);
+    assert!(find(&left, "eth0", "10.9.0.50").is_some());
+    drop(crashed);
+    let journal = std::fs::read_to_string(&path).expect("a journal");
+    assert_eq!(journal, "eth0 10.9.0.101/32\neth0 2001:db8:9::100/128\n");
+
+    let means = means();
+    let placed = means.placed.clone();
+    let (holder, reports) = start_with(&left, means);
+    assert_eq!(placed.read().expect("no panic").len(), 2, "known to the link watch from the start");
+    holder.order(hold(OURS, vec![vip("10.9.0.101/32")]));
+    assert_eq!(reports.next(), held());
+    holder.order(Order::Sweep);
+    let address = "2001:db8:9::100".parse().expect("an address");
+    assert_eq!(reports.next(), Report::Swept { address, interface: "eth0".to_owned() });
+    holder.order(Order::Stop);
+    assert_eq!(reports.next(), released());
+    assert_eq!(left.has("eth0"), before);
+    assert!(!path.exists(), "nothing left to remember");
+    assert!(placed.read().expect("no panic").is_empty());
+}
+
+#[test]
+fn with_the_mark_no_journal_is_kept() {
+    let (left, _right) = Namespace::pair();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("addresses");
+    let (holder, reports) = start_with(&left, Means { journal: Some(path.clone()), ..Means::default() });
+    holder.order(hold(OURS, vec![vip("10.9.0.100/32")]));
+    assert_eq!(reports.next(), held());
+    assert!(!path.exists());
 }

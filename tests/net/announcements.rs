@@ -1,8 +1,7 @@
 //! Gratuitous ARP and neighbour advertisements: the bytes, and their arrival at the neighbour.
 
 use crate::namespace::{Namespace, PATIENCE, Reports};
-use locum::net::Placed;
-use locum::net::address::{Holder, Order, Report};
+use locum::net::address::{Holder, Means, Order, Report};
 use locum::net::announce::frame;
 use locum::vrrp::Vip;
 use nix::ifaddrs::getifaddrs;
@@ -98,7 +97,7 @@ fn held_addresses_are_announced_to_the_neighbour_as_often_as_asked() {
     left.ip("link set eth0 address 02:00:00:00:00:01");
     let (sender, reports) = Reports::channel();
     let report = move |report| sender.send(report).expect("a listening test");
-    let holder = left.run(|| Holder::start(Placed::default(), report).expect("a holder"));
+    let holder = left.run(|| Holder::start_with(Means::default(), report).expect("a holder"));
     let addresses =
         ["10.9.0.100", "2001:db8:9::100", "10.9.0.101"].map(|a| a.parse::<IpAddr>().expect("one"));
     let prefix = |address: &IpAddr| if address.is_ipv4() { 32 } else { 128 };
@@ -134,4 +133,22 @@ fn held_addresses_are_announced_to_the_neighbour_as_often_as_asked() {
     assert_eq!(reports.next(), Report::Announced { owner: 1, sent: 3, failed: 0 });
     let wanted: Vec<Vec<u8>> = addresses.iter().map(|address| frame([2, 0, 0, 0, 0, 2], *address)).collect();
     assert_eq!(hear(&neighbour, &wanted), wanted);
+}
+
+#[test]
+fn what_could_not_be_held_is_not_announced() {
+    let (left, _right) = Namespace::pair();
+    left.run(|| std::fs::write("/proc/sys/net/ipv6/conf/eth0/disable_ipv6", "1").expect("sysctl"));
+    let (sender, reports) = Reports::channel();
+    let report = move |report| drop(sender.send(report));
+    let holder = left.run(|| Holder::start_with(Means::default(), report).expect("a holder"));
+    let vip = |address: &str, prefix| {
+        let address = address.parse().expect("an address");
+        Vip { address, prefix, dev: None, label: None, scope: 0 }
+    };
+    let vips = vec![vip("10.9.0.100", 32), vip("2001:db8:9::100", 128)];
+    holder.order(Order::Hold { owner: 1, interface: "eth0".to_owned(), vips });
+    assert!(matches!(reports.next(), Report::Held { owner: 1, result: Err(_) }));
+    holder.order(Order::Announce { owner: 1, count: 3 });
+    assert_eq!(reports.next(), Report::Announced { owner: 1, sent: 3, failed: 0 });
 }

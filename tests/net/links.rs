@@ -4,7 +4,7 @@
 use crate::namespace::{Namespace, Reports};
 use locum::agent::{Link, LinkAddress};
 use locum::net::Placed;
-use locum::net::address::{Holder, Order};
+use locum::net::address::{Holder, Means, Order};
 use locum::net::link::{RECEIVE_BUFFER, Report, watch_with};
 use locum::vrrp::Vip;
 use std::net::IpAddr;
@@ -170,7 +170,7 @@ fn locums_addresses_are_no_own_addresses_but_their_loss_is_reported_and_mended()
     let (reports, _) = started(&left);
     let (sender, held) = Reports::channel();
     let report = move |report| drop(sender.send(report));
-    let holder = left.run(|| Holder::start(Placed::default(), report).expect("a holder"));
+    let holder = left.run(|| Holder::start_with(Means::default(), report).expect("a holder"));
     holder.order(hold(&["10.9.0.100", "2001:db8:9::100"]));
     held.next();
     left.ip("addr add 10.9.0.4/24 dev eth0");
@@ -204,7 +204,7 @@ fn after_an_overrun_everything_is_read_anew() {
     reports.until(|report| *report == Report::Ready);
     let (sender, held) = Reports::channel();
     let report = move |report| drop(sender.send(report));
-    let holder = left.run(|| Holder::start(Placed::default(), report).expect("a holder"));
+    let holder = left.run(|| Holder::start_with(Means::default(), report).expect("a holder"));
     // A burst that the buffer cannot hold, with the interesting changes in its midst.
     let names: Vec<String> = (0..600).map(|n| format!("10.6.{}.{}", n / 250, n % 250 + 1)).collect();
     let many: Vec<&str> = names.iter().map(String::as_str).collect();
