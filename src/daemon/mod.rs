@@ -100,6 +100,12 @@ fn now() -> Time {
     clock.map_or(Time::ZERO, |spec| Time::ZERO + Duration::from(spec))
 }
 
+/// Where there is something to read.
+struct Ready {
+    sockets: bool,
+    inbox: bool,
+}
+
 struct Core {
     agent: Agent,
     performer: Performer,
@@ -136,13 +142,17 @@ impl Core {
     /// Waits for something, then lets the agent decide. Packets first: the advert that keeps us
     /// Backup is often in the queue already when our timer has run out.
     fn turn(&mut self) {
-        self.sleep();
-        for datagram in self.performer.sockets.drain(DRAIN) {
-            self.decide(Input::Datagram(datagram));
+        let ready = self.sleep();
+        if ready.sockets {
+            for datagram in self.performer.sockets.drain(DRAIN) {
+                self.decide(Input::Datagram(datagram));
+            }
         }
-        self.inbox.clear();
-        while let Ok(arrival) = self.arrivals.try_recv() {
-            self.accept(arrival);
+        if ready.inbox {
+            self.inbox.clear();
+            while let Ok(arrival) = self.arrivals.try_recv() {
+                self.accept(arrival);
+            }
         }
         if self.agent.deadline().is_some_and(|(at, _)| at <= now()) {
             self.decide(Input::Tick);
@@ -153,7 +163,7 @@ impl Core {
         watchdog::pat(now());
     }
 
-    fn sleep(&self) {
+    fn sleep(&self) -> Ready {
         let mut descriptors = vec![PollFd::new(self.inbox.as_fd(), PollFlags::POLLIN)];
         descriptors.extend(self.performer.sockets.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         let deadlines = [
@@ -162,8 +172,13 @@ impl Core {
             watchdog::deadline(),
         ];
         let timeout = deadlines.into_iter().flatten().min().map(|at| TimeSpec::from(at.since(now())));
-        // Interrupted or not: whatever there is, is looked at next.
-        let _ = ppoll(&mut descriptors, timeout, None);
+        if ppoll(&mut descriptors, timeout, None).is_err() {
+            // Interrupted: whatever there is, is looked at next.
+            return Ready { sockets: true, inbox: true };
+        }
+        let ready = |descriptor: &PollFd<'_>| descriptor.any() != Some(false);
+        let (inbox, sockets) = descriptors.split_at(1);
+        Ready { inbox: inbox.iter().any(ready), sockets: sockets.iter().any(ready) }
     }
 
     fn accept(&mut self, arrival: Arrival) {

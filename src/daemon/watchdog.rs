@@ -3,6 +3,7 @@
 
 use crate::time::Time;
 use sd_notify::NotifyState;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -39,7 +40,8 @@ pub(super) fn deadline() -> Option<Time> {
 }
 
 fn period() -> Option<Duration> {
-    sd_notify::watchdog_enabled()
+    static PERIOD: OnceLock<Option<Duration>> = OnceLock::new();
+    *PERIOD.get_or_init(sd_notify::watchdog_enabled)
 }
 
 fn tell(state: &[NotifyState]) {
