@@ -92,6 +92,11 @@ impl Agent {
             Input::Tick => self.tick(now, &mut effects),
             Input::Datagram(datagram) => self.receive(now, &datagram, &mut effects),
             Input::Link(link) => {
+                // Another index is another interface: what was held went with the old one.
+                if self.links.get(&link.name).is_some_and(|old| old.index != link.index) {
+                    self.links.remove(&link.name);
+                    self.settle(now, &mut effects);
+                }
                 self.links.insert(link.name.clone(), link);
                 self.settle(now, &mut effects);
             }

@@ -157,7 +157,7 @@ impl Core {
         if self.agent.deadline().is_some_and(|(at, _)| at <= now()) {
             self.decide(Input::Tick);
         }
-        for input in self.performer.retry_sockets(now()) {
+        for input in self.performer.look_after(now()) {
             self.decide(input);
         }
         watchdog::pat(now());
@@ -166,11 +166,8 @@ impl Core {
     fn sleep(&self) -> Ready {
         let mut descriptors = vec![PollFd::new(self.inbox.as_fd(), PollFlags::POLLIN)];
         descriptors.extend(self.performer.sockets.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
-        let deadlines = [
-            self.agent.deadline().map(|(at, _)| at),
-            self.performer.sockets.retry_at(),
-            watchdog::deadline(),
-        ];
+        let deadlines =
+            [self.agent.deadline().map(|(at, _)| at), self.performer.look_at(), watchdog::deadline()];
         let timeout = deadlines.into_iter().flatten().min().map(|at| TimeSpec::from(at.since(now())));
         if ppoll(&mut descriptors, timeout, None).is_err() {
             // Interrupted: whatever there is, is looked at next.

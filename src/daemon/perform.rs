@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tracing::{info, warn};
 
+/// How often held addresses are compared with the kernel's, besides on every change it tells of.
+const AUDIT: Duration = Duration::from_secs(10);
 /// How long hooks may still run at the end.
 const HOOKS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -27,6 +29,7 @@ pub(super) struct Performer {
     details: Details,
     path: PathBuf,
     overrides: Overrides,
+    audit_at: Time,
     waiting: BTreeMap<Ticket, Asked>,
     last_ticket: u64,
     stops: u32,
@@ -59,6 +62,7 @@ impl Performer {
             details: config.details.clone(),
             path: path.to_owned(),
             overrides: overrides.clone(),
+            audit_at: Time::ZERO,
             waiting: BTreeMap::new(),
             last_ticket: 0,
             stops: 0,
@@ -134,12 +138,19 @@ impl Performer {
         self.details = details;
     }
 
-    pub(super) fn retry_sockets(&mut self, now: Time) -> Vec<Input> {
-        if self.sockets.retry_at().is_some_and(|at| at <= now) {
-            self.sockets.attempt(now)
-        } else {
-            Vec::new()
+    /// What doers do on their own account: try sockets again, compare addresses with the kernel.
+    pub(super) fn look_after(&mut self, now: Time) -> Vec<Input> {
+        if self.audit_at <= now {
+            self.audit_at = now + AUDIT;
+            self.holder.order(Order::Check);
         }
+        let retry = self.sockets.retry_at().is_some_and(|at| at <= now);
+        if retry { self.sockets.attempt(now) } else { Vec::new() }
+    }
+
+    /// When to call [`Performer::look_after`] next.
+    pub(super) fn look_at(&self) -> Option<Time> {
+        self.sockets.retry_at().into_iter().chain([self.audit_at]).min()
     }
 
     /// Gives up what is left, and waits for it. Whether everything was given up in time.

@@ -1,41 +1,38 @@
 //! What the process may do: checked before anything else, so that the reason is one line.
 
-use std::fs;
+use caps::{CapSet, Capability, CapsHashSet};
 
-const NET_ADMIN: (u32, &str) = (12, "CAP_NET_ADMIN");
-const NET_RAW: (u32, &str) = (13, "CAP_NET_RAW");
+const NEEDED: [Capability; 2] = [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW];
 
-/// Whether addresses can be changed and raw sockets opened.
+/// Whether addresses can be changed and raw sockets opened. Also keeps what the process may do from
+/// its scripts: ambient capabilities would outlive the change of user. Call before any thread starts.
 pub(super) fn check() -> Result<(), String> {
-    let status = fs::read_to_string("/proc/self/status")
-        .map_err(|error| format!("cannot read /proc/self/status: {error}; is /proc mounted?"))?;
-    missing(&status).map_or(Ok(()), |names| {
-        Err(format!(
+    let effective = caps::read(None, CapSet::Effective)
+        .map_err(|error| format!("cannot read the capabilities of this process: {error}"))?;
+    if let Some(names) = missing(&effective) {
+        return Err(format!(
             "missing {names}: run as root, or give the process these capabilities \
              (systemd: AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW)"
-        ))
-    })
+        ));
+    }
+    caps::clear(None, CapSet::Ambient).map_err(|error| format!("cannot drop ambient capabilities: {error}"))
 }
 
-fn missing(status: &str) -> Option<String> {
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
-    let names: Vec<&str> = [NET_ADMIN, NET_RAW]
-        .into_iter()
-        .filter(|(bit, _)| effective >> bit & 1 == 0)
-        .map(|(_, name)| name)
-        .collect();
+fn missing(effective: &CapsHashSet) -> Option<String> {
+    let missing = NEEDED.iter().filter(|needed| !effective.contains(needed));
+    let names: Vec<String> = missing.map(ToString::to_string).collect();
     (!names.is_empty()).then(|| names.join(" and "))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::missing;
+    use super::*;
 
     #[test]
     fn each_missing_capability_is_named() {
-        assert_eq!(missing("CapEff:\t0000000000003000\n"), None);
-        assert_eq!(missing("CapEff:\t0000000000001000\n").as_deref(), Some("CAP_NET_RAW"));
-        assert_eq!(missing("nothing").as_deref(), Some("CAP_NET_ADMIN and CAP_NET_RAW"));
+        let with = |capabilities: &[Capability]| missing(&capabilities.iter().copied().collect());
+        assert_eq!(with(&NEEDED), None);
+        assert_eq!(with(&[Capability::CAP_NET_ADMIN]).as_deref(), Some("CAP_NET_RAW"));
+        assert_eq!(with(&[]).as_deref(), Some("CAP_NET_ADMIN and CAP_NET_RAW"));
     }
 }
