@@ -338,6 +338,21 @@ mod tests {
     }
 
     #[test]
+    fn a_port_that_leaves_its_bridge_is_no_link_that_is_gone() {
+        let gone = |family: u8| {
+            let mut bytes = Vec::new();
+            framed(RTM_DELLINK, 0, 1, &mut bytes, |out| {
+                out.extend([family, 0, 0, 0]);
+                out.extend(7_u32.to_ne_bytes());
+                out.extend([0; 8]);
+            });
+            messages(&bytes).iter().any(|framed| matches!(framed.message, Message::LinkGone(7)))
+        };
+        assert!(gone(0));
+        assert!(!gone(7), "AF_BRIDGE");
+    }
+
+    #[test]
     fn a_refusal_carries_the_kernels_number_and_words() {
         let mut body = (-13_i32).to_ne_bytes().to_vec();
         body.extend([0; 16]);

@@ -35,6 +35,7 @@ pub struct RawSocket {
     interface: String,
     index: u32,
     family: Family,
+    multicast: bool,
     receiving: Socket,
     sending: Socket,
 }
@@ -67,7 +68,8 @@ pub struct Outgoing {
 
 impl RawSocket {
     /// Opens the pair on `interface` (whose number is `index`), joins the group of `family` where
-    /// `multicast`, and lets only `vrids` through.
+    /// `multicast`, and lets only `vrids` through. An interface made anew has another number: the
+    /// old pair stays deaf, open another.
     ///
     /// # Errors
     /// Those of the kernel, naming the interface: no such device, or `CAP_NET_RAW` is missing.
@@ -81,7 +83,7 @@ impl RawSocket {
         let opened = || -> io::Result<RawSocket> {
             let receiving = receiving(interface, index, family, multicast, vrids)?;
             let sending = sending(interface, index, family)?;
-            Ok(RawSocket { interface: interface.to_owned(), index, family, receiving, sending })
+            Ok(RawSocket { interface: interface.to_owned(), index, family, multicast, receiving, sending })
         };
         opened().map_err(|error| about(interface, family, "cannot open a VRRP socket", &error))
     }
@@ -92,7 +94,7 @@ impl RawSocket {
     /// Those of the kernel, naming the interface.
     pub fn set_vrids(&self, vrids: &BTreeSet<Vrid>) -> io::Result<()> {
         self.receiving
-            .attach_filter(&filter(self.family, vrids))
+            .attach_filter(&filter(self.family, self.multicast, vrids))
             .map_err(|error| self.about("cannot set the VRID filter", &error))
     }
 
@@ -225,7 +227,7 @@ fn receiving(
 ) -> io::Result<Socket> {
     let socket = raw(family, i32::from(PROTOCOL))?;
     // Filter first, device second: nothing foreign can slip in between.
-    socket.attach_filter(&filter(family, vrids))?;
+    socket.attach_filter(&filter(family, multicast, vrids))?;
     socket.bind_device(Some(interface.as_bytes()))?;
     if setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
         socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
@@ -242,7 +244,6 @@ fn receiving(
         Family::Ipv6 => {
             setsockopt(&socket, sockopt::Ipv6RecvHopLimit, &true)?;
             setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
-            socket.set_multicast_all_v6(false)?;
             if multicast {
                 socket.join_multicast_v6(&GROUP_V6, index)?;
             }
@@ -312,6 +313,8 @@ const LOAD_BYTE_AT_X: u16 = 0x50;
 const LOAD_X_IPV4_HEADER_LENGTH: u16 = 0xb1;
 const JUMP_IF_EQUAL: u16 = 0x15;
 const RETURN: u16 = 0x06;
+/// The first byte of the destination, counted from the IPv6 header (`SKF_NET_OFF`) and not the payload.
+const IPV6_DESTINATION: u32 = 0xfff0_0000 + 24;
 
 fn drop_all() -> SockFilter {
     SockFilter::new(RETURN, 0, 0, 0)
@@ -319,14 +322,23 @@ fn drop_all() -> SockFilter {
 
 /// A VRRP message has its VRID in the second byte. An IPv4 raw socket shows the filter the whole
 /// packet, an IPv6 one the payload. Two instructions for each VRID stay far below the limit of 4096.
-fn filter(family: Family, vrids: &BTreeSet<Vrid>) -> Vec<SockFilter> {
-    let mut program = match family {
-        Family::Ipv4 => vec![
-            SockFilter::new(LOAD_X_IPV4_HEADER_LENGTH, 0, 0, 0),
-            SockFilter::new(LOAD_BYTE_AT_X, 0, 0, 1),
-        ],
-        Family::Ipv6 => vec![SockFilter::new(LOAD_BYTE_AT, 0, 0, 1)],
-    };
+fn filter(family: Family, multicast: bool, vrids: &BTreeSet<Vrid>) -> Vec<SockFilter> {
+    let mut program = Vec::new();
+    match family {
+        Family::Ipv4 => {
+            program.push(SockFilter::new(LOAD_X_IPV4_HEADER_LENGTH, 0, 0, 0));
+            program.push(SockFilter::new(LOAD_BYTE_AT_X, 0, 0, 1));
+        }
+        Family::Ipv6 => {
+            if !multicast {
+                // Raw IPv6 sockets hear every group of the host, IPV6_MULTICAST_ALL or not.
+                program.push(SockFilter::new(LOAD_BYTE_AT, 0, 0, IPV6_DESTINATION));
+                program.push(SockFilter::new(JUMP_IF_EQUAL, 0, 1, 0xff));
+                program.push(drop_all());
+            }
+            program.push(SockFilter::new(LOAD_BYTE_AT, 0, 0, 1));
+        }
+    }
     for vrid in vrids {
         program.push(SockFilter::new(JUMP_IF_EQUAL, 0, 1, u32::from(vrid.get())));
         program.push(SockFilter::new(RETURN, 0, 0, u32::MAX));
