@@ -1,0 +1,138 @@
+"""A switched LAN of network namespaces, and the programs that run in them.
+
+Runs inside `scripts/inside`, which takes everything down; so nothing here cleans up.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+LOCUM = "target/release/locum"
+PROBE = "target/release/examples/probe"
+SWITCH = "switch"
+VIP = "10.0.0.100"
+ECHO_PORT, SERVICE_PORT = 7000, 8080
+
+
+def sh(*command):
+    """Runs a command to its end, and returns its output; a failure is an exception with the reason."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: exit code {done.returncode}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def wait_for(what, condition, seconds, every=0.01):
+    """Waits until `condition()` is true and returns its value; says what was awaited in vain."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(every)
+    raise TimeoutError(f"not within {seconds} s: {what}")
+
+
+class Host:
+    """One namespace with `eth0` on the switch."""
+
+    def __init__(self, name, address):
+        self.name, self.address = name, address
+        self.directory = os.path.join(os.environ["TMPDIR"], name)
+        os.mkdir(self.directory)
+        sh("ip", "netns", "add", name)
+        sh("ip", "-n", name, "link", "add", "eth0", "type", "veth", "peer", "name", name, "netns", SWITCH)
+        sh("ip", "-n", SWITCH, "link", "set", "dev", name, "master", "br0", "up")
+        for interface in ("lo", "eth0"):
+            sh("ip", "-n", name, "link", "set", "dev", interface, "up")
+        sh("ip", "-n", name, "address", "add", f"{address}/24", "dev", "eth0")
+
+    def start(self, *command, log="log", **options):
+        """Starts a program here; its output goes to a file."""
+        with open(os.path.join(self.directory, log), "ab") as out:
+            options = {"stdout": out, "stderr": out} | options
+            return subprocess.Popen(("ip", "netns", "exec", self.name, *command), **options)
+
+    def write(self, name, text):
+        path = os.path.join(self.directory, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def cable(self, up):
+        """Pulls the cable out of the switch, or puts it back: this end loses or gets its carrier."""
+        sh("ip", "-n", SWITCH, "link", "set", "dev", self.name, "up" if up else "down")
+
+    def holds(self, address=VIP):
+        return f" {address}/" in sh("ip", "-n", self.name, "-4", "address", "show", "dev", "eth0")
+
+    def get(self, url):
+        """What a web server answers to this host."""
+        code = "import sys, urllib.request as web; print(web.urlopen(sys.argv[1], timeout=2).read().decode())"
+        return sh("ip", "netns", "exec", self.name, sys.executable, "-c", code, url).strip()
+
+    def log(self, name="log"):
+        with open(os.path.join(self.directory, name), encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+
+class Server(Host):
+    """A host that runs Locum and, behind the address, an echo server and a small real service."""
+
+    def serve(self):
+        self.start(PROBE, "serve", self.name, "--port", str(ECHO_PORT))
+        self.start_service()
+
+    def start_service(self):
+        self.service = self.start(PROBE, "service", self.name, "--port", str(SERVICE_PORT))
+
+    def stop_service(self):
+        """Kills the service, and leaves the echo server alone: the client asks that one."""
+        self.service.kill()
+        self.service.wait()
+
+    def locum(self, *arguments):
+        """Asks this host's daemon."""
+        return sh(LOCUM, *arguments, "--socket", os.path.join(self.directory, "locum.sock"))
+
+    def start_locum(self, config):
+        path = self.write("locum.toml", config)
+        socket = os.path.join(self.directory, "locum.sock")
+        self.daemon = self.start(LOCUM, "run", "--config", path, "--socket", socket, log="locum.log")
+        self.started = time.time()
+
+    def status(self):
+        """The daemon's status, with `asked`: the time it holds for. None while there is no answer."""
+        socket = os.path.join(self.directory, "locum.sock")
+        done = subprocess.run((LOCUM, "status", "--json", "--socket", socket), capture_output=True, timeout=10)
+        if not done.stdout:
+            return None
+        return json.loads(done.stdout) | {"asked": time.time()}
+
+    def became(self, state):
+        """When the router came into `state`, by the wall clock; None while it is in another."""
+        status = self.status()
+        if status is None or status["routers"][0]["state"] != state:
+            return None
+        return status["asked"] - status["routers"][0]["since_ms"] / 1000
+
+
+class Probing:
+    """A client that asks the virtual address once a millisecond, until it is told to report."""
+
+    def __init__(self, host, seconds=60):
+        target = f"{VIP}:{ECHO_PORT}"
+        command = (PROBE, "run", target, "--every", "1ms", "--for", f"{seconds}s", "--json")
+        self.process = host.start(*command, stdout=subprocess.PIPE)
+
+    def report(self):
+        self.process.terminate()
+        return json.loads(self.process.communicate(timeout=30)[0])
+
+
+def switch():
+    """The switch: a bridge in a namespace of its own."""
+    sh("ip", "netns", "add", SWITCH)
+    sh("ip", "-n", SWITCH, "link", "add", "br0", "type", "bridge")
+    sh("ip", "-n", SWITCH, "link", "set", "br0", "up")
