@@ -5,7 +5,7 @@ use super::transition::RouterName;
 use crate::health::{self, Track};
 use crate::vrrp::announcing::Announcing;
 use crate::vrrp::auth::Auth;
-use crate::vrrp::instance;
+use crate::vrrp::instance::{self, Manner};
 use crate::vrrp::{ChecksumPolicy, Family, Interval, Priority, Version, Vip, Vrid};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -76,6 +76,8 @@ pub struct Router {
     pub auth: Auth,
     /// Refuse what only errata forbid.
     pub strict: bool,
+    /// What the RFCs leave open.
+    pub manner: Manner,
     /// When to announce the addresses.
     pub announce: Announcing,
     /// How many frames an announcement has for each address, 1..=100.
@@ -139,6 +141,7 @@ impl Router {
             strict: self.strict,
             announce: self.announce.clone(),
             farewells: 2,
+            manner: self.manner.clone(),
         }
     }
 }

@@ -56,6 +56,7 @@ pub fn compare(old: &Wanted, new: &Wanted) -> Change {
     note("peers", text(&old.peers), text(&new.peers));
     for (changed, what) in [
         (old.tracks != new.tracks, "checks"),
+        (old.manner != new.manner, "manner (preempt_delay, down_adverts, …)"),
         (old.auth != new.auth, "authentication"),
         (old.barred != new.barred, "secrets"),
         (old.announce != new.announce || old.announce_count != new.announce_count, "announcing"),

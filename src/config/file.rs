@@ -3,7 +3,7 @@
 use super::problem::{Finding, Sink};
 use super::section::{Section, Value, Wrong};
 use super::value::{
-    address, choice, command, flag, interface, ip, number, path, some_time, subnet, text, whole,
+    address, choice, command, duration, flag, interface, ip, number, path, some_time, subnet, text, whole,
 };
 use crate::agent::RouterName;
 use crate::agent::config::Interface;
@@ -52,6 +52,8 @@ pub(super) struct Router {
     pub(super) peer_priority: Option<Priority>,
     pub(super) interval: Option<Spanned<Duration>>,
     pub(super) preempt: Option<Spanned<bool>>,
+    pub(super) preempt_delay: Option<Duration>,
+    pub(super) down_adverts: Option<u8>,
     pub(super) vips: Vec<Address>,
     pub(super) peers: Option<Spanned<Vec<Spanned<IpAddr>>>>,
     pub(super) sources: Vec<Spanned<IpAddr>>,
@@ -153,6 +155,8 @@ fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
         peer_priority: inner(section.optional("peer_priority", priority)),
         interval: section.optional("interval", some_time),
         preempt: section.optional("preempt", flag),
+        preempt_delay: inner(section.optional("preempt_delay", duration)),
+        down_adverts: inner(section.optional("down_adverts", number(1, 100))),
         vips: addresses(&section),
         peers: section.list("peers", ip),
         sources: inner(section.one_or_more("source", ip)).unwrap_or_default(),

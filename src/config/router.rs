@@ -9,6 +9,7 @@ use super::value::show;
 use crate::agent::config::{Interface, Router};
 use crate::health::{CheckName, Track};
 use crate::vrrp::auth::Auth;
+use crate::vrrp::instance::Manner;
 use crate::vrrp::{Family, Interval, Priority, Version};
 use serde_spanned::Spanned;
 use std::ffi::OsStr;
@@ -47,12 +48,22 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
         checksum: part.checksum,
         auth,
         strict: part.strict,
+        manner: manner(part),
         announce: part.announce.clone(),
         announce_count: part.announce_count,
         tracks: part.tracks.iter().map(track).collect(),
         barred,
         fingerprint,
     })
+}
+
+fn manner(part: &file::Router) -> Manner {
+    let usual = Manner::default();
+    Manner {
+        preempt_delay: part.preempt_delay.unwrap_or(usual.preempt_delay),
+        down_adverts: part.down_adverts.unwrap_or(usual.down_adverts),
+        ..usual
+    }
 }
 
 fn track(part: &file::Track) -> Track {

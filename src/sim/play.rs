@@ -16,6 +16,7 @@ use crate::agent::{Config, RouterName, Standing};
 use crate::time::Time;
 use crate::vrrp::announcing::Announcing;
 use crate::vrrp::auth::Auth;
+use crate::vrrp::instance::Manner;
 use crate::vrrp::{ChecksumPolicy, Family, Interval, Priority, Version, Vip, Vrid};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -318,6 +319,7 @@ fn router(name: RouterName, vr: &VirtualRouter, member: &Member) -> Result<Route
         Vip { address: *address, prefix, dev: None, label: None, scope: 0 }
     };
     Ok(Router {
+        manner: Manner::default(),
         name,
         interface: Interface::Named("lan".to_owned()),
         vrid: Vrid::new(vr.vrid).ok_or("VRID 0")?,

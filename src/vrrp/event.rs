@@ -24,7 +24,9 @@ pub enum State {
         interval: Interval,
         /// `Active_Down_Timer`.
         down_at: Time,
-        /// Why we will take over, should that timer run out.
+        /// When we preempt a Master of lower priority that we follow until then.
+        preempt_at: Option<Time>,
+        /// Why we will take over, should a timer run out.
         cause: Why,
     },
     /// Holding the addresses (6.4.3).

@@ -6,11 +6,10 @@
 //!
 //! Deadlines live inside the state, so leaving a state drops its timers.
 
-use super::announcing::Announcing;
-use super::auth::Auth;
+pub use super::config::{Config, Manner};
 pub use super::event::{Action, Discard, Event, State, Then, Wait};
 use super::why::{Fault, Why};
-use super::{Advert, ChecksumPolicy, Family, Interval, Priority, Version, Vrid};
+use super::{Advert, Interval, Priority, Version};
 use crate::time::{Time, earliest};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -18,39 +17,6 @@ use std::time::Duration;
 /// How long the old Master keeps the addresses after it has heard its successor: the successor
 /// installs and announces them in that time, and no client finds the address nowhere.
 pub const LINGER: Duration = Duration::from_millis(150);
-
-/// What an instance is configured to be. The runtime type: it cannot be wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// The virtual router's number.
-    pub vrid: Vrid,
-    /// The address family; version 2 is IPv4 only.
-    pub family: Family,
-    /// The protocol version.
-    pub version: Version,
-    /// The priority without any tracking.
-    pub priority: Priority,
-    /// How often the Master advertises.
-    pub interval: Interval,
-    /// Whether a Backup takes over from a Master of lower priority. An owner always does.
-    pub preempt: bool,
-    /// The addresses named in adverts, in order.
-    pub addresses: Vec<IpAddr>,
-    /// Unicast peers; empty for multicast.
-    pub peers: Vec<IpAddr>,
-    /// The smallest TTL or hop limit accepted; `None` for 255 by multicast and any by unicast.
-    pub min_ttl: Option<u8>,
-    /// The checksum sent, version 3 over IPv4 only.
-    pub checksum: ChecksumPolicy,
-    /// Authentication, version 2 only.
-    pub auth: Auth,
-    /// Refuse what only errata forbid (8300: the first IPv6 address is link-local).
-    pub strict: bool,
-    /// When to announce the addresses.
-    pub announce: Announcing,
-    /// How many farewells to send: two, since an advert in flight may arrive after the first.
-    pub farewells: u8,
-}
 
 /// One virtual router's state machine. See the module for the contract.
 #[derive(Clone, Debug)]
@@ -128,7 +94,17 @@ impl Instance {
     /// Whether this instance is a Backup whose Master is gone at `now`.
     #[must_use]
     pub fn is_due(&self, now: Time) -> bool {
-        matches!(self.state, State::Backup { down_at, .. } if down_at <= now)
+        self.take_over_at().is_some_and(|at| at <= now)
+    }
+
+    /// When a Backup takes over, unless something is heard.
+    fn take_over_at(&self) -> Option<Time> {
+        match self.state {
+            State::Backup { down_at, preempt_at, .. } => {
+                Some(preempt_at.map_or(down_at, |at| at.min(down_at)))
+            }
+            _ => None,
+        }
     }
 
     /// When to call [`Instance::handle`] with [`Event::Tick`] at the latest, and what for.
@@ -136,7 +112,7 @@ impl Instance {
     pub fn deadline(&self) -> Option<(Time, Wait)> {
         match self.state {
             State::Initialize | State::Fault(_) | State::Drained => None,
-            State::Backup { down_at, .. } => Some((down_at, Wait::TakeOver)),
+            State::Backup { .. } => self.take_over_at().map(|at| (at, Wait::TakeOver)),
             State::Master { advertise_at, announce, .. } => {
                 earliest(Some((advertise_at, Wait::Advertise)), announce.map(|(at, _)| (at, Wait::Announce)))
             }
@@ -187,8 +163,9 @@ impl Instance {
             }
             (_, Event::Heard { .. }) => vec![Action::Discard(Discard::NotTakingPart)],
 
-            (State::Backup { down_at, cause, .. }, Event::Tick) if *down_at <= now => {
-                let cause = cause.clone();
+            (State::Backup { master, preempt_at, cause, .. }, Event::Tick) if self.is_due(now) => {
+                let preempts = preempt_at.filter(|at| *at <= now).and(*master);
+                let cause = preempts.map_or(cause.clone(), Why::Preempted);
                 self.take_over(now, cause)
             }
             (State::Master { .. }, Event::Tick) => self.tick_as_master(now),
@@ -218,19 +195,21 @@ impl Instance {
         heard: Option<Priority>,
         theirs: Interval,
     ) -> Vec<Action> {
-        let preempts = self.config.preempt || self.priority.is_owner();
-        let (version, own) = (self.config.version, self.priority);
-        let State::Backup { master, interval, down_at, cause } = &mut self.state else {
+        let (version, own, adverts) = (self.config.version, self.priority, self.config.manner.down_adverts);
+        let preempts = self.config.preempt || own.is_owner();
+        let delay = if own.is_owner() { Duration::ZERO } else { self.config.manner.preempt_delay };
+        let State::Backup { master, interval, down_at, preempt_at, cause } = &mut self.state else {
             return Vec::new();
         };
         if Some(source) == self.source {
             return vec![Action::Discard(Discard::Own)];
         }
         match heard {
-            // Believe only the Master that we follow, and only once: a late duplicate would
-            // otherwise cause a second takeover or put off the first.
-            None if master.is_some_and(|followed| followed != source)
-                || matches!(cause, Why::Farewell(_)) =>
+            // Believe only the Master that we follow or are about to preempt, and only once: a late
+            // duplicate would otherwise cause a second takeover or put off the first.
+            None if !matches!(cause, Why::Preempted(lower) if *lower == source)
+                && (master.is_some_and(|followed| followed != source)
+                    || matches!(cause, Why::Farewell(_))) =>
             {
                 vec![Action::Discard(Discard::StrangersFarewell)]
             }
@@ -239,19 +218,21 @@ impl Instance {
                 *cause = Why::Farewell(source);
                 Vec::new()
             }
-            Some(priority) if preempts && priority < own => {
+            Some(priority) if preempts && priority < own && delay.is_zero() => {
                 // The timer keeps running and nothing is learned: we are about to preempt.
                 if matches!(cause, Why::Silence) {
                     *cause = Why::Preempted(source);
                 }
                 vec![Action::Discard(Discard::LowerPriority)]
             }
-            Some(_) => {
+            Some(priority) => {
+                let lower = preempts && priority < own;
+                *preempt_at = if lower { preempt_at.or(Some(now + delay)) } else { None };
                 if version == Version::V3 {
                     *interval = theirs;
                 }
                 *master = Some(source);
-                *down_at = now + interval.down(version, own);
+                *down_at = now + interval.down_after(adverts, version, own);
                 *cause = Why::Silence;
                 Vec::new()
             }
@@ -283,10 +264,17 @@ impl Instance {
             }
             Some(priority) if beats_us => {
                 let learned = if version == Version::V3 { theirs } else { interval };
-                let down_at = now + learned.down(version, self.priority);
-                let state =
-                    State::Backup { master: Some(source), interval: learned, down_at, cause: Why::Silence };
-                let mut actions = vec![Action::Release];
+                let manner = &self.config.manner;
+                let down_at = now + learned.down_after(manner.down_adverts, version, self.priority);
+                let state = State::Backup {
+                    master: Some(source),
+                    interval: learned,
+                    down_at,
+                    preempt_at: None,
+                    cause: Why::Silence,
+                };
+                let mut actions = if manner.parting_advert { vec![advert] } else { Vec::new() };
+                actions.push(Action::Release);
                 actions.extend(self.enter(now, state, Why::Better(source, priority)));
                 actions
             }
@@ -296,7 +284,7 @@ impl Instance {
                 let mut actions = vec![Action::Discard(Discard::Losing)];
                 if *quiet_until <= now {
                     *quiet_until = now + interval.duration() / 16;
-                    if version == Version::V3 {
+                    if version == Version::V3 && self.config.manner.answer_losing {
                         actions.push(advert);
                     }
                     actions.push(Action::Announce);
@@ -365,9 +353,16 @@ impl Instance {
     }
 
     fn follow_nobody(&mut self, now: Time, why: Why) -> Vec<Action> {
-        let interval = self.config.interval;
-        let down_at = now + interval.down(self.config.version, self.priority);
-        self.enter(now, State::Backup { master: None, interval, down_at, cause: Why::Silence }, why)
+        let Config { interval, version, manner, .. } = &self.config;
+        let adverts = if manner.eager && why == Why::Started { 1 } else { manner.down_adverts };
+        let state = State::Backup {
+            master: None,
+            interval: *interval,
+            down_at: now + interval.down_after(adverts, *version, self.priority),
+            preempt_at: None,
+            cause: Why::Silence,
+        };
+        self.enter(now, state, why)
     }
 
     /// Says farewell and keeps answering for at most `wait`.

@@ -73,7 +73,13 @@ impl Interval {
     /// `Active_Down_Interval` (`Master_Down_Interval`): three intervals and the skew.
     #[must_use]
     pub fn down(self, version: Version, priority: Priority) -> Duration {
-        self.duration() * 3 + self.skew(version, priority)
+        self.down_after(3, version, priority)
+    }
+
+    /// As [`Interval::down`], with another number of missed adverts than the RFC's three.
+    #[must_use]
+    pub fn down_after(self, adverts: u8, version: Version, priority: Priority) -> Duration {
+        self.duration() * u32::from(adverts) + self.skew(version, priority)
     }
 }
 

@@ -38,6 +38,7 @@
 pub mod announcing;
 pub mod auth;
 mod checksum;
+pub mod config;
 mod envelope;
 pub mod event;
 mod expect;

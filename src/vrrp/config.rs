@@ -1,0 +1,69 @@
+//! What one instance is configured to be. Types only; built by the agent from a router's configuration.
+
+use super::announcing::Announcing;
+use super::auth::Auth;
+use super::{ChecksumPolicy, Family, Interval, Priority, Version, Vrid};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// What an instance is configured to be. The runtime type: it cannot be wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The virtual router's number.
+    pub vrid: Vrid,
+    /// The address family; version 2 is IPv4 only.
+    pub family: Family,
+    /// The protocol version.
+    pub version: Version,
+    /// The priority without any tracking.
+    pub priority: Priority,
+    /// How often the Master advertises.
+    pub interval: Interval,
+    /// Whether a Backup takes over from a Master of lower priority. An owner always does.
+    pub preempt: bool,
+    /// The addresses named in adverts, in order.
+    pub addresses: Vec<IpAddr>,
+    /// Unicast peers; empty for multicast.
+    pub peers: Vec<IpAddr>,
+    /// The smallest TTL or hop limit accepted; `None` for 255 by multicast and any by unicast.
+    pub min_ttl: Option<u8>,
+    /// The checksum sent, version 3 over IPv4 only.
+    pub checksum: ChecksumPolicy,
+    /// Authentication, version 2 only.
+    pub auth: Auth,
+    /// Refuse what only errata forbid (8300: the first IPv6 address is link-local).
+    pub strict: bool,
+    /// When to announce the addresses.
+    pub announce: Announcing,
+    /// How many farewells to send: two, since an advert in flight may arrive after the first.
+    pub farewells: u8,
+    /// What the RFCs leave open, or others do otherwise.
+    pub manner: Manner,
+}
+
+/// What the RFCs leave open, or others do otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manner {
+    /// How long to follow a Master of lower priority before preempting it; zero: not at all.
+    pub preempt_delay: Duration,
+    /// Missed adverts after which a Master is gone, 1..=100. The RFCs say 3.
+    pub down_adverts: u8,
+    /// Answer a losing advert at once (RFC 9568 section 6.4.3); version 2 never does.
+    pub answer_losing: bool,
+    /// Advertise once more before yielding, so that the winner announces its addresses again.
+    pub parting_advert: bool,
+    /// Wait for one advert only, instead of three, when just started.
+    pub eager: bool,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Manner {
+            preempt_delay: Duration::ZERO,
+            down_adverts: 3,
+            answer_losing: true,
+            parting_advert: false,
+            eager: false,
+        }
+    }
+}
