@@ -13,7 +13,7 @@ use tokio::net::UdpSocket;
 pub use hickory_proto::rr::{Name, RecordType};
 
 /// What to ask, and what must come back besides success.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Config {
     /// The name server; its port is mostly 53.
     pub server: Target,
@@ -37,9 +37,8 @@ pub(super) async fn probe(config: &Config, attempt: &Attempt<'_>) -> Result<(), 
 fn query(config: &Config) -> Message {
     let mut name = config.name.clone();
     name.set_fqdn(true);
-    // The low 16 bits are as random as the rest.
-    let id = u16::from_be_bytes([random().to_be_bytes()[0], random().to_be_bytes()[0]]);
-    let mut query = Message::new(id, MessageType::Query, OpCode::Query);
+    let [high, low, ..] = random().to_be_bytes();
+    let mut query = Message::new(u16::from_be_bytes([high, low]), MessageType::Query, OpCode::Query);
     query.metadata.recursion_desired = true;
     query.add_query(Query::query(name, config.record));
     query

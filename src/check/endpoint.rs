@@ -8,7 +8,7 @@ use std::fmt;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A web server and a resource on it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     /// Where to connect.
     pub target: Target,

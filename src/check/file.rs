@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 pub const READ: u64 = 1024 * 1024;
 
 /// What the file must be. It must exist in any case.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Config {
     /// The file, absolute; links are followed.
     pub path: PathBuf,

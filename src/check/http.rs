@@ -17,7 +17,7 @@ pub const BODY: usize = 64 * 1024;
 const HEAD: usize = 64 * 1024;
 
 /// What to ask and which answers are good.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Config {
     /// The server and the resource.
     pub endpoint: Endpoint,

@@ -24,7 +24,7 @@ pub use target::Target;
 use crate::health::Outcome;
 use lane::Lane;
 use std::future::{Future, poll_fn};
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -43,7 +43,7 @@ const LONGEST_TEXT: usize = 300;
 const LONGEST_SPAN: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// One check in full: what to probe and when.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Spec {
     /// What to probe.
     pub probe: Probe,
@@ -52,7 +52,7 @@ pub struct Spec {
 }
 
 /// What to probe: one variant per kind, each with its own file.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Probe {
     /// A TCP connection is accepted.
     Tcp(tcp::Config),
@@ -73,7 +73,7 @@ pub enum Probe {
 }
 
 /// When a check probes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Schedule {
     /// From the start of one probe to the start of the next; not less than [`SHORTEST_INTERVAL`].
     pub interval: Duration,
@@ -129,6 +129,15 @@ impl Spec {
         let round = attempts.saturating_add(pauses);
         let period = schedule.interval.max(SHORTEST_INTERVAL).saturating_add(schedule.jitter).max(round);
         period.saturating_mul(fall.max(1)).saturating_add(round)
+    }
+
+    /// A number that differs where anything about two checks differs, secrets included, and is the
+    /// same for equal ones as long as the program runs.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// What would make every probe fail, whatever the target does: "the command is empty". The
@@ -273,6 +282,17 @@ mod tests {
 
     fn spec(schedule: Schedule) -> Spec {
         Spec { probe: Probe::Tcp(tcp::Config { target: Target::new("127.0.0.1", 1) }), schedule }
+    }
+
+    #[test]
+    fn a_fingerprint_changes_with_a_secret_and_stays_with_an_equal_check() {
+        let script = |argument: &str| {
+            let argv = vec!["/x".to_owned(), argument.to_owned()];
+            let probe = Probe::Script(script::Config { argv, user: crate::process::User::own() });
+            Spec { probe, schedule: Schedule::default() }.fingerprint()
+        };
+        assert_eq!(script("hush"), script("hush"));
+        assert_ne!(script("hush"), script("hash"));
     }
 
     #[test]

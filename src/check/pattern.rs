@@ -2,6 +2,7 @@
 
 use regex::Regex;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// A regular expression; two are equal when they are written the same.
 #[derive(Clone)]
@@ -23,6 +24,14 @@ impl Pattern {
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
         self.0.as_str() == other.0.as_str()
+    }
+}
+
+impl Eq for Pattern {}
+
+impl Hash for Pattern {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.as_str().hash(state);
     }
 }
 

@@ -12,7 +12,7 @@ const V4: (u8, u8) = (8, 0);
 const V6: (u8, u8) = (128, 129);
 
 /// Whom to ping.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Config {
     /// An IP address or a name.
     pub host: String,
@@ -50,7 +50,8 @@ async fn echo(address: SocketAddr, schedule: Schedule) -> Result<(), String> {
 /// An echo message: type, code 0, checksum, identifier and sequence number, a token.
 fn message(kind: u8, name: u64, token: u64) -> Vec<u8> {
     let mut bytes = vec![kind, 0, 0, 0];
-    bytes.extend_from_slice(&name.to_be_bytes()[..4]);
+    let [a, b, c, d, ..] = name.to_be_bytes();
+    bytes.extend_from_slice(&[a, b, c, d]);
     bytes.extend_from_slice(&token.to_be_bytes());
     // For ICMPv6 the kernel computes it, with the addresses, in this one's place.
     let sum = checksum(&bytes);

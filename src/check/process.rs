@@ -10,7 +10,7 @@ const COMM: usize = 15;
 
 /// Which processes count, and how many there must be. All given criteria must hold for the same
 /// process; zombies and Locum itself never count.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Config {
     /// The name, as `ps -e` shows it, or the file name of the first argument.
     pub name: Option<String>,

@@ -4,6 +4,7 @@
 use super::Attempt;
 use crate::process::{Command, Ended, User, run};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 /// The longest time from a script's timeout until it is gone: 2 s after TERM comes KILL.
@@ -16,6 +17,12 @@ pub struct Config {
     pub argv: Vec<String>,
     /// Who runs it, and with which group.
     pub user: User,
+}
+
+impl Hash for Config {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.argv, self.user.uid, self.user.gid).hash(state);
+    }
 }
 
 impl fmt::Debug for Config {

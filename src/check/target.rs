@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 const STAGGER: Duration = Duration::from_millis(250);
 
 /// A host and a port.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
     /// An IP address (IPv6 without brackets) or a name; a name is resolved for every attempt.
     pub host: String,
@@ -115,8 +115,13 @@ pub(super) async fn connect(target: &Target, attempt: &Attempt<'_>) -> Result<Tc
 /// A TCP connection to one address.
 pub(super) async fn connect_one(address: SocketAddr, schedule: Schedule) -> Result<TcpStream, String> {
     let socket = socket(address, Type::STREAM, Protocol::TCP, &schedule)?;
-    let stream = TcpSocket::from_std_stream(socket.into()).connect(address).await;
-    stream.map_err(|error| said(&error, &address.to_string()))
+    let failed = |error: io::Error| said(&error, &address.to_string());
+    let stream = TcpSocket::from_std_stream(socket.into()).connect(address).await.map_err(failed)?;
+    // A closed port of this host can be given to our own end, which then meets itself.
+    if stream.local_addr().map_err(failed)? == address {
+        return Err(failed(io::ErrorKind::ConnectionRefused.into()));
+    }
+    Ok(stream)
 }
 
 /// A non-blocking socket to reach `address`, bound as configured.

@@ -4,7 +4,7 @@ use super::Attempt;
 use super::target::{Target, connect};
 
 /// Where to connect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Config {
     /// Host and port.
     pub target: Target,

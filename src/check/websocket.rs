@@ -21,7 +21,7 @@ pub const MESSAGES: usize = 256;
 const FAREWELL: Duration = Duration::from_millis(500);
 
 /// What to open and say. Without `send` and `expect` a ping must be answered by its pong.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Config {
     /// The server and the resource.
     pub endpoint: Endpoint,

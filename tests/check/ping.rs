@@ -22,7 +22,7 @@ fn is_root() -> bool {
 }
 
 /// Runs `test` in a network namespace of its own, prepared by `ip`, which vanishes with the thread.
-fn isolated<F: Future<Output = ()>>(commands: &[&str], test: impl FnOnce() -> F + Send) {
+pub(super) fn isolated<F: Future<Output = ()>>(commands: &[&str], test: impl FnOnce() -> F + Send) {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).unwrap();

@@ -1,5 +1,6 @@
 //! Checks of kind `tcp`, and what all network checks share: names, addresses, sources.
 
+use super::ping::isolated;
 use super::{AMPLE, BRIEF, closed, failure, silent, verdict, verdict_within};
 use locum::check::{Probe, Schedule, Spec, Target, probe_once, tcp};
 use socket2::{Domain, Socket, Type};
@@ -26,6 +27,19 @@ async fn a_port_over_ipv6_passes() {
 async fn a_closed_port_is_refused_by_its_address() {
     let target = closed().await;
     assert_eq!(failure(to(target.clone())).await, format!("connection refused by {target}"));
+}
+
+/// The kernel may give our end the very port that is asked for; here it has no other.
+#[test]
+fn a_connection_that_meets_itself_is_no_listener() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    isolated(&["link set lo up"], || async {
+        std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40000").unwrap();
+        let text = failure(to(Target::new("127.0.0.1", 40000))).await;
+        assert_eq!(text, "connection refused by 127.0.0.1:40000");
+    });
 }
 
 /// A listener whose queue is full drops what else comes, like a host that is cut off.
