@@ -97,15 +97,19 @@ async fn a_silent_server_fails_by_the_timeout() {
 }
 
 /// Sends one byte every now and then, and never ends.
-async fn dripping(first: &'static str) -> Target {
-    serving(move |mut stream| async move {
-        head(&mut stream).await;
-        let _ = stream.write_all(first.as_bytes()).await;
-        for _ in 0..AMPLE.as_millis() / 20 {
-            if stream.write_all(b"x").await.is_err() {
-                break;
+async fn dripping(first: &str) -> Target {
+    let first = first.to_owned();
+    serving(move |mut stream| {
+        let first = first.clone();
+        async move {
+            head(&mut stream).await;
+            let _ = stream.write_all(first.as_bytes()).await;
+            for _ in 0..AMPLE.as_millis() / 20 {
+                if stream.write_all(b"x").await.is_err() {
+                    break;
+                }
+                sleep(Duration::from_millis(20)).await;
             }
-            sleep(Duration::from_millis(20)).await;
         }
     })
     .await
@@ -168,6 +172,13 @@ async fn only_the_first_part_of_a_long_body_is_looked_at() {
     assert_eq!(verdict(body(within, "ready")).await, Ok(()));
     let beyond = answering(answer(http::BODY - 4)).await;
     assert_eq!(failure(body(beyond, "ready")).await, "the body does not match /ready/");
+}
+
+#[tokio::test]
+async fn a_long_body_is_judged_without_waiting_for_its_end() {
+    let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_owned();
+    let target = dripping(&(head + "ready" + &"y".repeat(http::BODY))).await;
+    assert_eq!(verdict(body(target, "ready")).await, Ok(()));
 }
 
 #[tokio::test]

@@ -1,10 +1,15 @@
 //! Checks of kind `websocket`, against a real server in Python.
 
 use super::tls::{Authority, Good};
-use super::{BRIEF, Server, answering, closed, failure, needs, silent, started, verdict, verdict_within};
+use super::{
+    AMPLE, BRIEF, Server, answering, closed, failure, needs, serving, silent, started, verdict,
+    verdict_within,
+};
+use futures_util::SinkExt;
 use locum::check::{Endpoint, Pattern, Probe, Target, tls, websocket};
 use std::process::Command;
 use tempfile::TempDir;
+use tokio_tungstenite::tungstenite::Message;
 
 /// `/echo` returns what it gets, `/greet` greets, `/mute` says nothing, `/bye` closes with a code,
 /// `/big` sends too much, `/flood` repeats itself. Notes every clean close in `closed`.
@@ -128,6 +133,21 @@ async fn an_upgrade_without_the_right_key_fails() {
                    Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n";
     let text = failure(Probe::Websocket(open(&answering(upgrade).await, "/"))).await;
     assert!(text.starts_with("the answer is not a WebSocket: "), "{text}");
+}
+
+/// A server that talks but never reads, and so never returns a ping.
+#[tokio::test]
+async fn another_message_is_no_pong() {
+    let target = serving(|stream| async move {
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        for message in [Message::text("hello"), Message::Pong("not asked for".into())] {
+            socket.send(message).await.unwrap();
+        }
+        tokio::time::sleep(AMPLE).await;
+    });
+    let probe = Probe::Websocket(open(&target.await, "/"));
+    let text = verdict_within(BRIEF, probe).await.unwrap_err();
+    assert_eq!(text, "no answer within 300ms: waited for the pong");
 }
 
 #[tokio::test]
