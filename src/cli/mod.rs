@@ -1,14 +1,18 @@
 //! The command line: what can be written, and one file per subcommand. Decides nothing about VRRP.
 
+mod check;
 mod daemon;
 mod generate;
 mod handover;
+mod live;
 pub mod pcap;
 mod reload;
 mod resume;
 mod show;
+mod sniff;
 mod span;
 mod status;
+mod verdict;
 
 use crate::agent::RouterName;
 use crate::control::{self, Answer, ClientError, Question};
@@ -45,10 +49,12 @@ struct Line {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(daemon::Run),
+    Check(check::Check),
     Status(status::Status),
     Reload(reload::Reload),
     Handover(handover::Handover),
     Resume(resume::Resume),
+    Sniff(sniff::Sniff),
     #[command(hide = true)]
     Generate(generate::Generate),
 }
@@ -105,10 +111,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let outcome = match line.command {
         Command::Run(command) => Ok(command.run()),
+        Command::Check(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Reload(command) => command.run(),
         Command::Handover(command) => command.run(),
         Command::Resume(command) => command.run(),
+        Command::Sniff(command) => command.run(),
         Command::Generate(command) => command.run(),
     };
     outcome.unwrap_or_else(|failure| {

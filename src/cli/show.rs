@@ -8,6 +8,7 @@ use crate::agent::status::{
 use crate::health;
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::io::IsTerminal;
 
 /// The longest line, in characters, unless one word is longer.
 const WIDTH: usize = 80;
@@ -38,6 +39,11 @@ pub(super) fn show(status: &Status, colour: bool) -> String {
         }
     }
     page.text
+}
+
+/// Whether `out` may have colours: a terminal, whose user does not object (<https://no-color.org>).
+pub(super) fn on_terminal(out: &impl IsTerminal) -> bool {
+    out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// `text` without what would steer a terminal: parts of it come from other machines.

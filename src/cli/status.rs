@@ -59,7 +59,8 @@ impl Status {
             Answer::Status(status) => status,
             other => return report(other),
         };
-        let text = if self.json { self.json(&status)? } else { show::show(&status, colour()) };
+        let text =
+            if self.json { self.json(&status)? } else { show::show(&status, show::on_terminal(&stdout())) };
         match say(&format!("{}{text}", self.clear())) {
             // `locum status | head -1` has its exit code all the same.
             Ok(()) => Ok(code(status.health)),
@@ -84,9 +85,4 @@ const fn code(health: Overall) -> u8 {
         Overall::Degraded => NOT_DONE,
         Overall::Fault => 2,
     }
-}
-
-/// Only on a terminal, and only where the user did not object (<https://no-color.org>).
-fn colour() -> bool {
-    stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -1,0 +1,114 @@
+//! `locum check`: whether a configuration is good, and how long a failover takes with it.
+
+use super::show::on_terminal;
+use super::{DEFAULT_CONFIG, Failure, NOT_DONE, WELL, complain, say};
+use crate::agent::config::Router;
+use crate::config::{self, Config, Loaded, Problem, Secrets, Timeline, load, render_all, timelines};
+use clap::Args;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::io::{Write as _, stderr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Check a configuration file: every problem with its place, and the longest failover of each router
+#[derive(Debug, Args)]
+#[command(after_help = "Exit status: 0 good, perhaps with warnings; 1 wrong, or a failover can take longer \
+                        than its router's max_failover.")]
+pub(super) struct Check {
+    /// The configuration file
+    #[arg(value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    pub(super) fn run(self) -> Result<u8, Failure> {
+        let (config, problems) = match load(&self.file, Secrets::MustRead) {
+            Ok(Loaded { config, warnings }) => (Some(config), warnings),
+            Err(problems) => (None, problems.0),
+        };
+        let code = if config.is_some() { WELL } else { NOT_DONE };
+        if self.json {
+            say(&format!("{:#}\n", self.json(config.as_ref(), &problems)))?;
+            return Ok(code);
+        }
+        if !problems.is_empty() {
+            let _ = writeln!(stderr(), "{}\n", render_all(&problems, on_terminal(&stderr())));
+        }
+        match config {
+            Some(config) => say(&self.text(&config))?,
+            None => complain(&self.verdict(&problems)),
+        }
+        Ok(code)
+    }
+
+    fn json(&self, config: Option<&Config>, problems: &[Problem]) -> Value {
+        let routers = config.map(|config| {
+            let router = |router| router_json(router, config);
+            config.agent.routers.iter().map(router).collect::<Vec<_>>()
+        });
+        json!({
+            "file": self.file.to_string_lossy(),
+            "good": config.is_some(),
+            "problems": problems.iter().map(Problem::to_json).collect::<Vec<_>>(),
+            "routers": routers.unwrap_or_default(),
+        })
+    }
+
+    fn text(&self, config: &Config) -> String {
+        let agent = &config.agent;
+        let mut text = format!(
+            "{} is good: {}, {}\n",
+            self.file.display(),
+            count(agent.routers.len(), "router"),
+            count(agent.checks.len(), "check")
+        );
+        for router in &agent.routers {
+            let worst = config::show(config::worst_case(router, config).total);
+            let _ = write!(text, "\n{}: a failover takes at most {worst}", router.name);
+            if let Some(promise) = config.details.max_failover.get(&router.name) {
+                let _ = write!(text, ", {} are promised", config::show(*promise));
+            }
+            text.push('\n');
+            for line in timelines(router, config) {
+                let _ = writeln!(text, "  {line}");
+            }
+        }
+        text
+    }
+
+    fn verdict(&self, problems: &[Problem]) -> String {
+        let errors = problems.iter().filter(|problem| problem.severity == config::Severity::Error).count();
+        format!("{} cannot be used: {}", self.file.display(), count(errors, "error"))
+    }
+}
+
+fn router_json(router: &Router, config: &Config) -> Value {
+    let promise = config.details.max_failover.get(&router.name);
+    json!({
+        "name": router.name,
+        "worst_ms": millis(config::worst_case(router, config).total),
+        "max_failover_ms": promise.copied().map(millis),
+        "cases": timelines(router, config).iter().map(case_json).collect::<Vec<_>>(),
+    })
+}
+
+fn case_json(case: &Timeline) -> Value {
+    json!({
+        "cause": case.cause.to_string(),
+        "detection_ms": millis(case.detection),
+        "election_ms": millis(case.election),
+        "total_ms": millis(case.total),
+    })
+}
+
+fn millis(span: Duration) -> f64 {
+    span.as_secs_f64() * 1000.0
+}
+
+fn count(number: usize, word: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+}

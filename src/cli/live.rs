@@ -1,0 +1,132 @@
+//! Listens to VRRP on the wire by a packet socket of its own: sees what comes and goes, and takes
+//! nothing away from the daemon.
+
+use crate::vrrp::{GROUP_V4, GROUP_V6, PROTOCOL};
+use nix::errno::Errno;
+use nix::net::if_::{if_nameindex, if_nametoindex};
+use nix::sys::socket::{AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, socket};
+use socket2::{Domain, InterfaceIndexOrAddress, SockFilter, SockRef, Socket, Type};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// More than the longest IP packet.
+const BUFFER: usize = 1 << 16;
+/// `PACKET_OUTGOING` of packet(7): this host sent it.
+const OUTGOING: u8 = 4;
+
+/// A socket that sees every VRRP packet of one interface, or of all.
+#[derive(Debug)]
+pub(super) struct Live {
+    socket: OwnedFd,
+    interface: Option<u32>,
+    buffer: Vec<u8>,
+    /// Keep the groups joined, which a network card may filter otherwise.
+    _members: Vec<Socket>,
+}
+
+/// A packet that was seen.
+#[derive(Debug)]
+pub(super) struct Seen<'a> {
+    /// Where.
+    pub interface: String,
+    /// Whether this host sent it.
+    pub ours: bool,
+    /// The IP packet with its header.
+    pub packet: &'a [u8],
+}
+
+impl Live {
+    /// Begins to listen. Needs `CAP_NET_RAW`. Errors are one line for people.
+    pub(super) fn open(interface: Option<&str>) -> Result<Self, String> {
+        let interface = interface.map(index).transpose()?;
+        let kind = SockFlag::SOCK_CLOEXEC;
+        let socket = socket(AddressFamily::Packet, SockType::Datagram, kind, SockProtocol::EthAll).map_err(
+            |errno| match errno {
+                Errno::EPERM | Errno::EACCES => "live capture needs root (CAP_NET_RAW)".to_owned(),
+                other => format!("cannot open a packet socket: {}", other.desc()),
+            },
+        )?;
+        let socket2 = SockRef::from(&socket);
+        socket2.attach_filter(&filter(interface)).map_err(|error| format!("cannot set a filter: {error}"))?;
+        let members = interface.map(|index| [join_v4(index), join_v6(index)]);
+        let members = members.into_iter().flatten().filter_map(Result::ok).collect();
+        Ok(Live { socket, interface, buffer: vec![0; BUFFER], _members: members })
+    }
+
+    /// Waits for the next packet. What came before the filter was set may be no VRRP.
+    pub(super) fn next(&mut self) -> Result<Seen<'_>, String> {
+        loop {
+            let (length, from) = match recvfrom::<LinkAddr>(self.socket.as_raw_fd(), &mut self.buffer) {
+                Ok((length, Some(from))) => (length, from),
+                Ok((_, None)) | Err(Errno::EINTR | Errno::ENETDOWN) => continue,
+                Err(errno) => return Err(format!("cannot receive: {}", errno.desc())),
+            };
+            let seen = u32::try_from(from.ifindex()).unwrap_or(0);
+            if self.interface.is_none_or(|wanted| wanted == seen) {
+                let packet = self.buffer.get(..length).unwrap_or_default();
+                return Ok(Seen { interface: name(seen), ours: from.pkttype() == OUTGOING, packet });
+            }
+        }
+    }
+}
+
+fn index(name: &str) -> Result<u32, String> {
+    if_nametoindex(name).map_err(|_| {
+        let known = if_nameindex().ok();
+        let known = known.iter().flatten().map(|known| known.name().to_string_lossy().into_owned());
+        format!("there is no interface {name}: there is {}", known.collect::<Vec<_>>().join(", "))
+    })
+}
+
+fn name(index: u32) -> String {
+    let known = if_nameindex().ok();
+    let found = known.iter().flatten().find(|known| known.index() == index);
+    found.map_or_else(|| format!("#{index}"), |found| found.name().to_string_lossy().into_owned())
+}
+
+/// Lets IPv4 and IPv6 packets with protocol 112 through, from one interface where it is given. The
+/// offsets count from the IP header. See "Linux socket filtering" of the kernel's documentation.
+fn filter(interface: Option<u32>) -> Vec<SockFilter> {
+    const LOAD_BYTE: u16 = 0x30;
+    const LOAD_WORD: u16 = 0x20;
+    const AND: u16 = 0x54;
+    const IF_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    // Ancillary data lies at negative offsets.
+    const INTERFACE_INDEX: u32 = 0xFFFF_F008;
+    let protocol = u32::from(PROTOCOL);
+    let step = SockFilter::new;
+    let mut program = Vec::new();
+    if let Some(index) = interface {
+        program.extend([
+            step(LOAD_WORD, 0, 0, INTERFACE_INDEX),
+            step(IF_EQUAL, 1, 0, index),
+            step(RETURN, 0, 0, 0),
+        ]);
+    }
+    program.extend([
+        step(LOAD_BYTE, 0, 0, 0),
+        step(AND, 0, 0, 0xF0),
+        step(IF_EQUAL, 0, 2, 0x40),
+        step(LOAD_BYTE, 0, 0, 9),
+        step(IF_EQUAL, 3, 4, protocol),
+        step(IF_EQUAL, 0, 3, 0x60),
+        step(LOAD_BYTE, 0, 0, 6),
+        step(IF_EQUAL, 0, 1, protocol),
+        step(RETURN, 0, 0, u32::MAX),
+        step(RETURN, 0, 0, 0),
+    ]);
+    program
+}
+
+fn join_v4(index: u32) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+    socket.join_multicast_v4_n(&GROUP_V4, &InterfaceIndexOrAddress::Index(index))?;
+    Ok(socket)
+}
+
+fn join_v6(index: u32) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV6, Type::DGRAM, None)?;
+    socket.join_multicast_v6(&GROUP_V6, index)?;
+    Ok(socket)
+}
