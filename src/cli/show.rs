@@ -73,6 +73,9 @@ impl Page {
         let why = format!("for {}{drained}, because {}", span(router.since_ms), router.why);
         self.head(&state, paint, &why);
         self.row("next", &next(router));
+        if let Some(group) = &router.group {
+            self.row("group", &format!("{group}: all of it moves together"));
+        }
         self.row("interface", &interface(router));
         self.row("priority", &priority(&router.priority));
         for instance in &router.instances {
