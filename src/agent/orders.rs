@@ -42,6 +42,10 @@ impl Agent {
         effects: &mut Vec<Effect>,
     ) {
         let Some((index, member)) = self.find(instance) else { return };
+        if !self.instance(index, member).holds() {
+            // Given up while the report was under way: announcing it now would steal the traffic.
+            return;
+        }
         let router = &mut self.routers[index];
         *router.members[member].restored.entry(address).or_default() += 1;
         router.restored.push_back(now);
