@@ -44,6 +44,8 @@ pub(super) struct Router {
     /// Why the addresses cannot be held, and when to try again.
     pub contested: Option<(String, Time)>,
     pub retries: u32,
+    /// When it last stepped back.
+    pub stepped_back: Time,
     /// The last time each address was put back.
     pub restored: VecDeque<Time>,
     pub handover: Option<Handover>,
@@ -91,6 +93,7 @@ impl Router {
             drained: false,
             contested: None,
             retries: 0,
+            stepped_back: Time::ZERO,
             restored: VecDeque::new(),
             handover: None,
             hooks: HookStatus::default(),
@@ -238,6 +241,11 @@ impl Router {
 
     /// The addresses cannot be held: step back, and try again later, each time after a longer pause.
     pub fn step_back(&mut self, now: Time, line: String) {
+        // What went well for longer than the longest pause is another matter, and begins anew.
+        if now.since(self.stepped_back) > RETRY_LONGEST * 2 {
+            self.retries = 0;
+        }
+        self.stepped_back = now;
         let pause = RETRY_FIRST.saturating_mul(1 << self.retries.min(5)).min(RETRY_LONGEST);
         self.retries = self.retries.saturating_add(1);
         self.contested = Some((line, now + pause));
