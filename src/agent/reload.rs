@@ -13,7 +13,7 @@ use super::transition::{RouterName, Standing};
 use crate::health::{self, Health};
 use crate::time::Time;
 use crate::vrrp::group::Group;
-use crate::vrrp::instance::{Event, Instance};
+use crate::vrrp::instance::{Action, Event, Instance};
 use std::collections::BTreeMap;
 
 /// What a reload means for one router.
@@ -259,11 +259,23 @@ impl Agent {
     }
 
     fn retune(&mut self, now: Time, index: usize, wanted: &Wanted, effects: &mut Vec<Effect>) {
-        self.routers[index].config = wanted.clone();
+        let old = std::mem::replace(&mut self.routers[index].config, wanted.clone());
         let families: Vec<_> = self.routers[index].members.iter().map(|member| member.family).collect();
         for (member, family) in families.into_iter().enumerate() {
+            let before = effects.len();
             let event = Event::Retune(Box::new(wanted.instance(family)));
             self.pass_member(now, index, member, event, effects);
+            // The instance knows addresses only. Another prefix, device or label is for the kernel.
+            let told = effects[before..].iter().any(|effect| matches!(effect, Effect::Hold { .. }));
+            let same = old.vips_of(family).eq(wanted.vips_of(family));
+            if !told && !same && self.instance(index, member).is_master() {
+                self.act(
+                    self.routers[index].set,
+                    self.routers[index].members[member].seat,
+                    Action::Hold,
+                    effects,
+                );
+            }
         }
     }
 
