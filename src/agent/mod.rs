@@ -236,11 +236,13 @@ impl Agent {
         let healed = members.iter().any(|m| matches!(m.state(), State::Fault(_)));
         let idle = members.iter().any(|m| *m.state() == State::Initialize);
         if healed || idle {
-            let why = if healed { Why::Healed } else { Why::Started };
+            let drained = self.sets[set].routers().iter().any(|index| self.routers[*index].drained);
+            let why = match (drained, healed) {
+                (true, _) => Why::HandedOver,
+                (false, true) => Why::Healed,
+                (false, false) => Why::Started,
+            };
             self.pass(now, set, &Event::Startup(why), effects);
-            if self.sets[set].routers().iter().any(|index| self.routers[*index].drained) {
-                self.pass(now, set, &Event::Handover, effects);
-            }
         }
     }
 

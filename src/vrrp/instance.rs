@@ -129,6 +129,10 @@ impl Instance {
             (_, Event::Source(source)) => self.set_source(source),
             (_, Event::Fault(fault)) => self.fail(now, fault),
 
+            // Whoever was handed over stays out, an owner as well.
+            (State::Initialize | State::Fault(_), Event::Startup(Why::HandedOver)) => {
+                self.enter(now, State::Drained, Why::HandedOver)
+            }
             // 6.4.1: an owner starts as Master, anybody else as Backup.
             (State::Initialize | State::Fault(_), Event::Startup(_)) if self.priority.is_owner() => {
                 self.take_over(now, Why::Owner)
