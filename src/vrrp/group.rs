@@ -5,24 +5,30 @@
 //! - **Nobody takes over alone.** A member whose Master has gone waits until every other member's
 //!   Master has gone as well; then all take over in the same moment.
 //! - **Nobody gives up alone.** Where one member loses its role, the others release too.
+//! - **Ties are the first member's.** Two groups of one priority may each have the greater address
+//!   in another family. If each family decided, both groups would give up, and both come back
+//!   together, for ever. So the others leave a tie to the first member, and yield to it themselves
+//!   only where it lasts for an interval: then the first family hears nothing.
 //!
 //! With one member it is that instance and nothing else. Faults, priorities and handovers are
 //! events for all members: the agent sends them to the group.
 
-use super::instance::{Action, Event, Instance, State, Wait};
+use super::instance::{Action, Discard, Event, Instance, State, Wait};
 use crate::time::{Time, earliest};
 
 /// Instances with one role.
 #[derive(Clone, Debug)]
 pub struct Group {
     members: Vec<Instance>,
+    /// Since when a member but the first has been losing a tie, and when it last did.
+    tied: Option<(Time, Time)>,
 }
 
 impl Group {
     /// A group of `members`, none of which takes part yet.
     #[must_use]
     pub fn new(members: Vec<Instance>) -> Self {
-        Group { members }
+        Group { members, tied: None }
     }
 
     /// Takes the group apart.
@@ -56,6 +62,9 @@ impl Group {
         let Some(before) = self.members.get(member).map(Instance::is_master) else {
             return Vec::new();
         };
+        if self.leaves_to_first(now, member, &event) {
+            return vec![(member, Action::Discard(Discard::Losing))];
+        }
         let mut actions = self.pass(now, member, event);
         if before && matches!(self.members[member].state(), State::Backup { .. }) {
             for other in (0..self.members.len()).filter(|other| *other != member) {
@@ -98,6 +107,21 @@ impl Group {
             }
         }
         actions
+    }
+
+    /// Whether `event` is a lost tie that the first member shall decide.
+    fn leaves_to_first(&mut self, now: Time, member: usize, event: &Event) -> bool {
+        let Event::Heard { source, priority: Some(priority), .. } = *event else { return false };
+        let (first, tied) = (&self.members[0], &self.members[member]);
+        let loses = member > 0 && tied.is_master() && tied.is_tied_below(source, priority);
+        if !loses || !first.is_master() {
+            return false;
+        }
+        let interval = tied.config().interval.duration();
+        let fresh = self.tied.filter(|(_, last)| now.since(*last) <= interval * 2);
+        let since = fresh.map_or(now, |(since, _)| since);
+        self.tied = Some((since, now));
+        now.since(since) < interval
     }
 
     fn pass(&mut self, now: Time, member: usize, event: Event) -> Vec<(usize, Action)> {

@@ -315,6 +315,11 @@ impl Instance {
             || (priority == self.priority && self.source.is_some_and(|own| greater(source, own)))
     }
 
+    /// Whether an advert of our own priority comes from the greater address.
+    pub(super) fn is_tied_below(&self, source: IpAddr, priority: Priority) -> bool {
+        priority == self.priority && self.loses_to(source, priority)
+    }
+
     fn tick_as_master(&mut self, now: Time) -> Vec<Action> {
         let advert = self.advertise();
         let (interval, version, priority) = (self.config.interval, self.config.version, self.priority);
