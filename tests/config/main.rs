@@ -1,6 +1,7 @@
 //! The front door from outside: files in; a configuration, or every problem with its place, out.
 
 mod examples;
+mod groups;
 mod lints;
 mod mutations;
 mod problems;

@@ -1,0 +1,28 @@
+//! `[group.NAME]`: routers that share one role.
+
+use super::{config, said};
+
+const ROUTERS: &str = "[router.a]\ninterface = 'eth0'\nvrid = 1\naddresses = ['10.0.0.1']\n\
+                       [router.b]\ninterface = 'eth1'\nvrid = 2\naddresses = ['10.1.0.1']\n";
+
+#[test]
+fn a_group_names_its_routers() {
+    let config = config(&format!("{ROUTERS}[group.gw]\nrouters = ['a', 'b']\n"));
+    let names: Vec<_> = config.agent.groups[0].routers.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["a", "b"]);
+}
+
+#[test]
+fn a_router_that_does_not_exist_or_is_in_two_groups_is_an_error() {
+    let text = format!("{ROUTERS}[group.x]\nrouters = ['a', 'bb']\n[group.y]\nrouters = ['a', 'b']\n");
+    let found = said(&text);
+    assert!(found.contains("there is no router \"bb\""), "{found}");
+    assert!(found.contains("router a is in two groups"), "{found}");
+}
+
+#[test]
+fn a_group_of_one_is_a_warning_and_one_without_routers_an_error() {
+    let found = said(&format!("{ROUTERS}[group.x]\n[group.y]\nrouters = ['a']\n"));
+    assert!(found.contains("[group.x] has no `routers`"), "{found}");
+    assert!(found.contains("a group of one router changes nothing"), "{found}");
+}
