@@ -19,13 +19,14 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Ends a test that needs a program which is not installed here.
+/// Fails a test that needs a program which is not here: `scripts/test` installs it.
 macro_rules! needs {
     ($program:literal $(, $argument:literal)*) => {
-        if !$crate::runs($program, &[$($argument),*]) {
-            eprintln!("not tested: {} does not run here", [$program $(, $argument)*].join(" "));
-            return;
-        }
+        assert!(
+            $crate::runs($program, &[$($argument),*]),
+            "{} does not run here: scripts/test installs what the tests need",
+            [$program $(, $argument)*].join(" ")
+        );
     };
 }
 use needs;

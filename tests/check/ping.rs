@@ -53,9 +53,7 @@ async fn loopback_answers_over_both_families() {
 
 #[tokio::test]
 async fn pings_at_the_same_time_do_not_take_each_others_answers() {
-    if !is_root() {
-        return;
-    }
+    assert!(is_root(), "this test makes a network namespace: run the tests as root");
     let pings: Vec<_> = (0..50).map(|_| tokio::spawn(async { verdict("127.0.0.1", AMPLE).await })).collect();
     for ping in pings {
         assert_eq!(ping.await.unwrap(), Ok(()));
@@ -64,9 +62,7 @@ async fn pings_at_the_same_time_do_not_take_each_others_answers() {
 
 #[test]
 fn a_host_that_does_not_answer_fails_by_the_timeout() {
-    if !is_root() {
-        return;
-    }
+    assert!(is_root(), "this test makes a network namespace: run the tests as root");
     isolated(&["link set lo up"], || async {
         assert_eq!(verdict("127.0.0.1", AMPLE).await, Ok(()));
         // Only this namespace's.
@@ -81,9 +77,7 @@ fn a_host_that_does_not_answer_fails_by_the_timeout() {
 
 #[test]
 fn a_host_that_cannot_be_reached_fails_at_once() {
-    if !is_root() {
-        return;
-    }
+    assert!(is_root(), "this test makes a network namespace: run the tests as root");
     isolated(&["link set lo up"], || async {
         assert_eq!(verdict("192.0.2.1", AMPLE).await.unwrap_err(), "192.0.2.1: network is unreachable");
         assert_eq!(verdict("2001:db8::1", AMPLE).await.unwrap_err(), "2001:db8::1: network is unreachable");
@@ -92,9 +86,7 @@ fn a_host_that_cannot_be_reached_fails_at_once() {
 
 #[test]
 fn an_address_nobody_has_fails_by_the_timeout() {
-    if !is_root() {
-        return;
-    }
+    assert!(is_root(), "this test makes a network namespace: run the tests as root");
     let wire = [
         "link add wire0 type veth peer name wire1",
         "addr add 192.0.2.1/24 dev wire0",
@@ -109,9 +101,7 @@ fn an_address_nobody_has_fails_by_the_timeout() {
 
 #[test]
 fn source_and_interface_are_as_configured() {
-    if !is_root() {
-        return;
-    }
+    assert!(is_root(), "this test makes a network namespace: run the tests as root");
     isolated(&["link set lo up", "addr add 192.0.2.1/32 dev lo"], || async {
         let from = |source: &str, device: &str| {
             let mut spec = spec("127.0.0.1", AMPLE);

@@ -32,9 +32,7 @@ async fn a_closed_port_is_refused_by_its_address() {
 /// The kernel may give our end the very port that is asked for; here it has no other.
 #[test]
 fn a_connection_that_meets_itself_is_no_listener() {
-    if !nix::unistd::geteuid().is_root() {
-        return;
-    }
+    assert!(nix::unistd::geteuid().is_root(), "this test makes a network namespace: run the tests as root");
     isolated(&["link set lo up"], || async {
         std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40000").unwrap();
         let text = failure(to(Target::new("127.0.0.1", 40000))).await;
