@@ -39,6 +39,8 @@ pub struct Config {
     pub initial: Initial,
     /// A pass counts as a failure, and the reverse.
     pub inverse: bool,
+    /// The interface whose state it is, for a check that nobody probes: up is a pass.
+    pub link: Option<String>,
     /// Changes whenever the details (host, path, timing) change: then the probe is started anew.
     pub fingerprint: u64,
 }
@@ -204,7 +206,10 @@ mod tests {
 
     fn health(rise: u32, fall: u32, initial: Initial) -> Health {
         let name = CheckName("web".into());
-        Health::new(Config { name, rise, fall, initial, inverse: false, fingerprint: 0 }, Time::ZERO)
+        Health::new(
+            Config { name, rise, fall, initial, inverse: false, link: None, fingerprint: 0 },
+            Time::ZERO,
+        )
     }
 
     fn outcome(passed: bool) -> Outcome {

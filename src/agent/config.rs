@@ -62,8 +62,12 @@ pub struct Router {
     pub interval: Interval,
     /// Whether it takes over from a Master of lower priority.
     pub preempt: bool,
-    /// The addresses to hold; at least one.
+    /// The addresses to hold and to advertise; at least one.
     pub vips: Vec<Vip>,
+    /// Addresses to hold as well, of any family, that adverts do not name.
+    pub excluded: Vec<Vip>,
+    /// Take part whatever the state of the interface.
+    pub ignore_link: bool,
     /// Unicast peers of both families; empty for multicast.
     pub peers: Vec<IpAddr>,
     /// The addresses to send adverts from, at most one a family; the interface's first otherwise.
@@ -118,9 +122,22 @@ impl Router {
             .collect()
     }
 
-    /// The addresses of `family` that it holds.
+    /// The addresses of `family` that it advertises.
     pub fn vips_of(&self, family: Family) -> impl Iterator<Item = &Vip> {
         self.vips.iter().filter(move |vip| Family::of(vip.address) == family)
+    }
+
+    /// What the instance of `family` holds: its own addresses, and the excluded ones that go with it.
+    #[must_use]
+    pub fn held_by(&self, family: Family) -> Vec<Vip> {
+        let families = self.families();
+        let with = |vip: &&Vip| {
+            let own = Family::of(vip.address);
+            // Who has no instance of its own family goes with the first.
+            let host = if families.contains(&own) { Some(&own) } else { families.first() };
+            host == Some(&family)
+        };
+        self.vips_of(family).chain(self.excluded.iter().filter(with)).cloned().collect()
     }
 
     /// The instance of `family`.

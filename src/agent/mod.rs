@@ -24,16 +24,17 @@ pub use link::{Link, LinkAddress};
 pub use request::{Request, Response, Ticket};
 pub use transition::{RouterName, Standing, Subject, Transition};
 
-use crate::health::{CheckName, Health};
+use crate::health::{CheckName, Health, Outcome};
 use crate::time::{Time, earliest};
 use crate::vrrp::instance::{Action, Event, Instance, State, Wait};
 use crate::vrrp::packet::encode;
 use crate::vrrp::why::{Fault, Why};
-use crate::vrrp::{Advert, Family, Version, Vip, Vrid};
+use crate::vrrp::{Advert, Family, Version, Vrid};
 use router::{Router, World};
 use set::{Seat, Set};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// Decides for one host. See the module for the contract.
 #[derive(Debug)]
@@ -98,15 +99,15 @@ impl Agent {
                     self.settle(now, &mut effects);
                 }
                 self.links.insert(link.name.clone(), link);
-                self.settle(now, &mut effects);
+                self.relink(now, &mut effects);
             }
             Input::LinkGone(name) => {
                 self.links.remove(&name);
-                self.settle(now, &mut effects);
+                self.relink(now, &mut effects);
             }
             Input::LinksReady => {
                 self.links_ready = true;
-                self.settle(now, &mut effects);
+                self.relink(now, &mut effects);
             }
             Input::Socket { interface, family, result } => {
                 match result {
@@ -167,6 +168,23 @@ impl Agent {
         if healed > 0 {
             self.settle(now, effects);
         }
+    }
+
+    /// The links are other than before: so are the checks that are links.
+    fn relink(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        if !self.links_ready {
+            return;
+        }
+        for check in self.checks.values_mut() {
+            let Some(name) = check.config().link.clone() else { continue };
+            let verdict = match self.links.get(&name) {
+                Some(link) if link.up => Ok(()),
+                Some(_) => Err(format!("interface {name} is down")),
+                None => Err(format!("interface {name} does not exist")),
+            };
+            check.count(now, Outcome { verdict, latency: Duration::ZERO });
+        }
+        self.settle(now, effects);
     }
 
     /// Makes every router what the host lets it be, and keeps the right sockets open.
@@ -315,7 +333,7 @@ impl Agent {
             Action::Advertise(advert) => self.advertise(index, member, &advert, effects),
             Action::Hold => {
                 let interface = router.link.clone().unwrap_or_default();
-                let vips: Vec<Vip> = router.config.vips_of(router.members[member].family).cloned().collect();
+                let vips = router.config.held_by(router.members[member].family);
                 effects.push(Effect::Hold { instance, interface, vips });
             }
             Action::Release => {
@@ -441,10 +459,10 @@ impl Agent {
 }
 
 /// The longest a stopping or handing-over Master keeps answering: until every Backup's skew is over.
-fn patience(config: &config::Router) -> std::time::Duration {
-    let slack = std::time::Duration::from_millis(500);
+fn patience(config: &config::Router) -> Duration {
+    let slack = Duration::from_millis(500);
     match config.version {
-        Version::V2 => std::time::Duration::from_secs(1) + slack,
-        Version::V3 => (config.interval.duration() + slack).min(std::time::Duration::from_secs(5)),
+        Version::V2 => Duration::from_secs(1) + slack,
+        Version::V3 => (config.interval.duration() + slack).min(Duration::from_secs(5)),
     }
 }

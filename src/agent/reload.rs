@@ -56,6 +56,8 @@ pub fn compare(old: &Wanted, new: &Wanted) -> Change {
     note("peers", text(&old.peers), text(&new.peers));
     for (changed, what) in [
         (old.tracks != new.tracks, "checks"),
+        (old.excluded != new.excluded, "addresses that are not advertised"),
+        (old.ignore_link != new.ignore_link, "ignore_link"),
         (old.manner != new.manner, "manner (preempt_delay, down_adverts, …)"),
         (old.auth != new.auth, "authentication"),
         (old.barred != new.barred, "secrets"),
@@ -156,7 +158,8 @@ impl Agent {
     pub(super) fn adopt(&mut self, now: Time, config: &Config) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.adopt_checks(now, config, &mut effects);
-        self.vips = config.routers.iter().flat_map(|r| r.vips.iter().map(|vip| vip.address)).collect();
+        let vips = config.routers.iter().flat_map(|router| router.vips.iter().chain(&router.excluded));
+        self.vips = vips.map(|vip| vip.address).collect();
         let kept: Vec<Option<usize>> = config
             .routers
             .iter()
@@ -179,7 +182,7 @@ impl Agent {
         for (index, wanted) in config.routers.iter().enumerate().filter(|(index, _)| retuned[*index]) {
             self.retune(now, index, wanted, &mut effects);
         }
-        self.settle(now, &mut effects);
+        self.relink(now, &mut effects);
         effects
     }
 
@@ -234,7 +237,8 @@ impl Agent {
             let health = Self::adopt_check(now, old.remove(&check.name), check, effects);
             self.checks.insert(check.name.clone(), health);
         }
-        effects.extend(old.into_keys().map(Effect::Unwatch));
+        let probed = old.into_iter().filter(|(_, check)| check.config().link.is_none());
+        effects.extend(probed.map(|(name, _)| Effect::Unwatch(name)));
         self.check_order = config.checks.iter().map(|check| check.name.clone()).collect();
     }
 
@@ -245,7 +249,10 @@ impl Agent {
         effects: &mut Vec<Effect>,
     ) -> Health {
         let probes_the_same = |old: &Health| old.config().fingerprint == wanted.fingerprint;
-        if !old.as_ref().is_some_and(probes_the_same) {
+        let probed_before = old.as_ref().is_some_and(|old| old.config().link.is_none());
+        if wanted.link.is_some() {
+            effects.extend(probed_before.then(|| Effect::Unwatch(wanted.name.clone())));
+        } else if !old.as_ref().is_some_and(probes_the_same) {
             effects.push(Effect::Watch(wanted.name.clone()));
         }
         match old {
@@ -262,19 +269,14 @@ impl Agent {
         let old = std::mem::replace(&mut self.routers[index].config, wanted.clone());
         let families: Vec<_> = self.routers[index].members.iter().map(|member| member.family).collect();
         for (member, family) in families.into_iter().enumerate() {
-            let before = effects.len();
             let event = Event::Retune(Box::new(wanted.instance(family)));
             self.pass_member(now, index, member, event, effects);
-            // The instance knows addresses only. Another prefix, device or label is for the kernel.
-            let told = effects[before..].iter().any(|effect| matches!(effect, Effect::Hold { .. }));
-            let same = old.vips_of(family).eq(wanted.vips_of(family));
-            if !told && !same && self.instance(index, member).is_master() {
-                self.act(
-                    self.routers[index].set,
-                    self.routers[index].members[member].seat,
-                    Action::Hold,
-                    effects,
-                );
+            let place = self.routers[index].members[member].seat;
+            // What adverts do not tell of (prefix, label, excluded) the instance does not know.
+            if old.held_by(family) != wanted.held_by(family) && self.instance(index, member).holds() {
+                for action in [Action::Hold, Action::Announce] {
+                    self.act(self.routers[index].set, place, action, effects);
+                }
             }
         }
     }

@@ -168,7 +168,7 @@ impl Router {
         let Some(link) = link else {
             return Some(Fault::NoInterface(self.config.interface.to_string()));
         };
-        if !link.up {
+        if !link.up && !self.config.ignore_link {
             return Some(Fault::LinkDown(link.name.clone()));
         }
         for member in &self.members {

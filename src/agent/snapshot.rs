@@ -127,7 +127,7 @@ fn addresses(router: &Router) -> Vec<AddressStatus> {
             restored: member.and_then(|m| m.restored.get(&vip.address)).copied().unwrap_or(0),
         }
     };
-    router.config.vips.iter().map(status).collect()
+    router.config.vips.iter().chain(&router.config.excluded).map(status).collect()
 }
 
 fn instance_status(now: Time, instance: &Instance, member: &Member) -> InstanceStatus {

@@ -41,8 +41,8 @@ fn same_virtual_router(earlier: &Router, later: &Router, sink: &Sink) {
 }
 
 fn same_address(earlier: &Router, later: &Router, sink: &Sink) {
-    for address in &later.vips {
-        let first = earlier.vips.iter().find(|other| other.vip.address == address.vip.address);
+    for address in later.held() {
+        let first = earlier.held().find(|other| other.vip.address == address.vip.address);
         if let Some(first) = first {
             let (ip, name) = (address.vip.address, earlier.name.get_ref());
             let finding = Finding::error(&address.span, format!("{ip} is held by router {name} already"));

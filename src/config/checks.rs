@@ -29,6 +29,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("file", Kind::File),
     ("ping", Kind::Ping),
     ("dns", Kind::Dns),
+    ("link", Kind::Link),
 ];
 
 #[derive(Clone, Copy)]
@@ -41,21 +42,25 @@ enum Kind {
     File,
     Ping,
     Dns,
+    Link,
 }
 
-/// One check in full: how it is counted and what it probes. `None` where it is wrong, which is
-/// reported. `script_user` is the user of `[agent]`.
+/// One check in full: how it is counted and what it probes, if anything. `None` where it is wrong,
+/// which is reported. `script_user` is the user of `[agent]`.
 pub(super) fn check(
     name: &Spanned<String>,
     section: Section<'_>,
     script_user: Option<&Spanned<String>>,
-) -> Option<(health::Config, Spec)> {
+) -> Option<(health::Config, Option<Spec>)> {
     let sink = section.sink();
     if !super::file::is_name(name.get_ref()) {
         sink.add(super::file::bad_name(name));
     }
     // Without its type the other keys mean nothing, so none of them is called unknown.
     let kind = section.required("type", "type = \"http\"", choice(KINDS))?.into_inner();
+    if matches!(kind, Kind::Link) {
+        return link(name, section).map(|counting| (counting, None));
+    }
     let schedule = schedule(&section);
     let mut counting = health::Config {
         name: CheckName(name.get_ref().as_str().into()),
@@ -63,6 +68,7 @@ pub(super) fn check(
         fall: section.optional("fall", number(1, 1000)).map_or(2, Spanned::into_inner),
         initial: section.optional("initial", choice(INITIAL)).map(Spanned::into_inner).unwrap_or_default(),
         inverse: section.optional("inverse", flag).is_some_and(Spanned::into_inner),
+        link: None,
         fingerprint: 0,
     };
     let probe = match kind {
@@ -76,6 +82,7 @@ pub(super) fn check(
             .required("host", "host = \"10.0.0.1\"", host)
             .map(|host| Probe::Ping(ping::Config { host: host.into_inner() })),
         Kind::Dns => dns(&section).map(Probe::Dns),
+        Kind::Link => None,
     };
     // Not by the `Debug` text alone: that hides secrets, and a changed secret is a change.
     let written = section.hash(&COUNTING);
@@ -85,7 +92,23 @@ pub(super) fn check(
         sink.add(Finding::error(&name.span(), format!("check {} can never pass: {why}", name.get_ref())));
     }
     counting.fingerprint = fingerprint(&spec, written);
-    Some((counting, spec))
+    Some((counting, Some(spec)))
+}
+
+/// The state of an interface, as the kernel tells it: nothing to probe, nothing to count.
+fn link(name: &Spanned<String>, section: Section<'_>) -> Option<health::Config> {
+    let link = section.required("interface", "interface = \"eth1\"", interface);
+    let inverse = section.optional("inverse", flag).is_some_and(Spanned::into_inner);
+    section.finish();
+    Some(health::Config {
+        name: CheckName(name.get_ref().as_str().into()),
+        rise: 1,
+        fall: 1,
+        initial: Initial::Pending,
+        inverse,
+        link: Some(link?.into_inner()),
+        fingerprint: 0,
+    })
 }
 
 fn fingerprint(spec: &Spec, written: u64) -> u64 {

@@ -54,7 +54,11 @@ pub(super) struct Router {
     pub(super) preempt: Option<Spanned<bool>>,
     pub(super) preempt_delay: Option<Duration>,
     pub(super) down_adverts: Option<u8>,
+    /// What adverts name.
     pub(super) vips: Vec<Address>,
+    /// What is held besides.
+    pub(super) excluded: Vec<Address>,
+    pub(super) ignore_link: bool,
     pub(super) peers: Option<Spanned<Vec<Spanned<IpAddr>>>>,
     pub(super) sources: Vec<Spanned<IpAddr>>,
     pub(super) min_ttl: Option<Spanned<u8>>,
@@ -69,9 +73,18 @@ pub(super) struct Router {
     pub(super) notify: Notify,
 }
 
+impl Router {
+    /// Every address it holds, advertised or not.
+    pub(super) fn held(&self) -> impl Iterator<Item = &Address> {
+        self.vips.iter().chain(&self.excluded)
+    }
+}
+
 /// One of `addresses`.
 pub(super) struct Address {
     pub(super) vip: Vip,
+    /// Whether adverts name it.
+    pub(super) advertise: bool,
     pub(super) span: Range<usize>,
     pub(super) label: Option<Range<usize>>,
 }
@@ -146,6 +159,7 @@ const CHECKSUMS: &[(&str, ChecksumPolicy)] = &[
 fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
     let name = router_name(name, &section);
     let (announce, announce_count) = announce(&section);
+    let (vips, excluded) = addresses(&section).into_iter().partition(|address| address.advertise);
     let router = Router {
         name,
         interface: router_interface(&section),
@@ -157,7 +171,9 @@ fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
         preempt: section.optional("preempt", flag),
         preempt_delay: inner(section.optional("preempt_delay", duration)),
         down_adverts: inner(section.optional("down_adverts", number(1, 100))),
-        vips: addresses(&section),
+        vips,
+        excluded,
+        ignore_link: inner(section.optional("ignore_link", flag)).unwrap_or_default(),
         peers: section.list("peers", ip),
         sources: inner(section.one_or_more("source", ip)).unwrap_or_default(),
         min_ttl: section.optional("min_ttl", number(0, 255)),
@@ -255,10 +271,12 @@ fn one_address<'a>(section: &Section<'a>, value: &'a Value<'a>) -> Option<Addres
     let dev = inner(table.optional("dev", interface));
     let label = table.optional("label", text);
     let scope = table.optional("scope", choice(SCOPES));
+    let advertise = inner(table.optional("advertise", flag)).unwrap_or(true);
     table.finish();
     let address = address?;
     let mut found = plain(*address.get_ref(), address.span());
     found.vip.dev = dev;
+    found.advertise = advertise;
     found.label = label.as_ref().map(Spanned::span);
     found.vip.label = inner(label);
     if let Some(scope) = scope {
@@ -276,7 +294,7 @@ fn plain((address, prefix): (IpAddr, Option<u8>), span: Range<usize>) -> Address
         label: None,
         scope: if link_local { 253 } else { 0 },
     };
-    Address { vip, span, label: None }
+    Address { vip, advertise: true, span, label: None }
 }
 
 fn auth(section: &Section<'_>) -> Option<Spanned<String>> {

@@ -63,7 +63,7 @@ fn addresses(part: &file::Router, router: &Router, sink: &Sink) {
             );
         }
     }
-    for address in &part.vips {
+    for address in part.held() {
         let (ip, prefix) = (address.vip.address, address.vip.prefix);
         if ip.is_ipv4() && prefix < 31 && network(ip, prefix) == ip {
             let finding = Finding::warning(

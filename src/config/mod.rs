@@ -143,7 +143,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
     let (mut counted, mut specs) = (Vec::new(), BTreeMap::new());
     for (name, section) in std::mem::take(&mut file.checks) {
         if let Some((config, spec)) = checks::check(&name, section, script_user) {
-            specs.insert(config.name.clone(), spec);
+            specs.extend(spec.map(|spec| (config.name.clone(), spec)));
             counted.push(config);
         }
     }

@@ -42,6 +42,8 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
         interval: interval?,
         preempt: part.preempt.as_ref().is_none_or(|preempt| *preempt.get_ref()),
         vips: part.vips.iter().map(|address| address.vip.clone()).collect(),
+        excluded: part.excluded.iter().map(|address| address.vip.clone()).collect(),
+        ignore_link: part.ignore_link,
         peers: part.peers.iter().flat_map(Spanned::get_ref).map(|peer| *peer.get_ref()).collect(),
         sources: part.sources.iter().map(|source| *source.get_ref()).collect(),
         min_ttl: part.min_ttl.as_ref().map(|ttl| *ttl.get_ref()),
@@ -110,12 +112,16 @@ fn shown(time: Duration) -> String {
 }
 
 fn vips(part: &file::Router, sink: &Sink) {
-    for (place, address) in part.vips.iter().enumerate() {
+    if let (true, Some(first)) = (part.vips.is_empty(), part.excluded.first()) {
+        let finding = Finding::error(&first.span, "no address of this router is advertised");
+        sink.add(finding.help("advertise one at least: the others follow it"));
+    }
+    for (place, address) in part.held().enumerate() {
         let ip = address.vip.address;
         if let Some(why) = unusable(ip) {
             sink.add(Finding::error(&address.span, format!("{ip} {why}, it cannot be held")));
         }
-        let earlier = part.vips.iter().take(place).find(|other| other.vip.address == ip);
+        let earlier = part.held().take(place).find(|other| other.vip.address == ip);
         if let Some(first) = earlier {
             let finding = Finding::error(&address.span, format!("{ip} stands here twice"));
             sink.add(finding.also(&first.span, "first here").help("remove one"));
@@ -210,7 +216,7 @@ fn sources(part: &file::Router, sink: &Sink) {
         if let Some(why) = unusable(ip) {
             refuse(format!("{ip} {why}, adverts cannot come from it"), "name an own address of this host");
         }
-        if part.vips.iter().any(|address| address.vip.address == ip) {
+        if part.held().any(|address| address.vip.address == ip) {
             refuse(
                 format!("{ip} is a virtual address: it comes and goes"),
                 "name an own address of this host",

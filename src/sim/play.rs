@@ -320,6 +320,8 @@ fn router(name: RouterName, vr: &VirtualRouter, member: &Member) -> Result<Route
     };
     Ok(Router {
         manner: Manner::default(),
+        excluded: Vec::new(),
+        ignore_link: false,
         name,
         interface: Interface::Named("lan".to_owned()),
         vrid: Vrid::new(vr.vrid).ok_or("VRID 0")?,

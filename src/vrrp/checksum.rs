@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn carries_of_carries_are_added_too() {
-        assert_eq!(sum(0, &[0xFF; 65_535]), 0xFF00);
+        assert_eq!(sum(0, &vec![0xFF; 65_535]), 0xFF00);
         assert_eq!(sum(0xFFFF_FFFF, &[]), 0xFFFF);
     }
 }

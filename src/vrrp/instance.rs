@@ -124,7 +124,7 @@ impl Instance {
     #[must_use]
     pub fn handle(&mut self, now: Time, event: Event) -> Vec<Action> {
         match (&self.state, event) {
-            (_, Event::Retune(config)) => self.retune(now, *config),
+            (_, Event::Retune(config)) => self.retune(*config),
             (_, Event::Priority(priority)) => self.set_priority(priority),
             (_, Event::Source(source)) => self.set_source(source),
             (_, Event::Fault(fault)) => self.fail(now, fault),
@@ -417,19 +417,11 @@ impl Instance {
         actions
     }
 
-    fn retune(&mut self, now: Time, config: Config) -> Vec<Action> {
+    /// The next comparison, advert and timer start know the new values; running timers stay.
+    fn retune(&mut self, config: Config) -> Vec<Action> {
         let other_addresses = self.config.addresses != config.addresses;
         self.config = config;
-        match self.state {
-            State::Master { .. } if other_addresses => {
-                let again = self.config.announce.first(now);
-                if let State::Master { announce, .. } = &mut self.state {
-                    *announce = again;
-                }
-                vec![self.advertise(), Action::Hold, Action::Announce]
-            }
-            _ => Vec::new(),
-        }
+        if other_addresses && self.is_master() { vec![self.advertise()] } else { Vec::new() }
     }
 
     /// A Master tells its new priority at once, on top of its rhythm.

@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn neighbouring_priorities_keep_their_distance() {
         let skew = |p| Interval::SECOND.skew(Version::V3, Priority(p));
-        assert_eq!(skew(100) - skew(101), Duration::from_nanos(3_906_250));
+        assert_eq!(skew(100), skew(101) + Duration::from_nanos(3_906_250));
     }
 
     #[test]
