@@ -4,10 +4,9 @@
 //! its own time, and only so many are served at once.
 
 use super::{Answer, LONGEST_ANSWER, LONGEST_QUESTION, LONGEST_WAIT, Question, line};
-use nix::unistd::{Gid, Uid, User, chown, getgrouplist};
+use nix::unistd::{Gid, Uid, chown};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::collections::VecDeque;
-use std::ffi::CString;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
@@ -19,12 +18,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream, unix::UCred};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// The most clients served at once.
 const MOST_CLIENTS: usize = 32;
 /// How long a client may take for its question, and how long to read its answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a client may be silent before it makes room for another.
+const MOMENT: Duration = Duration::from_millis(50);
 /// The pause after a connection could not be accepted, for want of files for instance.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -102,22 +103,37 @@ pub async fn serve(listener: UnixListener, group: Option<u32>, questions: mpsc::
     let mut clients: VecDeque<Client> = VecDeque::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(PAUSE).await;
+            sleep(PAUSE).await;
             continue;
         };
-        clients.retain(|client| !client.task.is_finished());
-        if clients.len() >= MOST_CLIENTS {
-            // Whoever has waited longest without asking makes room.
-            let idle = clients.iter().position(|client| !client.asked.load(Ordering::Relaxed));
-            let Some(idle) = idle.and_then(|idle| clients.remove(idle)) else {
-                refuse_now(&stream, "the daemon is busy with other clients; try again");
-                continue;
-            };
-            idle.task.abort();
+        if !make_room(&mut clients).await {
+            refuse_now(&stream, "the daemon is busy with other clients; try again");
+            continue;
         }
         let asked = Arc::new(AtomicBool::new(false));
         let task = tokio::spawn(attend(stream, group, questions.clone(), asked.clone()));
-        clients.push_back(Client { task: task.abort_handle(), asked });
+        clients.push_back(Client { task: task.abort_handle(), asked, since: Instant::now() });
+    }
+}
+
+/// Has at most one client less than allowed; where all have asked and wait, does nothing and
+/// returns false. Whoever has been silent longest makes room, but for the first moment.
+async fn make_room(clients: &mut VecDeque<Client>) -> bool {
+    loop {
+        clients.retain(|client| !client.task.is_finished());
+        if clients.len() < MOST_CLIENTS {
+            return true;
+        }
+        let mut places = clients.iter().enumerate();
+        let silent = places.find(|(_, client)| !client.asked.load(Ordering::Relaxed));
+        let Some((place, due)) = silent.map(|(place, client)| (place, client.since + MOMENT)) else {
+            return false;
+        };
+        if due > Instant::now() {
+            sleep_until(due).await;
+        } else if let Some(client) = clients.remove(place) {
+            client.task.abort();
+        }
     }
 }
 
@@ -125,6 +141,7 @@ struct Client {
     task: AbortHandle,
     /// Whether its question has come.
     asked: Arc<AtomicBool>,
+    since: Instant,
 }
 
 async fn attend(
@@ -134,7 +151,7 @@ async fn attend(
     asked: Arc<AtomicBool>,
 ) {
     let Ok(who) = stream.peer_cred() else { return };
-    if !admitted(who, group).await {
+    if !admitted(who, group) {
         let text = "only root, the daemon's user and members of its control group may ask";
         return refuse_now(&stream, text);
     }
@@ -188,21 +205,19 @@ async fn pass_on(question: Question, questions: &mpsc::Sender<Asked>) -> Answer 
     }
 }
 
-async fn admitted(who: UCred, group: Option<u32>) -> bool {
+/// Root, the daemon's own user, members of `group`. The socket's mode says the same; here it is
+/// asked of who really connected.
+fn admitted(who: UCred, group: Option<u32>) -> bool {
     let (uid, gid) = (who.uid(), who.gid());
-    if uid == 0 || uid == Uid::effective().as_raw() || Some(gid) == group {
-        return true;
-    }
-    let Some(group) = group else { return false };
-    // Looking up users may ask the network.
-    let member = tokio::task::spawn_blocking(move || is_member(uid, gid, group));
-    matches!(timeout(PATIENCE, member).await, Ok(Ok(true)))
+    let member = |group| gid == group || who.pid().is_some_and(|pid| further_groups(pid).contains(&group));
+    uid == 0 || uid == Uid::effective().as_raw() || group.is_some_and(member)
 }
 
-fn is_member(uid: u32, gid: u32, group: u32) -> bool {
-    let Ok(Some(user)) = User::from_uid(Uid::from_raw(uid)) else { return false };
-    let Ok(name) = CString::new(user.name) else { return false };
-    getgrouplist(&name, Gid::from_raw(gid)).is_ok_and(|groups| groups.contains(&Gid::from_raw(group)))
+/// The supplementary groups of a process as the kernel knows them; none where it is gone.
+fn further_groups(pid: i32) -> Vec<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let groups = status.lines().find_map(|line| line.strip_prefix("Groups:"));
+    groups.unwrap_or_default().split_whitespace().filter_map(|group| group.parse().ok()).collect()
 }
 
 fn refused(text: &str) -> Answer {
