@@ -9,6 +9,7 @@ pub mod pcap;
 mod reload;
 mod resume;
 mod show;
+mod simulate;
 mod sniff;
 mod span;
 mod status;
@@ -55,6 +56,7 @@ enum Command {
     Handover(handover::Handover),
     Resume(resume::Resume),
     Sniff(sniff::Sniff),
+    Simulate(simulate::Simulate),
     #[command(hide = true)]
     Generate(generate::Generate),
 }
@@ -117,6 +119,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Handover(command) => command.run(),
         Command::Resume(command) => command.run(),
         Command::Sniff(command) => command.run(),
+        Command::Simulate(command) => command.run(),
         Command::Generate(command) => command.run(),
     };
     outcome.unwrap_or_else(|failure| {

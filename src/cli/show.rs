@@ -151,11 +151,11 @@ impl Page {
     fn words(&mut self, mut column: usize, text: &str) {
         for word in clean(text).split_whitespace() {
             let length = word.chars().count();
-            if column > TEXT_AT && column + 2 + length > WIDTH {
+            let gap = if column + 2 <= TEXT_AT { TEXT_AT - column } else { 1 };
+            if column > TEXT_AT && column + gap + length > WIDTH {
                 let _ = write!(self.text, "\n{:TEXT_AT$}{word}", "");
                 column = TEXT_AT + length;
             } else {
-                let gap = if column + 2 <= TEXT_AT { TEXT_AT - column } else { 1 };
                 let _ = write!(self.text, "{:gap$}{word}", "");
                 column += gap + length;
             }

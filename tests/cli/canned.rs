@@ -1,0 +1,140 @@
+//! A status with something of everything in it.
+
+use locum::agent::status::{
+    AddressStatus, CheckStatus, HookStatus, InstanceStatus, Overall, PeerStatus, PriorityStatus,
+    RouterStatus, SCHEMA, Status, TrackStatus,
+};
+use locum::agent::{RouterName, Standing};
+use locum::health::{self, CheckName};
+use locum::vrrp::{Family, Version};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+pub(crate) fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn counts(of: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    of.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+}
+
+/// A Master whose application fails, by which it has lost priority, but not its role.
+pub(crate) fn degraded() -> Status {
+    Status {
+        schema: SCHEMA,
+        health: Overall::Degraded,
+        complaints: vec!["check app: connection refused".to_owned()],
+        routers: vec![web()],
+        checks: vec![
+            app(),
+            CheckStatus { error: None, state: health::Standing::Up, name: named("db"), ..app() },
+        ],
+        daemon: [("node", "left"), ("version", "0.1.0")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+    }
+}
+
+/// The same with nothing wrong.
+pub(crate) fn healthy() -> Status {
+    Status { health: Overall::Healthy, complaints: Vec::new(), ..degraded() }
+}
+
+/// The same with a router that cannot take part.
+pub(crate) fn fault() -> Status {
+    let why = "interface eth7 does not exist".to_owned();
+    let router = RouterStatus {
+        state: Standing::Fault,
+        why: why.clone(),
+        waits_for: "the fault to heal".to_owned(),
+        waits_ms: None,
+        interface: None,
+        ..web()
+    };
+    let complaints = vec![format!("web: {why}")];
+    Status { health: Overall::Fault, complaints, routers: vec![router], ..degraded() }
+}
+
+fn named(name: &str) -> CheckName {
+    CheckName(name.into())
+}
+
+fn web() -> RouterStatus {
+    let track = |check, adds, fault| TrackStatus {
+        check: named(check),
+        state: if adds == 0 { health::Standing::Up } else { health::Standing::Down },
+        adds,
+        fault,
+    };
+    RouterStatus {
+        name: RouterName("web".into()),
+        group: None,
+        state: Standing::Master,
+        since_ms: 192_000,
+        why: "no Master heard for the down interval".to_owned(),
+        drained: false,
+        waits_for: "its next advert".to_owned(),
+        waits_ms: Some(612),
+        interface: Some("eth0".to_owned()),
+        vrid: 51,
+        version: Version::V3,
+        interval_ms: 1000,
+        priority: PriorityStatus {
+            effective: 90,
+            base: 150,
+            tracks: vec![track("app", -60, false), track("db", 0, true)],
+        },
+        addresses: vec![AddressStatus {
+            address: address("10.0.0.100"),
+            prefix: 24,
+            held: true,
+            restored: 2,
+        }],
+        instances: vec![instance()],
+        hooks: HookStatus {
+            ran: 4,
+            failed: 1,
+            skipped: 0,
+            last_failed: true,
+            last: Some("/etc/locum/tell: exit code 1".to_owned()),
+        },
+        became_master: 2,
+        left_master: 1,
+    }
+}
+
+fn instance() -> InstanceStatus {
+    InstanceStatus {
+        family: Family::Ipv4,
+        source: Some(address("10.0.0.1")),
+        master: Some(address("10.0.0.1")),
+        unicast: false,
+        peers: vec![PeerStatus {
+            address: address("10.0.0.2"),
+            heard_ms: Some(5_400),
+            priority: Some(80),
+            interval_ms: Some(1000),
+            adverts: 17,
+            refused: counts(&[("wrong-password", 3)]),
+            remarks: vec!["the sender's interval differs from ours".to_owned()],
+        }],
+        sent: 1234,
+        heard: 17,
+        send_errors: 1,
+        last_send_error: Some("Network is down".to_owned()),
+        last_send_error_ms: Some(80_000),
+        refused: counts(&[("wrong-password", 3)]),
+        discarded: counts(&[("losing", 2)]),
+        announced: 9,
+        announce_errors: 0,
+    }
+}
+
+fn app() -> CheckStatus {
+    CheckStatus {
+        name: named("app"),
+        state: health::Standing::Down,
+        since_ms: 41_000,
+        error: Some("connection refused".to_owned()),
+        latency_ms: Some(0.42),
+        checked_ms: Some(800),
+    }
+}

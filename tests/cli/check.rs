@@ -1,0 +1,65 @@
+//! `locum check` of files good and bad.
+
+use crate::program::{Ran, command};
+use serde_json::Value;
+use std::fs;
+
+const GOOD: &str = "[router.web]\ninterface = \"eth0\"\nvrid = 51\naddresses = [\"10.0.0.100\"]\n";
+
+fn check(text: &str, more: &[&str]) -> Ran {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("locum.toml");
+    fs::write(&file, text).unwrap();
+    command(&["check"]).arg(file).args(more).output().unwrap().into()
+}
+
+#[test]
+fn a_good_file_is_called_good_with_the_longest_failover_of_each_router() {
+    let ran = check(GOOD, &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains("locum.toml is good: 1 router, 0 checks\n"), "{ran:?}");
+    assert!(ran.out.contains("web: a failover takes at most 3.997s\n"), "{ran:?}");
+    assert!(ran.out.contains("the host dies: 3.997s (3s until noticed, 997ms election)"), "{ran:?}");
+}
+
+#[test]
+fn every_problem_is_shown_with_its_place() {
+    let ran = check(&format!("{GOOD}priority = 300\nintervall = \"1s\"\n"), &[]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    assert!(ran.err.contains("locum.toml:5:12") && ran.err.contains("locum.toml:6:1"), "{ran:?}");
+    assert!(ran.err.ends_with("locum.toml cannot be used: 2 errors\n"), "{ran:?}");
+    assert!(!ran.err.contains('\x1b'), "colours belong on terminals: {ran:?}");
+}
+
+#[test]
+fn a_promise_that_cannot_be_kept_is_an_error() {
+    let kept = check(&format!("{GOOD}max_failover = \"4s\"\n"), &[]);
+    assert_eq!(kept.code, 0, "{kept:?}");
+    assert!(kept.out.contains("at most 3.997s, 4s are promised"), "{kept:?}");
+    let broken = check(&format!("{GOOD}max_failover = \"3s\"\n"), &[]);
+    assert_eq!(broken.code, 1, "{broken:?}");
+    assert!(broken.err.contains("a failover can take longer"), "{broken:?}");
+}
+
+#[test]
+fn json_says_the_same() {
+    let good = check(&format!("{GOOD}max_failover = \"4s\"\n"), &["--json"]);
+    let json: Value = serde_json::from_str(&good.out).unwrap();
+    assert_eq!((good.code, &json["good"]), (0, &Value::Bool(true)));
+    let router = &json["routers"][0];
+    assert_eq!((&router["name"], router["max_failover_ms"].as_f64()), (&"web".into(), Some(4000.0)));
+    assert!(router["worst_ms"].as_f64().is_some_and(|ms| (3996.0..3997.0).contains(&ms)), "{router}");
+
+    let bad = check("[router.web]\n", &["--json"]);
+    let json: Value = serde_json::from_str(&bad.out).unwrap();
+    assert_eq!((bad.code, bad.err.as_str(), &json["good"]), (1, "", &Value::Bool(false)));
+    let severities: Vec<_> = json["problems"].as_array().unwrap().iter().map(|p| &p["severity"]).collect();
+    assert!(!severities.is_empty() && severities.iter().all(|severity| *severity == "error"), "{json}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let ran: Ran = command(&["check", "/nonexistent.toml"]).output().unwrap().into();
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("cannot read /nonexistent.toml"), "{ran:?}");
+}

@@ -1,0 +1,15 @@
+//! The program as its users call it: the real binary, real sockets, real files.
+
+mod canned;
+mod captures;
+mod check;
+mod hostile;
+mod live;
+mod orders;
+mod pages;
+mod program;
+mod schema;
+mod simulate;
+mod status;
+mod stub;
+mod usage;
