@@ -3,8 +3,9 @@
 use super::{Failure, Line, WELL};
 use clap::{Args, CommandFactory};
 use clap_complete::{Shell, generate_to};
+use clap_mangen::Man;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Write man pages and shell completions into a folder
 #[derive(Debug, Args)]
@@ -19,7 +20,7 @@ impl Generate {
         let write = || {
             fs::create_dir_all(&man)?;
             fs::create_dir_all(&completions)?;
-            clap_mangen::generate_to(Line::command(), &man)?;
+            pages(&man)?;
             for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
                 generate_to(shell, &mut Line::command(), "locum", &completions)?;
             }
@@ -29,4 +30,15 @@ impl Generate {
             Failure::Other(format!("cannot write into {}: {error}", self.folder.display()))
         })
     }
+}
+
+/// One page a command; all of them for administrators (section 8).
+fn pages(folder: &Path) -> std::io::Result<()> {
+    let mut line = Line::command().disable_help_subcommand(true);
+    line.build();
+    let shown = line.get_subcommands().filter(|command| !command.is_hide_set());
+    for command in shown.chain([&line]) {
+        Man::new(command.clone()).section("8").manual("Locum").generate_to(folder)?;
+    }
+    Ok(())
 }

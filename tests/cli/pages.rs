@@ -15,10 +15,10 @@ fn every_command_has_its_man_page_and_every_shell_its_completions() {
     let output = command(&["generate"]).arg(&into).output().unwrap();
     assert_eq!((output.status.code(), output.stdout, output.stderr), (Some(0), Vec::new(), Vec::new()));
     for page in ["", "-run", "-check", "-status", "-reload", "-handover", "-resume", "-sniff", "-simulate"] {
-        let text = read(&into.join(format!("man/locum{page}.1")));
-        assert!(text.contains(".SH NAME") && text.contains(".SH SYNOPSIS"), "locum{page}.1: {text}");
+        let text = read(&into.join(format!("man/locum{page}.8")));
+        assert!(text.contains(".SH NAME") && text.contains(".SH SYNOPSIS"), "locum{page}.8: {text}");
     }
-    assert!(!into.join("man/locum-generate.1").exists());
+    assert!(!into.join("man/locum-generate.8").exists());
     for file in ["locum.bash", "_locum", "locum.fish"] {
         assert!(read(&into.join("completions").join(file)).contains("handover"), "{file}");
     }
