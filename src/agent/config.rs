@@ -8,9 +8,11 @@ use crate::vrrp::auth::Auth;
 use crate::vrrp::instance::{self, Manner};
 use crate::vrrp::{ChecksumPolicy, Family, Interval, Priority, Version, Vip, Vrid};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Everything the agent decides by. Built by `config`, which lets no wrong value in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +23,19 @@ pub struct Config {
     pub checks: Vec<health::Config>,
     /// Routers that share one role. A router is in one group at most.
     pub groups: Vec<Group>,
+    /// How long after the start no router takes part.
+    pub start_delay: Duration,
+    /// Interfaces whose changes of carrier are waited out.
+    pub link_delays: BTreeMap<String, LinkDelay>,
+}
+
+/// How long a change of carrier must last before it counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkDelay {
+    /// When it went.
+    pub down: Duration,
+    /// When it came.
+    pub up: Duration,
 }
 
 /// The name of a group of routers, as in the configuration.

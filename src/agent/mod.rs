@@ -7,6 +7,7 @@
 pub mod config;
 pub mod effect;
 pub mod link;
+mod links;
 mod orders;
 mod peers;
 mod receive;
@@ -30,6 +31,7 @@ use crate::vrrp::instance::{Action, Event, Instance, State, Wait};
 use crate::vrrp::packet::encode;
 use crate::vrrp::why::{Fault, Why};
 use crate::vrrp::{Advert, Family, Version, Vrid};
+use links::Links;
 use router::{Router, World};
 use set::{Seat, Set};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,7 +39,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// Decides for one host. See the module for the contract.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Agent {
     routers: Vec<Router>,
     sets: Vec<Set>,
@@ -47,8 +49,9 @@ pub struct Agent {
     checks: BTreeMap<CheckName, Health>,
     /// The checks in the order of the configuration.
     check_order: Vec<CheckName>,
-    links: BTreeMap<String, Link>,
-    links_ready: bool,
+    links: Links,
+    /// Nobody takes part before this.
+    start_at: Option<Time>,
     /// Sockets that could not be opened, and why.
     sockets: BTreeMap<(String, Family), String>,
     listening: BTreeSet<Listen>,
@@ -64,23 +67,8 @@ impl Agent {
     /// An agent for `config`, and the first things it wants done.
     #[must_use]
     pub fn new(config: &Config, now: Time) -> (Self, Vec<Effect>) {
-        let mut agent = Agent {
-            routers: Vec::new(),
-            sets: Vec::new(),
-            groups: Vec::new(),
-            deadlines: BTreeSet::new(),
-            checks: BTreeMap::new(),
-            check_order: Vec::new(),
-            links: BTreeMap::new(),
-            links_ready: false,
-            sockets: BTreeMap::new(),
-            listening: BTreeSet::new(),
-            vips: Vec::new(),
-            moved: BTreeMap::new(),
-            next_id: 0,
-            stopping: false,
-            stopped: false,
-        };
+        let start_at = (!config.start_delay.is_zero()).then(|| now + config.start_delay);
+        let mut agent = Agent { start_at, ..Agent::default() };
         let effects = agent.adopt(now, config);
         (agent, effects)
     }
@@ -94,19 +82,19 @@ impl Agent {
             Input::Datagram(datagram) => self.receive(now, &datagram, &mut effects),
             Input::Link(link) => {
                 // Another index is another interface: what was held went with the old one.
-                if self.links.get(&link.name).is_some_and(|old| old.index != link.index) {
-                    self.links.remove(&link.name);
+                if self.links.known().get(&link.name).is_some_and(|old| old.index != link.index) {
+                    self.links.forget(&link.name);
                     self.settle(now, &mut effects);
                 }
-                self.links.insert(link.name.clone(), link);
+                self.links.see(now, link);
                 self.relink(now, &mut effects);
             }
             Input::LinkGone(name) => {
-                self.links.remove(&name);
+                self.links.forget(&name);
                 self.relink(now, &mut effects);
             }
             Input::LinksReady => {
-                self.links_ready = true;
+                self.links.ready = true;
                 self.relink(now, &mut effects);
             }
             Input::Socket { interface, family, result } => {
@@ -153,8 +141,8 @@ impl Agent {
     pub fn deadline(&self) -> Option<(Time, Wait)> {
         let first = self.deadlines.first().and_then(|(_, set)| self.sets[*set].group.deadline());
         let retries = self.routers.iter().filter_map(|router| router.contested.as_ref());
-        let retry = retries.map(|(_, at)| (*at, Wait::TakeOver)).min_by_key(|(at, _)| *at);
-        earliest(first, retry.filter(|_| !self.stopping))
+        let later = retries.map(|(_, at)| *at).chain(self.links.deadline()).chain(self.start_at).min();
+        earliest(first, later.filter(|_| !self.stopping).map(|at| (at, Wait::Heal)))
     }
 
     fn tick(&mut self, now: Time, effects: &mut Vec<Effect>) {
@@ -164,20 +152,21 @@ impl Agent {
             self.pass(now, set, &Event::Tick, effects);
         }
         let healed = |router: &mut Router| router.contested.take_if(|(_, at)| *at <= now).is_some();
-        let healed = self.routers.iter_mut().map(healed).filter(|healed| *healed).count();
-        if healed > 0 {
-            self.settle(now, effects);
+        let mut news = self.routers.iter_mut().map(healed).filter(|healed| *healed).count() > 0;
+        news |= self.start_at.take_if(|at| *at <= now).is_some();
+        if self.links.tick(now) || news {
+            self.relink(now, effects);
         }
     }
 
     /// The links are other than before: so are the checks that are links.
     fn relink(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        if !self.links_ready {
+        if !self.links.ready {
             return;
         }
         for check in self.checks.values_mut() {
             let Some(name) = check.config().link.clone() else { continue };
-            let verdict = match self.links.get(&name) {
+            let verdict = match self.links.known().get(&name) {
                 Some(link) if link.up => Ok(()),
                 Some(_) => Err(format!("interface {name} is down")),
                 None => Err(format!("interface {name} does not exist")),
@@ -189,7 +178,7 @@ impl Agent {
 
     /// Makes every router what the host lets it be, and keeps the right sockets open.
     fn settle(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        if !self.links_ready || self.stopping {
+        if !self.links.ready || self.stopping || self.start_at.is_some() {
             return;
         }
         for set in 0..self.sets.len() {
@@ -226,7 +215,7 @@ impl Agent {
     fn settle_router(&mut self, now: Time, index: usize, effects: &mut Vec<Effect>) -> Option<Fault> {
         let world =
             World { sets: &self.sets, checks: &self.checks, sockets: &self.sockets, vips: &self.vips };
-        let found = self.routers[index].assess(&self.links, &world);
+        let found = self.routers[index].assess(self.links.known(), &world);
         let priority = self.routers[index].priority(&self.checks);
         for member in 0..self.routers[index].members.len() {
             let source = found.sources.get(member).copied().flatten();
@@ -420,7 +409,9 @@ impl Agent {
     fn listen(&mut self, effects: &mut Vec<Effect>) {
         let mut wanted: BTreeMap<(String, u32, Family), (bool, BTreeSet<Vrid>)> = BTreeMap::new();
         for router in &self.routers {
-            let Some(link) = router.link.as_ref().and_then(|name| self.links.get(name)) else { continue };
+            let Some(link) = router.link.as_ref().and_then(|name| self.links.known().get(name)) else {
+                continue;
+            };
             for member in &router.members {
                 let entry = wanted.entry((link.name.clone(), link.index, member.family)).or_default();
                 entry.0 |= router.config.peers.is_empty();

@@ -117,6 +117,9 @@ impl Agent {
         }
         let gone = self.check_order.iter().filter(|n| !config.checks.iter().any(|c| c.name == **n));
         plan.extend(gone.map(|name| format!("check {name}: removed")));
+        if self.links.delays != config.link_delays {
+            plan.push("link delays: changed".to_owned());
+        }
         plan.extend(self.plan_groups(config));
         plan
     }
@@ -158,6 +161,7 @@ impl Agent {
     pub(super) fn adopt(&mut self, now: Time, config: &Config) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.adopt_checks(now, config, &mut effects);
+        self.links.delays.clone_from(&config.link_delays);
         let vips = config.routers.iter().flat_map(|router| router.vips.iter().chain(&router.excluded));
         self.vips = vips.map(|vip| vip.address).collect();
         let kept: Vec<Option<usize>> = config

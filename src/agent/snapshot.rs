@@ -75,6 +75,9 @@ impl Agent {
 
     /// What a router waits for, in words, and until when.
     fn waits(&self, router: &Router, standing: Standing) -> (String, Option<Time>) {
+        if let Some(at) = self.start_at {
+            return ("the end of the start delay".to_owned(), Some(at));
+        }
         if let Some(check) = router.awaits(standing, &self.checks) {
             return (format!("the first result of check {}", check.config().name), None);
         }
@@ -106,6 +109,7 @@ fn describe<'a>(wait: Wait, mut instances: impl Iterator<Item = &'a Instance>) -
         Wait::Advertise => "its next advert".to_owned(),
         Wait::Announce => "its next announcement".to_owned(),
         Wait::Successor => "its successor's first advert".to_owned(),
+        Wait::Heal => "the end of a pause".to_owned(),
     }
 }
 

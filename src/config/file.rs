@@ -6,11 +6,12 @@ use super::value::{
     address, choice, command, duration, flag, interface, ip, number, path, some_time, subnet, text, whole,
 };
 use crate::agent::RouterName;
-use crate::agent::config::Interface;
+use crate::agent::config::{Interface, LinkDelay};
 use crate::health::OnFail;
 use crate::vrrp::announcing::Announcing;
 use crate::vrrp::{ChecksumPolicy, Priority, Version, Vip, Vrid};
 use serde_spanned::Spanned;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -22,6 +23,8 @@ pub(super) struct File<'a> {
     pub(super) agent: Agent,
     pub(super) routers: Vec<Router>,
     pub(super) groups: Vec<Group>,
+    /// `[link.NAME]`
+    pub(super) links: BTreeMap<String, LinkDelay>,
     /// Name and table of every check; what is in it depends on its type.
     pub(super) checks: Vec<(Spanned<String>, Section<'a>)>,
 }
@@ -40,6 +43,7 @@ pub(super) struct Agent {
     pub(super) control: Option<PathBuf>,
     pub(super) group: Option<Spanned<String>>,
     pub(super) script_user: Option<Spanned<String>>,
+    pub(super) start_delay: Option<Duration>,
 }
 
 /// `[router.NAME]`
@@ -115,15 +119,17 @@ pub(super) fn read<'a>(table: &'a Spanned<DeTable<'a>>, sink: &'a Sink) -> File<
     let agent = table.map(agent).unwrap_or_default();
     let routers = top.named("router").into_iter().map(router).collect();
     let groups = top.named("group").into_iter().map(group).collect();
+    let links = top.named("link").into_iter().map(link_delay).collect();
     let checks = top.named("check");
     top.finish();
-    File { agent, routers, groups, checks }
+    File { agent, routers, groups, links, checks }
 }
 
 fn agent(section: Section<'_>) -> Agent {
     let mut agent = Agent {
         node: inner(section.optional("node", text)),
         script_user: section.optional("script_user", text),
+        start_delay: inner(section.optional("start_delay", duration)),
         ..Agent::default()
     };
     if let Some(control) = section.section("control") {
@@ -133,6 +139,13 @@ fn agent(section: Section<'_>) -> Agent {
     }
     section.finish();
     agent
+}
+
+fn link_delay((name, section): (Spanned<String>, Section<'_>)) -> (String, LinkDelay) {
+    let or_none = |key| inner(section.optional(key, duration)).unwrap_or_default();
+    let delay = LinkDelay { down: or_none("down_delay"), up: or_none("up_delay") };
+    section.finish();
+    (name.into_inner(), delay)
 }
 
 fn group((name, section): (Spanned<String>, Section<'_>)) -> Group {

@@ -154,7 +154,12 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
         policy: secrets,
     };
     let mut config = Config {
-        agent: agent::config::Config { routers: Vec::new(), checks: counted, groups: Vec::new() },
+        agent: agent::config::Config {
+            checks: counted,
+            start_delay: file.agent.start_delay.unwrap_or_default(),
+            link_delays: std::mem::take(&mut file.links),
+            ..agent::config::Config::default()
+        },
         details: Details {
             checks: specs,
             hooks: BTreeMap::new(),

@@ -168,4 +168,6 @@ pub enum Wait {
     Announce,
     /// The successor, for at most this long.
     Successor,
+    /// A pause that is to be over before anything begins, or begins again.
+    Heal,
 }
