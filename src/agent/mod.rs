@@ -44,6 +44,10 @@ pub struct Agent {
     routers: Vec<Router>,
     sets: Vec<Set>,
     groups: Vec<config::Group>,
+    /// Whose a packet may be, by VRID and family.
+    by_vrid: BTreeMap<(Vrid, Family), Vec<Seat>>,
+    /// Whose each instance is.
+    by_id: BTreeMap<InstanceId, Seat>,
     /// The sets by their next deadline.
     deadlines: BTreeSet<(Time, usize)>,
     checks: BTreeMap<CheckName, Health>,
@@ -438,9 +442,7 @@ impl Agent {
     }
 
     fn find(&self, instance: InstanceId) -> Option<(usize, usize)> {
-        self.routers.iter().enumerate().find_map(|(index, router)| {
-            router.members.iter().position(|member| member.id == instance).map(|member| (index, member))
-        })
+        self.by_id.get(&instance).map(|seat| (seat.router, seat.member))
     }
 
     fn next_id(next: &mut u32) -> InstanceId {

@@ -4,6 +4,7 @@
 
 use super::Agent;
 use super::effect::{Datagram, Effect, Note};
+use super::set::Seat;
 use crate::time::Time;
 use crate::vrrp::Family;
 use crate::vrrp::instance::{Event, Instance, State};
@@ -19,13 +20,9 @@ impl Agent {
         let Some(vrid) = packet::peek_vrid(envelope.payload) else {
             return self.refuse_unopened(now, datagram, family, Refusal::VridZero, effects);
         };
-        let Some((index, member)) = self.routers.iter().enumerate().find_map(|(index, router)| {
-            let ours = router.link.as_deref() == Some(&*datagram.interface) && router.config.vrid == vrid;
-            let member = router.members.iter().position(|member| member.family == family)?;
-            ours.then_some((index, member))
-        }) else {
-            return;
-        };
+        let seats = self.by_vrid.get(&(vrid, family)).into_iter().flatten();
+        let here = |seat: &&Seat| self.routers[seat.router].link.as_deref() == Some(&*datagram.interface);
+        let Some(Seat { router: index, member }) = seats.copied().find(|seat| here(&seat)) else { return };
         match parse(self.instance(index, member), &envelope) {
             Ok(heard) => self.hear(now, index, member, &heard, effects),
             Err(refusal) => self.refuse(now, index, member, datagram, refusal, effects),

@@ -199,6 +199,8 @@ impl Agent {
             }
         }
         self.deadlines.clear();
+        self.by_id.clear();
+        self.by_vrid.clear();
         instances
     }
 
@@ -223,7 +225,11 @@ impl Agent {
                     member.seat = members.len();
                     let fresh = || Instance::new(router.config.instance(member.family), now);
                     members.push(instances.remove(&member.id).unwrap_or_else(fresh));
-                    seats.push(Seat { router: index, member: place });
+                    let seat = Seat { router: index, member: place };
+                    seats.push(seat);
+                    self.by_id.insert(member.id, seat);
+                    let key = (router.config.vrid, member.family);
+                    self.by_vrid.entry(key).or_default().push(seat);
                 }
             }
             self.sets.push(Set { name, group: Group::new(members), seats, filed: None });
