@@ -15,3 +15,24 @@ fn a_scenario_file_that_is_none_is_named() {
         assert!(ran.complaint().starts_with(&format!("{}: ", path.display())), "{ran:?}");
     }
 }
+
+#[test]
+fn a_scenario_is_told_and_passes_as_it_expects() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/scenarios.json");
+    let ran: Ran = command(&["simulate", "--scenario"]).arg(&file).output().unwrap().into();
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+    assert!(ran.out.contains("\npassed: ") && !ran.out.contains("FAILED"), "{ran:?}");
+}
+
+#[test]
+fn a_scenario_that_expects_something_else_fails() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/scenarios.json");
+    let text = fs::read_to_string(file).unwrap();
+    let wrong = text.replace(r#""to": "Active""#, r#""to": "Backup""#);
+    assert!(wrong != text, "the scenarios are written otherwise");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wrong.json");
+    fs::write(&path, wrong).unwrap();
+    let ran: Ran = command(&["simulate", "--scenario"]).arg(&path).output().unwrap().into();
+    assert_eq!((ran.code, ran.out.contains("FAILED: ")), (1, true), "{ran:?}");
+}
