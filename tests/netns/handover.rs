@@ -1,0 +1,58 @@
+//! Planned moves: `locum handover` and `locum resume`.
+
+use crate::lab::{LONG, Lab, VIP, wait_until};
+use crate::locum::{Router, settle};
+
+#[test]
+fn a_handover_moves_the_address_without_a_client_noticing_and_resume_brings_it_back() {
+    let lab = Lab::new(&["a", "b", "client"]);
+    let a = lab["a"].locum(&Router::new(150));
+    lab.wait_owner(VIP, &["a"]);
+    let b = lab["b"].locum(&Router::new(100));
+    wait_until("b hears a", LONG, || b.router()["instances"][0]["master"] == lab["a"].ipv4());
+
+    let (watch, probe) = (lab.watch(VIP), lab["client"].probe(VIP));
+    settle(2);
+    let (code, said) = a.cli(&["handover"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(&format!("web: moved to {}", lab["b"].ipv4())), "{said}");
+    lab.wait_owner(VIP, &["b"]);
+    settle(5);
+    let (timeline, outage) = (watch.end(), probe.end());
+    println!("handover: {outage}; {timeline}; {said}");
+    assert_eq!(lab.owners(VIP), ["b"], "a stays out, though it is stronger");
+    assert_eq!(a.router()["drained"], true);
+    assert_eq!(timeline.time_with(0).as_nanos(), 0, "{timeline}");
+
+    let (watch, probe) = (lab.watch(VIP), lab["client"].probe(VIP));
+    let (code, said) = a.cli(&["resume", "web"]);
+    assert_eq!(code, Some(0), "{said}");
+    lab.wait_owner(VIP, &["a"]);
+    b.wait_state("BACKUP");
+    settle(2);
+    println!("resume: {}; {}; {said}", probe.end(), watch.end());
+    assert_eq!(a.router()["drained"], false);
+}
+
+#[test]
+fn a_handover_that_nobody_answers_comes_back_and_says_so() {
+    let lab = Lab::new(&["a", "client"]);
+    let a = lab["a"].locum(&Router::new(150));
+    lab.wait_owner(VIP, &["a"]);
+    let probe = lab["client"].probe(VIP);
+    let (code, said) = a.cli(&["handover"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("nobody took the addresses"), "{said}");
+    assert_eq!(a.state(), "MASTER");
+    println!("nobody took it: {}", probe.end());
+}
+
+#[test]
+fn a_handover_of_what_is_not_here_is_refused_in_one_line() {
+    let lab = Lab::new(&["a"]);
+    let a = lab["a"].locum(&Router::new(150));
+    a.wait_state("MASTER");
+    let (code, said) = a.cli(&["handover", "mail"]);
+    assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
+    assert!(said.contains("mail"), "{said}");
+}

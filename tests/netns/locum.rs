@@ -1,0 +1,211 @@
+//! The real binary on a host of the lab, and configurations for it.
+
+use crate::lab::{Host, LONG, SOON, VIP, wait_until};
+use crate::process::Process;
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+use std::thread;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// The binary under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_locum");
+
+/// One `[router.web]`, with short intervals unless said otherwise. Values are TOML.
+#[derive(Clone)]
+pub struct Router {
+    keys: BTreeMap<&'static str, String>,
+    after: String,
+}
+
+impl Router {
+    pub fn new(priority: u8) -> Router {
+        let keys = [
+            ("interface", r#""eth0""#.to_owned()),
+            ("vrid", "51".to_owned()),
+            ("priority", priority.to_string()),
+            ("interval", r#""100ms""#.to_owned()),
+            ("addresses", format!(r#"["{VIP}"]"#)),
+        ];
+        Router { keys: keys.into(), after: String::new() }
+    }
+
+    /// With `key = value` in place of what it was.
+    pub fn with(mut self, key: &'static str, value: &str) -> Router {
+        self.keys.insert(key, value.to_owned());
+        self
+    }
+
+    /// With more sections after it.
+    pub fn and(mut self, sections: &str) -> Router {
+        self.after.push_str(sections);
+        self
+    }
+
+    pub fn toml(&self) -> String {
+        let mut text = "[router.web]\n".to_owned();
+        for (key, value) in &self.keys {
+            writeln!(text, "{key} = {value}").unwrap();
+        }
+        text + &self.after
+    }
+}
+
+/// `locum run` on a host. It is killed when this is dropped.
+pub struct Locum<'a> {
+    pub process: Process,
+    host: &'a Host,
+    files: Files,
+}
+
+struct Files {
+    dir: TempDir,
+    config: PathBuf,
+    socket: PathBuf,
+}
+
+impl Files {
+    fn new() -> Files {
+        let dir = TempDir::new().unwrap();
+        Files { config: dir.path().join("locum.toml"), socket: dir.path().join("locum.sock"), dir }
+    }
+
+    fn write(&self, toml: &str) {
+        std::fs::write(&self.config, toml).unwrap();
+    }
+
+    fn start(&self, host: &Host) -> Process {
+        let mut command = host.command(BINARY);
+        command.arg("run").arg("-c").arg(&self.config).arg("--socket").arg(&self.socket);
+        Process::start(&format!("{host}/locum"), command)
+    }
+}
+
+impl Host {
+    /// Starts Locum and waits until it answers.
+    pub fn locum(&self, router: &Router) -> Locum<'_> {
+        self.locum_toml(&router.toml())
+    }
+
+    /// As [`Host::locum`], of a whole file.
+    pub fn locum_toml(&self, toml: &str) -> Locum<'_> {
+        let files = Files::new();
+        files.write(toml);
+        let locum = Locum { process: files.start(self), host: self, files };
+        locum.wait_answer();
+        locum
+    }
+
+    /// Runs Locum until it ends by itself. Returns its exit code and what it wrote.
+    pub fn locum_ends(&self, toml: &str) -> (Option<i32>, String) {
+        let files = Files::new();
+        files.write(toml);
+        let mut process = files.start(self);
+        let ended = process.wait(SOON);
+        (ended.code(), process.log())
+    }
+}
+
+impl Locum<'_> {
+    fn wait_answer(&self) {
+        wait_until(&format!("locum answers on {}", self.host), SOON, || self.try_status().is_some());
+    }
+
+    /// `locum ARGUMENTS --socket …`: exit code and output of both kinds.
+    pub fn cli(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(BINARY);
+        let output = command.args(arguments).arg("--socket").arg(&self.files.socket).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+    }
+
+    fn try_status(&self) -> Option<Value> {
+        let (code, text) = self.cli(&["status", "--json"]);
+        (code != Some(3))
+            .then(|| serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")))
+    }
+
+    pub fn status(&self) -> Value {
+        self.try_status().expect("the daemon answers")
+    }
+
+    /// The first router of the status.
+    pub fn router(&self) -> Value {
+        self.status()["routers"][0].clone()
+    }
+
+    /// Its state.
+    pub fn state(&self) -> String {
+        text(&self.router()["state"])
+    }
+
+    /// Why it is so.
+    pub fn why(&self) -> String {
+        text(&self.router()["why"])
+    }
+
+    /// How often it became Master.
+    pub fn became_master(&self) -> u64 {
+        self.router()["became_master"].as_u64().unwrap()
+    }
+
+    /// How many packets it refused for this reason, in all families.
+    pub fn refused(&self, reason: &str) -> u64 {
+        let router = self.router();
+        let instances = router["instances"].as_array().unwrap();
+        instances.iter().filter_map(|instance| instance["refused"][reason].as_u64()).sum()
+    }
+
+    pub fn wait_state(&self, state: &str) {
+        wait_until(&format!("{} is {state}", self.host), LONG, || self.state() == state);
+    }
+
+    /// Writes another configuration and has it read.
+    pub fn reload(&self, toml: &str) -> (Option<i32>, String) {
+        self.write(toml);
+        self.cli(&["reload"])
+    }
+
+    /// Writes another configuration, and no more.
+    pub fn write(&self, toml: &str) {
+        self.files.write(toml);
+    }
+
+    /// SIGTERM, and its end.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.process.signal(Signal::SIGTERM);
+        self.process.wait(LONG)
+    }
+
+    /// A crash.
+    pub fn kill9(&mut self) {
+        self.process.signal(Signal::SIGKILL);
+        self.process.wait(SOON);
+    }
+
+    /// Starts it again with the same files.
+    pub fn restart(&mut self) {
+        self.process = self.files.start(self.host);
+        self.wait_answer();
+    }
+
+    /// The files beside its configuration, by name.
+    pub fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.files.dir.path()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+        names.filter(|name| name != "locum.toml").collect()
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("a string, not {value}")).to_owned()
+}
+
+/// Lets the network run for a while, to see that something does not happen.
+pub fn settle(intervals: u32) {
+    thread::sleep(Duration::from_millis(100) * intervals);
+}

@@ -1,0 +1,14 @@
+//! The real binary on real kernels, with real neighbours: each test makes its own network of
+//! namespaces. Needs root, iproute2, util-linux, tcpdump, keepalived and frr.
+
+mod capture;
+mod kernel;
+mod lab;
+mod locum;
+mod neighbour;
+mod probe;
+mod process;
+
+mod alone;
+mod handover;
+mod takeover;
