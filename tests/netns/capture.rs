@@ -7,7 +7,6 @@ use locum::vrrp::packet::{Heard, Refusal, decode, open_ipv4, open_ipv6};
 use nix::sys::signal::Signal;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 use tempfile::TempDir;
 
 /// A capture that runs.
@@ -20,7 +19,6 @@ pub struct Capture {
 /// One VRRP packet.
 #[derive(Debug)]
 pub struct Seen {
-    pub at: Duration,
     pub heard: Result<Heard, Refusal>,
 }
 
@@ -66,7 +64,7 @@ impl Packets {
             };
             match envelope.and_then(|envelope| decode(&envelope)) {
                 Err(Refusal::IpProtocol) => None,
-                heard => Some(Seen { at: frame.at, heard }),
+                heard => Some(Seen { heard }),
             }
         };
         self.frames().filter_map(advert).collect()

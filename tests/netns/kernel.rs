@@ -20,8 +20,6 @@ pub struct Kernel {
 /// An address on some interface.
 pub struct Held {
     pub address: IpAddr,
-    pub prefix: u8,
-    pub index: u32,
     pub tentative: bool,
 }
 
@@ -80,7 +78,7 @@ fn held(message: &AddressMessage) -> Option<Held> {
             _ => None,
         })
     })?;
-    Some(Held { address, prefix: message.header.prefix_len, index: message.header.index, tentative })
+    Some(Held { address, tentative })
 }
 
 /// Watches who has an address, every few milliseconds.
@@ -128,9 +126,9 @@ impl Watch {
 }
 
 impl Timeline {
-    /// The most owners at one time.
-    pub fn most(&self) -> usize {
-        self.steps.iter().map(|(_, owners)| *owners).max().unwrap_or_default()
+    /// How long it was watched, from the first look on.
+    pub fn whole(&self) -> Duration {
+        self.end.saturating_sub(self.steps.first().map_or(Duration::ZERO, |(at, _)| *at))
     }
 
     /// How long there were so many owners, in all.

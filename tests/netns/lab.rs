@@ -26,7 +26,7 @@ pub struct Lab {
     hosts: Vec<Host>,
 }
 
-/// One host: `eth0` with 10.77.0.N/24, fd77::N/64 and a link-local address, N counted from 1.
+/// One host: `eth0` with 10.77.0.N/24, `fd77::N/64` and a link-local address, N counted from 1.
 pub struct Host {
     pub name: String,
     pub number: usize,

@@ -6,6 +6,8 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 use std::thread;
@@ -60,7 +62,11 @@ pub struct Locum<'a> {
     pub process: Process,
     host: &'a Host,
     files: Files,
+    under: &'static str,
 }
+
+/// No options of setpriv: with every privilege of the test.
+const AS_WE_ARE: &str = "";
 
 struct Files {
     dir: TempDir,
@@ -71,16 +77,37 @@ struct Files {
 impl Files {
     fn new() -> Files {
         let dir = TempDir::new().unwrap();
+        // For daemons that run as somebody else.
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
         Files { config: dir.path().join("locum.toml"), socket: dir.path().join("locum.sock"), dir }
     }
 
-    fn write(&self, toml: &str) {
-        std::fs::write(&self.config, toml).unwrap();
+    /// Somebody else may not come to where it was built.
+    fn binary(&self, under: &str) -> PathBuf {
+        let built = PathBuf::from(BINARY);
+        if under == AS_WE_ARE {
+            return built;
+        }
+        let reachable = self.dir.path().join("locum");
+        if !reachable.exists() {
+            fs::hard_link(&built, &reachable).or_else(|_| fs::copy(&built, &reachable).map(drop)).unwrap();
+        }
+        reachable
     }
 
-    fn start(&self, host: &Host) -> Process {
-        let mut command = host.command(BINARY);
-        command.arg("run").arg("-c").arg(&self.config).arg("--socket").arg(&self.socket);
+    fn write(&self, toml: &str) {
+        fs::write(&self.config, toml).unwrap();
+    }
+
+    /// `under`: options of setpriv.
+    fn start(&self, host: &Host, under: &str) -> Process {
+        let mut command = host.command("setpriv");
+        command
+            .args(under.split_whitespace())
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(self.binary(under))
+            .arg("run");
+        command.arg("-c").arg(&self.config).arg("--socket").arg(&self.socket);
         Process::start(&format!("{host}/locum"), command)
     }
 }
@@ -93,19 +120,29 @@ impl Host {
 
     /// As [`Host::locum`], of a whole file.
     pub fn locum_toml(&self, toml: &str) -> Locum<'_> {
+        self.start(AS_WE_ARE, toml)
+    }
+
+    /// As [`Host::locum`], under these options of setpriv.
+    pub fn locum_under(&self, setpriv: &'static str, router: &Router) -> Locum<'_> {
+        self.start(setpriv, &router.toml())
+    }
+
+    fn start(&self, under: &'static str, toml: &str) -> Locum<'_> {
         let files = Files::new();
         files.write(toml);
-        let locum = Locum { process: files.start(self), host: self, files };
+        let locum = Locum { process: files.start(self, under), host: self, files, under };
         locum.wait_answer();
         locum
     }
 
-    /// Runs Locum until it ends by itself. Returns its exit code and what it wrote.
-    pub fn locum_ends(&self, toml: &str) -> (Option<i32>, String) {
+    /// Runs Locum under these options of setpriv until it ends by itself. Returns its exit code and
+    /// what it wrote.
+    pub fn locum_ends(&self, setpriv: &str, toml: &str, limit: Duration) -> (Option<i32>, String) {
         let files = Files::new();
         files.write(toml);
-        let mut process = files.start(self);
-        let ended = process.wait(SOON);
+        let mut process = files.start(self, setpriv);
+        let ended = process.wait(limit);
         (ended.code(), process.log())
     }
 }
@@ -160,6 +197,14 @@ impl Locum<'_> {
         instances.iter().filter_map(|instance| instance["refused"][reason].as_u64()).sum()
     }
 
+    /// How many packets it refused, for whatever reason.
+    pub fn refused_at_all(&self) -> u64 {
+        let router = self.router();
+        let instances = router["instances"].as_array().unwrap();
+        let counts = instances.iter().flat_map(|instance| instance["refused"].as_object().unwrap().values());
+        counts.filter_map(Value::as_u64).sum()
+    }
+
     pub fn wait_state(&self, state: &str) {
         wait_until(&format!("{} is {state}", self.host), LONG, || self.state() == state);
     }
@@ -189,13 +234,13 @@ impl Locum<'_> {
 
     /// Starts it again with the same files.
     pub fn restart(&mut self) {
-        self.process = self.files.start(self.host);
+        self.process = self.files.start(self.host, self.under);
         self.wait_answer();
     }
 
     /// The files beside its configuration, by name.
     pub fn files(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.files.dir.path()).unwrap();
+        let entries = fs::read_dir(self.files.dir.path()).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
         names.filter(|name| name != "locum.toml").collect()
     }

@@ -9,6 +9,14 @@ mod neighbour;
 mod probe;
 mod process;
 
+mod addresses;
 mod alone;
+mod checks;
+mod checksums;
+mod frr;
 mod handover;
+mod interface;
+mod keepalived;
+mod privileges;
+mod running;
 mod takeover;
