@@ -1,6 +1,7 @@
 //! What goes in and what comes out: the whole contract between the agent and the world.
 
 use super::config::Config;
+use super::incident::Incident;
 use super::link::Link;
 use super::request::{Request, Response, Ticket};
 use super::transition::{RouterName, Subject, Transition};
@@ -155,6 +156,8 @@ pub enum Effect {
     Unwatch(CheckName),
     /// Tell the world: hooks and log.
     Notify(Transition),
+    /// Tell hooks and event streams of something that is no transition.
+    Tell(Incident),
     /// Tell the log.
     Note(Note),
     /// Answer.

@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod effect;
+pub mod incident;
 pub mod link;
 mod links;
 mod orders;
@@ -21,6 +22,7 @@ pub mod transition;
 
 pub use config::Config;
 pub use effect::{Datagram, Effect, HookEnd, Input, InstanceId, Listen, Note, Outgoing};
+pub use incident::Incident;
 pub use link::{Link, LinkAddress};
 pub use request::{Request, Response, Ticket};
 pub use transition::{RouterName, Standing, Subject, Transition};
@@ -30,7 +32,7 @@ use crate::time::{Time, earliest};
 use crate::vrrp::instance::{Action, Event, Instance, State, Wait};
 use crate::vrrp::packet::encode;
 use crate::vrrp::why::{Fault, Why};
-use crate::vrrp::{Advert, Family, Version, Vrid};
+use crate::vrrp::{Advert, Family, Priority, Version, Vrid};
 use links::Links;
 use router::{Router, World};
 use set::{Seat, Set};
@@ -221,6 +223,7 @@ impl Agent {
             World { sets: &self.sets, checks: &self.checks, sockets: &self.sockets, vips: &self.vips };
         let found = self.routers[index].assess(self.links.known(), &world);
         let priority = self.routers[index].priority(&self.checks);
+        let before = self.routers[index].instances(&self.sets).next().map(Instance::priority);
         for member in 0..self.routers[index].members.len() {
             let source = found.sources.get(member).copied().flatten();
             if let Some(source) = source.filter(|s| self.instance(index, member).source() != Some(*s)) {
@@ -229,6 +232,10 @@ impl Agent {
             if self.instance(index, member).priority() != priority {
                 self.pass_member(now, index, member, Event::Priority(priority), effects);
             }
+        }
+        let takes_part = matches!(self.standing(index), Standing::Master | Standing::Backup);
+        if let Some(from) = before.map(Priority::get).filter(|from| takes_part && *from != priority.get()) {
+            self.tell(index, incident::Kind::PriorityChanged { from }, effects);
         }
         found.fault
     }
@@ -387,7 +394,21 @@ impl Agent {
                 payload: encode(advert, source, *destination, form, &config.auth),
             }));
         }
-        self.routers[index].members[member].sent += 1;
+        let member = &mut self.routers[index].members[member];
+        member.sent += 1;
+        member.farewells_sent += u64::from(advert.priority.is_none());
+    }
+
+    fn tell(&self, index: usize, kind: incident::Kind, effects: &mut Vec<Effect>) {
+        let router = &self.routers[index];
+        let priority = router.instances(&self.sets).next().map_or(0, |member| member.priority().get());
+        effects.push(Effect::Tell(Incident {
+            router: router.config.name.clone(),
+            standing: self.standing(index),
+            priority,
+            addresses: router.config.vips.iter().map(|vip| vip.address).collect(),
+            kind,
+        }));
     }
 
     fn transition(&self, index: usize, from: Standing, to: Standing) -> Transition {

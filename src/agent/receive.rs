@@ -4,6 +4,7 @@
 
 use super::Agent;
 use super::effect::{Datagram, Effect, Note};
+use super::incident::Kind;
 use super::set::Seat;
 use crate::time::Time;
 use crate::vrrp::Family;
@@ -33,6 +34,7 @@ impl Agent {
         let instance = self.instance(index, member);
         let (own, ours) = (instance.priority(), instance.source() == Some(heard.source));
         let leaving = matches!(instance.state(), State::Leaving { .. });
+        let master = instance.is_master();
         let router = &mut self.routers[index];
         if !ours {
             for remark in router.members[member].peers.hear(now, heard, own) {
@@ -42,6 +44,7 @@ impl Agent {
             if heard.checksum.is_some() {
                 router.members[member].spoken = heard.checksum;
             }
+            router.members[member].farewells_heard += u64::from(heard.advert.priority.is_none());
         }
         if let Some(handover) = &mut router.handover
             && leaving
@@ -56,6 +59,34 @@ impl Agent {
             interval: heard.advert.interval,
         };
         self.pass_member(now, index, member, event, effects);
+        if master && !ours {
+            self.tell_of_lower(now, index, member, heard, effects);
+        }
+    }
+
+    /// Whoever advertises below a Master held the addresses as well for a moment.
+    fn tell_of_lower(
+        &mut self,
+        now: Time,
+        index: usize,
+        member: usize,
+        heard: &Heard,
+        effects: &mut Vec<Effect>,
+    ) {
+        let instance = self.instance(index, member);
+        let below = |theirs| theirs < instance.priority() || Some(heard.source) < instance.source();
+        let Some(priority) = heard.advert.priority.filter(|theirs| instance.is_master() && below(*theirs))
+        else {
+            return;
+        };
+        let interval = instance.config().interval.duration();
+        let router = &mut self.routers[index];
+        if router.lower_told > now {
+            return;
+        }
+        router.lower_told = now + interval;
+        let kind = Kind::HeardLower { source: heard.source, priority: priority.get() };
+        self.tell(index, kind, effects);
     }
 
     fn refuse(

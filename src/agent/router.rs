@@ -50,6 +50,8 @@ pub(super) struct Router {
     pub restored: VecDeque<Time>,
     pub handover: Option<Handover>,
     pub hooks: HookStatus,
+    /// Losing adverts are not told of again until this moment.
+    pub lower_told: Time,
     pub became_master: u64,
     pub left_master: u64,
 }
@@ -67,6 +69,8 @@ pub(super) struct Member {
     /// The kernel has confirmed the addresses.
     pub held: bool,
     pub sent: u64,
+    pub farewells_sent: u64,
+    pub farewells_heard: u64,
     pub send_errors: u64,
     pub last_send_error: Option<(Time, String)>,
     pub announced: u64,
@@ -97,6 +101,7 @@ impl Router {
             restored: VecDeque::new(),
             handover: None,
             hooks: HookStatus::default(),
+            lower_told: Time::ZERO,
             became_master: 0,
             left_master: 0,
         }
@@ -288,6 +293,8 @@ impl Member {
             spoken: None,
             held: false,
             sent: 0,
+            farewells_sent: 0,
+            farewells_heard: 0,
             send_errors: 0,
             last_send_error: None,
             announced: 0,

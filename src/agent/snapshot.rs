@@ -149,6 +149,8 @@ fn instance_status(now: Time, instance: &Instance, member: &Member) -> InstanceS
         peers: member.peers.status(now, &instance.config().peers),
         sent: member.sent,
         heard: member.peers.heard,
+        farewells_sent: member.farewells_sent,
+        farewells_heard: member.farewells_heard,
         send_errors: member.send_errors,
         last_send_error: member.last_send_error.as_ref().map(|(_, error)| error.clone()),
         last_send_error_ms: member.last_send_error.as_ref().map(|(at, _)| millis(now.since(*at))),

@@ -138,6 +138,12 @@ pub struct InstanceStatus {
     pub sent: u64,
     /// Adverts heard and accepted.
     pub heard: u64,
+    /// Farewells among the adverts sent.
+    #[serde(default)]
+    pub farewells_sent: u64,
+    /// Farewells among the adverts heard.
+    #[serde(default)]
+    pub farewells_heard: u64,
     /// Packets that could not be sent.
     pub send_errors: u64,
     /// The last such error.

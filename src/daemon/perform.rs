@@ -93,6 +93,7 @@ impl Performer {
             }
             Effect::Unwatch(name) => self.tasks.command(Command::Unwatch(name)),
             Effect::Notify(transition) => self.notify(transition),
+            Effect::Tell(_) => {}
             Effect::Note(note) => log(&note),
             Effect::Reply(ticket, response) => self.reply(ticket, *response),
             Effect::Stopped => {}

@@ -244,6 +244,10 @@ impl World {
             }
             Effect::Unwatch(check) => drop(self.nodes[node].probes.remove(&check)),
             Effect::Notify(transition) => self.notify(node, transition),
+            Effect::Tell(incident) => {
+                let text = || format!("tells of {:?}", incident.kind);
+                self.trace.note(self.now, &self.nodes[node].name, b'I', &[], text);
+            }
             Effect::Note(remark) => {
                 self.trace.note(self.now, &self.nodes[node].name, b'N', &[], || format!("notes {remark:?}"));
             }
