@@ -108,6 +108,7 @@ pub(super) struct Notify {
     pub(super) fault: Option<Spanned<Vec<String>>>,
     pub(super) stop: Option<Spanned<Vec<String>>>,
     pub(super) any: Option<Spanned<Vec<String>>>,
+    pub(super) rx_lower: Option<Spanned<Vec<String>>>,
     pub(super) user: Option<Spanned<String>>,
     pub(super) timeout: Option<Duration>,
 }
@@ -153,7 +154,7 @@ fn group((name, section): (Spanned<String>, Section<'_>)) -> Group {
         section.missing("routers", "routers = [\"NAME\", …]");
     }
     let routers = section.list("routers", text).map(Spanned::into_inner).unwrap_or_default();
-    let group = Group { name, routers, notify: notify(&section) };
+    let group = Group { name, routers, notify: notify(&section, false) };
     section.finish();
     group
 }
@@ -197,7 +198,7 @@ fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
         announce_count,
         tracks: tracks(&section),
         max_failover: section.optional("max_failover", some_time),
-        notify: notify(&section),
+        notify: notify(&section, true),
     };
     section.finish();
     router
@@ -382,7 +383,7 @@ fn weight(value: &Value<'_>) -> Result<i32, Wrong> {
     }
 }
 
-fn notify(section: &Section<'_>) -> Notify {
+fn notify(section: &Section<'_>, alone: bool) -> Notify {
     let Some(table) = section.section("notify") else { return Notify::default() };
     let notify = Notify {
         master: table.optional("master", command),
@@ -390,6 +391,8 @@ fn notify(section: &Section<'_>) -> Notify {
         fault: table.optional("fault", command),
         stop: table.optional("stop", command),
         any: table.optional("any", command),
+        // A group hears no adverts.
+        rx_lower: if alone { table.optional("rx_lower", command) } else { None },
         user: table.optional("user", text),
         timeout: inner(table.optional("timeout", some_time)),
     };

@@ -15,7 +15,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The hooks of one router. `script_user` is the user of `[agent]`.
 pub(super) fn hooks(notify: &Notify, script_user: Option<&Spanned<String>>, sink: &Sink) -> Hooks {
-    let commands = [&notify.master, &notify.backup, &notify.fault, &notify.stop, &notify.any];
+    let commands =
+        [&notify.master, &notify.backup, &notify.fault, &notify.stop, &notify.any, &notify.rx_lower];
     let Some(first) = commands.into_iter().flatten().next() else { return Hooks::default() };
     let timeout = notify.timeout.unwrap_or(TIMEOUT);
     let Some(user) = user(notify.user.as_ref().or(script_user), &first.span(), sink) else {
@@ -32,6 +33,7 @@ pub(super) fn hooks(notify: &Notify, script_user: Option<&Spanned<String>>, sink
         fault: script(&notify.fault),
         stop: script(&notify.stop),
         any: script(&notify.any),
+        rx_lower: script(&notify.rx_lower),
     }
 }
 

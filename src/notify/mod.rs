@@ -1,15 +1,19 @@
-//! Hooks: scripts run on transitions, in order per router, within a time limit.
+//! What the world is told of a router: hooks, lines in a FIFO, mails.
 //!
-//! What a hook is given, as keepalived gives it and more, is here; who runs next is in `queue`, the
-//! task that runs them in `runner`. Which state a router is in is decided elsewhere.
+//! Hooks are scripts run on transitions, in order per router, within a time limit. What a hook is
+//! given, as keepalived gives it and more, is here; who runs next is in `queue`, the task that runs
+//! them in `runner`. Which state a router is in is decided elsewhere.
 
+pub mod fifo;
+pub mod mail;
 mod queue;
 mod runner;
 
 pub use crate::process::{Ended, User};
 pub use runner::Runner;
 
-use crate::agent::{Standing, Subject, Transition};
+use crate::agent::incident::Kind;
+use crate::agent::{Incident, Standing, Subject, Transition};
 use crate::process::Command;
 use std::fmt;
 use std::net::IpAddr;
@@ -29,6 +33,8 @@ pub struct Hooks {
     /// The general one: on every transition, after the specific one, with four more arguments:
     /// `INSTANCE`, the router's name, the state and the priority.
     pub any: Option<Script>,
+    /// When a Master hears an advert that loses against its own. Never for a group.
+    pub rx_lower: Option<Script>,
 }
 
 /// One script and how it is run.
@@ -84,8 +90,17 @@ fn commands(transition: &Transition, hooks: &Hooks) -> Vec<Command> {
         Standing::Fault => &hooks.fault,
         Standing::Stop => &hooks.stop,
     };
+    let told = Told {
+        subject: &transition.subject,
+        from: transition.from,
+        to: transition.to,
+        reason: transition.why.to_string(),
+        priority: transition.priority,
+        addresses: &transition.addresses,
+        peer: transition.peer,
+    };
     let general = hooks.any.as_ref().map(|script| {
-        let mut command = command(script, transition);
+        let mut command = command(script, &told);
         command.argv.extend([
             transition.subject.kind().to_owned(),
             transition.subject.name().to_owned(),
@@ -94,20 +109,46 @@ fn commands(transition: &Transition, hooks: &Hooks) -> Vec<Command> {
         ]);
         command
     });
-    specific.iter().map(|script| command(script, transition)).chain(general).collect()
+    specific.iter().map(|script| command(script, &told)).chain(general).collect()
 }
 
-fn command(script: &Script, transition: &Transition) -> Command {
-    let addresses: Vec<_> = transition.addresses.iter().map(IpAddr::to_string).collect();
+/// What is to be run for `incident`.
+fn incident_command(incident: &Incident, hooks: &Hooks) -> Option<Command> {
+    let Kind::HeardLower { source, priority } = incident.kind else { return None };
+    let told = Told {
+        subject: &Subject::Router(incident.router.clone()),
+        from: incident.standing,
+        to: incident.standing,
+        reason: format!("{source} advertised priority {priority}, which is below ours"),
+        priority: incident.priority,
+        addresses: &incident.addresses,
+        peer: Some(source),
+    };
+    hooks.rx_lower.as_ref().map(|script| command(script, &told))
+}
+
+/// What a script finds in its environment.
+struct Told<'a> {
+    subject: &'a Subject,
+    from: Standing,
+    to: Standing,
+    reason: String,
+    priority: u8,
+    addresses: &'a [IpAddr],
+    peer: Option<IpAddr>,
+}
+
+fn command(script: &Script, told: &Told<'_>) -> Command {
+    let addresses: Vec<_> = told.addresses.iter().map(IpAddr::to_string).collect();
     let environment = [
-        ("LOCUM_KIND", transition.subject.kind().to_owned()),
-        ("LOCUM_ROUTER", transition.subject.name().to_owned()),
-        ("LOCUM_OLD_STATE", transition.from.to_string()),
-        ("LOCUM_STATE", transition.to.to_string()),
-        ("LOCUM_REASON", one_line(&transition.why.to_string())),
-        ("LOCUM_PRIORITY", transition.priority.to_string()),
+        ("LOCUM_KIND", told.subject.kind().to_owned()),
+        ("LOCUM_ROUTER", told.subject.name().to_owned()),
+        ("LOCUM_OLD_STATE", told.from.to_string()),
+        ("LOCUM_STATE", told.to.to_string()),
+        ("LOCUM_REASON", one_line(&told.reason)),
+        ("LOCUM_PRIORITY", told.priority.to_string()),
         ("LOCUM_ADDRESSES", addresses.join(" ")),
-        ("LOCUM_PEER", transition.peer.map(|peer| peer.to_string()).unwrap_or_default()),
+        ("LOCUM_PEER", told.peer.map(|peer| peer.to_string()).unwrap_or_default()),
     ];
     Command {
         argv: script.command.clone(),

@@ -1,5 +1,6 @@
 //! Which transition's hooks come next. The latest state wins: of those that wait, only the newest
-//! is kept, because hooks for a state that is over do harm. STOP is always told.
+//! is kept, because hooks for a state that is over do harm. STOP is always told. Of incidents, one
+//! waits at most.
 
 use crate::agent::Standing;
 use crate::process::Command;
@@ -12,6 +13,8 @@ pub(super) struct Job {
     pub(super) state: Standing,
     /// In this order; may be none, and then still drops what is older.
     pub(super) commands: Vec<Command>,
+    /// Something that is no transition.
+    pub(super) incident: bool,
 }
 
 /// What waits, the oldest first.
@@ -31,6 +34,13 @@ impl Queue {
             keep
         });
         self.waiting.push_back(job);
+    }
+
+    /// Waits its turn behind transitions, and drops none.
+    pub(super) fn push_incident(&mut self, state: Standing, command: Command) {
+        if !self.waiting.iter().any(|job| job.incident) {
+            self.waiting.push_back(Job { state, commands: vec![command], incident: true });
+        }
     }
 
     pub(super) fn pop(&mut self) -> Option<Job> {
@@ -54,7 +64,7 @@ mod tests {
         let argv = vec!["/bin/true".to_owned()];
         let command =
             Command { argv, environment: vec![], user: User::own(), timeout: Duration::from_secs(1) };
-        Job { state, commands: vec![command] }
+        Job { state, commands: vec![command], incident: false }
     }
 
     fn order(states: &[Standing]) -> (Vec<Standing>, u32) {
@@ -77,11 +87,27 @@ mod tests {
     }
 
     #[test]
+    fn an_incident_waits_once_drops_nobody_and_is_dropped_by_the_next_state() {
+        let mut queue = Queue::default();
+        let command = || job(Master).commands.remove(0);
+        queue.push(job(Master));
+        queue.push_incident(Master, command());
+        queue.push_incident(Master, command());
+        let waits: Vec<_> = std::iter::from_fn(|| queue.pop().map(|job| job.incident)).collect();
+        assert_eq!(waits, [false, true]);
+        queue.push_incident(Master, command());
+        queue.push(job(Backup));
+        assert_eq!(queue.pop().map(|job| job.state), Some(Backup));
+        assert_eq!(queue.pop(), None);
+    }
+
+    #[test]
     fn a_state_without_hooks_still_drops_what_is_older() {
         let mut queue = Queue::default();
         queue.push(job(Master));
-        queue.push(Job { state: Backup, commands: vec![] });
-        queue.push(Job { state: Backup, commands: vec![] });
+        let silent = || Job { state: Backup, commands: vec![], incident: false };
+        queue.push(silent());
+        queue.push(silent());
         assert_eq!(queue.pop().map(|job| job.state), Some(Backup));
         assert_eq!(queue.pop(), None);
         assert_eq!(queue.take_skipped(), 1, "one without hooks does not count");

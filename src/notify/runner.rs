@@ -1,8 +1,8 @@
 //! The task that runs one router's hooks, never two at once, and reports how each ended.
 
 use super::queue::{Job, Queue};
-use super::{Hooks, Report, commands};
-use crate::agent::{Standing, Subject, Transition};
+use super::{Hooks, Report, commands, incident_command};
+use crate::agent::{Incident, Standing, Subject, Transition};
 use crate::process::{self, Command, Ended};
 use std::collections::VecDeque;
 use std::fmt;
@@ -69,9 +69,18 @@ impl Runner {
     /// Queues the hooks for `transition` and returns at once. Transitions that still wait are
     /// dropped, all but STOP: the latest state wins.
     pub fn notify(&self, transition: &Transition, hooks: &Hooks) {
-        let job = Job { state: transition.to, commands: commands(transition, hooks) };
+        let job = Job { state: transition.to, commands: commands(transition, hooks), incident: false };
         self.shared.state().queue.push(job);
         self.shared.wake.notify_one();
+    }
+
+    /// Queues the hook for `incident`, if there is one, and returns at once. Where one waits
+    /// already, this one is left out.
+    pub fn tell(&self, incident: &Incident, hooks: &Hooks) {
+        if let Some(command) = incident_command(incident, hooks) {
+            self.shared.state().queue.push_incident(incident.standing, command);
+            self.shared.wake.notify_one();
+        }
     }
 
     /// Waits until all that was queued has run, but not longer than `within`; then kills the hook

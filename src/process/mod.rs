@@ -7,7 +7,7 @@ mod tail;
 mod user;
 mod vet;
 
-pub use user::{User, resolve_user};
+pub use user::{User, resolve_user, user_name as owner_name};
 pub use vet::vet;
 
 use nix::sys::signal::{Signal, killpg};
@@ -90,6 +90,26 @@ pub async fn run(command: &Command) -> Finished {
     let begun = Instant::now();
     let (ended, output) = match start(command).await {
         Ok(mut running) => running.finish(command.timeout.saturating_sub(begun.elapsed())).await,
+        Err(why) => (Ended::NotStarted(why), String::new()),
+    };
+    Finished { ended, output, took: begun.elapsed() }
+}
+
+/// Vets and runs `command`, which may take as long as it likes once it is started; its group is
+/// ended, as after a timeout, when `stop` is done. Dropping the future kills the group.
+pub async fn run_until(command: &Command, stop: impl Future<Output = ()>) -> Finished {
+    let begun = Instant::now();
+    let (ended, output) = match start(command).await {
+        Ok(mut running) => {
+            let ended = tokio::select! {
+                finished = running.finish(Duration::MAX) => Some(finished),
+                () = stop => None,
+            };
+            match ended {
+                Some(finished) => finished,
+                None => running.end().await,
+            }
+        }
         Err(why) => (Ended::NotStarted(why), String::new()),
     };
     Finished { ended, output, took: begun.elapsed() }
@@ -184,6 +204,13 @@ impl Running {
         };
         self.output.drain(&mut tail);
         (ended, tail.into_text())
+    }
+
+    async fn end(&mut self) -> (Ended, String) {
+        self.group.end(&mut self.child).await;
+        let mut tail = Tail::default();
+        self.output.drain(&mut tail);
+        (Ended::TimedOut, tail.into_text())
     }
 }
 

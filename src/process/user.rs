@@ -42,7 +42,8 @@ pub fn resolve_user(name: &str) -> Result<User, String> {
 }
 
 /// The name of a user id, or the number where it has none.
-pub(super) fn user_name(uid: u32) -> String {
+#[must_use]
+pub fn user_name(uid: u32) -> String {
     match unistd::User::from_uid(Uid::from_raw(uid)) {
         Ok(Some(user)) => user.name,
         _ => uid.to_string(),

@@ -49,6 +49,7 @@ fn all(path: &str) -> Hooks {
         fault: Some(script(&[path, "fault"])),
         stop: Some(script(&[path, "stop"])),
         any: Some(script(&[path, "any"])),
+        rx_lower: None,
     }
 }
 
