@@ -118,6 +118,8 @@ fn instance() -> InstanceStatus {
         }],
         sent: 1234,
         heard: 17,
+        farewells_sent: 0,
+        farewells_heard: 0,
         send_errors: 1,
         last_send_error: Some("Network is down".to_owned()),
         last_send_error_ms: Some(80_000),
