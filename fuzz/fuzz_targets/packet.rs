@@ -41,12 +41,13 @@ fuzz_target!(|input: Input| {
         reach: input.peers.as_deref().map_or(Reach::Multicast, Reach::Unicast),
         min_ttl: input.min_ttl,
         auth: &auth,
+        clock: None,
         addresses: &[],
         strict: input.strict,
     };
     // The IP layer never mixes families.
     let same_family = input.source.is_ipv4() == input.destination.is_ipv4();
     let destination = if same_family { input.destination } else { input.source };
-    let addressed = Envelope { source: input.source, destination, ttl: None, payload: &[] };
+    let addressed = Envelope { source: input.source, destination, ttl: None, ah: None, payload: &[] };
     invariants::hold(&input.bytes, input.ttl, &addressed, &expect);
 });

@@ -3,6 +3,7 @@
 use super::config::Config;
 use super::incident::Incident;
 use super::link::Link;
+use super::memory::Memory;
 use super::request::{Request, Response, Ticket};
 use super::transition::{RouterName, Subject, Transition};
 use crate::health::{CheckName, Outcome};
@@ -21,7 +22,12 @@ pub struct InstanceId(pub u32);
 pub enum Input {
     /// The deadline has come.
     Tick,
-    /// A packet with protocol 112 arrived.
+    /// The wall clock reads this now, since the Unix epoch, and goes on from here. To be told at the start,
+    /// before a reload, and whenever it was set while [`super::Agent::needs_clock`].
+    Clock(Duration),
+    /// What an earlier process remembered. To be told before [`Input::LinksReady`].
+    Remembered(Memory),
+    /// A packet with protocol 112, or 51 where that was listened for, arrived.
     Datagram(Datagram),
     /// An interface is so from now on.
     Link(Link),
@@ -160,6 +166,9 @@ pub enum Effect {
     Tell(Incident),
     /// Tell the log.
     Note(Note),
+    /// Keep this for a next process: the whole of it, in place of what was kept before. Comes at most once
+    /// a second, and at the end.
+    Remember(Memory),
     /// Answer.
     Reply(Ticket, Box<Response>),
     /// Everything is given up; the loop may end.
@@ -175,6 +184,8 @@ pub struct Listen {
     pub index: u32,
     /// in this family,
     pub family: Family,
+    /// for this IP protocol,
+    pub protocol: u8,
     /// as a member of the VRRP group or not,
     pub multicast: bool,
     /// for these virtual routers.
@@ -192,7 +203,12 @@ pub struct Outgoing {
     pub source: IpAddr,
     /// To this one.
     pub destination: IpAddr,
-    /// The VRRP message.
+    /// With this IP protocol,
+    pub protocol: u8,
+    /// and this identification in an IPv4 header, which also has a TTL of 255, no options and no flags; 0
+    /// where the kernel may choose.
+    pub identification: u16,
+    /// What follows the IP header.
     pub payload: Vec<u8>,
 }
 

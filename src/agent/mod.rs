@@ -9,12 +9,14 @@ pub mod effect;
 pub mod incident;
 pub mod link;
 mod links;
+pub mod memory;
 mod orders;
 mod peers;
 mod receive;
 pub mod reload;
 pub mod request;
 mod router;
+mod send;
 mod set;
 mod snapshot;
 pub mod status;
@@ -24,15 +26,16 @@ pub use config::Config;
 pub use effect::{Datagram, Effect, HookEnd, Input, InstanceId, Listen, Note, Outgoing};
 pub use incident::Incident;
 pub use link::{Link, LinkAddress};
+pub use memory::Memory;
 pub use request::{Request, Response, Ticket};
 pub use transition::{RouterName, Standing, Subject, Transition};
 
 use crate::health::{CheckName, Health, Outcome};
 use crate::time::{Time, earliest};
+use crate::vrrp::auth::Auth;
 use crate::vrrp::instance::{Action, Event, Instance, State, Wait};
-use crate::vrrp::packet::encode;
 use crate::vrrp::why::{Fault, Why};
-use crate::vrrp::{Advert, Family, Priority, Version, Vrid};
+use crate::vrrp::{Family, Priority, Version, Vrid};
 use links::Links;
 use router::{Router, World};
 use set::{Seat, Set};
@@ -64,6 +67,9 @@ pub struct Agent {
     vips: Vec<IpAddr>,
     /// Handovers that ended, until all of their ticket have.
     moved: BTreeMap<Ticket, Vec<request::Moved>>,
+    /// What the wall clock read, and when.
+    clock: Option<(Time, Duration)>,
+    keeping: memory::Keeping,
     next_id: u32,
     stopping: bool,
     stopped: bool,
@@ -84,6 +90,12 @@ impl Agent {
     pub fn handle(&mut self, now: Time, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
+            Input::Clock(since_epoch) => {
+                if self.clock.replace((now, since_epoch)).is_none() {
+                    self.settle(now, &mut effects);
+                }
+            }
+            Input::Remembered(memory) => self.remembered(memory),
             Input::Tick => self.tick(now, &mut effects),
             Input::Datagram(datagram) => self.receive(now, &datagram, &mut effects),
             Input::Link(link) => {
@@ -138,8 +150,19 @@ impl Agent {
             }
             Input::Stop { at_once } => self.stop(now, at_once, &mut effects),
         }
-        self.finish_stop(&mut effects);
+        self.finish_stop(now, &mut effects);
         effects
+    }
+
+    /// Whether it has to be told when the wall clock is set.
+    #[must_use]
+    pub fn needs_clock(&self) -> bool {
+        self.routers.iter().any(|router| matches!(router.config.auth, Auth::Hmac(_)))
+    }
+
+    /// What the wall clock reads, since the Unix epoch.
+    fn wall_clock(&self, now: Time) -> Option<Duration> {
+        self.clock.map(|(at, since_epoch)| since_epoch.saturating_add(now.since(at)))
     }
 
     /// When to tick at the latest, and what for.
@@ -219,8 +242,13 @@ impl Agent {
 
     /// Gives a router its source addresses and its priority. Returns what keeps it out.
     fn settle_router(&mut self, now: Time, index: usize, effects: &mut Vec<Effect>) -> Option<Fault> {
-        let world =
-            World { sets: &self.sets, checks: &self.checks, sockets: &self.sockets, vips: &self.vips };
+        let world = World {
+            sets: &self.sets,
+            checks: &self.checks,
+            sockets: &self.sockets,
+            clock: self.clock.is_some(),
+            vips: &self.vips,
+        };
         let found = self.routers[index].assess(self.links.known(), &world);
         let priority = self.routers[index].priority(&self.checks);
         let before = self.routers[index].instances(&self.sets).next().map(Instance::priority);
@@ -308,7 +336,7 @@ impl Agent {
         effects: &mut Vec<Effect>,
     ) {
         for (place, action) in actions {
-            self.act(set, place, action, effects);
+            self.act(now, set, place, action, effects);
         }
         self.file(set);
         for (index, before) in before {
@@ -325,12 +353,12 @@ impl Agent {
         self.follow_group(set, before, effects);
     }
 
-    fn act(&mut self, set: usize, place: usize, action: Action, effects: &mut Vec<Effect>) {
+    fn act(&mut self, now: Time, set: usize, place: usize, action: Action, effects: &mut Vec<Effect>) {
         let Seat { router: index, member } = self.sets[set].seats[place];
         let router = &mut self.routers[index];
         let instance = router.members[member].id;
         match action {
-            Action::Advertise(advert) => self.advertise(index, member, &advert, effects),
+            Action::Advertise(advert) => self.advertise(now, index, member, &advert, effects),
             Action::Hold => {
                 let interface = router.link.clone().unwrap_or_default();
                 let vips = router.config.held_by(router.members[member].family);
@@ -376,29 +404,6 @@ impl Agent {
         }
     }
 
-    /// One advert becomes one datagram to the group, or one to each peer.
-    fn advertise(&mut self, index: usize, member: usize, advert: &Advert, effects: &mut Vec<Effect>) {
-        let router = &self.routers[index];
-        let instance = self.instance(index, member);
-        let (Some(source), Some(interface)) = (instance.source(), router.link.clone()) else { return };
-        let form = router.checksum(member);
-        let config = instance.config();
-        let group = [config.family.group()];
-        let destinations = if config.peers.is_empty() { &group[..] } else { &config.peers[..] };
-        for destination in destinations {
-            effects.push(Effect::Send(Outgoing {
-                instance: router.members[member].id,
-                interface: interface.clone(),
-                source,
-                destination: *destination,
-                payload: encode(advert, source, *destination, form, &config.auth),
-            }));
-        }
-        let member = &mut self.routers[index].members[member];
-        member.sent += 1;
-        member.farewells_sent += u64::from(advert.priority.is_none());
-    }
-
     fn tell(&self, index: usize, kind: incident::Kind, effects: &mut Vec<Effect>) {
         let router = &self.routers[index];
         let priority = router.instances(&self.sets).next().map_or(0, |member| member.priority().get());
@@ -427,38 +432,6 @@ impl Agent {
             priority,
             addresses: router.config.vips.iter().map(|vip| vip.address).collect(),
             peer,
-        }
-    }
-
-    /// The sockets that the routers need now.
-    fn listen(&mut self, effects: &mut Vec<Effect>) {
-        let mut wanted: BTreeMap<(String, u32, Family), (bool, BTreeSet<Vrid>)> = BTreeMap::new();
-        for router in &self.routers {
-            let Some(link) = router.link.as_ref().and_then(|name| self.links.known().get(name)) else {
-                continue;
-            };
-            for member in &router.members {
-                let entry = wanted.entry((link.name.clone(), link.index, member.family)).or_default();
-                entry.0 |= router.config.peers.is_empty();
-                entry.1.insert(router.config.vrid);
-            }
-        }
-        let wanted: BTreeSet<Listen> = wanted
-            .into_iter()
-            .map(|((interface, index, family), (multicast, vrids))| Listen {
-                interface,
-                index,
-                family,
-                multicast,
-                vrids,
-            })
-            .collect();
-        if wanted != self.listening {
-            self.listening.clone_from(&wanted);
-            self.sockets.retain(|(interface, family), _| {
-                wanted.iter().any(|l| l.interface == *interface && l.family == *family)
-            });
-            effects.push(Effect::Listen(wanted));
         }
     }
 

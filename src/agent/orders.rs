@@ -202,10 +202,11 @@ impl Agent {
     }
 
     /// Says once that everything is given up.
-    pub(super) fn finish_stop(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn finish_stop(&mut self, now: Time, effects: &mut Vec<Effect>) {
         let holds = self.sets.iter().flat_map(|set| set.group.members()).any(Instance::holds);
         if self.stopping && !self.stopped && !holds {
             self.stopped = true;
+            self.remember(now, true, effects);
             effects.push(Effect::Stopped);
         }
     }

@@ -8,6 +8,7 @@ use crate::vrrp::instance::Discard;
 use crate::vrrp::packet::{Heard, Refusal, Remark};
 use crate::vrrp::{Interval, Priority};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
 /// The most senders remembered for one instance.
@@ -33,6 +34,34 @@ struct Peer {
     refused: BTreeMap<Refusal, u64>,
     remarks: Vec<Remark>,
     same_priority: bool,
+    clock: Option<Offset>,
+}
+
+/// How a sender's clock and ours differ, by its last signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Offset {
+    /// Positive where the sender's clock is ahead, in milliseconds.
+    pub ahead: i64,
+    /// From where on nothing is believed, in milliseconds.
+    pub window: u64,
+}
+
+impl Offset {
+    /// Whether it is worth a word: more than half of what is tolerated.
+    fn is_wide(self) -> bool {
+        self.ahead.unsigned_abs() > self.window / 2
+    }
+}
+
+impl fmt::Display for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let way = if self.ahead < 0 { "behind" } else { "ahead of" };
+        let (apart, window) = (self.ahead.unsigned_abs(), self.window / 1000);
+        write!(
+            f,
+            "its clock is {apart} ms {way} ours, and beyond {window} s its adverts are refused: mend the clocks"
+        )
+    }
 }
 
 impl Peers {
@@ -46,6 +75,12 @@ impl Peers {
         peer.remarks.clone_from(&heard.remarks);
         peer.same_priority = heard.advert.priority == Some(own);
         news
+    }
+
+    /// Notes how far a sender's clock is off. Whether that has become worth a word.
+    pub fn compare_clocks(&mut self, now: Time, source: IpAddr, offset: Offset) -> bool {
+        let before = self.peer(now, source).clock.replace(offset);
+        offset.is_wide() && !before.is_some_and(Offset::is_wide)
     }
 
     /// Counts a refused packet. Returns how many of this kind this sender has sent.
@@ -95,12 +130,15 @@ impl Peer {
         if self.same_priority {
             remarks.push("the sender has our priority: the greater address wins".to_owned());
         }
+        remarks.extend(self.clock.filter(|offset| offset.is_wide()).map(|offset| offset.to_string()));
         PeerStatus {
             address,
             heard_ms: self.heard.map(|(at, ..)| millis(now.since(at))),
             priority: self.heard.map(|(_, priority, _)| priority.map_or(0, Priority::get)),
             interval_ms: self.heard.map(|(_, _, interval)| u32::from(interval.centiseconds()) * 10),
             adverts: self.adverts,
+            clock_ms: self.clock.map(|offset| offset.ahead),
+            clock_window_ms: self.clock.map(|offset| offset.window),
             refused: by_name(&self.refused, Refusal::name),
             remarks,
         }
@@ -123,6 +161,7 @@ pub(super) fn millis(span: std::time::Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vrrp::auth::Seal;
 
     #[test]
     fn a_flood_of_strangers_does_not_push_out_a_real_peer() {
@@ -135,7 +174,7 @@ mod tests {
             interval: Interval::SECOND,
             addresses: vec![real],
         };
-        let heard = Heard { source: real, advert, checksum: None, remarks: Vec::new() };
+        let heard = Heard { source: real, advert, checksum: None, seal: Seal::None, remarks: Vec::new() };
         peers.hear(Time::ZERO, &heard, Priority::DEFAULT);
         for n in 0..1000_u32 {
             let stranger = IpAddr::V4(std::net::Ipv4Addr::from_bits(0x0b00_0000 + n));

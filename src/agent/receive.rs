@@ -5,11 +5,14 @@
 use super::Agent;
 use super::effect::{Datagram, Effect, Note};
 use super::incident::Kind;
+use super::peers::Offset;
 use super::set::Seat;
 use crate::time::Time;
 use crate::vrrp::Family;
-use crate::vrrp::instance::{Event, Instance, State};
+use crate::vrrp::auth::{Auth, Seal};
+use crate::vrrp::instance::{Event, State};
 use crate::vrrp::packet::{self, Envelope, Expect, Heard, Reach, Refusal};
+use crate::vrrp::sequence::AntiReplay;
 
 impl Agent {
     pub(super) fn receive(&mut self, now: Time, datagram: &Datagram, effects: &mut Vec<Effect>) {
@@ -24,10 +27,46 @@ impl Agent {
         let seats = self.by_vrid.get(&(vrid, family)).into_iter().flatten();
         let here = |seat: &&Seat| self.routers[seat.router].link.as_deref() == Some(&*datagram.interface);
         let Some(Seat { router: index, member }) = seats.copied().find(|seat| here(&seat)) else { return };
-        match parse(self.instance(index, member), &envelope) {
+        match self.parse(now, index, member, &envelope) {
             Ok(heard) => self.hear(now, index, member, &heard, effects),
             Err(refusal) => self.refuse(now, index, member, datagram, refusal, effects),
         }
+    }
+
+    /// Believes the packet, once, or says why not. Only what is believed moves the ledger.
+    fn parse(
+        &mut self,
+        now: Time,
+        index: usize,
+        member: usize,
+        envelope: &Envelope<'_>,
+    ) -> Result<Heard, Refusal> {
+        let clock = self.wall_clock(now);
+        let instance = self.instance(index, member);
+        let config = instance.config();
+        let reach = if config.peers.is_empty() { Reach::Multicast } else { Reach::Unicast(&config.peers) };
+        let expect = Expect {
+            version: config.version,
+            vrid: config.vrid,
+            interval: config.interval,
+            owner: config.priority.is_owner(),
+            reach,
+            min_ttl: config.min_ttl,
+            auth: &config.auth,
+            clock,
+            addresses: &config.addresses,
+            strict: config.strict,
+        };
+        let heard = packet::parse(envelope, &expect)?;
+        let peers = config.peers.len();
+        // What comes back to us is no news, and is told from others' later on.
+        if heard.seal != Seal::None && instance.source() != Some(heard.source) {
+            let router = &mut self.routers[index];
+            let ledger = &mut router.members[member].ledger;
+            ledger.admit(heard.source, &heard.seal, &router.config.auth, clock, peers)?;
+            self.keeping.news = true;
+        }
+        Ok(heard)
     }
 
     fn hear(&mut self, now: Time, index: usize, member: usize, heard: &Heard, effects: &mut Vec<Effect>) {
@@ -35,8 +74,15 @@ impl Agent {
         let (own, ours) = (instance.priority(), instance.source() == Some(heard.source));
         let leaving = matches!(instance.state(), State::Leaving { .. });
         let master = instance.is_master();
+        let offset = self.offset(now, index, heard);
         let router = &mut self.routers[index];
         if !ours {
+            if let Some(offset) = offset
+                && router.members[member].peers.compare_clocks(now, heard.source, offset)
+            {
+                let line = format!("advert from {}: {offset}", heard.source);
+                effects.push(Effect::Note(Note::Warning(router.config.name.clone(), line)));
+            }
             for remark in router.members[member].peers.hear(now, heard, own) {
                 let line = format!("advert from {}: {remark}", heard.source);
                 effects.push(Effect::Note(Note::Warning(router.config.name.clone(), line)));
@@ -62,6 +108,7 @@ impl Agent {
         if master && !ours {
             self.tell_of_lower(now, index, member, heard, effects);
         }
+        self.remember(now, false, effects);
     }
 
     /// Whoever advertises below a Master held the addresses as well for a moment.
@@ -87,6 +134,14 @@ impl Agent {
         router.lower_told = now + interval;
         let kind = Kind::HeardLower { source: heard.source, priority: priority.get() };
         self.tell(index, kind, effects);
+    }
+
+    /// What a signature by the clock tells of the clocks.
+    fn offset(&self, now: Time, index: usize, heard: &Heard) -> Option<Offset> {
+        let Auth::Hmac(ring) = &self.routers[index].config.auth else { return None };
+        let AntiReplay::Time(window) = ring.anti_replay() else { return None };
+        let Seal::Signed { sequence, .. } = heard.seal else { return None };
+        Some(Offset { ahead: sequence.ahead_of(self.wall_clock(now)?), window: u64::from(window) * 1000 })
     }
 
     fn refuse(
@@ -131,25 +186,8 @@ fn open(datagram: &Datagram, family: Family) -> Result<Envelope<'_>, Refusal> {
     match family {
         // What the kernel says of the TTL counts, not what a header within our reach says.
         Family::Ipv4 => packet::open_ipv4(&datagram.packet).map(|envelope| Envelope { ttl, ..envelope }),
-        Family::Ipv6 => Ok(Envelope { source, destination, ttl, payload: &datagram.packet }),
+        Family::Ipv6 => Ok(Envelope { source, destination, ttl, ah: None, payload: &datagram.packet }),
     }
-}
-
-fn parse(instance: &Instance, envelope: &Envelope<'_>) -> Result<Heard, Refusal> {
-    let config = instance.config();
-    let reach = if config.peers.is_empty() { Reach::Multicast } else { Reach::Unicast(&config.peers) };
-    let expect = Expect {
-        version: config.version,
-        vrid: config.vrid,
-        interval: config.interval,
-        owner: config.priority.is_owner(),
-        reach,
-        min_ttl: config.min_ttl,
-        auth: &config.auth,
-        addresses: &config.addresses,
-        strict: config.strict,
-    };
-    packet::parse(envelope, &expect)
 }
 
 /// The first, the tenth, the hundredth: a flood must not fill the log.

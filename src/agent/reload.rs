@@ -171,6 +171,7 @@ impl Agent {
             .collect();
         for index in (0..self.routers.len()).filter(|index| !kept.contains(&Some(*index))) {
             self.dismiss(now, index, &mut effects);
+            self.routers[index].lay_by(&mut self.keeping.absent);
         }
         let mut instances = self.unseat();
         let mut old: Vec<Option<Router>> = std::mem::take(&mut self.routers).into_iter().map(Some).collect();
@@ -178,8 +179,12 @@ impl Agent {
         for (wanted, kept) in config.routers.iter().zip(kept) {
             let kept = kept.and_then(|index| old[index].take());
             retuned.push(kept.as_ref().is_some_and(|router| router.config != *wanted));
-            let next = &mut self.next_id;
-            self.routers.push(kept.unwrap_or_else(|| Router::new(wanted.clone(), || Self::next_id(next))));
+            let (next, absent) = (&mut self.next_id, &mut self.keeping.absent);
+            self.routers.push(kept.unwrap_or_else(|| {
+                let mut router = Router::new(wanted.clone(), || Self::next_id(next));
+                router.recall(absent);
+                router
+            }));
         }
         self.groups.clone_from(&config.groups);
         self.seat(now, config, &mut instances);
@@ -285,7 +290,7 @@ impl Agent {
             // What adverts do not tell of (prefix, label, excluded) the instance does not know.
             if old.held_by(family) != wanted.held_by(family) && self.instance(index, member).holds() {
                 for action in [Action::Hold, Action::Announce] {
-                    self.act(self.routers[index].set, place, action, effects);
+                    self.act(now, self.routers[index].set, place, action, effects);
                 }
             }
         }

@@ -6,6 +6,7 @@
 use super::config::{self, Interface};
 use super::effect::InstanceId;
 use super::link::{Link, LinkAddress};
+use super::memory::Memory;
 use super::peers::Peers;
 use super::request::Ticket;
 use super::set::Set;
@@ -13,7 +14,9 @@ use super::status::HookStatus;
 use super::transition::Standing;
 use crate::health::{CheckName, Health};
 use crate::time::Time;
+use crate::vrrp::auth::Auth;
 use crate::vrrp::instance::{Instance, State};
+use crate::vrrp::ledger::Ledger;
 use crate::vrrp::why::{Fault, Why};
 use crate::vrrp::{Checksum, ChecksumPolicy, Family, Priority};
 use std::collections::{BTreeMap, VecDeque};
@@ -64,6 +67,8 @@ pub(super) struct Member {
     pub seat: usize,
     pub family: Family,
     pub peers: Peers,
+    /// Which seals were sent and heard.
+    pub ledger: Ledger,
     /// The checksum the peers were last heard to speak.
     pub spoken: Option<Checksum>,
     /// The kernel has confirmed the addresses.
@@ -104,6 +109,22 @@ impl Router {
             lower_told: Time::ZERO,
             became_master: 0,
             left_master: 0,
+        }
+    }
+
+    /// Takes what it remembers out of `memory`.
+    pub fn recall(&mut self, memory: &mut Memory) {
+        for member in &mut self.members {
+            if let Some(ledger) = memory.take(&self.config, member.family) {
+                member.ledger = ledger;
+            }
+        }
+    }
+
+    /// Puts what it remembers into `memory`, for one that takes its place.
+    pub fn lay_by(&self, memory: &mut Memory) {
+        for member in &self.members {
+            memory.put(&self.config, member.family, member.ledger.clone());
         }
     }
 
@@ -169,6 +190,9 @@ impl Router {
     ) -> Option<Fault> {
         if let Some(line) = &self.config.barred {
             return Some(Fault::Secret(line.clone()));
+        }
+        if matches!(self.config.auth, Auth::Hmac(_)) && !world.clock {
+            return Some(Fault::NoClock);
         }
         let Some(link) = link else {
             return Some(Fault::NoInterface(self.config.interface.to_string()));
@@ -272,6 +296,8 @@ pub(super) struct World<'a> {
     pub sets: &'a [Set],
     pub checks: &'a BTreeMap<CheckName, Health>,
     pub sockets: &'a BTreeMap<(String, Family), String>,
+    /// Whether the wall clock is known.
+    pub clock: bool,
     /// Every virtual address of every router.
     pub vips: &'a [IpAddr],
 }
@@ -290,6 +316,7 @@ impl Member {
             seat: 0,
             family,
             peers: Peers::default(),
+            ledger: Ledger::default(),
             spoken: None,
             held: false,
             sent: 0,

@@ -193,6 +193,14 @@ fn judge(routers: &[RouterStatus], checks: &[CheckStatus]) -> (Overall, Vec<Stri
             }
             Standing::Backup | Standing::Master => {}
         }
+        for peer in router.instances.iter().flat_map(|instance| &instance.peers) {
+            if let (Some(ahead), Some(window)) = (peer.clock_ms, peer.clock_window_ms)
+                && ahead.unsigned_abs() > window / 2
+            {
+                let line = format!("{name}: the clock of {} is {ahead:+} ms off ours: mend it", peer.address);
+                complain(Overall::Degraded, line);
+            }
+        }
         for instance in &router.instances {
             // An old error is history, not a state: four intervals without one and it is over.
             let recent = |ms: &u64| *ms < 4 * u64::from(router.interval_ms);

@@ -173,6 +173,12 @@ pub struct PeerStatus {
     pub interval_ms: Option<u32>,
     /// Valid adverts from it.
     pub adverts: u64,
+    /// How far its clock is ahead of ours, by its last signature, in milliseconds; `None` without one.
+    #[serde(default)]
+    pub clock_ms: Option<i64>,
+    /// How far it may be, either way, in milliseconds.
+    #[serde(default)]
+    pub clock_window_ms: Option<u64>,
     /// Packets of it that were refused, by reason.
     pub refused: BTreeMap<String, u64>,
     /// What is odd about it: other addresses, other interval, our priority.

@@ -1,7 +1,7 @@
 //! Listens to VRRP on the wire by a packet socket of its own: sees what comes and goes, and takes
 //! nothing away from the daemon.
 
-use crate::vrrp::{GROUP_V4, GROUP_V6, PROTOCOL};
+use crate::vrrp::{GROUP_V4, GROUP_V6, PROTOCOL, ah};
 use nix::errno::Errno;
 use nix::net::if_::{if_nameindex, if_nametoindex};
 use nix::sys::socket::{AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, socket};
@@ -84,7 +84,7 @@ fn name(index: u32) -> String {
     found.map_or_else(|| format!("#{index}"), |found| found.name().to_string_lossy().into_owned())
 }
 
-/// Lets IPv4 and IPv6 packets with protocol 112 through, from one interface where it is given. The
+/// Lets IPv4 packets with protocol 112 or 51 and IPv6 packets with protocol 112 through, from one interface where it is given. The
 /// offsets count from the IP header. See "Linux socket filtering" of the kernel's documentation.
 fn filter(interface: Option<u32>) -> Vec<SockFilter> {
     const LOAD_BYTE: u16 = 0x30;
@@ -107,8 +107,9 @@ fn filter(interface: Option<u32>) -> Vec<SockFilter> {
     program.extend([
         step(LOAD_BYTE, 0, 0, 0),
         step(AND, 0, 0, 0xF0),
-        step(IF_EQUAL, 0, 2, 0x40),
+        step(IF_EQUAL, 0, 3, 0x40),
         step(LOAD_BYTE, 0, 0, 9),
+        step(IF_EQUAL, 4, 0, ah::PROTOCOL.into()),
         step(IF_EQUAL, 3, 4, protocol),
         step(IF_EQUAL, 0, 3, 0x60),
         step(LOAD_BYTE, 0, 0, 6),

@@ -222,6 +222,9 @@ fn peer(peer: &PeerStatus) -> String {
     if let Some(ms) = peer.interval_ms {
         let _ = write!(text, ", every {}", span(ms.into()));
     }
+    if let Some(ahead) = peer.clock_ms {
+        let _ = write!(text, ", clock {ahead:+} ms");
+    }
     counts(&mut text, "refused", &peer.refused);
     for remark in &peer.remarks {
         let _ = write!(text, "; {remark}");

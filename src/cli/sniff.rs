@@ -6,11 +6,13 @@ use super::verdict::{Verdict, judge};
 use super::{DEFAULT_CONFIG, Failure, WELL, complain, say};
 use crate::agent::config::Config;
 use crate::config::{Secrets, load};
+use crate::vrrp::auth::Seal;
 use crate::vrrp::packet::{Envelope, Heard, Refusal, Remark, decode, open_ipv4, open_ipv6};
-use crate::vrrp::{PROTOCOL, Priority, Version};
+use crate::vrrp::{PROTOCOL, Priority, Version, ah};
 use clap::Args;
 use serde_json::{Value, json};
 use std::fmt::Write;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -99,7 +101,7 @@ impl Sniff {
         let opened = packet.open();
         let config = config.filter(|_| !packet.ours);
         let verdict = opened.ok().zip(config);
-        let verdict = verdict.map(|(envelope, config)| judge(config, packet.interface, &envelope));
+        let verdict = verdict.map(|(envelope, config)| judge(config, packet.interface, packet.at, &envelope));
         say(&if self.json {
             format!("{}\n", packet.json(opened, verdict.as_ref()))
         } else {
@@ -123,6 +125,10 @@ struct Packet<'a> {
 impl Packet<'_> {
     fn is_vrrp(&self) -> bool {
         match self.network {
+            // Authentication headers are around other things as well.
+            Network::Ipv4(packet) if packet.get(9) == Some(&ah::PROTOCOL) => {
+                open_ipv4(packet) != Err(Refusal::IpProtocol)
+            }
             Network::Ipv4(packet) => packet.get(9) == Some(&PROTOCOL),
             Network::Ipv6(packet) => packet.get(6) == Some(&PROTOCOL),
         }
@@ -194,6 +200,13 @@ fn said(heard: Heard) -> String {
     };
     let addresses: Vec<_> = advert.addresses.iter().map(ToString::to_string).collect();
     let _ = write!(text, ", every {}, for {}", advert.interval, addresses.join(" "));
+    let _ = match heard.seal {
+        Seal::None => Ok(()),
+        Seal::Signed { key, .. } => write!(text, ", signed with key {key}"),
+        Seal::Ah { spi, sequence } => {
+            write!(text, ", AH of {} number {sequence}", Ipv4Addr::from_bits(spi))
+        }
+    };
     for remark in heard.remarks {
         let _ = write!(text, ", {remark}");
     }
@@ -220,8 +233,17 @@ fn advert_json(heard: &Heard) -> Value {
         "interval_ms": u32::from(advert.interval.centiseconds()) * 10,
         "addresses": advert.addresses,
         "checksum": heard.checksum,
+        "seal": seal_json(&heard.seal),
         "remarks": names(&heard.remarks),
     })
+}
+
+fn seal_json(seal: &Seal) -> Value {
+    match seal {
+        Seal::None => Value::Null,
+        Seal::Signed { key, sequence } => json!({ "key": key, "sequence": sequence }),
+        Seal::Ah { spi, sequence } => json!({ "spi": Ipv4Addr::from_bits(*spi), "sequence": sequence }),
+    }
 }
 
 fn verdict_json(verdict: &Verdict) -> Value {

@@ -4,6 +4,7 @@ use crate::agent::RouterName;
 use crate::agent::config::{Config, Interface, Router};
 use crate::vrrp::packet::{Envelope, Expect, Reach, Refusal, Remark, parse, peek_vrid};
 use crate::vrrp::{Family, instance};
+use std::time::Duration;
 
 /// What a configuration makes of one packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +19,14 @@ pub(super) enum Verdict {
     Nobody,
 }
 
-/// Judges a packet that came in on `interface`; where that is not known, as the router does that
-/// likes it best.
-pub(super) fn judge(config: &Config, interface: Option<&str>, envelope: &Envelope<'_>) -> Verdict {
+/// Judges a packet that came in on `interface` when the wall clock read `at`; where the interface is not
+/// known, as the router does that likes it best. Whether it was seen before is not asked.
+pub(super) fn judge(
+    config: &Config,
+    interface: Option<&str>,
+    at: Duration,
+    envelope: &Envelope<'_>,
+) -> Verdict {
     let family = Family::of(envelope.source);
     let meant = |router: &&Router| {
         Some(router.vrid) == peek_vrid(envelope.payload)
@@ -31,7 +37,7 @@ pub(super) fn judge(config: &Config, interface: Option<&str>, envelope: &Envelop
                 (Interface::Subnet(..), _) | (_, None) => true,
             }
     };
-    let verdicts = config.routers.iter().filter(meant).map(|router| by(router, family, envelope));
+    let verdicts = config.routers.iter().filter(meant).map(|router| by(router, family, at, envelope));
     let best = |verdict: &Verdict| match verdict {
         Verdict::Accepted(..) => 0,
         Verdict::Barred(..) => 1,
@@ -40,18 +46,18 @@ pub(super) fn judge(config: &Config, interface: Option<&str>, envelope: &Envelop
     verdicts.min_by_key(best).unwrap_or(Verdict::Nobody)
 }
 
-fn by(router: &Router, family: Family, envelope: &Envelope<'_>) -> Verdict {
+fn by(router: &Router, family: Family, at: Duration, envelope: &Envelope<'_>) -> Verdict {
     let name = router.name.clone();
     if let Some(why) = &router.barred {
         return Verdict::Barred(name, why.clone());
     }
-    match parse(envelope, &expect(&router.instance(family))) {
+    match parse(envelope, &expect(&router.instance(family), at)) {
         Ok(heard) => Verdict::Accepted(name, heard.remarks),
         Err(refusal) => Verdict::Refused(name, refusal),
     }
 }
 
-fn expect(config: &instance::Config) -> Expect<'_> {
+fn expect(config: &instance::Config, at: Duration) -> Expect<'_> {
     let reach = if config.peers.is_empty() { Reach::Multicast } else { Reach::Unicast(&config.peers) };
     Expect {
         version: config.version,
@@ -61,6 +67,7 @@ fn expect(config: &instance::Config) -> Expect<'_> {
         reach,
         min_ttl: config.min_ttl,
         auth: &config.auth,
+        clock: Some(at),
         addresses: &config.addresses,
         strict: config.strict,
     }

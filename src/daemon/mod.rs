@@ -10,6 +10,7 @@ mod log;
 mod perform;
 mod privileges;
 mod sockets;
+mod state;
 mod tasks;
 mod watchdog;
 
@@ -25,7 +26,7 @@ use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tracing::{error, info, warn};
 
 /// Exit code: everything was given up in order.
@@ -41,6 +42,8 @@ pub const EXIT_PRIVILEGES: u8 = 77;
 
 /// Datagrams taken from one socket before timers get their turn: a flood delays no advert.
 const DRAIN: usize = 128;
+/// By how much the wall clock has to jump to be told. Kernel and network correct it by less at a time.
+const CLOCK_WAS_SET: Duration = Duration::from_millis(1);
 /// How long address work may take at the end.
 const GIVE_UP_WITHIN: Duration = Duration::from_secs(10);
 
@@ -82,7 +85,10 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
         Err(error) => return failed("cannot start", &error),
     };
     let (agent, effects) = Agent::new(&config.agent, now());
-    let mut core = Core { agent, performer, inbox, arrivals, stopped: false };
+    let mut core = Core { agent, performer, inbox, arrivals, wall_clock: None, stopped: false };
+    core.tell_wall_clock();
+    let memory = state::read(&state::path(&config.details.control.path));
+    core.decide(Input::Remembered(memory));
     core.carry_out(effects);
     info!(node = %config.details.node, routers = config.agent.routers.len(), "locum {} runs", crate::VERSION);
     watchdog::ready();
@@ -100,6 +106,11 @@ fn now() -> Time {
     clock.map_or(Time::ZERO, |spec| Time::ZERO + Duration::from(spec))
 }
 
+/// What the wall clock reads, since the Unix epoch.
+fn wall_clock() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
 /// Where there is something to read.
 struct Ready {
     sockets: bool,
@@ -111,6 +122,8 @@ struct Core {
     performer: Performer,
     inbox: Inbox,
     arrivals: Receiver<Arrival>,
+    /// What the wall clock read when the agent was last told, and when that was.
+    wall_clock: Option<(Time, Duration)>,
     stopped: bool,
 }
 
@@ -143,6 +156,9 @@ impl Core {
     /// Backup is often in the queue already when our timer has run out.
     fn turn(&mut self) {
         let ready = self.sleep();
+        if self.agent.needs_clock() {
+            self.tell_wall_clock();
+        }
         if ready.sockets {
             for datagram in self.performer.sockets.drain(DRAIN) {
                 self.decide(Input::Datagram(datagram));
@@ -161,6 +177,17 @@ impl Core {
             self.decide(input);
         }
         watchdog::pat(now());
+    }
+
+    /// Tells the agent what the wall clock reads, if somebody has set it.
+    fn tell_wall_clock(&mut self) {
+        let (at, reads) = (now(), wall_clock());
+        let expected = self.wall_clock.map(|(told, read)| read.saturating_add(at.since(told)));
+        if expected.is_none_or(|expected| expected.abs_diff(reads) > CLOCK_WAS_SET) {
+            self.wall_clock = Some((at, reads));
+            let effects = self.agent.handle(at, Input::Clock(reads));
+            self.carry_out(effects);
+        }
     }
 
     fn sleep(&self) -> Ready {
@@ -184,6 +211,8 @@ impl Core {
             Some(perform::Meant::Adopt { input, config }) => {
                 // The details first: the effects of the reload look hosts and commands up there.
                 self.performer.adopt(config.details);
+                // Routers with keys may be new, and nobody has looked at the clock without.
+                self.tell_wall_clock();
                 self.decide(input);
             }
             None => {}

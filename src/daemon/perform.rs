@@ -2,6 +2,7 @@
 
 use super::inbox::{Arrival, Inbox};
 use super::sockets::Sockets;
+use super::state::{self, Keeper};
 use super::tasks::{Command, Tasks};
 use super::{Overrides, watchdog};
 use crate::agent::{Effect, Input, InstanceId, Note, Response, Ticket, Transition};
@@ -20,11 +21,14 @@ use tracing::{info, warn};
 const AUDIT: Duration = Duration::from_secs(10);
 /// How long hooks may still run at the end.
 const HOOKS_WITHIN: Duration = Duration::from_secs(5);
+/// How long the state file may still take at the end.
+const STATE_WITHIN: Duration = Duration::from_secs(2);
 
 pub(super) struct Performer {
     pub sockets: Sockets,
     tasks: Tasks,
     holder: Holder,
+    keeper: Keeper,
     inbox: Inbox,
     details: Details,
     path: PathBuf,
@@ -58,6 +62,7 @@ impl Performer {
             sockets: Sockets::default(),
             tasks,
             holder,
+            keeper: Keeper::new(state::path(&config.details.control.path)),
             inbox: inbox.clone(),
             details: config.details.clone(),
             path: path.to_owned(),
@@ -95,6 +100,7 @@ impl Performer {
             Effect::Notify(transition) => self.notify(transition),
             Effect::Tell(_) => {}
             Effect::Note(note) => log(&note),
+            Effect::Remember(memory) => self.keeper.keep(memory),
             Effect::Reply(ticket, response) => self.reply(ticket, *response),
             Effect::Stopped => {}
         }
@@ -161,6 +167,7 @@ impl Performer {
         if !released {
             warn!("addresses could not be given up within {}s", within.as_secs());
         }
+        self.keeper.finish(STATE_WITHIN);
         self.tasks.finish(HOOKS_WITHIN);
         let _ = std::fs::remove_file(&self.details.control.path);
         released

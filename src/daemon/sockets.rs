@@ -19,7 +19,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// The largest IP packet.
 const BUFFER: usize = 65_536;
 
-type Key = (String, Family);
+type Key = (String, Family, u8);
 type Claim = (u32, Family, Vrid);
 
 #[derive(Default)]
@@ -27,7 +27,8 @@ pub(super) struct Sockets {
     open: BTreeMap<Key, Open>,
     claims: BTreeMap<Claim, UnixListener>,
     wanted: BTreeSet<Listen>,
-    failed: BTreeMap<Key, String>,
+    /// What is told to the agent, which does not tell protocols apart.
+    failed: BTreeMap<(String, Family), String>,
     retry_at: Option<Time>,
     buffer: Vec<u8>,
 }
@@ -48,27 +49,26 @@ impl Sockets {
             self.wanted.iter().any(|l| l.index == *index && l.family == *family && l.vrids.contains(vrid))
         };
         self.claims.retain(|claim, _| claimed(claim));
-        self.failed.retain(|key, _| self.wanted.iter().any(|l| key_of(l) == *key));
+        self.failed.retain(|key, _| self.wanted.iter().any(|l| place_of(l) == *key));
         self.attempt(now)
     }
 
     /// Opens what is wanted and not open yet. Tells the agent only what is news.
     pub(super) fn attempt(&mut self, now: Time) -> Vec<Input> {
-        let mut news = Vec::new();
+        let mut results: BTreeMap<(String, Family), Result<(), String>> = BTreeMap::new();
         for listen in self.wanted.clone() {
-            let key = key_of(&listen);
-            match self.ensure(&listen) {
-                Ok(()) => {
-                    if self.failed.remove(&key).is_some() {
-                        news.push(Input::Socket { interface: key.0, family: key.1, result: Ok(()) });
-                    }
-                }
-                Err(error) => {
-                    let line = error.to_string();
-                    if self.failed.insert(key.clone(), line.clone()).as_ref() != Some(&line) {
-                        news.push(Input::Socket { interface: key.0, family: key.1, result: Err(line) });
-                    }
-                }
+            let opened = self.ensure(&listen).map_err(|error| error.to_string());
+            let result = results.entry(place_of(&listen)).or_insert(Ok(()));
+            *result = std::mem::replace(result, Ok(())).and(opened);
+        }
+        let mut news = Vec::new();
+        for (place, result) in results {
+            let before = match &result {
+                Ok(()) => self.failed.remove(&place),
+                Err(line) => self.failed.insert(place.clone(), line.clone()),
+            };
+            if before != result.clone().err() {
+                news.push(Input::Socket { interface: place.0, family: place.1, result });
             }
         }
         self.retry_at = (!self.failed.is_empty()).then(|| now + RETRY);
@@ -91,8 +91,8 @@ impl Sockets {
             }
             return Ok(());
         }
-        let Listen { interface, index, family, multicast, vrids } = listen;
-        let socket = RawSocket::open(interface, *index, *family, *multicast, vrids)?;
+        let Listen { interface, index, family, protocol, multicast, vrids } = listen;
+        let socket = RawSocket::open(interface, *index, *family, *protocol, *multicast, vrids)?;
         self.open.insert(key, Open { socket, listen: listen.clone() });
         Ok(())
     }
@@ -135,7 +135,7 @@ impl Sockets {
     }
 
     pub(super) fn send(&self, outgoing: Outgoing) -> io::Result<()> {
-        let key = (outgoing.interface, Family::of(outgoing.destination));
+        let key = (outgoing.interface, Family::of(outgoing.destination), outgoing.protocol);
         let open = self
             .open
             .get(&key)
@@ -144,12 +144,18 @@ impl Sockets {
             source: outgoing.source,
             destination: outgoing.destination,
             ttl: 255,
+            protocol: outgoing.protocol,
+            identification: outgoing.identification,
             payload: outgoing.payload,
         })
     }
 }
 
 fn key_of(listen: &Listen) -> Key {
+    (listen.interface.clone(), listen.family, listen.protocol)
+}
+
+fn place_of(listen: &Listen) -> (String, Family) {
     (listen.interface.clone(), listen.family)
 }
 

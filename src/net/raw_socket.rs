@@ -1,9 +1,10 @@
-//! Raw sockets for IP protocol 112: bytes in, bytes out, one pair per interface and family.
+//! Raw sockets for IP protocol 112, or 51 in front of it: bytes in, bytes out, one pair per interface,
+//! family and protocol.
 //!
 //! No codec and no judgement here. RFC 9568 sections 5.1.1 and 5.1.2: TTL and hop limit 255, groups
 //! 224.0.0.18 and `ff02::12`. What is not for one of our VRIDs is dropped by a filter in the kernel.
 
-use crate::vrrp::{Family, GROUP_V4, GROUP_V6, PROTOCOL, Vrid};
+use crate::vrrp::{Family, GROUP_V4, GROUP_V6, PROTOCOL, Vrid, ah};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::libc::{c_int, in6_addr, in6_pktinfo};
@@ -35,6 +36,7 @@ pub struct RawSocket {
     interface: String,
     index: u32,
     family: Family,
+    protocol: u8,
     multicast: bool,
     receiving: Socket,
     sending: Socket,
@@ -62,7 +64,11 @@ pub struct Outgoing {
     pub destination: IpAddr,
     /// TTL or hop limit.
     pub ttl: u8,
-    /// The VRRP message.
+    /// The protocol in an IPv4 header.
+    pub protocol: u8,
+    /// The identification in an IPv4 header; 0 where the kernel may choose.
+    pub identification: u16,
+    /// What follows the IP header.
     pub payload: Vec<u8>,
 }
 
@@ -77,13 +83,15 @@ impl RawSocket {
         interface: &str,
         index: u32,
         family: Family,
+        protocol: u8,
         multicast: bool,
         vrids: &BTreeSet<Vrid>,
     ) -> io::Result<RawSocket> {
         let opened = || -> io::Result<RawSocket> {
-            let receiving = receiving(interface, index, family, multicast, vrids)?;
+            let receiving = receiving(interface, index, family, protocol, multicast, vrids)?;
             let sending = sending(interface, index, family)?;
-            Ok(RawSocket { interface: interface.to_owned(), index, family, multicast, receiving, sending })
+            let interface = interface.to_owned();
+            Ok(RawSocket { interface, index, family, protocol, multicast, receiving, sending })
         };
         opened().map_err(|error| about(interface, family, "cannot open a VRRP socket", &error))
     }
@@ -94,7 +102,7 @@ impl RawSocket {
     /// Those of the kernel, naming the interface.
     pub fn set_vrids(&self, vrids: &BTreeSet<Vrid>) -> io::Result<()> {
         self.receiving
-            .attach_filter(&filter(self.family, self.multicast, vrids))
+            .attach_filter(&filter(self.family, self.protocol, self.multicast, vrids))
             .map_err(|error| self.about("cannot set the VRID filter", &error))
     }
 
@@ -187,7 +195,7 @@ impl RawSocket {
     }
 
     fn send_v4(&self, source: Ipv4Addr, destination: Ipv4Addr, datagram: &Outgoing) -> io::Result<()> {
-        let packet = ipv4_packet(source, destination, datagram.ttl, &datagram.payload)?;
+        let packet = ipv4_packet(source, destination, datagram)?;
         let to = SockAddr::from(SocketAddrV4::new(destination, 0));
         self.sending.send_to(&packet, &to).map(drop)
     }
@@ -222,12 +230,13 @@ fn receiving(
     interface: &str,
     index: u32,
     family: Family,
+    protocol: u8,
     multicast: bool,
     vrids: &BTreeSet<Vrid>,
 ) -> io::Result<Socket> {
-    let socket = raw(family, i32::from(PROTOCOL))?;
+    let socket = raw(family, i32::from(protocol))?;
     // Filter first, device second: nothing foreign can slip in between.
-    socket.attach_filter(&filter(family, multicast, vrids))?;
+    socket.attach_filter(&filter(family, protocol, multicast, vrids))?;
     socket.bind_device(Some(interface.as_bytes()))?;
     if setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
         socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
@@ -284,9 +293,9 @@ fn raw(family: Family, protocol: i32) -> io::Result<Socket> {
     Socket::new(domain, Type::RAW.nonblocking(), Some(Protocol::from(protocol)))
 }
 
-/// The identification and the header checksum are left at zero: the kernel fills both in.
-fn ipv4_packet(source: Ipv4Addr, destination: Ipv4Addr, ttl: u8, payload: &[u8]) -> io::Result<Vec<u8>> {
-    let length = IPV4_HEADER + payload.len();
+/// The header checksum is left at zero, as the identification may be: the kernel fills them in.
+fn ipv4_packet(source: Ipv4Addr, destination: Ipv4Addr, datagram: &Outgoing) -> io::Result<Vec<u8>> {
+    let length = IPV4_HEADER + datagram.payload.len();
     let too_long = || io::Error::from(Errno::EMSGSIZE);
     let mut bytes = vec![0; length];
     let mut packet = MutableIpv4Packet::new(&mut bytes).ok_or_else(too_long)?;
@@ -294,11 +303,12 @@ fn ipv4_packet(source: Ipv4Addr, destination: Ipv4Addr, ttl: u8, payload: &[u8])
     packet.set_header_length(5);
     packet.set_dscp(TRAFFIC_CLASS >> 2);
     packet.set_total_length(u16::try_from(length).map_err(|_| too_long())?);
-    packet.set_ttl(ttl);
-    packet.set_next_level_protocol(IpNextHeaderProtocol(PROTOCOL));
+    packet.set_identification(datagram.identification);
+    packet.set_ttl(datagram.ttl);
+    packet.set_next_level_protocol(IpNextHeaderProtocol(datagram.protocol));
     packet.set_source(source);
     packet.set_destination(destination);
-    packet.set_payload(payload);
+    packet.set_payload(&datagram.payload);
     Ok(bytes)
 }
 
@@ -316,18 +326,22 @@ const RETURN: u16 = 0x06;
 /// The first byte of the destination, counted from the IPv6 header (`SKF_NET_OFF`) and not the payload.
 const IPV6_DESTINATION: u32 = 0xfff0_0000 + 24;
 
+/// The second byte behind an Authentication Header.
+const AH_VRID_AT: u32 = 25;
+
 fn drop_all() -> SockFilter {
     SockFilter::new(RETURN, 0, 0, 0)
 }
 
-/// A VRRP message has its VRID in the second byte. An IPv4 raw socket shows the filter the whole
+/// A VRRP message has its VRID in the second byte, behind an Authentication Header where there is one. An IPv4 raw socket shows the filter the whole
 /// packet, an IPv6 one the payload. Two instructions for each VRID stay far below the limit of 4096.
-fn filter(family: Family, multicast: bool, vrids: &BTreeSet<Vrid>) -> Vec<SockFilter> {
+fn filter(family: Family, protocol: u8, multicast: bool, vrids: &BTreeSet<Vrid>) -> Vec<SockFilter> {
     let mut program = Vec::new();
+    let vrid_at = if protocol == ah::PROTOCOL { AH_VRID_AT } else { 1 };
     match family {
         Family::Ipv4 => {
             program.push(SockFilter::new(LOAD_X_IPV4_HEADER_LENGTH, 0, 0, 0));
-            program.push(SockFilter::new(LOAD_BYTE_AT_X, 0, 0, 1));
+            program.push(SockFilter::new(LOAD_BYTE_AT_X, 0, 0, vrid_at));
         }
         Family::Ipv6 => {
             if !multicast {
@@ -336,7 +350,7 @@ fn filter(family: Family, multicast: bool, vrids: &BTreeSet<Vrid>) -> Vec<SockFi
                 program.push(SockFilter::new(JUMP_IF_EQUAL, 0, 1, 0xff));
                 program.push(drop_all());
             }
-            program.push(SockFilter::new(LOAD_BYTE_AT, 0, 0, 1));
+            program.push(SockFilter::new(LOAD_BYTE_AT, 0, 0, vrid_at));
         }
     }
     for vrid in vrids {

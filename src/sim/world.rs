@@ -248,6 +248,7 @@ impl World {
                 let text = || format!("tells of {:?}", incident.kind);
                 self.trace.note(self.now, &self.nodes[node].name, b'I', &[], text);
             }
+            Effect::Remember(_) => {}
             Effect::Note(remark) => {
                 self.trace.note(self.now, &self.nodes[node].name, b'N', &[], || format!("notes {remark:?}"));
             }

@@ -1,8 +1,10 @@
-//! Who may speak: the simple password of RFC 2338 section 5.3.6, for version 2 only.
+//! Who may speak: the schemes there are, and the secrets, which live here and never print.
 //!
-//! A password in the clear keeps misconfigured neighbours apart, not attackers. Secrets live here
-//! and never print.
+//! The simple password of RFC 2338 section 5.3.6 is here itself; it keeps misconfigured neighbours
+//! apart, not attackers. Signed trailers are in `hmac`, the Authentication Header is in `ah`.
 
+use super::hmac::Keyring;
+use super::sequence::Sequence;
 use std::fmt;
 use subtle::ConstantTimeEq;
 
@@ -64,6 +66,33 @@ pub enum Auth {
     None,
     /// By a password in the clear, version 2 only (RFC 2338, authentication type 1).
     Pass(Secret),
+    /// By an Authentication Header, version 2 over IPv4 only (RFC 2338, authentication type 2). The first
+    /// eight bytes of the secret count.
+    Ah(Secret),
+    /// By a signed trailer, either version and family.
+    Hmac(Keyring),
+}
+
+/// What an advert carries to show that its sender may speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Seal {
+    /// Nothing, or a password.
+    #[default]
+    None,
+    /// A signed trailer.
+    Signed {
+        /// The number of the key.
+        key: u8,
+        /// When it was signed, and in which order.
+        sequence: Sequence,
+    },
+    /// An Authentication Header.
+    Ah {
+        /// The Security Parameters Index.
+        spi: u32,
+        /// In which order it was sent.
+        sequence: u32,
+    },
 }
 
 impl Auth {
@@ -71,8 +100,9 @@ impl Auth {
     #[must_use]
     pub const fn wire_type(&self) -> u8 {
         match self {
-            Auth::None => 0,
+            Auth::None | Auth::Hmac(_) => 0,
             Auth::Pass(_) => 1,
+            Auth::Ah(_) => 2,
         }
     }
 
@@ -80,16 +110,16 @@ impl Auth {
     #[must_use]
     pub fn wire_data(&self) -> [u8; PASSWORD_LEN] {
         match self {
-            Auth::None => [0; PASSWORD_LEN],
+            Auth::None | Auth::Hmac(_) | Auth::Ah(_) => [0; PASSWORD_LEN],
             Auth::Pass(secret) => secret.password(),
         }
     }
 
-    /// Whether received authentication data is ours. Without authentication it is not looked at.
+    /// Whether received authentication data is ours. Only a password is looked at.
     #[must_use]
     pub fn admits(&self, data: &[u8]) -> bool {
         match self {
-            Auth::None => true,
+            Auth::None | Auth::Hmac(_) | Auth::Ah(_) => true,
             Auth::Pass(secret) => secret.password().as_slice().ct_eq(data).into(),
         }
     }

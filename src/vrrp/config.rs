@@ -29,7 +29,7 @@ pub struct Config {
     pub min_ttl: Option<u8>,
     /// The checksum sent, version 3 over IPv4 only.
     pub checksum: ChecksumPolicy,
-    /// Authentication, version 2 only.
+    /// How the routers know each other.
     pub auth: Auth,
     /// Refuse what only errata forbid (8300: the first IPv6 address is link-local).
     pub strict: bool,

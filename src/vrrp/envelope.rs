@@ -4,7 +4,7 @@
 //! sockets give no such promise, and neither do these functions rely on it.
 
 use super::refusal::Refusal;
-use super::{PROTOCOL, Version, Vrid, checksum};
+use super::{PROTOCOL, Version, Vrid, ah, checksum};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A VRRP message as it came off the wire, with what the IP layer says about it.
@@ -16,7 +16,9 @@ pub struct Envelope<'a> {
     pub destination: IpAddr,
     /// The TTL or hop limit on arrival; `None` where the kernel did not say.
     pub ttl: Option<u8>,
-    /// What follows the IP header, cut where the IP packet ends.
+    /// The Authentication Header in front of the message, version 2 only.
+    pub ah: Option<ah::Header<'a>>,
+    /// The message, cut where the IP packet ends.
     pub payload: &'a [u8],
 }
 
@@ -33,9 +35,14 @@ pub fn open_ipv4(packet: &[u8]) -> Result<Envelope<'_>, Refusal> {
     let header = packet.get(..header_len).ok_or(Refusal::IpHeader)?;
     let total = usize::from(u16::from_be_bytes([len1, len2]));
     let payload = packet.get(header_len..total).ok_or(Refusal::IpLength)?;
-    if protocol != PROTOCOL {
-        return Err(Refusal::IpProtocol);
-    }
+    let (ah, payload) = match protocol {
+        PROTOCOL => (None, payload),
+        ah::PROTOCOL => {
+            let (header, message) = ah::Header::read(header, payload).ok_or(Refusal::IpProtocol)?;
+            (Some(header), message)
+        }
+        _ => return Err(Refusal::IpProtocol),
+    };
     // More Fragments, or an offset; Don't Fragment and the reserved bit may be set.
     if u16::from_be_bytes([frag1, frag2]) & 0x3FFF != 0 {
         return Err(Refusal::Fragment);
@@ -47,6 +54,7 @@ pub fn open_ipv4(packet: &[u8]) -> Result<Envelope<'_>, Refusal> {
         source: Ipv4Addr::new(s1, s2, s3, s4).into(),
         destination: Ipv4Addr::new(d1, d2, d3, d4).into(),
         ttl: Some(ttl),
+        ah,
         payload,
     })
 }
@@ -70,6 +78,7 @@ pub fn open_ipv6(packet: &[u8]) -> Result<Envelope<'_>, Refusal> {
         source: Ipv6Addr::from(*source).into(),
         destination: Ipv6Addr::from(*destination).into(),
         ttl: Some(hop_limit),
+        ah: None,
         payload,
     })
 }

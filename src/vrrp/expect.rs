@@ -3,10 +3,12 @@
 
 use super::auth::Auth;
 use super::envelope::Envelope;
+use super::hmac::Origin;
 use super::packet::Message;
 use super::refusal::{Refusal, Remark};
 use super::{Advert, Family, Interval, Priority, Version, Vrid};
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// What the receiving instance expects of a packet.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +27,8 @@ pub struct Expect<'a> {
     pub min_ttl: Option<u8>,
     /// How it knows the others.
     pub auth: &'a Auth,
+    /// The wall clock, since the Unix epoch, for signatures only: without it none is believed.
+    pub clock: Option<Duration>,
     /// Its own addresses, in any order, to compare; empty compares nothing.
     pub addresses: &'a [IpAddr],
     /// Refuse what the RFC forbids but the field does: a first IPv6 address that is not
@@ -50,7 +54,7 @@ impl Expect<'_> {
     ) -> Result<Vec<Remark>, Refusal> {
         self.version_and_vrid(&message.advert)?;
         self.path(envelope)?;
-        self.authentication(message)?;
+        self.authentication(envelope, message)?;
         self.content(&message.advert)
     }
 
@@ -86,17 +90,29 @@ impl Expect<'_> {
         }
     }
 
-    fn authentication(&self, message: &Message<'_>) -> Result<(), Refusal> {
-        if message.advert.version == Version::V3 {
-            return Ok(());
-        }
-        if message.auth_type != self.auth.wire_type() {
+    fn authentication(&self, envelope: &Envelope<'_>, message: &Message<'_>) -> Result<(), Refusal> {
+        let version = message.advert.version;
+        if version == Version::V2 && message.auth_type != self.auth.wire_type() {
             return Err(Refusal::AuthType);
         }
-        if !self.auth.admits(message.auth_data) {
-            return Err(Refusal::WrongPassword);
+        match (self.auth, envelope.ah, envelope.source) {
+            (Auth::Ah(secret), Some(header), IpAddr::V4(source)) => header.verify(secret, source),
+            (Auth::Ah(_), ..) | (_, Some(_), _) => Err(Refusal::AuthType),
+            (Auth::Hmac(ring), ..) => match message.trailer {
+                None if ring.demands() => Err(Refusal::Unsigned),
+                None => Ok(()),
+                Some(trailer) => {
+                    let origin = Origin { source: envelope.source, version: self.version, vrid: self.vrid };
+                    let clock = self.clock.ok_or(Refusal::Stale)?;
+                    ring.verify(message.bytes, trailer, origin, clock)?;
+                    Ok(())
+                }
+            },
+            (auth, ..) if version == Version::V2 && !auth.admits(message.auth_data) => {
+                Err(Refusal::WrongPassword)
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn content(&self, advert: &Advert) -> Result<Vec<Remark>, Refusal> {

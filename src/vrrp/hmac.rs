@@ -10,7 +10,6 @@ use super::sequence::{AntiReplay, Sequence};
 use super::{Version, Vrid};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU8;
 use std::time::Duration;
@@ -23,6 +22,9 @@ const PREFIX_LEN: usize = TRAILER_LEN - TAG_LEN;
 const TAG_LEN: usize = 16;
 /// The only kind of trailer there is.
 const HMAC_SHA_256_128: u8 = 1;
+/// How short and how long a key may be, in bytes.
+pub const KEY_LEN: std::ops::RangeInclusive<usize> = 32..=64;
+
 /// A shared key and the number it goes by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
@@ -34,7 +36,78 @@ impl Key {
     /// A key of 32 to 64 bytes, else `None`.
     #[must_use]
     pub fn new(id: NonZeroU8, secret: Secret) -> Option<Self> {
-        (32..=64).contains(&secret.expose().len()).then_some(Key { id, secret })
+        KEY_LEN.contains(&secret.expose().len()).then_some(Key { id, secret })
+    }
+
+    /// The number it goes by.
+    #[must_use]
+    pub const fn id(&self) -> NonZeroU8 {
+        self.id
+    }
+}
+
+/// What a router does about signatures besides verifying every one it sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Signs, and believes nothing that is not signed.
+    #[default]
+    Enforce,
+    /// Signs, and believes what is not signed at all: for rolling signatures out.
+    Permissive,
+    /// Does not sign, and believes what is not signed at all: for rolling keys out first.
+    ReceiveOnly,
+}
+
+/// The keys of a virtual router, and the rules about them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keyring {
+    keys: Vec<Key>,
+    active: Key,
+    anti_replay: AntiReplay,
+    mode: Mode,
+}
+
+impl Keyring {
+    /// Every one of `keys` verifies; the one that goes by `active` signs. `None` where there is none such.
+    #[must_use]
+    pub fn new(keys: Vec<Key>, active: NonZeroU8, anti_replay: AntiReplay, mode: Mode) -> Option<Self> {
+        let active = keys.iter().find(|key| key.id == active)?.clone();
+        Some(Keyring { keys, active, anti_replay, mode })
+    }
+
+    /// The key that signs.
+    #[must_use]
+    pub const fn active(&self) -> &Key {
+        &self.active
+    }
+
+    /// How old adverts are told.
+    #[must_use]
+    pub const fn anti_replay(&self) -> AntiReplay {
+        self.anti_replay
+    }
+
+    /// Whether adverts are signed here.
+    #[must_use]
+    pub const fn signs(&self) -> bool {
+        matches!(self.mode, Mode::Enforce | Mode::Permissive)
+    }
+
+    /// Whether adverts without any signature are refused.
+    #[must_use]
+    pub const fn demands(&self) -> bool {
+        matches!(self.mode, Mode::Enforce)
+    }
+
+    /// Verifies a trailer, with whichever key it names. See [`verify`].
+    pub fn verify(
+        &self,
+        message: &[u8],
+        trailer: &[u8; TRAILER_LEN],
+        origin: Origin,
+        clock: Duration,
+    ) -> Result<Sequence, Untrusted> {
+        verify(message, trailer, origin, &self.keys, self.anti_replay, clock)
     }
 }
 
@@ -64,16 +137,12 @@ pub enum Untrusted {
     Replay,
 }
 
-impl fmt::Display for Untrusted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Untrusted::Malformed => "the signature is of an unknown kind",
-            Untrusted::Stale => "the signature is too old or from the future: compare the clocks",
-            Untrusted::UnknownKey => "the signature was made with a key we do not have",
-            Untrusted::BadTag => "the signature is wrong: compare the keys",
-            Untrusted::Replay => "the message was already received",
-        })
-    }
+/// The key number and the sequence a trailer claims, before anything is verified; `None` where it is of
+/// an unknown kind.
+#[must_use]
+pub fn claim(trailer: &[u8; TRAILER_LEN]) -> Option<(u8, Sequence)> {
+    let &[HMAC_SHA_256_128, id, 0, 0, s1, s2, s3, s4, s5, s6, s7, s8, ..] = trailer else { return None };
+    Some((id, Sequence::from_wire([s1, s2, s3, s4, s5, s6, s7, s8])))
 }
 
 /// Makes the trailer of `message`, which is complete but for its checksum.

@@ -1,7 +1,8 @@
 //! VRRP: the protocol that elects, per virtual router, the one machine that holds its addresses.
 //!
 //! Version 3 is RFC 9568 with its verified errata (7947, 7949, 8298, 8299, 8300, 8301), over IPv4
-//! and IPv6; version 2 is RFC 3768 over IPv4, with the simple password of RFC 2338 where configured.
+//! and IPv6; version 2 is RFC 3768 over IPv4, with the password or the authentication header of RFC 2338
+//! where configured. Either version signs its adverts where it has keys (`hmac`).
 //!
 //! ```text
 //!                    Startup, priority 255
@@ -35,10 +36,12 @@
 //! - The first IPv6 address need not be link-local when the operator gives none (5.2.9): the
 //!   receiving side accepts it then, as keepalived and FRR do, unless `strict` is set.
 
+pub mod ah;
 pub mod announcing;
 pub mod auth;
 mod checksum;
 pub mod config;
+mod draft;
 mod envelope;
 pub mod event;
 mod expect;
@@ -46,6 +49,7 @@ pub mod group;
 pub mod hmac;
 pub mod instance;
 pub mod interval;
+pub mod ledger;
 pub mod packet;
 mod refusal;
 pub mod sequence;

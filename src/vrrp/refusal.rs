@@ -1,6 +1,7 @@
 //! Why a packet is not believed: one word per counter an operator can read, and what is odd about
 //! a packet that is believed all the same. RFC 9568 section 7.1, RFC 3768 section 7.1.
 
+use super::hmac::Untrusted;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -57,9 +58,17 @@ counted! {
         SourceNotLinkLocal "source-not-link-local" "the IPv6 sender address is not link-local"
         AuthType "auth-type" "the authentication type differs from ours"
         WrongPassword "wrong-password" "the password differs from ours"
+        BadDigest "bad-digest" "the digest of the authentication header is wrong: compare the secrets"
+        OtherSpi "other-spi" "the authentication header names another sender"
+        Unsigned "unsigned" "it is not signed, and this router believes signed adverts only"
+        BadTrailer "bad-trailer" "the signature is of an unknown kind"
+        Stale "stale" "the signature is too old or from the future: compare the clocks"
+        UnknownKey "unknown-key" "it is signed with a key that this router does not have"
+        BadSignature "bad-signature" "the signature is wrong: compare the keys"
         IntervalMismatch "interval-mismatch" "the interval differs from ours, which version 2 forbids"
         LocalOwner "local-owner" "this router owns the addresses and obeys nobody (version 2)"
         FirstNotLinkLocal "first-not-link-local" "the first IPv6 address is not link-local (strict)"
+        Replay "replay" "this sender has sent it, or a later one, before"
     }
 }
 
@@ -71,6 +80,18 @@ counted! {
         OwnerConflict "owner-conflict" "the sender claims priority 255, and so do we"
         FirstNotLinkLocal "first-not-link-local" "the first IPv6 address is not link-local"
         Password "password" "the message carries a password in the clear"
+    }
+}
+
+impl From<Untrusted> for Refusal {
+    fn from(untrusted: Untrusted) -> Self {
+        match untrusted {
+            Untrusted::Malformed => Refusal::BadTrailer,
+            Untrusted::Stale => Refusal::Stale,
+            Untrusted::UnknownKey => Refusal::UnknownKey,
+            Untrusted::BadTag => Refusal::BadSignature,
+            Untrusted::Replay => Refusal::Replay,
+        }
     }
 }
 

@@ -2,11 +2,13 @@
 //! receiver. The wall clock is an argument, as the time since the Unix epoch.
 
 use super::hmac::Untrusted;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// How many senders are remembered on a group, where nobody says how many there are.
-pub const MULTICAST_SENDERS: usize = 4;
+/// How many senders are remembered on a group, where nobody says how many there are. More than any group
+/// has, since whoever is forgotten can be replayed.
+pub const MULTICAST_SENDERS: usize = 64;
 
 /// How old adverts are kept from being sent again by somebody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +31,8 @@ impl AntiReplay {
 
 /// Seconds (32 bits), a binary fraction (16) and a counter (16), compared as serial numbers
 /// (RFC 1982): the wrap in 2106 is an ordinary moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Sequence(u64);
 
 impl Sequence {
@@ -66,6 +69,14 @@ impl Sequence {
         Sequence(u64::from_be_bytes(bytes))
     }
 
+    /// How far this is ahead of a clock reading in milliseconds, negative where it is behind: what two
+    /// clocks differ by, less the time on the way.
+    #[must_use]
+    pub fn ahead_of(self, clock: Duration) -> i64 {
+        let apart = i128::from(self.0.wrapping_sub(Sequence::at(clock).0).cast_signed());
+        i64::try_from((apart * 1000) >> 32).unwrap_or(i64::MAX)
+    }
+
     fn after(self, other: Sequence) -> bool {
         self.0.wrapping_sub(other.0).cast_signed() > 0
     }
@@ -80,28 +91,24 @@ impl Sequence {
 /// The latest sequence of each sender, for as many senders as there is room for; the one not heard
 /// for the longest makes place. Only what was verified comes here, so nobody without a key can
 /// move a mark.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Marks {
     /// The latest heard sender is the last.
     senders: Vec<(IpAddr, Sequence)>,
-    room: usize,
 }
 
 impl Marks {
-    /// Room for `senders`: as many as there are peers, or [`MULTICAST_SENDERS`].
-    #[must_use]
-    pub const fn new(senders: usize) -> Self {
-        Marks { senders: Vec::new(), room: senders }
-    }
-
     /// Whether `sequence` is later than all before it from `source`; if so, remembers it. Where
     /// sequences are clock readings, a mark far from the clock is void: its sender's clock was mended.
+    /// There is room for as many as there are peers, or for [`MULTICAST_SENDERS`].
     pub fn admit(
         &mut self,
         source: IpAddr,
         sequence: Sequence,
         mode: AntiReplay,
         clock: Duration,
+        room: usize,
     ) -> Result<(), Untrusted> {
         let known = self.senders.iter().position(|(sender, _)| *sender == source);
         let mark = known.map(|at| self.senders.remove(at).1);
@@ -110,9 +117,8 @@ impl Marks {
             Some(mark) if !sequence.after(mark) => Err((mark, Untrusted::Replay)),
             _ => Ok(sequence),
         };
-        if self.senders.len() >= self.room && !self.senders.is_empty() {
-            self.senders.remove(0);
-        }
+        let surplus = (self.senders.len() + 1).saturating_sub(room).min(self.senders.len());
+        self.senders.drain(..surplus);
         let (mark, verdict) = match outcome {
             Ok(sequence) => (sequence, Ok(())),
             Err((mark, why)) => (mark, Err(why)),
@@ -143,11 +149,19 @@ mod tests {
     }
 
     #[test]
+    fn a_sequence_tells_how_far_two_clocks_are_apart() {
+        let clock = Duration::new(0x6800_0000, 500_000_000);
+        assert_eq!(SENT.ahead_of(clock), 0);
+        assert_eq!(SENT.ahead_of(Duration::from_secs(0x67FF_FFFE)), 2500);
+        assert_eq!(SENT.ahead_of(clock + Duration::from_secs(3600)), -3_600_000);
+    }
+
+    #[test]
     fn a_sequence_is_admitted_once_per_sender() {
         let [a, b] = ["192.0.2.1", "192.0.2.2"].map(|ip| ip.parse().unwrap());
         let clock = Duration::from_secs(0x6800_0000);
-        let mut marks = Marks::new(2);
-        let mut admit = |source, sequence| marks.admit(source, sequence, AntiReplay::Time(5), clock);
+        let mut marks = Marks::default();
+        let mut admit = |source, sequence| marks.admit(source, sequence, AntiReplay::Time(5), clock, 2);
         assert_eq!(admit(a, SENT), Ok(()));
         assert_eq!(admit(a, SENT), Err(Untrusted::Replay));
         assert_eq!(admit(a, Sequence(SENT.0 - 1)), Err(Untrusted::Replay));
@@ -163,18 +177,18 @@ mod tests {
         for (mode, expected) in
             [(AntiReplay::Time(5), Ok(())), (AntiReplay::Monotonic, Err(Untrusted::Replay))]
         {
-            let mut marks = Marks::new(1);
-            marks.admit(sender, ahead, mode, clock).unwrap();
-            assert_eq!(marks.admit(sender, Sequence::at(clock), mode, clock), expected);
+            let mut marks = Marks::default();
+            marks.admit(sender, ahead, mode, clock, 1).unwrap();
+            assert_eq!(marks.admit(sender, Sequence::at(clock), mode, clock, 1), expected);
         }
     }
 
     #[test]
     fn the_sender_not_heard_for_the_longest_is_forgotten_first() {
         let senders: Vec<IpAddr> = (1..=3).map(|n| IpAddr::from([192, 0, 2, n])).collect();
-        let mut marks = Marks::new(2);
+        let mut marks = Marks::default();
         let mut admit =
-            |at: usize| marks.admit(senders[at], SENT, AntiReplay::Monotonic, Duration::ZERO).is_ok();
+            |at: usize| marks.admit(senders[at], SENT, AntiReplay::Monotonic, Duration::ZERO, 2).is_ok();
         assert!(admit(0) && admit(1));
         // A replay is a sign of life too, so the second one has to go.
         assert!(!admit(0));

@@ -55,6 +55,8 @@ pub enum Fault {
     CannotHold(String),
     /// A secret cannot be read.
     Secret(String),
+    /// Signatures are made of the wall clock, and it is not known yet.
+    NoClock,
     /// Another router of the same group is in Fault.
     Group(String),
 }
@@ -89,6 +91,7 @@ impl fmt::Display for Fault {
             Fault::NoSource(text) | Fault::Socket(text) | Fault::CannotHold(text) | Fault::Secret(text) => {
                 f.write_str(text)
             }
+            Fault::NoClock => f.write_str("the wall clock, which signatures are made of, is not known yet"),
             Fault::Check(text) => write!(f, "check {text}"),
             Fault::Group(router) => write!(f, "router {router} of the same group is in FAULT"),
         }

@@ -113,6 +113,8 @@ fn instance() -> InstanceStatus {
             priority: Some(80),
             interval_ms: Some(1000),
             adverts: 17,
+            clock_ms: Some(-40),
+            clock_window_ms: Some(5000),
             refused: counts(&[("wrong-password", 3)]),
             remarks: vec!["the sender's interval differs from ours".to_owned()],
         }],

@@ -13,12 +13,13 @@ fn vrids(list: &[u8]) -> BTreeSet<Vrid> {
 
 fn open(namespace: &Namespace, family: Family, multicast: bool, list: &[u8]) -> RawSocket {
     let index = namespace.index("eth0");
-    namespace.run(|| RawSocket::open("eth0", index, family, multicast, &vrids(list)).expect("a socket"))
+    namespace.run(|| RawSocket::open("eth0", index, family, 112, multicast, &vrids(list)).expect("a socket"))
 }
 
 fn advert(source: &str, destination: IpAddr, vrid: u8) -> Outgoing {
     let source = source.parse().expect("an address");
-    Outgoing { source, destination, ttl: 255, payload: vec![0x31, vrid, 100, 0, 0, 100, 0xbe, 0xef] }
+    let payload = vec![0x31, vrid, 100, 0, 0, 100, 0xbe, 0xef];
+    Outgoing { source, destination, ttl: 255, protocol: 112, identification: 0, payload }
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -125,7 +126,7 @@ fn a_flood_of_another_vrid_is_dropped_in_the_kernel() {
 fn errors_name_the_interface_and_the_reason() {
     let (left, _right) = Namespace::pair();
     let error =
-        left.run(|| RawSocket::open("eth9", 99, Family::Ipv4, true, &vrids(&[7])).expect_err("no eth9"));
+        left.run(|| RawSocket::open("eth9", 99, Family::Ipv4, 112, true, &vrids(&[7])).expect_err("no eth9"));
     assert_eq!(error.to_string(), "eth9, IPv4: cannot open a VRRP socket: No such device");
 
     let socket = open(&left, Family::Ipv6, true, &[7]);

@@ -31,6 +31,7 @@ fn expect<'a>(version: Version, reach: Reach<'a>, auth: &'a Auth) -> Expect<'a> 
         reach,
         min_ttl: None,
         auth,
+        clock: None,
         addresses: &[],
         strict: true,
     }
@@ -44,7 +45,7 @@ fn over(source: IpAddr, destination: IpAddr, ttl: Option<u8>, expect: &Expect<'_
     };
     let advert = Advert { addresses, ..advert(Version::V3) };
     let payload = encode(&advert, source, destination, Checksum::Pseudo, &Auth::None);
-    parse(&Envelope { source, destination, ttl, payload: &payload }, expect)
+    parse(&Envelope { source, destination, ttl, ah: None, payload: &payload }, expect)
 }
 
 #[test]
@@ -89,7 +90,8 @@ fn a_password_is_asked_for_in_version_2_only() {
     let theirs = Auth::Pass(Secret::new(*b"Secret"));
     let hear = |version, sent: &Auth, expected: &Auth| {
         let payload = encode(&advert(version), SENDER, GROUP, Checksum::Pseudo, sent);
-        let envelope = Envelope { source: SENDER, destination: GROUP, ttl: Some(255), payload: &payload };
+        let envelope =
+            Envelope { source: SENDER, destination: GROUP, ttl: Some(255), ah: None, payload: &payload };
         parse(&envelope, &expect(version, Reach::Multicast, expected)).map(|heard| heard.remarks)
     };
     assert_eq!(hear(Version::V2, &ours, &ours), Ok(vec![]));
@@ -113,7 +115,8 @@ fn what_the_wire_has_no_room_for_is_cut_and_still_a_valid_message() {
     let interval = Interval::from_centiseconds(25_500).unwrap();
     let large = Advert { addresses, interval, ..advert(Version::V3) };
     let payload = encode(&large, SENDER, GROUP, Checksum::Pseudo, &Auth::None);
-    let envelope = Envelope { source: SENDER, destination: GROUP, ttl: Some(255), payload: &payload };
+    let envelope =
+        Envelope { source: SENDER, destination: GROUP, ttl: Some(255), ah: None, payload: &payload };
     let heard = parse(&envelope, &expect(Version::V3, Reach::Multicast, &Auth::None)).unwrap();
     assert_eq!(heard.advert.addresses, large.addresses[..255]);
     assert_eq!(heard.advert.interval.centiseconds(), 4095);

@@ -78,7 +78,8 @@ fn the_interval_is_read_from_the_bits_its_version_gives_it() {
     let interval = |version, bytes: &[u8]| {
         let payload = message(version, bytes);
         let source = IpAddr::from([192, 0, 2, 9]);
-        let envelope = Envelope { source, destination: GROUP_V4.into(), ttl: Some(255), payload: &payload };
+        let envelope =
+            Envelope { source, destination: GROUP_V4.into(), ttl: Some(255), ah: None, payload: &payload };
         decode(&envelope).map(|heard| heard.advert.interval.centiseconds())
     };
     for field in tables().into_iter().flat_map(|tables| tables.interval_field) {

@@ -121,6 +121,7 @@ impl Vector {
             reach: Reach::Multicast,
             min_ttl: None,
             auth,
+            clock: None,
             addresses: &config.addrs,
             strict,
         }

@@ -1,0 +1,84 @@
+//! An advert goes out, and what has to be listened to.
+
+use super::Agent;
+use super::effect::{Effect, Listen, Outgoing};
+use crate::time::Time;
+use crate::vrrp::auth::{Auth, Seal};
+use crate::vrrp::packet::{Draft, Parcel};
+use crate::vrrp::{Advert, Family, PROTOCOL, Vrid, ah};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Interface, its index, family and IP protocol.
+type Place<'a> = (&'a str, u32, Family, u8);
+
+impl Agent {
+    /// One advert is sealed once, and becomes one datagram to the group or one to each peer.
+    pub(super) fn advertise(
+        &mut self,
+        now: Time,
+        index: usize,
+        member: usize,
+        advert: &Advert,
+        effects: &mut Vec<Effect>,
+    ) {
+        let clock = self.wall_clock(now);
+        let form = self.routers[index].checksum(member);
+        let instance = self.instance(index, member);
+        let config = instance.config();
+        let destinations =
+            if config.peers.is_empty() { vec![config.family.group()] } else { config.peers.clone() };
+        let (source, auth) = (instance.source(), config.auth.clone());
+        let router = &mut self.routers[index];
+        let (Some(source), Some(interface)) = (source, router.link.clone()) else { return };
+        let member = &mut router.members[member];
+        let Some(seal) = member.ledger.next(&auth, source, clock) else { return };
+        self.keeping.news |= seal != Seal::None;
+        let draft = Draft::new(advert, source, &auth, &seal);
+        for destination in destinations {
+            let Parcel { protocol, identification, payload } = draft.to(destination, form);
+            effects.push(Effect::Send(Outgoing {
+                instance: member.id,
+                interface: interface.clone(),
+                source,
+                destination,
+                protocol,
+                identification,
+                payload,
+            }));
+        }
+        member.sent += 1;
+        member.farewells_sent += u64::from(advert.priority.is_none());
+        self.remember(now, false, effects);
+    }
+
+    /// The sockets that the routers need now. One that demands an authentication header listens for adverts
+    /// without one as well, so that they are refused and counted.
+    pub(super) fn listen(&mut self, effects: &mut Vec<Effect>) {
+        let mut wanted: BTreeMap<Place<'_>, (bool, BTreeSet<Vrid>)> = BTreeMap::new();
+        for router in &self.routers {
+            let Some(link) = router.link.as_ref().and_then(|name| self.links.known().get(name)) else {
+                continue;
+            };
+            let ah = matches!(router.config.auth, Auth::Ah(_)).then_some(ah::PROTOCOL);
+            for member in &router.members {
+                for protocol in [PROTOCOL].into_iter().chain(ah) {
+                    let key = (&*link.name, link.index, member.family, protocol);
+                    let entry = wanted.entry(key).or_default();
+                    entry.0 |= router.config.peers.is_empty();
+                    entry.1.insert(router.config.vrid);
+                }
+            }
+        }
+        let listen = |((interface, index, family, protocol), (multicast, vrids)): ((&str, _, _, _), _)| {
+            Listen { interface: interface.to_owned(), index, family, protocol, multicast, vrids }
+        };
+        let wanted: BTreeSet<Listen> = wanted.into_iter().map(listen).collect();
+        if wanted != self.listening {
+            self.listening.clone_from(&wanted);
+            self.sockets.retain(|(interface, family), _| {
+                wanted.iter().any(|l| l.interface == *interface && l.family == *family)
+            });
+            effects.push(Effect::Listen(wanted));
+        }
+    }
+}
