@@ -305,8 +305,7 @@ impl<F: Fn(Report)> Worker<F> {
         count: u8,
     ) -> Result<Option<usize>, String> {
         let index = if_nametoindex(interface).map_err(|errno| errno.desc().to_owned())?;
-        let link = self.settler.ask(|netlink| netlink.link(index))?;
-        let Some(mac) = link.and_then(|link| link.mac) else {
+        let Some(mac) = self.settler.ask(|netlink| netlink.mac(index))? else {
             return Ok(None);
         };
         if self.announcers.get(interface).is_none_or(|announcer| announcer.index() != index) {

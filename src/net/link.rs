@@ -5,24 +5,34 @@
 //! order is the kernel's. When messages were lost, everything is read anew.
 
 use super::Placed;
-use super::netlink::{AddressFact, DATAGRAM, LinkFact, Message, messages};
-use super::netlink_socket::Netlink;
+use super::netlink::{AddressFact, LinkFact, Message, framed};
 use crate::agent::{Link, LinkAddress};
-use netlink_sys::protocols::NETLINK_ROUTE;
-use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
-use nix::libc::{ENOBUFS, MSG_DONTWAIT, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_LINK};
+use futures_util::{Stream, StreamExt};
+use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::AddressMessage;
+use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
+use netlink_sys::{AsyncSocket, SocketAddr};
+use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
+use rtnetlink::MulticastGroup;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::sync::PoisonError;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Holds the messages of about 60,000 addresses. With a small buffer the kernel would also slow
 /// down whoever changes addresses while it is more than half full.
 pub const RECEIVE_BUFFER: usize = 16 << 20;
-/// Datagrams taken at one go: a storm must not put off the report for ever.
+/// Messages taken at one go: a storm must not put off the report for ever.
 const DRAIN: usize = 4096;
+/// The longest wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A dump that a change has cut across is asked for again, this often.
+const DUMP_ATTEMPTS: usize = 8;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,26 +73,34 @@ pub async fn watch_with(
     placed: Placed,
     report: impl Fn(Report) + Send + 'static,
 ) -> io::Error {
-    let mut watcher =
-        Watcher { known: BTreeMap::new(), reported: BTreeMap::new(), gone: Vec::new(), placed, report };
+    let mut watcher = Watcher {
+        known: BTreeMap::new(),
+        reported: BTreeMap::new(),
+        gone: Vec::new(),
+        ready: false,
+        placed,
+        report,
+    };
     match watcher.run(buffer).await {
         Ok(never) => match never {},
         Err(error) => io::Error::new(error.kind(), format!("cannot watch the links of this host: {error}")),
     }
 }
 
-fn subscribe(buffer: usize) -> io::Result<TokioSocket> {
-    let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
-    let netlink = socket.socket_mut();
+type Incoming = (NetlinkMessage<RouteNetlinkMessage>, SocketAddr);
+
+/// The connection, which has to be polled, and what it hears.
+fn subscribe(buffer: usize) -> io::Result<(impl Future<Output = ()>, impl Stream<Item = Incoming> + Unpin)> {
+    let (mut connection, _, messages) = rtnetlink::new_multicast_connection(&[])?;
+    let socket = connection.socket_mut().socket_mut();
     // Before joining: a group delivers from the first moment.
-    if setsockopt(netlink, sockopt::RcvBufForce, &buffer).is_err() {
-        setsockopt(netlink, sockopt::RcvBuf, &buffer)?;
+    if setsockopt(socket, sockopt::RcvBufForce, &buffer).is_err() {
+        setsockopt(socket, sockopt::RcvBuf, &buffer)?;
     }
-    netlink.bind(&SocketAddr::new(0, 0))?;
-    for group in [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR] {
-        netlink.add_membership(group)?;
+    for group in [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr] {
+        socket.add_membership(group as u32)?;
     }
-    Ok(socket)
+    Ok((connection, messages))
 }
 
 struct Known {
@@ -97,64 +115,47 @@ struct Watcher<F> {
     reported: BTreeMap<String, Link>,
     /// Addresses found gone and not told yet.
     gone: Vec<Report>,
+    ready: bool,
     placed: Placed,
     report: F,
 }
 
 impl<F: Fn(Report)> Watcher<F> {
+    /// After a loss with a new subscription: what waits in the old one is older than what was lost,
+    /// and must not be believed after everything has been read anew.
     async fn run(&mut self, buffer: usize) -> io::Result<Infallible> {
-        let socket = subscribe(buffer)?;
-        self.resync().await?;
-        self.tell();
-        (self.report)(Report::Ready);
-        let mut datagram = Vec::with_capacity(DATAGRAM);
         loop {
-            datagram.clear();
-            let arrived = socket.recv(&mut datagram).await;
-            let (lost, stale) = self.drain(&socket, arrived, &mut datagram)?;
-            if lost {
-                self.resync().await?;
-            } else {
-                for index in stale {
-                    let addresses = ask(move |netlink| netlink.addresses(Some(index))).await?;
-                    self.replace(index, addresses.iter());
-                }
+            let (connection, messages) = subscribe(buffer)?;
+            tokio::select! {
+                () = connection => return Err(closed()),
+                lost = self.follow(messages) => lost?,
             }
-            self.tell();
         }
     }
 
-    /// Takes in what has arrived and what waits behind it. Returns whether messages were lost, and
-    /// the links whose addresses have to be read anew.
-    ///
-    /// After a loss the queue is emptied to the end: what is left in it is older than what was lost,
-    /// and must not be believed after the resync. The kernel adds nothing until it is empty.
-    fn drain(
-        &mut self,
-        socket: &TokioSocket,
-        mut arrived: io::Result<()>,
-        datagram: &mut Vec<u8>,
-    ) -> io::Result<(bool, BTreeSet<u32>)> {
-        let (mut lost, mut stale, mut taken) = (false, BTreeSet::new(), 0);
-        loop {
-            match arrived {
-                Ok(()) => {
-                    for framed in messages(datagram) {
-                        self.apply(framed.message, &mut stale);
-                    }
-                }
-                Err(error) if error.raw_os_error() == Some(ENOBUFS) => lost = true,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok((lost, stale)),
-                Err(error) => return Err(error),
-            }
-            taken += 1;
-            if taken >= DRAIN && !lost {
-                return Ok((lost, stale));
-            }
-            datagram.clear();
-            arrived = socket.socket_ref().recv(datagram, MSG_DONTWAIT).map(drop);
+    /// Returns when messages were lost.
+    async fn follow(&mut self, messages: impl Stream<Item = Incoming> + Unpin) -> io::Result<()> {
+        self.resync().await?;
+        self.tell();
+        if !std::mem::replace(&mut self.ready, true) {
+            (self.report)(Report::Ready);
         }
+        let mut arrivals = messages.ready_chunks(DRAIN);
+        while let Some(arrived) = arrivals.next().await {
+            let mut stale = BTreeSet::new();
+            for message in arrived.into_iter().filter_map(|(message, _)| framed(message)) {
+                if matches!(message.message, Message::Lost) {
+                    return Ok(());
+                }
+                self.apply(message.message, &mut stale);
+            }
+            for index in stale {
+                let addresses = addresses(index).await?;
+                self.replace(index, addresses.iter());
+            }
+            self.tell();
+        }
+        Err(closed())
     }
 
     fn apply(&mut self, message: Message, stale: &mut BTreeSet<u32>) {
@@ -190,7 +191,7 @@ impl<F: Fn(Report)> Watcher<F> {
                 let (interface, address, prefix) = (known.link.name.clone(), fact.address, fact.prefix);
                 self.gone.push(Report::AddressGone { interface, address, prefix });
             }
-            Message::Done(_) | Message::Answer(_) => {}
+            Message::Done(_) | Message::Answer(_) | Message::Lost => {}
         }
     }
 
@@ -240,7 +241,7 @@ impl<F: Fn(Report)> Watcher<F> {
     }
 
     async fn resync(&mut self) -> io::Result<()> {
-        let (links, addresses) = ask(|netlink| Ok((netlink.links()?, netlink.addresses(None)?))).await?;
+        let (links, addresses) = (links().await?, addresses(0).await?);
         let present: BTreeSet<u32> = links.iter().map(|link| link.index).collect();
         self.known.retain(|index, _| present.contains(index));
         for link in links {
@@ -272,9 +273,70 @@ impl<F: Fn(Report)> Watcher<F> {
     }
 }
 
-/// Asks on a thread of its own: the kernel answers late while others change much.
-async fn ask<T: Send + 'static>(
-    question: impl FnOnce(&mut Netlink) -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(move || question(&mut Netlink::open()?)).await.map_err(io::Error::other)?
+async fn links() -> io::Result<Vec<LinkFact>> {
+    let mut question = LinkMessage::default();
+    question.attributes = vec![LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats])];
+    let found = dump(RouteNetlinkMessage::GetLink(question)).await?;
+    let link = |message| if let Message::Link(fact) = message { Some(fact) } else { None };
+    Ok(found.into_iter().filter_map(link).collect())
+}
+
+/// The addresses of one link, or with number 0 of all, in the kernel's order.
+async fn addresses(index: u32) -> io::Result<Vec<AddressFact>> {
+    let mut question = AddressMessage::default();
+    question.header.index = index;
+    let found = dump(RouteNetlinkMessage::GetAddress(question)).await?;
+    // Kernels before 4.20 do not filter.
+    let wanted = |fact: &AddressFact| index == 0 || fact.index == index;
+    let address = |message| if let Message::Address(fact) = message { Some(fact) } else { None };
+    Ok(found.into_iter().filter_map(address).filter(wanted).collect())
+}
+
+async fn dump(question: RouteNetlinkMessage) -> io::Result<Vec<Message>> {
+    for _ in 0..DUMP_ATTEMPTS {
+        if let Some(found) = timeout(PATIENCE, dump_once(question.clone())).await?? {
+            return Ok(found);
+        }
+    }
+    Err(Errno::EAGAIN.into())
+}
+
+/// `None` where a change came in between. On a connection of its own: on one that has joined groups,
+/// a change somebody else makes can pass for an answer, as only sequence numbers tell them apart.
+async fn dump_once(question: RouteNetlinkMessage) -> io::Result<Option<Vec<Message>>> {
+    let (mut connection, mut handle, _) = rtnetlink::new_connection()?;
+    // The last message may be the one to say that a change came in between.
+    connection.set_forward_done(true);
+    // Dumps filtered by the kernel are welcome, not needed.
+    let _ = connection.socket_mut().socket_mut().set_netlink_get_strict_chk(true);
+    let mut request = NetlinkMessage::from(question);
+    request.header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    let mut answers = handle.request(request).map_err(io::Error::other)?;
+    let collect = async {
+        let (mut found, mut whole) = (Vec::new(), true);
+        while let Some(answer) = answers.next().await {
+            let Some(answer) = framed(answer) else { continue };
+            whole &= !answer.interrupted;
+            let failure = match answer.message {
+                Message::Done(0) => return Ok(whole.then_some(found)),
+                Message::Done(number) => Errno::from_raw(number.saturating_neg()),
+                Message::Answer(Err(refusal)) => refusal.errno,
+                message => {
+                    found.push(message);
+                    continue;
+                }
+            };
+            // A link that has just gone has no addresses.
+            return if failure == Errno::ENODEV { Ok(Some(Vec::new())) } else { Err(failure.into()) };
+        }
+        Err(closed())
+    };
+    tokio::select! {
+        () = connection => Err(closed()),
+        found = collect => found,
+    }
+}
+
+fn closed() -> io::Error {
+    io::Error::other("the netlink socket failed")
 }

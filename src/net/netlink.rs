@@ -1,27 +1,25 @@
-//! The bytes of netlink messages, as far as links and addresses need them.
-//!
-//! No sockets here. Reads only the attributes named below and skips all others, so a
-//! newer kernel cannot make a link unreadable.
+//! What Locum wants to know of links and addresses, out of `netlink-packet-route`'s messages, and its
+//! changes of addresses as such messages. No sockets here.
 
-use nix::errno::Errno;
-use nix::libc::{
-    IFA_ADDRESS, IFA_BROADCAST, IFA_CACHEINFO, IFA_F_DADFAILED, IFA_F_SECONDARY, IFA_F_TENTATIVE, IFA_FLAGS,
-    IFA_LABEL, IFA_LOCAL, IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, NLM_F_ACK_TLVS, NLM_F_CREATE, NLM_F_DUMP_INTR,
-    NLM_F_EXCL, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, RTM_DELADDR, RTM_DELLINK, RTM_NEWADDR, RTM_NEWLINK,
+use netlink_packet_core::{
+    ErrorMessage, NLM_F_ACK_TLVS, NLM_F_CREATE, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REQUEST, NetlinkBuffer,
+    NetlinkHeader, NetlinkMessage, NetlinkPayload, NlasIterator, parse_string,
 };
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressFlags, AddressMessage, AddressProtocol, CacheInfo,
+};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use nix::errno::Errno;
+use std::net::IpAddr;
 
-/// `IFA_PROTO`, since Linux 5.18: who put an address there.
-const IFA_PROTO: u16 = 11;
-/// Our mark in it: the protocol number of VRRP.
+/// Our mark in `IFA_PROTO`, which says who put an address there: the protocol number of VRRP.
 const MARK: u8 = crate::vrrp::PROTOCOL;
-const AF_INET: u8 = 2;
-const AF_INET6: u8 = 10;
-const ETHERNET: u16 = 1;
-const UP_AND_RUNNING: u32 = 0x1 | 0x40;
 const NLMSGERR_MESSAGE: u16 = 1;
 /// The kernel's answers come in pieces of at most 32 KiB.
 pub(super) const DATAGRAM: usize = 64 << 10;
+/// In a refusal the header of what was refused stands before the kernel's words (`NETLINK_CAP_ACK`).
+const REFUSED_HEADER: usize = 16;
 
 /// What one message says of a link. A part that it does not say is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +31,25 @@ pub(super) struct LinkFact {
     pub(super) mtu: Option<u32>,
 }
 
+impl LinkFact {
+    fn of(message: LinkMessage) -> Self {
+        let header = message.header;
+        let up = header.flags.contains(LinkFlags::Up | LinkFlags::Running);
+        let mut fact = LinkFact { index: header.index, name: None, up, mac: None, mtu: None };
+        for attribute in message.attributes {
+            match attribute {
+                LinkAttribute::IfName(name) => fact.name = Some(name),
+                LinkAttribute::Mtu(mtu) => fact.mtu = Some(mtu),
+                LinkAttribute::Address(mac) if header.link_layer_type == LinkLayerType::Ether => {
+                    fact.mac = mac.try_into().ok();
+                }
+                _ => {}
+            }
+        }
+        fact
+    }
+}
+
 /// One address on one link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AddressFact {
@@ -42,7 +59,7 @@ pub(super) struct AddressFact {
     pub(super) peer: Option<IpAddr>,
     pub(super) prefix: u8,
     pub(super) scope: u8,
-    pub(super) flags: u32,
+    pub(super) flags: AddressFlags,
     pub(super) label: Option<String>,
     pub(super) broadcast: Option<IpAddr>,
     pub(super) proto: Option<u8>,
@@ -60,12 +77,78 @@ impl AddressFact {
     }
 
     pub(super) fn tentative(&self) -> bool {
-        self.flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED) != 0
+        self.flags.intersects(AddressFlags::Tentative | AddressFlags::Dadfailed)
     }
 
     /// Of IPv6 the same bit says "temporary": not one to build on either.
     pub(super) fn secondary(&self) -> bool {
-        self.flags & IFA_F_SECONDARY != 0
+        self.flags.contains(AddressFlags::Secondary)
+    }
+
+    /// `None` where the message names no address.
+    fn of(message: AddressMessage) -> Option<Self> {
+        let header = message.header;
+        // The header has room for eight of the flags only.
+        let mut flags = AddressFlags::from_bits_retain(header.flags.bits().into());
+        let (mut local, mut peer) = (None, None);
+        let (mut label, mut broadcast, mut proto, mut lifetimes) = (None, None, None, None);
+        for attribute in message.attributes {
+            match attribute {
+                AddressAttribute::Local(address) => local = Some(address),
+                AddressAttribute::Address(address) => peer = Some(address),
+                AddressAttribute::Flags(all) => flags = all,
+                AddressAttribute::Label(name) => label = Some(name),
+                AddressAttribute::Broadcast(address) => broadcast = Some(address.into()),
+                AddressAttribute::Protocol(by) => proto = Some(by.into()),
+                AddressAttribute::CacheInfo(info) => lifetimes = Some((info.ifa_preferred, info.ifa_valid)),
+                _ => {}
+            }
+        }
+        Some(AddressFact {
+            index: header.index,
+            // IPv6 says only IFA_ADDRESS, unless there is a peer.
+            address: local.or(peer)?,
+            peer,
+            prefix: header.prefix_len,
+            scope: header.scope.into(),
+            flags,
+            label,
+            broadcast,
+            proto,
+            lifetimes,
+        })
+    }
+
+    /// What names the address to the kernel; all that it needs to delete it.
+    fn name(&self) -> AddressMessage {
+        let mut message = AddressMessage::default();
+        message.header.family =
+            if self.address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        message.header.index = self.index;
+        message.header.prefix_len = self.prefix;
+        message.header.scope = self.scope.into();
+        let peer = self.peer.unwrap_or(self.address);
+        message.attributes = vec![AddressAttribute::Local(self.address), AddressAttribute::Address(peer)];
+        message.attributes.extend(self.label.clone().map(AddressAttribute::Label));
+        message
+    }
+
+    /// The whole of it.
+    fn message(&self) -> AddressMessage {
+        let mut message = self.name();
+        if let Some(IpAddr::V4(broadcast)) = self.broadcast {
+            message.attributes.push(AddressAttribute::Broadcast(broadcast));
+        }
+        message.attributes.push(AddressAttribute::Flags(self.flags));
+        if let Some((preferred, valid)) = self.lifetimes {
+            let mut info = CacheInfo::default();
+            (info.ifa_preferred, info.ifa_valid) = (preferred, valid);
+            message.attributes.push(AddressAttribute::CacheInfo(info));
+        }
+        message
+            .attributes
+            .extend(self.proto.map(|proto| AddressAttribute::Protocol(AddressProtocol::from(proto))));
+        message
     }
 }
 
@@ -80,6 +163,8 @@ pub(super) enum Message {
     Done(i32),
     /// The answer to a change; `Ok` is the acknowledgement.
     Answer(Result<(), Refusal>),
+    /// The socket had no room: messages were lost.
+    Lost,
 }
 
 /// Why the kernel would not.
@@ -88,6 +173,19 @@ pub(super) struct Refusal {
     pub(super) errno: Errno,
     /// The kernel's own words, where it has some.
     pub(super) words: Option<String>,
+}
+
+impl Refusal {
+    /// What an answer says: `Ok` is the acknowledgement.
+    pub(super) fn or_ok(flags: u16, error: &ErrorMessage) -> Result<(), Refusal> {
+        let Some(code) = error.code else { return Ok(()) };
+        let details = error.header.get(REFUSED_HEADER..).filter(|_| flags & NLM_F_ACK_TLVS != 0);
+        let words = NlasIterator::new(details.unwrap_or_default())
+            .map_while(Result::ok)
+            .find(|nla| nla.kind() == NLMSGERR_MESSAGE)
+            .and_then(|nla| parse_string(nla.value()).ok());
+        Err(Refusal { errno: Errno::from_raw(code.get().saturating_neg()), words })
+    }
 }
 
 impl std::fmt::Display for Refusal {
@@ -108,116 +206,43 @@ pub(super) struct Framed {
 /// The messages of one datagram; what is not about links or addresses is left out.
 pub(super) fn messages(mut datagram: &[u8]) -> Vec<Framed> {
     let mut found = Vec::new();
-    while let Some(length) = u32_at(datagram, 0).and_then(|length| usize::try_from(length).ok()) {
-        let (Some(kind), Some(flags), Some(sequence), Some(body)) =
-            (u16_at(datagram, 4), u16_at(datagram, 6), u32_at(datagram, 8), datagram.get(16..length))
-        else {
-            break;
-        };
-        if let Some(message) = message(kind, flags, body) {
-            let interrupted = i32::from(flags) & NLM_F_DUMP_INTR != 0;
-            found.push(Framed { sequence, interrupted, message });
-        }
-        datagram = datagram.get(aligned(length)..).unwrap_or_default();
+    while let Ok(next) = NetlinkBuffer::new_checked(datagram) {
+        // One that the library cannot read is left out; the others are still good.
+        found.extend(NetlinkMessage::deserialize(datagram).ok().and_then(framed));
+        let Ok(length) = usize::try_from(next.length()) else { break };
+        datagram = datagram.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
     found
 }
 
-fn message(kind: u16, flags: u16, body: &[u8]) -> Option<Message> {
-    match kind {
-        // Bridges tell of their ports in the same message types under their own family.
-        RTM_NEWLINK if body.first() == Some(&0) => link(body).map(Message::Link),
-        RTM_DELLINK if body.first() == Some(&0) => u32_at(body, 4).map(Message::LinkGone),
-        RTM_NEWADDR => address(body).map(Message::Address),
-        RTM_DELADDR => address(body).map(Message::AddressGone),
-        _ if i32::from(kind) == NLMSG_DONE => Some(Message::Done(i32_at(body, 0).unwrap_or(0))),
-        _ if i32::from(kind) == NLMSG_ERROR => Some(Message::Answer(answer(flags, body))),
-        _ => None,
-    }
-}
-
-fn answer(flags: u16, body: &[u8]) -> Result<(), Refusal> {
-    let number = i32_at(body, 0).unwrap_or(0);
-    if number == 0 {
-        return Ok(());
-    }
-    // NETLINK_CAP_ACK: of our message only the header (16 bytes) follows the number.
-    let details =
-        if i32::from(flags) & NLM_F_ACK_TLVS == 0 { &[] } else { body.get(20..).unwrap_or_default() };
-    let words = attributes(details).find(|(kind, _)| *kind == NLMSGERR_MESSAGE).map(|(_, value)| text(value));
-    Err(Refusal { errno: Errno::from_raw(number.saturating_neg()), words })
-}
-
-fn link(body: &[u8]) -> Option<LinkFact> {
-    let flags = u32_at(body, 8)?;
-    let up = flags & UP_AND_RUNNING == UP_AND_RUNNING;
-    let mut fact = LinkFact { index: u32_at(body, 4)?, name: None, up, mac: None, mtu: None };
-    for (kind, value) in attributes(body.get(16..)?) {
-        match kind {
-            IFLA_IFNAME => fact.name = Some(text(value)),
-            IFLA_MTU => fact.mtu = u32_at(value, 0),
-            IFLA_ADDRESS if u16_at(body, 2) == Some(ETHERNET) => fact.mac = value.try_into().ok(),
-            _ => {}
-        }
-    }
-    Some(fact)
-}
-
-fn address(body: &[u8]) -> Option<AddressFact> {
-    let &[_, prefix, flags, scope] = body.first_chunk::<4>()?;
-    let attributes = || body.get(8..).map(attributes).into_iter().flatten();
-    let value = |wanted| attributes().find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
-    // IPv6 says only IFA_ADDRESS, unless there is a peer.
-    let peer = value(IFA_ADDRESS).and_then(ip);
-    Some(AddressFact {
-        index: u32_at(body, 4)?,
-        address: value(IFA_LOCAL).and_then(ip).or(peer)?,
-        peer,
-        prefix,
-        scope,
-        // The header has room for eight of the flags only.
-        flags: value(IFA_FLAGS).and_then(|value| u32_at(value, 0)).unwrap_or(u32::from(flags)),
-        label: value(IFA_LABEL).map(text),
-        broadcast: value(IFA_BROADCAST).and_then(ip),
-        proto: value(IFA_PROTO).and_then(|value| value.first().copied()),
-        lifetimes: value(IFA_CACHEINFO).and_then(|value| u32_at(value, 0).zip(u32_at(value, 4))),
+pub(super) fn framed(whole: NetlinkMessage<RouteNetlinkMessage>) -> Option<Framed> {
+    let flags = whole.header.flags;
+    Some(Framed {
+        sequence: whole.header.sequence_number,
+        interrupted: flags & NLM_F_DUMP_INTR != 0,
+        message: message(flags, whole.payload)?,
     })
 }
 
-fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    std::iter::from_fn(move || {
-        let length = usize::from(u16_at(bytes, 0)?);
-        let kind = u16_at(bytes, 2)? & 0x3fff;
-        let value = bytes.get(4..length)?;
-        bytes = bytes.get(aligned(length)..).unwrap_or_default();
-        Some((kind, value))
+fn message(flags: u16, payload: NetlinkPayload<RouteNetlinkMessage>) -> Option<Message> {
+    Some(match payload {
+        NetlinkPayload::Done(done) => Message::Done(done.code),
+        NetlinkPayload::Error(error) => Message::Answer(Refusal::or_ok(flags, &error)),
+        NetlinkPayload::Overrun(_) => Message::Lost,
+        NetlinkPayload::InnerMessage(message) => match message {
+            // Bridges tell of their ports in the same message types under their own family.
+            RouteNetlinkMessage::NewLink(link) if whole_link(&link) => Message::Link(LinkFact::of(link)),
+            RouteNetlinkMessage::DelLink(link) if whole_link(&link) => Message::LinkGone(link.header.index),
+            RouteNetlinkMessage::NewAddress(address) => Message::Address(AddressFact::of(address)?),
+            RouteNetlinkMessage::DelAddress(address) => Message::AddressGone(AddressFact::of(address)?),
+            _ => return None,
+        },
+        _ => return None,
     })
 }
 
-const fn aligned(length: usize) -> usize {
-    (length + 3) & !3
-}
-
-fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
-    bytes.get(offset..)?.first_chunk().map(|chunk| u16::from_ne_bytes(*chunk))
-}
-
-fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
-    bytes.get(offset..)?.first_chunk().map(|chunk| u32::from_ne_bytes(*chunk))
-}
-
-fn i32_at(bytes: &[u8], offset: usize) -> Option<i32> {
-    bytes.get(offset..)?.first_chunk().map(|chunk| i32::from_ne_bytes(*chunk))
-}
-
-fn ip(value: &[u8]) -> Option<IpAddr> {
-    let v4 = <[u8; 4]>::try_from(value).map(|octets| Ipv4Addr::from(octets).into());
-    v4.or_else(|_| <[u8; 16]>::try_from(value).map(|octets| Ipv6Addr::from(octets).into())).ok()
-}
-
-fn text(value: &[u8]) -> String {
-    let end = value.iter().position(|byte| *byte == 0).unwrap_or(value.len());
-    String::from_utf8_lossy(value.get(..end).unwrap_or_default()).into_owned()
+fn whole_link(link: &LinkMessage) -> bool {
+    link.header.interface_family == AddressFamily::Unspec
 }
 
 /// A change to the kernel's addresses.
@@ -236,70 +261,29 @@ impl Change {
         }
     }
 
-    pub(super) fn encode(&self, flags: i32, sequence: u32, out: &mut Vec<u8>) {
-        let (kind, flags) = match self {
-            Change::Add(_) | Change::PutBack(_) => (RTM_NEWADDR, flags | NLM_F_CREATE | NLM_F_EXCL),
-            Change::Delete(_) => (RTM_DELADDR, flags),
+    /// Appends it to what is to be sent.
+    pub(super) fn encode(&self, flags: u16, sequence: u32, out: &mut Vec<u8>) {
+        let (message, flags) = match self {
+            Change::Add(fact) | Change::PutBack(fact) => {
+                (RouteNetlinkMessage::NewAddress(fact.message()), flags | NLM_F_CREATE | NLM_F_EXCL)
+            }
+            Change::Delete(fact) => (RouteNetlinkMessage::DelAddress(fact.name()), flags),
         };
-        let fact = self.fact();
-        let family = if fact.address.is_ipv4() { AF_INET } else { AF_INET6 };
-        framed(kind, flags, sequence, out, |out| {
-            out.extend([family, fact.prefix, 0, fact.scope]);
-            out.extend(fact.index.to_ne_bytes());
-            push_ip(out, IFA_LOCAL, Some(fact.address));
-            push_ip(out, IFA_ADDRESS, Some(fact.peer.unwrap_or(fact.address)));
-            if let Some(label) = &fact.label {
-                push(out, IFA_LABEL, &[label.as_bytes(), &[0]].concat());
-            }
-            if matches!(self, Change::Delete(_)) {
-                return;
-            }
-            push_ip(out, IFA_BROADCAST, fact.broadcast);
-            push(out, IFA_FLAGS, &fact.flags.to_ne_bytes());
-            if let Some((preferred, valid)) = fact.lifetimes {
-                let info: Vec<u8> = [preferred, valid, 0, 0].iter().flat_map(|n| n.to_ne_bytes()).collect();
-                push(out, IFA_CACHEINFO, &info);
-            }
-            if let Some(proto) = fact.proto {
-                push(out, IFA_PROTO, &[proto]);
-            }
-        });
+        append(message, flags, sequence, out);
     }
 }
 
-pub(super) fn framed(
-    kind: u16,
-    flags: i32,
-    sequence: u32,
-    out: &mut Vec<u8>,
-    body: impl FnOnce(&mut Vec<u8>),
-) {
+/// Appends a request to what is to be sent.
+pub(super) fn append(message: RouteNetlinkMessage, flags: u16, sequence: u32, out: &mut Vec<u8>) {
+    let mut header = NetlinkHeader::default();
+    header.flags = flags | NLM_F_REQUEST;
+    header.sequence_number = sequence;
+    let mut whole = NetlinkMessage::new(header, NetlinkPayload::from(message));
+    whole.finalize();
     let start = out.len();
-    let flags = u16::try_from(flags | NLM_F_REQUEST).unwrap_or_default();
-    out.extend([0; 4]);
-    out.extend(kind.to_ne_bytes());
-    out.extend(flags.to_ne_bytes());
-    out.extend(sequence.to_ne_bytes());
-    out.extend([0; 4]);
-    body(out);
-    let length = u32::try_from(out.len() - start).unwrap_or_default().to_ne_bytes();
-    if let Some(place) = out.get_mut(start..start + 4) {
-        place.copy_from_slice(&length);
-    }
-}
-
-pub(super) fn push(out: &mut Vec<u8>, kind: u16, value: &[u8]) {
-    out.extend(u16::try_from(4 + value.len()).unwrap_or_default().to_ne_bytes());
-    out.extend(kind.to_ne_bytes());
-    out.extend(value);
-    out.resize(aligned(out.len()), 0);
-}
-
-fn push_ip(out: &mut Vec<u8>, kind: u16, address: Option<IpAddr>) {
-    match address {
-        Some(IpAddr::V4(address)) => push(out, kind, &address.octets()),
-        Some(IpAddr::V6(address)) => push(out, kind, &address.octets()),
-        None => {}
+    out.resize(start + whole.buffer_len(), 0);
+    if let Some(room) = out.get_mut(start..) {
+        whole.serialize(room);
     }
 }
 
@@ -307,6 +291,7 @@ fn push_ip(out: &mut Vec<u8>, kind: u16, address: Option<IpAddr>) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::num::NonZeroI32;
 
     fn fact(address: &str) -> AddressFact {
         AddressFact {
@@ -315,7 +300,7 @@ mod tests {
             peer: None,
             prefix: 24,
             scope: 253,
-            flags: 0x280,
+            flags: AddressFlags::Permanent | AddressFlags::Noprefixroute,
             label: Some("eth0:web".to_owned()),
             broadcast: None,
             proto: Some(112),
@@ -339,28 +324,26 @@ mod tests {
 
     #[test]
     fn a_port_that_leaves_its_bridge_is_no_link_that_is_gone() {
-        let gone = |family: u8| {
+        let gone = |family| {
+            let mut link = LinkMessage::default();
+            (link.header.interface_family, link.header.index) = (family, 7);
             let mut bytes = Vec::new();
-            framed(RTM_DELLINK, 0, 1, &mut bytes, |out| {
-                out.extend([family, 0, 0, 0]);
-                out.extend(7_u32.to_ne_bytes());
-                out.extend([0; 8]);
-            });
+            append(RouteNetlinkMessage::DelLink(link), 0, 1, &mut bytes);
             messages(&bytes).iter().any(|framed| matches!(framed.message, Message::LinkGone(7)))
         };
-        assert!(gone(0));
-        assert!(!gone(7), "AF_BRIDGE");
+        assert!(gone(AddressFamily::Unspec));
+        assert!(!gone(AddressFamily::Bridge));
     }
 
     #[test]
     fn a_refusal_carries_the_kernels_number_and_words() {
-        let mut body = (-13_i32).to_ne_bytes().to_vec();
-        body.extend([0; 16]);
-        push(&mut body, NLMSGERR_MESSAGE, b"no way\0");
-        let flags = u16::try_from(NLM_F_ACK_TLVS).expect("small");
-        let refusal = answer(flags, &body).expect_err("a refusal");
+        let mut error = ErrorMessage::default();
+        error.code = NonZeroI32::new(-13);
+        error.header = vec![0; REFUSED_HEADER];
+        error.header.extend(b"\x0b\0\x01\0no way\0\0");
+        let refusal = Refusal::or_ok(NLM_F_ACK_TLVS, &error).expect_err("a refusal");
         assert_eq!(refusal.to_string(), "Permission denied (no way)");
-        assert_eq!(answer(0, &0_i32.to_ne_bytes()), Ok(()));
+        assert_eq!(Refusal::or_ok(0, &ErrorMessage::default()), Ok(()));
     }
 
     proptest! {

@@ -8,8 +8,8 @@ use super::journal::Journal;
 use super::netlink::{AddressFact, Change};
 use super::netlink_socket::Netlink;
 use crate::vrrp::Vip;
+use netlink_packet_route::address::AddressFlags;
 use nix::errno::Errno;
-use nix::libc::{IFA_F_NODAD, IFA_F_NOPREFIXROUTE};
 use nix::net::if_::{if_indextoname, if_nametoindex};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -50,10 +50,10 @@ impl Wanted {
     fn fact(&self, index: u32) -> AddressFact {
         let v6 = self.place.address.is_ipv6();
         let host = self.place.prefix == if v6 { 128 } else { 32 };
-        let mut flags = if host { IFA_F_NOPREFIXROUTE } else { 0 };
+        let mut flags = if host { AddressFlags::Noprefixroute } else { AddressFlags::empty() };
         if v6 {
             // The election has seen to it that nobody else has it, and detection would take a second.
-            flags |= IFA_F_NODAD;
+            flags |= AddressFlags::Nodad;
         }
         AddressFact {
             index,
