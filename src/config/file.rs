@@ -1,5 +1,6 @@
 //! The TOML file as written: each value read and with its place, nothing yet compared with another.
 
+use super::auth;
 use super::problem::{Finding, Sink};
 use super::section::{Section, Value, Wrong};
 use super::value::{
@@ -67,8 +68,7 @@ pub(super) struct Router {
     pub(super) sources: Vec<Spanned<IpAddr>>,
     pub(super) min_ttl: Option<Spanned<u8>>,
     pub(super) checksum: ChecksumPolicy,
-    /// Where the password is.
-    pub(super) auth: Option<Spanned<String>>,
+    pub(super) auth: Option<auth::Written>,
     pub(super) strict: bool,
     pub(super) announce: Announcing,
     pub(super) announce_count: u8,
@@ -192,7 +192,7 @@ fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
         sources: inner(section.one_or_more("source", ip)).unwrap_or_default(),
         min_ttl: section.optional("min_ttl", number(0, 255)),
         checksum: inner(section.optional("checksum", choice(CHECKSUMS))).unwrap_or_default(),
-        auth: auth(&section),
+        auth: auth::read(&section),
         strict: inner(section.optional("strict", flag)).unwrap_or_default(),
         announce,
         announce_count,
@@ -309,13 +309,6 @@ fn plain((address, prefix): (IpAddr, Option<u8>), span: Range<usize>) -> Address
         scope: if link_local { 253 } else { 0 },
     };
     Address { vip, advertise: true, span, label: None }
-}
-
-fn auth(section: &Section<'_>) -> Option<Spanned<String>> {
-    let auth = section.section("auth")?;
-    let pass = auth.required("pass", "pass = \"file:/etc/locum/NAME.pass\"", text);
-    auth.finish();
-    pass
 }
 
 fn announce(section: &Section<'_>) -> (Announcing, u8) {

@@ -1,10 +1,11 @@
 //! The front door: a TOML file becomes a [`Config`], or a list of everything that is wrong with it.
 //!
-//! `file` is what is written, `router`, `checks`, `hooks` and `secret` make of it what the running
+//! `file` is what is written, `router`, `auth`, `checks`, `hooks` and `secret` make of it what the running
 //! parts need, `across` and `lint` compare. Syntax errors come first and alone: beneath a broken
 //! line nothing can be judged. Everything else comes at once.
 
 mod across;
+mod auth;
 mod checks;
 mod file;
 mod hooks;

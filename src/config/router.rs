@@ -2,13 +2,12 @@
 //! be judged by this router alone.
 
 use super::Secrets;
+use super::auth;
 use super::file;
 use super::problem::{Finding, Sink};
-use super::secret;
 use super::value::show;
 use crate::agent::config::{Interface, Router};
 use crate::health::{CheckName, Track};
-use crate::vrrp::auth::Auth;
 use crate::vrrp::instance::Manner;
 use crate::vrrp::{Family, Interval, Priority, Version};
 use serde_spanned::Spanned;
@@ -32,7 +31,8 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
     peers(part, sink);
     sources(part, sink);
     let interval = interval(part, version, sink);
-    let (auth, barred) = auth(part, version, keys, sink);
+    let usual = interval.unwrap_or(Interval::SECOND);
+    let (auth, barred) = auth::auth(part, version, usual, keys, sink);
     Some(Router {
         name: part.name.get_ref().clone(),
         interface: part.interface.as_ref()?.get_ref().clone(),
@@ -226,47 +226,4 @@ fn sources(part: &file::Router, sink: &Sink) {
             refuse(format!("a second source of {family}"), "name one source a family");
         }
     }
-}
-
-/// Authentication, and why the router must not take part.
-fn auth(part: &file::Router, version: Version, keys: &Keys<'_>, sink: &Sink) -> (Auth, Option<String>) {
-    let Some(written) = &part.auth else { return (Auth::None, None) };
-    if version == Version::V3 {
-        let finding =
-            Finding::error(&written.span(), "version 3 of VRRP has no passwords (RFC 9568 section 9)");
-        sink.add(finding.help("remove auth, or write version = 2"));
-        return (Auth::None, None);
-    }
-    let read = secret::password(written.get_ref(), keys.directory, keys.credentials);
-    let wrong = match read {
-        Ok(secret) => {
-            let finding =
-                Finding::warning(&written.span(), "every host on the network can read this password");
-            sink.add(
-                finding
-                    .help("it keeps misconfigured neighbours apart, not attackers: filter IP protocol 112"),
-            );
-            return (Auth::Pass(secret), None);
-        }
-        Err(wrong) => wrong,
-    };
-    // A literal in the file is a mistake in the file, whoever loads it.
-    let bar = keys.policy == Secrets::BarRouter && secret::is_reference(written.get_ref());
-    let barred = match &wrong.help {
-        Some(help) => format!("{} ({help})", wrong.message),
-        None => wrong.message.clone(),
-    };
-    let finding = if bar {
-        Finding::warning(
-            &written.span(),
-            format!("router {} takes no part: {}", part.name.get_ref(), wrong.message),
-        )
-    } else {
-        Finding::error(&written.span(), wrong.message)
-    };
-    sink.add(match wrong.help {
-        Some(help) => finding.help(help),
-        None => finding,
-    });
-    (Auth::None, Some(barred))
 }

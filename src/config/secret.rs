@@ -2,12 +2,27 @@
 
 use super::section::Wrong;
 use crate::vrrp::auth::{PASSWORD_LEN, Secret};
+use crate::vrrp::hmac::KEY_LEN;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// What a password refers to.
+/// Reads a secret from where a reference leads: [`password`] or [`key`]. Relative paths begin in a directory,
+/// credentials in `$CREDENTIALS_DIRECTORY`.
+pub(super) type Reading = fn(&str, &Path, Option<&OsStr>) -> Result<Secret, Wrong>;
+
+/// What a secret is called, and how the file with it ends.
+#[derive(Clone, Copy)]
+struct Kind {
+    word: &'static str,
+    ending: &'static str,
+}
+
+const PASSWORD: Kind = Kind { word: "password", ending: "pass" };
+const KEY: Kind = Kind { word: "key", ending: "key" };
+
+/// What a reference names.
 enum Source {
     File(PathBuf),
     Credential(PathBuf),
@@ -15,21 +30,28 @@ enum Source {
 
 /// Permission bits for anyone but the owner.
 const OTHERS: u32 = 0o077;
+/// How a key in hexadecimal digits begins, as keepalived has it.
+const HEX: &[u8] = b"hex:";
 
 /// Whether `reference` names a place at all: a mistake in the configuration, not of the place.
-///
-/// `directory` is where relative paths begin, `credentials` is `$CREDENTIALS_DIRECTORY`.
-fn source(reference: &str, directory: &Path, credentials: Option<&OsStr>) -> Result<Source, Wrong> {
+fn source(
+    kind: Kind,
+    reference: &str,
+    directory: &Path,
+    credentials: Option<&OsStr>,
+) -> Result<Source, Wrong> {
+    let Kind { word, ending } = kind;
     match reference.split_once(':') {
         Some(("file", path)) if !path.is_empty() => Ok(Source::File(directory.join(path))),
         Some(("credential", name)) if !name.is_empty() && !name.contains('/') => match credentials {
             Some(credentials) => Ok(Source::Credential(Path::new(credentials).join(name))),
             None => Err(no_credentials(name)),
         },
-        _ => Err(Wrong::new("a password does not stand in the configuration, which many can read").help(
-            "write it into a file of mode 600 and refer to it: \"file:/etc/locum/NAME.pass\"; \
-             or to a systemd credential: \"credential:NAME\"",
-        )),
+        _ => Err(Wrong::new(format!("a {word} does not stand in the configuration, which many can read"))
+            .help(format!(
+                "write it into a file of mode 600 and refer to it: \"file:/etc/locum/NAME.{ending}\"; \
+                 or to a systemd credential: \"credential:NAME\""
+            ))),
     }
 }
 
@@ -40,24 +62,69 @@ fn no_credentials(name: &str) -> Wrong {
 
 /// Whether a reference is well-formed, wherever it leads.
 pub(super) fn is_reference(reference: &str) -> bool {
-    source(reference, Path::new("/"), Some(OsStr::new("/"))).is_ok()
+    source(KEY, reference, Path::new("/"), Some(OsStr::new("/"))).is_ok()
 }
 
-/// The password that `reference` leads to, without its line end.
+/// The password that `reference` leads to.
 pub(super) fn password(
     reference: &str,
     directory: &Path,
     credentials: Option<&OsStr>,
 ) -> Result<Secret, Wrong> {
-    let (path, private) = match source(reference, directory, credentials)? {
+    let (line, shown) = line(PASSWORD, reference, directory, credentials)?;
+    match line.len() {
+        1..=PASSWORD_LEN => Ok(Secret::new(line)),
+        length => Err(Wrong::new(format!(
+            "the password in {shown} has {length} bytes; VRRP version 2 carries {PASSWORD_LEN} on the wire"
+        ))
+        .help(format!("use at most {PASSWORD_LEN} bytes, the same on every peer"))),
+    }
+}
+
+/// The key that `reference` leads to: bytes as they are, or hexadecimal digits behind `hex:`.
+pub(super) fn key(reference: &str, directory: &Path, credentials: Option<&OsStr>) -> Result<Secret, Wrong> {
+    let (line, shown) = line(KEY, reference, directory, credentials)?;
+    let make =
+        format!("make one: (umask 077; echo hex:$(openssl rand -hex 32) > {shown}), the same on every host");
+    let bytes = match line.strip_prefix(HEX) {
+        None => line,
+        Some(digits) => hex(digits).ok_or_else(|| {
+            let message = format!("the key in {shown} has something else than pairs of hexadecimal digits");
+            Wrong::new(message).help(make.clone())
+        })?,
+    };
+    if KEY_LEN.contains(&bytes.len()) {
+        return Ok(Secret::new(bytes));
+    }
+    let (least, most) = (KEY_LEN.start(), KEY_LEN.end());
+    let message = format!("the key in {shown} has {} bytes, wanted {least} to {most}", bytes.len());
+    Err(Wrong::new(message).help(make))
+}
+
+fn hex(digits: &[u8]) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = digits.iter().copied().filter(|byte| !matches!(byte, b' ' | b'\t')).collect();
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, rest) = digits.as_chunks::<2>();
+    let byte = |[high, low]: &[u8; 2]| Some(digit(*high)? << 4 | digit(*low)?);
+    pairs.iter().map(byte).collect::<Option<Vec<u8>>>().filter(|_| rest.is_empty())
+}
+
+/// What stands in the file, without its line end, and the file's name for people.
+fn line(
+    kind: Kind,
+    reference: &str,
+    directory: &Path,
+    credentials: Option<&OsStr>,
+) -> Result<(Vec<u8>, String), Wrong> {
+    let (path, private) = match source(kind, reference, directory, credentials)? {
         Source::File(path) => (path, true),
         // systemd guards these itself, with an access list that shows as group permissions.
         Source::Credential(path) => (path, false),
     };
-    let shown = path.display();
+    let (word, shown) = (kind.word, path.display().to_string());
     let unreadable = |error: std::io::Error| {
-        Wrong::new(format!("cannot read the password: {shown}: {error}"))
-            .help(format!("create it: install -m 600 /dev/null {shown}, then write the password into it"))
+        Wrong::new(format!("cannot read the {word}: {shown}: {error}"))
+            .help(format!("create it: install -m 600 /dev/null {shown}, then write the {word} into it"))
     };
     if private {
         let mode = fs::metadata(&path).map_err(unreadable)?.permissions().mode();
@@ -72,12 +139,8 @@ pub(super) fn password(
     let bytes = fs::read(&path).map_err(unreadable)?;
     let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    match line.len() {
-        0 => Err(Wrong::new(format!("{shown} is empty")).help("write the password into it")),
-        1..=PASSWORD_LEN => Ok(Secret::new(line)),
-        length => Err(Wrong::new(format!(
-            "the password in {shown} has {length} bytes; VRRP version 2 carries {PASSWORD_LEN} on the wire"
-        ))
-        .help(format!("use at most {PASSWORD_LEN} bytes, the same on every peer"))),
+    if line.is_empty() {
+        return Err(Wrong::new(format!("{shown} is empty")).help(format!("write the {word} into it")));
     }
+    Ok((line.to_vec(), shown))
 }

@@ -141,6 +141,48 @@ fn sources_are_own_addresses_one_a_family() {
 fn passwords_are_of_version_2() {
     let wanted = "version 3 of VRRP has no passwords (RFC 9568 section 9)";
     one("auth = { pass = 'file:x' }", wanted);
+    one("auth = { ah = 'file:x' }", "version 3 of VRRP has no authentication header (RFC 9568 section 9)");
+}
+
+#[test]
+fn authentication_has_one_scheme_and_numbered_keys() {
+    let key = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(key.path(), [7; 32]).unwrap();
+    let path = key.path().display().to_string();
+    let one_with_key = |lines: &str, wanted: &str| one(&lines.replace("/k'", &format!("{path}'")), wanted);
+    one_with_key("auth = {}", "`auth` of [router.web] names no scheme");
+    one_with_key(
+        "version = 2\nauth = { pass = 'file:/k', ah = 'file:/k' }",
+        "`auth` of [router.web] names several schemes",
+    );
+    one_with_key("auth.hmac = {}", "`hmac` of `auth` of [router.web] has no `keys`");
+    one_with_key("auth.hmac = { keys = { 0 = 'file:x' } }", "\"0\" is not the number of a key");
+    one_with_key("auth.hmac = { keys = { 1 = 'file:/k', 01 = 'file:/k' } }", "key 1 stands here twice");
+    one_with_key(
+        "auth.hmac = { keys = { 1 = 'file:/k', 2 = 'file:/k' } }",
+        "of several keys, `active` says which one signs",
+    );
+    one_with_key("auth.hmac = { keys = { 1 = 'file:/k' }, active = 2 }", "there is no key 2");
+    one_with_key(
+        "auth.hmac = { keys = { 1 = 'file:/k' }, active = 0 }",
+        "`active` is 0, wanted a whole number from 1 to 255",
+    );
+    one_with_key(
+        "auth.hmac = { keys = { 1 = 'file:/k' }, anti_replay = 'tme' }",
+        "\"tme\" is not known here, wanted one of \"time\", \"monotonic\"",
+    );
+    one_with_key(
+        "auth.hmac = { keys = { 1 = 'file:/k' }, window = '500ms' }",
+        "a window has 1 to 300 whole seconds",
+    );
+    one_with_key(
+        "auth.hmac = { keys = { 1 = 'file:/k' }, window = '301s' }",
+        "a window has 1 to 300 whole seconds",
+    );
+    one_with_key(
+        "auth.hmac = { keys = { 1 = 'file:/k' }, window = '5s', anti_replay = 'monotonic' }",
+        "without a clock there is no window",
+    );
 }
 
 #[test]

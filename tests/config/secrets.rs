@@ -1,8 +1,11 @@
-//! Passwords: read from where they are, and what happens where they cannot be.
+//! Passwords and keys: read from where they are, and what happens where they cannot be.
 
 use locum::config::{Loaded, Problems, Secrets, load};
 use locum::vrrp::auth::{Auth, Secret};
+use locum::vrrp::hmac::{Key, Keyring, Mode};
+use locum::vrrp::sequence::AntiReplay;
 use std::fs::{self, Permissions};
+use std::num::NonZeroU8;
 use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
@@ -11,8 +14,13 @@ struct Place(TempDir);
 
 impl Place {
     fn new(reference: &str) -> Self {
+        Self::with(&format!("version = 2\nauth = {{ pass = \"{reference}\" }}"))
+    }
+
+    /// With these lines in the router.
+    fn with(lines: &str) -> Self {
         let place = Place(tempfile::tempdir().unwrap());
-        let text = super::router(&format!("version = 2\nauth = {{ pass = \"{reference}\" }}"));
+        let text = super::router(lines);
         place.write("locum.toml", text.as_bytes(), 0o600);
         place
     }
@@ -119,4 +127,102 @@ fn a_file_that_is_not_there_and_one_that_all_may_write_are_told() {
     fs::set_permissions(place.0.path().join("locum.toml"), Permissions::from_mode(0o666)).unwrap();
     let warnings = place.load(Secrets::MustRead).unwrap().warnings;
     assert!(warnings.iter().any(|warning| warning.message.contains("writable by everyone")), "{warnings:?}");
+}
+
+const DIGITS: &str = "000102030405060708090A0b0c0d0e0f 101112131415161718191a1b1c1d1e1f";
+
+fn key(id: u8, bytes: impl Into<Box<[u8]>>) -> Key {
+    Key::new(NonZeroU8::new(id).unwrap(), Secret::new(bytes)).unwrap()
+}
+
+fn ring(keys: Vec<Key>, active: u8, anti_replay: AntiReplay, mode: Mode) -> Auth {
+    Auth::Hmac(Keyring::new(keys, NonZeroU8::new(active).unwrap(), anti_replay, mode).unwrap())
+}
+
+#[test]
+fn keys_are_read_as_bytes_or_as_hexadecimal_digits() {
+    let counted: Vec<u8> = (0..32).collect();
+    for (content, bytes) in [
+        (format!("hex:{DIGITS}\n"), counted.clone()),
+        (format!("hex:{DIGITS}"), counted),
+        ("a phrase of thirty-two characters\r\n".to_owned(), b"a phrase of thirty-two characters".to_vec()),
+    ] {
+        let place = Place::with("auth = { hmac = { keys = { 7 = 'file:k' } } }");
+        place.write("k", content.as_bytes(), 0o600);
+        let loaded = place.load(Secrets::MustRead).unwrap();
+        let wanted = ring(vec![key(7, bytes)], 7, AntiReplay::Time(5), Mode::Enforce);
+        assert_eq!(loaded.config.agent.routers[0].auth, wanted);
+        assert_eq!(loaded.warnings, []);
+        assert!(!format!("{loaded:?}").contains("phrase"));
+    }
+}
+
+#[test]
+fn every_word_about_signatures_is_understood() {
+    let one = vec![7; 32];
+    let two = vec![8; 64];
+    let place = Place::with(
+        "interval = '3s'\nauth.hmac = { keys = { 1 = 'file:a', 255 = 'file:b' }, active = 255, mode = 'permissive' }",
+    );
+    place.write("a", &one, 0o600);
+    place.write("b", &two, 0o600);
+    let loaded = place.load(Secrets::MustRead).unwrap();
+    let keys = vec![key(1, one), key(255, two)];
+    let wanted = ring(keys, 255, AntiReplay::Time(9), Mode::Permissive);
+    assert_eq!(loaded.config.agent.routers[0].auth, wanted);
+    assert_eq!(loaded.warnings[0].message, "adverts that are not signed are believed as well");
+
+    for (words, anti_replay, mode) in [
+        ("anti_replay = 'monotonic', mode = 'receive-only'", AntiReplay::Monotonic, Mode::ReceiveOnly),
+        ("window = '300s'", AntiReplay::Time(300), Mode::Enforce),
+    ] {
+        let place = Place::with(&format!("auth.hmac = {{ keys = {{ 1 = 'file:a' }}, {words} }}"));
+        place.write("a", &[7; 32], 0o600);
+        let loaded = place.load(Secrets::MustRead).unwrap();
+        let wanted = ring(vec![key(1, [7; 32])], 1, anti_replay, mode);
+        assert_eq!(loaded.config.agent.routers[0].auth, wanted, "{words}");
+    }
+}
+
+#[test]
+fn keys_too_short_too_long_or_garbled_are_refused_with_the_mend() {
+    let place = Place::with("auth = { hmac = { keys = { 1 = 'file:k' } } }");
+    let mend = "make one: (umask 077; echo hex:$(openssl rand -hex 32) > k), the same on every host";
+    for (content, wrong) in [
+        ("a short one", "the key in k has 11 bytes, wanted 32 to 64"),
+        (&*"x".repeat(65), "the key in k has 65 bytes, wanted 32 to 64"),
+        ("hex:00", "the key in k has 1 bytes, wanted 32 to 64"),
+        ("hex:000", "the key in k has something else than pairs of hexadecimal digits"),
+        ("hex:0x", "the key in k has something else than pairs of hexadecimal digits"),
+    ] {
+        place.write("k", content.as_bytes(), 0o600);
+        assert_eq!(place.problems(), [format!("{wrong} | {mend}")]);
+    }
+    let place = Place::with(&format!("auth = {{ hmac = {{ keys = {{ 1 = 'hex:{DIGITS}' }} }} }}"));
+    assert!(place.problems()[0].starts_with("a key does not stand in the configuration"));
+}
+
+#[test]
+fn the_daemon_bars_the_router_of_which_any_key_cannot_be_read() {
+    let place = Place::with("auth = { hmac = { keys = { 1 = 'file:a', 2 = 'file:b' }, active = 1 } }");
+    place.write("a", &[7; 32], 0o600);
+    place.write("b", &[7; 32], 0o640);
+    let loaded = place.load(Secrets::BarRouter).unwrap();
+    let router = &loaded.config.agent.routers[0];
+    assert_eq!(router.auth, Auth::None);
+    let barred = router.barred.clone().unwrap();
+    assert!(barred.contains("has mode 640") && barred.contains("chmod 600"), "{barred}");
+    assert!(loaded.warnings[0].message.starts_with("router web takes no part: "), "{:?}", loaded.warnings);
+}
+
+#[test]
+fn a_secret_for_the_authentication_header_is_read_like_a_password() {
+    let place = Place::with("version = 2\nauth = { ah = 'file:k' }");
+    place.write("k", b"12345678\n", 0o600);
+    let loaded = place.load(Secrets::MustRead).unwrap();
+    assert_eq!(loaded.config.agent.routers[0].auth, Auth::Ah(Secret::new(*b"12345678")));
+    assert_eq!(loaded.warnings, []);
+    place.write("k", b"1234567\n", 0o600);
+    let warnings = place.load(Secrets::MustRead).unwrap().warnings;
+    assert_eq!(warnings[0].message, "a secret of 7 bytes is soon guessed");
 }
