@@ -1,7 +1,7 @@
 //! Effects become orders to doers; what doers report becomes input. Looks details up, decides nothing.
 
 use super::inbox::{Arrival, Inbox};
-use super::sockets::Sockets;
+use super::sockets::{self, Sockets};
 use super::state::{self, Keeper};
 use super::tasks::{Command, Tasks};
 use super::{Overrides, watchdog};
@@ -13,6 +13,7 @@ use crate::net::{Placed, link};
 use crate::time::Time;
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tracing::{info, warn};
@@ -28,6 +29,8 @@ pub(super) struct Performer {
     pub sockets: Sockets,
     tasks: Tasks,
     holder: Holder,
+    /// That no other Locum holds addresses on this host; `None` while one does.
+    sole: Option<UnixListener>,
     keeper: Keeper,
     inbox: Inbox,
     details: Details,
@@ -37,6 +40,13 @@ pub(super) struct Performer {
     waiting: BTreeMap<Ticket, Asked>,
     last_ticket: u64,
     stops: u32,
+}
+
+/// Sweeps, unless another Locum runs on this host, whose addresses carry the same mark.
+fn sole(holder: &Holder) -> Option<UnixListener> {
+    let claim = sockets::sole().ok()?;
+    holder.order(Order::Sweep);
+    Some(claim)
 }
 
 /// What an arrival means to the core.
@@ -56,12 +66,16 @@ impl Performer {
         let to = inbox.clone();
         let holder = Holder::start(placed.clone(), move |report| to.put(Arrival::Address(report)))?;
         // What a crash left behind goes before anybody decides anything.
-        holder.order(Order::Sweep);
+        let sole = sole(&holder);
+        if sole.is_none() {
+            warn!("another locum runs on this host: what a crash left behind stays until that one ends");
+        }
         let tasks = Tasks::start(inbox, placed, &config.details.control)?;
         Ok(Performer {
             sockets: Sockets::default(),
             tasks,
             holder,
+            sole,
             keeper: Keeper::new(state::path(&config.details.control.path)),
             inbox: inbox.clone(),
             details: config.details.clone(),
@@ -149,6 +163,7 @@ impl Performer {
     pub(super) fn look_after(&mut self, now: Time) -> Vec<Input> {
         if self.audit_at <= now {
             self.audit_at = now + AUDIT;
+            self.sole = self.sole.take().or_else(|| sole(&self.holder));
             self.holder.order(Order::Check);
         }
         let retry = self.sockets.retry_at().is_some_and(|at| at <= now);

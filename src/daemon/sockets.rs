@@ -19,6 +19,11 @@ const RETRY: Duration = Duration::from_secs(1);
 /// The largest IP packet.
 const BUFFER: usize = 65_536;
 
+/// Claims to be the only Locum in this network namespace, for as long as the listener lives.
+pub(super) fn sole() -> io::Result<UnixListener> {
+    UnixListener::bind_addr(&SocketAddr::from_abstract_name("locum")?)
+}
+
 type Key = (String, Family, u8);
 type Claim = (u32, Family, Vrid);
 

@@ -238,6 +238,13 @@ impl Locum<'_> {
         self.wait_answer();
     }
 
+    /// The same command once more, which has to end by itself. Returns its exit code and what it wrote.
+    pub fn again(&self) -> (Option<i32>, String) {
+        let mut process = self.files.start(self.host, self.under);
+        let ended = process.wait(SOON);
+        (ended.code(), process.log())
+    }
+
     /// The files beside its configuration, by name.
     pub fn files(&self) -> Vec<String> {
         let entries = fs::read_dir(self.files.dir.path()).unwrap();

@@ -76,17 +76,32 @@ fn a_second_daemon_for_the_same_router_says_so_and_waits_for_the_first_to_end() 
     let lab = Lab::new(&["a", "client"]);
     let mut first = lab["a"].locum(&Router::new(100));
     lab.wait_owner(VIP, &["a"]);
+    let watch = lab.watch(VIP);
     let second = lab["a"].locum(&Router::new(200));
     second.wait_state("FAULT");
     assert_eq!(second.why(), "another locum on this host runs VRID 51 on eth0 already: stop one of them");
     settle(5);
     assert_eq!((first.state(), first.became_master()), ("MASTER".to_owned(), 1));
-    assert_eq!(lab.owners(VIP), ["a"]);
+    let timeline = watch.end();
+    assert_eq!(timeline.time_with(1), timeline.whole(), "{timeline}");
+    assert_eq!(first.router()["addresses"][0]["restored"], 0, "the second swept what the first holds");
     assert!(lab["client"].pings(VIP));
     first.stop();
     second.wait_state("MASTER");
     lab.wait_owner(VIP, &["a"]);
     assert!(lab["client"].pings(VIP));
+}
+
+#[test]
+fn a_daemon_started_by_mistake_ends_with_the_reason_and_takes_nothing_from_the_first() {
+    let lab = Lab::new(&["a"]);
+    let first = lab["a"].locum(&Router::new(100));
+    lab.wait_owner(VIP, &["a"]);
+    let (code, said) = first.again();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("another daemon listens there"), "{said}");
+    assert_eq!(first.router()["addresses"][0]["restored"], 0);
+    assert_eq!((first.state(), first.became_master()), ("MASTER".to_owned(), 1));
 }
 
 /// Somebody's idea of an advert that beats everyone.
