@@ -8,7 +8,7 @@ use super::{Overrides, watchdog};
 use crate::agent::{Effect, Input, InstanceId, Note, Response, Ticket, Transition};
 use crate::config::{self, Config, Details, Loaded, Problems};
 use crate::control::{Asked, Question};
-use crate::net::address::{self, Holder, Order};
+use crate::net::address::{self, Holder, Means, Order};
 use crate::net::{Placed, link};
 use crate::time::Time;
 use std::collections::BTreeMap;
@@ -64,7 +64,9 @@ impl Performer {
     ) -> io::Result<Self> {
         let placed = Placed::default();
         let to = inbox.clone();
-        let holder = Holder::start(placed.clone(), move |report| to.put(Arrival::Address(report)))?;
+        let journal = Some(config.details.control.path.with_extension("journal"));
+        let means = Means { placed: placed.clone(), journal, ..Means::default() };
+        let holder = Holder::start(means, move |report| to.put(Arrival::Address(report)))?;
         // What a crash left behind goes before anybody decides anything.
         let sole = sole(&holder);
         if sole.is_none() {

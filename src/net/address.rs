@@ -129,19 +129,11 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// Starts the worker without a journal: [`Holder::start_with`].
-    ///
-    /// # Errors
-    /// No netlink socket, or no thread, could be had.
-    pub fn start(placed: Placed, report: impl Fn(Report) + Send + 'static) -> io::Result<Holder> {
-        Holder::start_with(Means { placed, ..Means::default() }, report)
-    }
-
     /// Starts the worker, in the network namespace of the calling thread. It ends with the last handle.
     ///
     /// # Errors
     /// No netlink socket, or no thread, could be had.
-    pub fn start_with(means: Means, report: impl Fn(Report) + Send + 'static) -> io::Result<Holder> {
+    pub fn start(means: Means, report: impl Fn(Report) + Send + 'static) -> io::Result<Holder> {
         let (tasks, queue) = channel();
         let settler = Settler::new(means)?;
         let mut worker = Worker { settler, wanted: BTreeMap::new(), announcers: BTreeMap::new(), report };

@@ -15,7 +15,7 @@ fn start_with(namespace: &Namespace, means: Means) -> (Holder, Reports<Report>) 
     let (sender, reports) = Reports::channel();
     // The test may be over: then nobody listens.
     let report = move |report| drop(sender.send(report));
-    (namespace.run(|| Holder::start_with(means, report).expect("a holder")), reports)
+    (namespace.run(|| Holder::start(means, report).expect("a holder")), reports)
 }
 
 fn vip(text: &str) -> Vip {

@@ -97,7 +97,7 @@ fn held_addresses_are_announced_to_the_neighbour_as_often_as_asked() {
     left.ip("link set eth0 address 02:00:00:00:00:01");
     let (sender, reports) = Reports::channel();
     let report = move |report| sender.send(report).expect("a listening test");
-    let holder = left.run(|| Holder::start_with(Means::default(), report).expect("a holder"));
+    let holder = left.run(|| Holder::start(Means::default(), report).expect("a holder"));
     let addresses =
         ["10.9.0.100", "2001:db8:9::100", "10.9.0.101"].map(|a| a.parse::<IpAddr>().expect("one"));
     let prefix = |address: &IpAddr| if address.is_ipv4() { 32 } else { 128 };
@@ -141,7 +141,7 @@ fn what_could_not_be_held_is_not_announced() {
     left.run(|| std::fs::write("/proc/sys/net/ipv6/conf/eth0/disable_ipv6", "1").expect("sysctl"));
     let (sender, reports) = Reports::channel();
     let report = move |report| drop(sender.send(report));
-    let holder = left.run(|| Holder::start_with(Means::default(), report).expect("a holder"));
+    let holder = left.run(|| Holder::start(Means::default(), report).expect("a holder"));
     let vip = |address: &str, prefix| {
         let address = address.parse().expect("an address");
         Vip { address, prefix, dev: None, label: None, scope: 0 }

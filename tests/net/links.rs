@@ -184,7 +184,7 @@ fn locums_addresses_are_no_own_addresses_but_their_loss_is_reported_and_mended()
     let (reports, _) = started(&left);
     let (sender, held) = Reports::channel();
     let report = move |report| drop(sender.send(report));
-    let holder = left.run(|| Holder::start_with(Means::default(), report).expect("a holder"));
+    let holder = left.run(|| Holder::start(Means::default(), report).expect("a holder"));
     holder.order(hold(&["10.9.0.100", "2001:db8:9::100"]));
     held.next();
     left.ip("addr add 10.9.0.4/24 dev eth0");
