@@ -21,7 +21,7 @@ use toml::de::DeTable;
 
 /// All of it.
 pub(super) struct File<'a> {
-    pub(super) agent: Agent,
+    pub(super) agent: Agent<'a>,
     pub(super) routers: Vec<Router>,
     pub(super) groups: Vec<Group>,
     /// `[link.NAME]`
@@ -39,11 +39,13 @@ pub(super) struct Group {
 
 /// `[agent]`
 #[derive(Default)]
-pub(super) struct Agent {
+pub(super) struct Agent<'a> {
     pub(super) node: Option<String>,
     pub(super) control: Option<PathBuf>,
     pub(super) group: Option<Spanned<String>>,
     pub(super) script_user: Option<Spanned<String>>,
+    pub(super) notify_fifo: Option<Section<'a>>,
+    pub(super) mail: Option<Section<'a>>,
     pub(super) start_delay: Option<Duration>,
 }
 
@@ -109,6 +111,7 @@ pub(super) struct Notify {
     pub(super) stop: Option<Spanned<Vec<String>>>,
     pub(super) any: Option<Spanned<Vec<String>>>,
     pub(super) rx_lower: Option<Spanned<Vec<String>>>,
+    pub(super) mail: Option<Spanned<bool>>,
     pub(super) user: Option<Spanned<String>>,
     pub(super) timeout: Option<Duration>,
 }
@@ -126,10 +129,12 @@ pub(super) fn read<'a>(table: &'a Spanned<DeTable<'a>>, sink: &'a Sink) -> File<
     File { agent, routers, groups, links, checks }
 }
 
-fn agent(section: Section<'_>) -> Agent {
+fn agent(section: Section<'_>) -> Agent<'_> {
     let mut agent = Agent {
         node: inner(section.optional("node", text)),
         script_user: section.optional("script_user", text),
+        notify_fifo: section.section("notify_fifo"),
+        mail: section.section("mail"),
         start_delay: inner(section.optional("start_delay", duration)),
         ..Agent::default()
     };
@@ -386,6 +391,7 @@ fn notify(section: &Section<'_>, alone: bool) -> Notify {
         any: table.optional("any", command),
         // A group hears no adverts.
         rx_lower: if alone { table.optional("rx_lower", command) } else { None },
+        mail: table.optional("mail", flag),
         user: table.optional("user", text),
         timeout: inner(table.optional("timeout", some_time)),
     };

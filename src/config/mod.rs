@@ -15,10 +15,12 @@ mod router;
 mod secret;
 mod section;
 mod suggest;
+mod tell;
 mod timeline;
 mod value;
 
 pub use problem::{Problem, Problems, Severity, Span, render_all};
+pub use tell::Told;
 pub use timeline::{Cause, Timeline, timelines, worst_case};
 pub use value::show;
 
@@ -55,6 +57,8 @@ pub struct Details {
     pub checks: BTreeMap<CheckName, check::Spec>,
     /// The scripts of each router and group that has any.
     pub hooks: BTreeMap<Subject, notify::Hooks>,
+    /// FIFOs and mails.
+    pub told: Told,
     /// The daemon's socket.
     pub control: Control,
     /// What this host is called in status and logs.
@@ -140,6 +144,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
         sink.add(finding.help("add a section [router.NAME]"));
     }
 
+    let (told, priorities) = tell::told(&mut file.agent, &host_name());
     let script_user = file.agent.script_user.as_ref();
     let (mut counted, mut specs) = (Vec::new(), BTreeMap::new());
     for (name, section) in std::mem::take(&mut file.checks) {
@@ -164,6 +169,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
         details: Details {
             checks: specs,
             hooks: BTreeMap::new(),
+            told,
             control: control(&file.agent, sink),
             node: file.agent.node.clone().unwrap_or_else(host_name),
             max_failover: BTreeMap::new(),
@@ -172,7 +178,10 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
     for part in &file.routers {
         let name = part.name.get_ref();
         let hooks = hooks::hooks(&part.notify, script_user, sink);
-        let fingerprint = fingerprint(&hooks);
+        let told = &mut config.details.told;
+        told.add(Subject::Router(name.clone()), &part.notify, sink);
+        told.priorities.extend(priorities.then(|| name.clone()));
+        let fingerprint = fingerprint(&hooks, told, &part.notify);
         if hooks != notify::Hooks::default() {
             config.details.hooks.insert(Subject::Router(name.clone()), hooks);
         }
@@ -187,7 +196,9 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
     for part in &file.groups {
         let name = GroupName(part.name.get_ref().as_str().into());
         let hooks = hooks::hooks(&part.notify, script_user, sink);
-        let fingerprint = fingerprint(&hooks);
+        let told = &mut config.details.told;
+        told.add(Subject::Group(name.clone()), &part.notify, sink);
+        let fingerprint = fingerprint(&hooks, told, &part.notify);
         if hooks != notify::Hooks::default() {
             config.details.hooks.insert(Subject::Group(name.clone()), hooks);
         }
@@ -196,13 +207,15 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
     Some(config)
 }
 
-fn fingerprint(hooks: &notify::Hooks) -> u64 {
+/// Changes with whatever is done at a transition.
+fn fingerprint(hooks: &notify::Hooks, told: &Told, notify: &file::Notify) -> u64 {
     let mut hasher = DefaultHasher::new();
-    format!("{hooks:?}").hash(&mut hasher);
+    let mailed = notify.mail.as_ref().map(|mail| *mail.get_ref());
+    format!("{hooks:?} {:?} {:?} {mailed:?}", told.fifos, told.mail).hash(&mut hasher);
     hasher.finish()
 }
 
-fn control(agent: &file::Agent, sink: &Sink) -> Control {
+fn control(agent: &file::Agent<'_>, sink: &Sink) -> Control {
     let path = agent.control.clone().unwrap_or_else(|| PathBuf::from(SOCKET));
     Control { path, group: agent.group.as_ref().and_then(|group| group_id(group, sink)) }
 }

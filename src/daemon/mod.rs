@@ -12,6 +12,7 @@ mod privileges;
 mod sockets;
 mod state;
 mod tasks;
+mod tell;
 mod watchdog;
 
 use crate::agent::{Agent, Effect, Input};

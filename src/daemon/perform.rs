@@ -5,12 +5,17 @@ use super::sockets::{self, Sockets};
 use super::state::{self, Keeper};
 use super::tasks::{Command, Tasks};
 use super::{Overrides, watchdog};
-use crate::agent::{Effect, Input, InstanceId, Note, Response, Ticket, Transition};
-use crate::config::{self, Config, Details, Loaded, Problems};
+use crate::agent::incident::Kind;
+use crate::agent::{
+    Effect, Incident, Input, InstanceId, Note, Response, Standing, Subject, Ticket, Transition,
+};
+use crate::config::{self, Config, Details, Loaded, Problems, Told};
 use crate::control::{Asked, Question};
 use crate::net::address::{self, Holder, Means, Order};
 use crate::net::{Placed, link};
+use crate::notify::mail::{Mail, Message};
 use crate::time::Time;
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::net::UnixListener;
@@ -73,6 +78,7 @@ impl Performer {
             warn!("another locum runs on this host: what a crash left behind stays until that one ends");
         }
         let tasks = Tasks::start(inbox, placed, &config.details.control)?;
+        tasks.command(Command::Told(Box::new(config.details.told.clone())));
         Ok(Performer {
             sockets: Sockets::default(),
             tasks,
@@ -114,7 +120,7 @@ impl Performer {
             }
             Effect::Unwatch(name) => self.tasks.command(Command::Unwatch(name)),
             Effect::Notify(transition) => self.notify(transition),
-            Effect::Tell(_) => {}
+            Effect::Tell(incident) => self.tell(incident),
             Effect::Note(note) => log(&note),
             Effect::Remember(memory) => self.keeper.keep(memory),
             Effect::Reply(ticket, response) => self.reply(ticket, *response),
@@ -158,6 +164,9 @@ impl Performer {
 
     /// The details of a new configuration.
     pub(super) fn adopt(&mut self, details: Details) {
+        if details.told != self.details.told {
+            self.tasks.command(Command::Told(Box::new(details.told.clone())));
+        }
         self.details = details;
     }
 
@@ -193,10 +202,30 @@ impl Performer {
     fn notify(&mut self, transition: Transition) {
         let Transition { subject, from, to, why, priority, .. } = &transition;
         info!(%from, %to, priority, "{subject}: {why}");
-        if let Some(hooks) = self.details.hooks.get(subject) {
-            let hooks = hooks.clone();
-            self.tasks.command(Command::Notify(Box::new(transition), Box::new(hooks)));
+        let Told { fifos, mail, mailed, .. } = &self.details.told;
+        let hooks = self.details.hooks.get(subject).cloned().map(Box::new);
+        let faults = |mail: &&Mail| mail.faults || *to != Standing::Fault;
+        let mail = mail.as_ref().filter(|_| mailed.contains(subject)).filter(faults);
+        let message = mail.map(|_| Message::about(&transition, &self.details.node, Timestamp::now()));
+        if hooks.is_some() || message.is_some() || !fifos.is_empty() {
+            self.tasks.command(Command::Notify(Box::new(transition), hooks, message));
         }
+    }
+
+    fn tell(&mut self, incident: Incident) {
+        let router = &incident.router;
+        let write = match incident.kind {
+            Kind::HeardLower { source, priority } => {
+                info!(%router, %source, priority, "a losing advert was heard: there is another Master");
+                true
+            }
+            Kind::PriorityChanged { from } => {
+                info!(%router, from, to = incident.priority, "the priority changed");
+                self.details.told.priorities.contains(router)
+            }
+        };
+        let hooks = self.details.hooks.get(&Subject::Router(router.clone())).cloned().map(Box::new);
+        self.tasks.command(Command::Tell(Box::new(incident), hooks, write));
     }
 
     fn ticket(&mut self, asked: Asked) -> Ticket {

@@ -2,13 +2,15 @@
 //! control socket, signals. It reports through the inbox and knows nothing of the agent.
 
 use super::inbox::{Arrival, Inbox};
-use crate::agent::{HookEnd, Input, Subject, Transition};
+use super::tell::Tellers;
+use crate::agent::{Incident, Input, Transition};
 use crate::check;
-use crate::config::Control;
+use crate::config::{Control, Told};
 use crate::control;
 use crate::health::CheckName;
 use crate::net::{Placed, link};
-use crate::notify::{self, Hooks};
+use crate::notify::Hooks;
+use crate::notify::mail::Message;
 use std::collections::BTreeMap;
 use std::io;
 use std::thread::{self, JoinHandle};
@@ -18,7 +20,7 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
 use tokio::task::AbortHandle;
-use tracing::{error, warn};
+use tracing::error;
 
 /// How many questions may wait at once; whoever asks more waits at the socket.
 const QUESTIONS: usize = 16;
@@ -27,7 +29,11 @@ const QUESTIONS: usize = 16;
 pub(super) enum Command {
     Watch(CheckName, Box<check::Spec>),
     Unwatch(CheckName),
-    Notify(Box<Transition>, Box<Hooks>),
+    /// Whom to tell from now on.
+    Told(Box<Told>),
+    Notify(Box<Transition>, Option<Box<Hooks>>, Option<Message>),
+    /// With whether FIFOs are told.
+    Tell(Box<Incident>, Option<Box<Hooks>>, bool),
     /// Wait for hooks that run, at most this long, then end.
     Finish(Duration),
 }
@@ -84,7 +90,7 @@ async fn serve(
     tokio::spawn(signals(inbox.clone()));
     tokio::spawn(answer(inbox.clone(), listener, group));
     let mut checks: BTreeMap<CheckName, AbortHandle> = BTreeMap::new();
-    let mut hooks: BTreeMap<Subject, notify::Runner> = BTreeMap::new();
+    let mut tellers = Tellers::new(&inbox);
     while let Some(command) = commands.recv().await {
         match command {
             Command::Watch(name, spec) => {
@@ -100,41 +106,14 @@ async fn serve(
                     old.abort();
                 }
             }
-            Command::Notify(transition, wanted) => {
-                let runner = hooks.entry(transition.subject.clone()).or_insert_with(|| {
-                    let to = inbox.clone();
-                    let report = move |report| to.put(Arrival::Input(Input::HookEnded(hook_end(report))));
-                    notify::Runner::start(transition.subject.clone(), report)
-                });
-                runner.notify(&transition, &wanted);
-            }
+            Command::Told(told) => tellers.adopt(*told).await,
+            Command::Notify(transition, hooks, mail) => tellers.notify(&transition, hooks.as_deref(), mail),
+            Command::Tell(incident, hooks, write) => tellers.tell(&incident, hooks.as_deref(), write),
             Command::Finish(within) => {
-                let finishing = hooks.into_values().map(|runner| tokio::spawn(runner.finish(within)));
-                for runner in finishing.collect::<Vec<_>>() {
-                    let _ = runner.await;
-                }
+                tellers.finish(within).await;
                 return;
             }
         }
-    }
-}
-
-fn hook_end(report: notify::Report) -> HookEnd {
-    let failed = report.result != notify::Ended::Exit(0);
-    let ended = match report.output.lines().last() {
-        Some(line) if failed => format!("{}: {line}", report.result),
-        _ => report.result.to_string(),
-    };
-    if failed {
-        warn!(subject = %report.subject, state = %report.state, script = %report.script, "hook: {ended}");
-    }
-    HookEnd {
-        subject: report.subject,
-        script: report.script,
-        ended,
-        failed,
-        took: report.took,
-        skipped: report.skipped,
     }
 }
 

@@ -93,7 +93,11 @@ impl Message {
         };
         let name = one_line(subject.name());
         let why: String = one_line(&why.to_string()).chars().take(LONGEST_REASON).collect();
-        let mut body = format!("{node}: {subject} is {to} now; it was {from}.\nReason: {why}.\n");
+        let mut body = format!(
+            "{}: {} is {to} now; it was {from}.\nReason: {why}.\n",
+            one_line(node),
+            one_line(&subject.to_string())
+        );
         if *priority > 0 {
             let _ = writeln!(body, "Priority: {priority}.");
         }
@@ -130,8 +134,9 @@ impl Message {
 /// A header's value; what is not ASCII as encoded words (RFC 2047), each within its 75 characters.
 fn header(text: &str) -> String {
     const BYTES_A_WORD: usize = 20;
+    let text = one_line(text);
     if text.is_ascii() {
-        return text.to_owned();
+        return text;
     }
     let mut words = vec![Vec::new()];
     for letter in text.chars() {
@@ -383,6 +388,7 @@ impl Session {
                         _ => Err(Refusal::Later(text)),
                     };
                 }
+                _ if reader.limit() == 0 => return Err(Refusal::Later("its answer has no end".to_owned())),
                 [] => return Err(Refusal::Later("it hung up".to_owned())),
                 _ => return Err(Refusal::Later(format!("it does not speak SMTP: {text}"))),
             }

@@ -7,6 +7,7 @@ mod mutations;
 mod problems;
 mod reading;
 mod secrets;
+mod tell;
 
 use locum::config::{Config, Loaded, Problems, Secrets, parse, render_all};
 use std::path::Path;
