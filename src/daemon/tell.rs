@@ -68,8 +68,9 @@ impl Tellers {
             self.runner(&Subject::Router(incident.router.clone())).tell(incident, hooks);
         }
         let line = fifo::incident_line(incident).filter(|_| write);
+        let Some(line) = line else { return };
         for fifo in &self.fifos {
-            line.iter().for_each(|line| fifo.tell(line.clone()));
+            fifo.tell(line.clone());
         }
     }
 

@@ -148,7 +148,10 @@ fn header(text: &str) -> String {
         }
     }
     let encoded = words.iter().map(|word| {
-        let letters: String = word.iter().map(|byte| format!("={byte:02X}")).collect();
+        let mut letters = String::new();
+        for byte in word {
+            let _ = write!(letters, "={byte:02X}");
+        }
         format!("=?UTF-8?Q?{letters}?=")
     });
     encoded.collect::<Vec<_>>().join("\r\n ")
@@ -312,7 +315,7 @@ async fn deliver(
 ) -> Result<(), Refusal> {
     let (host, port) = &mail.relay;
     let session = async {
-        let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(later)?;
+        let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(|error| later(&error))?;
         Session { stream: BufReader::new(stream) }.deliver(mail, message, report).await
     };
     let named = |why: String| format!("relay {host} port {port}: {why}");
@@ -324,7 +327,7 @@ async fn deliver(
     }
 }
 
-fn later(error: io::Error) -> Refusal {
+fn later(error: &io::Error) -> Refusal {
     Refusal::Later(error.to_string())
 }
 
@@ -360,7 +363,7 @@ impl Session {
             report(Report::Failed(format!("recipient {address} not taken: {why}")));
         }
         self.say("DATA", 3).await?;
-        self.stream.write_all(message.text(mail).as_bytes()).await.map_err(later)?;
+        self.stream.write_all(message.text(mail).as_bytes()).await.map_err(|error| later(&error))?;
         self.say(".", 2).await?;
         // It is taken; how the relay ends the talk is its own affair.
         let _ = self.stream.write_all(b"QUIT\r\n").await;
@@ -368,7 +371,7 @@ impl Session {
     }
 
     async fn say(&mut self, line: &str, wanted: u8) -> Result<(), Refusal> {
-        self.stream.write_all(format!("{line}\r\n").as_bytes()).await.map_err(later)?;
+        self.stream.write_all(format!("{line}\r\n").as_bytes()).await.map_err(|error| later(&error))?;
         self.reply(wanted).await
     }
 
@@ -377,7 +380,7 @@ impl Session {
         let mut reader = (&mut self.stream).take(LONGEST_REPLY);
         loop {
             let mut line = Vec::new();
-            reader.read_until(b'\n', &mut line).await.map_err(later)?;
+            reader.read_until(b'\n', &mut line).await.map_err(|error| later(&error))?;
             let text = one_line(String::from_utf8_lossy(&line).trim_end());
             match line.as_slice() {
                 [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b'-', ..] if line.ends_with(b"\n") => {}

@@ -51,7 +51,7 @@ fn read(path: &Path) -> String {
 fn take(path: &PathBuf) -> String {
     let mut file =
         OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path).expect("it is there");
-    let (mut text, mut chunk) = (Vec::new(), [0; 65_536]);
+    let (mut text, mut chunk) = (Vec::new(), [0; 4096]);
     while let Ok(count) = file.read(&mut chunk) {
         if count == 0 {
             break;
@@ -212,7 +212,7 @@ async fn what_is_lost_is_the_oldest_and_is_counted_and_reported() {
         text.ends_with(&format!("\n{}\n", ROOM + 9))
     })
     .await;
-    assert!(text.starts_with("10\n"), "{:.20}", text);
+    assert!(text.starts_with("10\n"), "{text:.20}");
 }
 
 #[tokio::test]
