@@ -16,7 +16,7 @@ use crate::net::{Placed, link};
 use crate::notify::mail::{Mail, Message};
 use crate::time::Time;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 /// How often held addresses are compared with the kernel's, besides on every change it tells of.
-const AUDIT: Duration = Duration::from_secs(10);
+const AUDIT: Duration = Duration::from_secs(20);
 /// How long hooks may still run at the end.
 const HOOKS_WITHIN: Duration = Duration::from_secs(5);
 /// How long the state file may still take at the end.
@@ -41,6 +41,7 @@ pub(super) struct Performer {
     details: Details,
     path: PathBuf,
     overrides: Overrides,
+    held: BTreeSet<InstanceId>,
     audit_at: Time,
     waiting: BTreeMap<Ticket, Asked>,
     last_ticket: u64,
@@ -89,6 +90,7 @@ impl Performer {
             details: config.details.clone(),
             path: path.to_owned(),
             overrides: overrides.clone(),
+            held: BTreeSet::new(),
             audit_at: Time::ZERO,
             waiting: BTreeMap::new(),
             last_ticket: 0,
@@ -107,9 +109,13 @@ impl Performer {
                 }
             }
             Effect::Hold { instance, interface, vips } => {
+                self.held.insert(instance);
                 self.holder.order(Order::Hold { owner: instance.0, interface, vips });
             }
-            Effect::Release { instance } => self.holder.order(Order::Release { owner: instance.0 }),
+            Effect::Release { instance } => {
+                self.held.remove(&instance);
+                self.holder.order(Order::Release { owner: instance.0 });
+            }
             Effect::Announce { instance, count } => {
                 self.holder.order(Order::Announce { owner: instance.0, count });
             }
@@ -183,7 +189,10 @@ impl Performer {
 
     /// When to call [`Performer::look_after`] next.
     pub(super) fn look_at(&self) -> Option<Time> {
-        self.sockets.retry_at().into_iter().chain([self.audit_at]).min()
+        // Who holds nothing has nothing to compare, and sleeps on.
+        let idle = self.held.is_empty() && self.sole.is_some();
+        let audit = (!idle).then_some(self.audit_at);
+        self.sockets.retry_at().into_iter().chain(audit).min()
     }
 
     /// Gives up what is left, and waits for it. Whether everything was given up in time.
