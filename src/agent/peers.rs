@@ -32,6 +32,7 @@ struct Peer {
     heard: Option<(Time, Option<Priority>, Interval)>,
     adverts: u64,
     refused: BTreeMap<Refusal, u64>,
+    last_refused: Option<(Time, Refusal)>,
     remarks: Vec<Remark>,
     same_priority: bool,
     clock: Option<Offset>,
@@ -86,7 +87,9 @@ impl Peers {
     /// Counts a refused packet. Returns how many of this kind this sender has sent.
     pub fn refuse(&mut self, now: Time, source: IpAddr, refusal: Refusal) -> u64 {
         *self.refused.entry(refusal).or_default() += 1;
-        let count = self.peer(now, source).refused.entry(refusal).or_default();
+        let peer = self.peer(now, source);
+        peer.last_refused = Some((now, refusal));
+        let count = peer.refused.entry(refusal).or_default();
         *count += 1;
         *count
     }
@@ -140,6 +143,8 @@ impl Peer {
             clock_ms: self.clock.map(|offset| offset.ahead),
             clock_window_ms: self.clock.map(|offset| offset.window),
             refused: by_name(&self.refused, Refusal::name),
+            last_refused: self.last_refused.map(|(_, refusal)| refusal.to_string()),
+            last_refused_ms: self.last_refused.map(|(at, _)| millis(now.since(at))),
             remarks,
         }
     }

@@ -193,22 +193,8 @@ fn judge(routers: &[RouterStatus], checks: &[CheckStatus]) -> (Overall, Vec<Stri
             }
             Standing::Backup | Standing::Master => {}
         }
-        for peer in router.instances.iter().flat_map(|instance| &instance.peers) {
-            if let (Some(ahead), Some(window)) = (peer.clock_ms, peer.clock_window_ms)
-                && ahead.unsigned_abs() > window / 2
-            {
-                let line = format!("{name}: the clock of {} is {ahead:+} ms off ours: mend it", peer.address);
-                complain(Overall::Degraded, line);
-            }
-        }
-        for instance in &router.instances {
-            // An old error is history, not a state: four intervals without one and it is over.
-            let recent = |ms: &u64| *ms < 4 * u64::from(router.interval_ms);
-            if let Some(error) = &instance.last_send_error
-                && instance.last_send_error_ms.as_ref().is_some_and(recent)
-            {
-                complain(Overall::Degraded, format!("{name}: adverts cannot be sent: {error}"));
-            }
+        for line in wire(router) {
+            complain(Overall::Degraded, format!("{name}: {line}"));
         }
         if let Some(last) = router.hooks.last.as_ref().filter(|_| router.hooks.last_failed) {
             complain(Overall::Degraded, format!("{name}: the last hook failed: {last}"));
@@ -219,4 +205,27 @@ fn judge(routers: &[RouterStatus], checks: &[CheckStatus]) -> (Overall, Vec<Stri
         complain(Overall::Degraded, format!("check {}: {error}", check.name));
     }
     (worst, complaints)
+}
+
+/// What is wrong between this router and the others now. What is four intervals old is history.
+fn wire(router: &RouterStatus) -> Vec<String> {
+    let recent = |ms: Option<u64>| ms.is_some_and(|ms| ms < 4 * u64::from(router.interval_ms));
+    let mut lines = Vec::new();
+    for instance in &router.instances {
+        if let Some(error) = instance.last_send_error.as_ref().filter(|_| recent(instance.last_send_error_ms))
+        {
+            lines.push(format!("adverts cannot be sent: {error}"));
+        }
+        for peer in &instance.peers {
+            if let (Some(ahead), Some(window)) = (peer.clock_ms, peer.clock_window_ms)
+                && ahead.unsigned_abs() > window / 2
+            {
+                lines.push(format!("the clock of {} is {ahead:+} ms off ours: mend it", peer.address));
+            }
+            if let Some(why) = peer.last_refused.as_ref().filter(|_| recent(peer.last_refused_ms)) {
+                lines.push(format!("packets from {} are refused: {why}", peer.address));
+            }
+        }
+    }
+    lines
 }

@@ -181,6 +181,10 @@ pub struct PeerStatus {
     pub clock_window_ms: Option<u64>,
     /// Packets of it that were refused, by reason.
     pub refused: BTreeMap<String, u64>,
+    /// Why the last of them was, for people.
+    pub last_refused: Option<String>,
+    /// How long ago that was, in milliseconds.
+    pub last_refused_ms: Option<u64>,
     /// What is odd about it: other addresses, other interval, our priority.
     pub remarks: Vec<String>,
 }

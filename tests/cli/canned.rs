@@ -116,6 +116,8 @@ fn instance() -> InstanceStatus {
             clock_ms: Some(-40),
             clock_window_ms: Some(5000),
             refused: counts(&[("wrong-password", 3)]),
+            last_refused: Some("the password differs from ours".to_owned()),
+            last_refused_ms: Some(61_000),
             remarks: vec!["the sender's interval differs from ours".to_owned()],
         }],
         sent: 1234,

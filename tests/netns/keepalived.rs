@@ -141,6 +141,7 @@ fn a_wrong_password_is_refused_and_counted() {
     assert_eq!(a.router()["instances"][0]["heard"], 0);
     let text = a.cli(&["status"]).1;
     assert!(text.contains("wrong-password"), "{text}");
+    assert!(text.contains("DEGRADED") && text.contains("are refused: the password differs"), "{text}");
     assert!(!text.contains("tops3cre") && !text.contains("another"), "{text}");
     assert!(!a.process.log().contains("tops3cre"), "a password must not be logged");
 }
