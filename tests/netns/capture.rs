@@ -35,7 +35,7 @@ impl Host {
         let file = dir.path().join("pcap");
         let mut command = self.command("tcpdump");
         command.args(["-n", "-i", "eth0", "-U", "--immediate-mode", "-Z", "root", "-w"]).arg(&file);
-        command.arg("arp or proto 112 or ip6 proto 112 or icmp6");
+        command.arg("arp or proto 112 or proto 51 or ip6 proto 112 or icmp6");
         let process = Process::start(&format!("{self}/tcpdump"), command);
         process.wait_for("listening on", SOON);
         Capture { process, file, _dir: dir }
@@ -70,6 +70,12 @@ impl Packets {
         self.frames().filter_map(advert).collect()
     }
 
+    /// The whole IPv4 packets of VRRP from `source`, in order.
+    pub fn ipv4_from(&self, source: IpAddr) -> Vec<&[u8]> {
+        let from = |packet: &&[u8]| open_ipv4(packet).is_ok_and(|envelope| envelope.source == source);
+        self.frames().filter_map(ipv4).filter(from).collect()
+    }
+
     /// The priorities that `source` advertised, in order; 0 is its farewell.
     pub fn priorities(&self, source: &str) -> Vec<u8> {
         let source: IpAddr = source.parse().unwrap();
@@ -84,6 +90,13 @@ impl Packets {
     pub fn announcements(&self, address: &str) -> usize {
         let address: IpAddr = address.parse().unwrap();
         self.frames().filter(|frame| announces(frame.frame, address)).count()
+    }
+}
+
+fn ipv4<'a>(frame: Captured<'a>) -> Option<&'a [u8]> {
+    match network(frame.link, frame.frame)? {
+        Network::Ipv4(packet) => Some(packet),
+        Network::Ipv6(_) => None,
     }
 }
 

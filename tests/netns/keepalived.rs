@@ -105,6 +105,40 @@ fn version_2_with_a_password() {
     both_ways("v2 PASS", VIP, router, |priority| keepalived_2(priority).with(pass));
 }
 
+fn headed(priority: u8, secret: &Secret) -> Router {
+    version_2(priority).with("auth", &format!("{{ ah = \"file:{}\" }}", secret.file.path().display()))
+}
+
+const AH: &str = "authentication {\n auth_type AH\n auth_pass tops3cre\n}";
+
+#[test]
+fn version_2_with_an_authentication_header() {
+    let secret = Secret::new("tops3cre");
+    let router = |priority| headed(priority, &secret);
+    both_ways("v2 AH", VIP, router, |priority| keepalived_2(priority).with(AH));
+}
+
+#[test]
+fn version_2_unicast_with_an_authentication_header() {
+    let secret = Secret::new("tops3cre");
+    let (peers, more) = unicast();
+    let router = |priority| headed(priority, &secret).with("peers", peers);
+    both_ways("v2 AH unicast", VIP, router, |priority| keepalived_2(priority).with(more).with(AH));
+}
+
+#[test]
+fn a_wrong_secret_behind_a_header_is_refused_by_both() {
+    let lab = Lab::new(&["a", "b"]);
+    let secret = Secret::new("another1");
+    let _b = lab["b"].keepalived(&keepalived_2(200).with(AH));
+    lab.wait_owner(VIP, &["b"]);
+    let a = lab["a"].locum(&headed(100, &secret));
+    wait_until("a refuses b", LONG, || a.refused("bad-digest") >= 2);
+    assert_eq!(a.router()["instances"][0]["heard"], 0);
+    let text = a.cli(&["status"]).1;
+    assert!(!text.contains("tops3cre") && !text.contains("another1"), "{text}");
+}
+
 #[test]
 fn version_2_unicast() {
     let (peers, more) = unicast();

@@ -42,6 +42,12 @@ impl Router {
         self
     }
 
+    /// Without a key.
+    pub fn without(mut self, key: &str) -> Router {
+        self.keys.remove(key);
+        self
+    }
+
     /// With more sections after it.
     pub fn and(mut self, sections: &str) -> Router {
         self.after.push_str(sections);

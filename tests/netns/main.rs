@@ -11,6 +11,7 @@ mod process;
 
 mod addresses;
 mod alone;
+mod authentication;
 mod checks;
 mod checksums;
 mod frr;
