@@ -24,6 +24,8 @@ pub struct Outcome {
     pub verdict: Result<(), String>,
     /// From the start of the last attempt to its end.
     pub latency: Duration,
+    /// What was read, where the probe reads a number.
+    pub value: Option<i32>,
 }
 
 /// How the results of one check are counted.
@@ -131,19 +133,27 @@ impl Health {
         self.last.as_ref()
     }
 
-    /// Counts one outcome. True where the standing changed.
+    /// The number last read; 0 where none was.
+    #[must_use]
+    pub fn value(&self) -> i32 {
+        self.last.as_ref().and_then(|(_, outcome)| outcome.value).unwrap_or(0)
+    }
+
+    /// Counts one outcome. True where the standing or the number changed.
     pub fn count(&mut self, now: Time, outcome: Outcome) -> bool {
         let passed = outcome.verdict.is_ok() != self.config.inverse;
+        let before = self.value();
         self.last = Some((now, outcome));
+        let other = self.value() != before;
         let (wanted, needed) =
             if passed { (Standing::Up, self.config.rise) } else { (Standing::Down, self.config.fall) };
         if self.standing == wanted {
             self.streak = 0;
-            return false;
+            return other;
         }
         self.streak = self.streak.saturating_add(1);
         if self.standing != Standing::Pending && self.streak < needed {
-            return false;
+            return other;
         }
         (self.standing, self.since, self.streak) = (wanted, now, 0);
         true
@@ -178,13 +188,17 @@ pub enum OnFail {
     Fault,
     /// Positive: added to the priority while the check is up. Negative: added while it is down.
     Weight(i32),
+    /// The number that the check reads, times this, is added; -254 and less is a Fault. Times 0:
+    /// any other number than 0 is a Fault.
+    Times(i32),
 }
 
 impl Track {
-    /// What this track adds to the priority while its check stands so.
+    /// What this track adds to the priority while its check stands so and has read this number.
     #[must_use]
-    pub fn contribution(&self, standing: Standing) -> i32 {
+    pub fn contribution(&self, standing: Standing, value: i32) -> i32 {
         match (self.on_fail, standing) {
+            (OnFail::Times(times), _) => value.saturating_mul(times).clamp(-254, 253),
             (OnFail::Weight(weight), Standing::Up) if weight > 0 => weight,
             (OnFail::Weight(weight), Standing::Down) if weight < 0 => weight,
             _ => 0,
@@ -194,9 +208,14 @@ impl Track {
     /// Whether the check alone keeps a router out while it stands so, `running` or not. No result
     /// yet is no pass, but it stops nobody who runs: a reload that adds a check drops nothing.
     #[must_use]
-    pub fn bars(&self, standing: Standing, running: bool) -> bool {
-        let out = if running { standing == Standing::Down } else { standing != Standing::Up };
-        self.on_fail == OnFail::Fault && out
+    pub fn bars(&self, standing: Standing, value: i32, running: bool) -> bool {
+        match self.on_fail {
+            OnFail::Fault if running => standing == Standing::Down,
+            OnFail::Fault => standing != Standing::Up,
+            OnFail::Times(0) => value != 0,
+            OnFail::Times(times) => value.saturating_mul(times) <= -254,
+            OnFail::Weight(_) => false,
+        }
     }
 }
 
@@ -214,7 +233,7 @@ mod tests {
 
     fn outcome(passed: bool) -> Outcome {
         let verdict = if passed { Ok(()) } else { Err("refused".to_owned()) };
-        Outcome { verdict, latency: Duration::ZERO }
+        Outcome { verdict, latency: Duration::ZERO, value: None }
     }
 
     fn after(mut health: Health, outcomes: &[bool]) -> Standing {
@@ -255,17 +274,34 @@ mod tests {
     #[test]
     fn positive_weights_count_while_up_and_negative_ones_while_down() {
         let track = |weight| Track { check: CheckName("web".into()), on_fail: OnFail::Weight(weight) };
-        assert_eq!(track(20).contribution(Standing::Up), 20);
-        assert_eq!(track(20).contribution(Standing::Down), 0);
-        assert_eq!(track(-20).contribution(Standing::Up), 0);
-        assert_eq!(track(-20).contribution(Standing::Down), -20);
-        assert!(!track(-20).bars(Standing::Down, false));
+        assert_eq!(track(20).contribution(Standing::Up, 0), 20);
+        assert_eq!(track(20).contribution(Standing::Down, 0), 0);
+        assert_eq!(track(-20).contribution(Standing::Up, 0), 0);
+        assert_eq!(track(-20).contribution(Standing::Down, 0), -20);
+        assert!(!track(-20).bars(Standing::Down, 0, false));
     }
 
     #[test]
     fn a_check_without_a_result_bars_a_start_and_nothing_that_runs() {
         let track = Track { check: CheckName("web".into()), on_fail: OnFail::Fault };
-        assert!(track.bars(Standing::Pending, false) && !track.bars(Standing::Pending, true));
-        assert!(track.bars(Standing::Down, true) && !track.bars(Standing::Up, false));
+        assert!(track.bars(Standing::Pending, 0, false) && !track.bars(Standing::Pending, 0, true));
+        assert!(track.bars(Standing::Down, 0, true) && !track.bars(Standing::Up, 0, false));
+    }
+
+    #[test]
+    fn a_number_is_taken_times_its_factor_and_too_low_a_sum_is_a_fault() {
+        let times = |factor| Track { check: CheckName("load".into()), on_fail: OnFail::Times(factor) };
+        assert_eq!(times(2).contribution(Standing::Up, -30), -60);
+        assert_eq!(times(i32::MAX).contribution(Standing::Up, 2), 253);
+        assert!(!times(1).bars(Standing::Up, -253, true) && times(1).bars(Standing::Up, -254, true));
+        assert!(times(0).bars(Standing::Up, 1, true) && !times(0).bars(Standing::Up, 0, true));
+    }
+
+    #[test]
+    fn another_number_is_news_though_the_standing_is_the_same() {
+        let mut load = health(1, 1, Initial::Up);
+        let reads = |value| Outcome { value: Some(value), ..outcome(true) };
+        assert!(load.count(Time::ZERO, reads(-5)) && !load.count(Time::ZERO, reads(-5)));
+        assert_eq!(load.value(), -5);
     }
 }

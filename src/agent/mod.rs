@@ -200,7 +200,7 @@ impl Agent {
                 Some(_) => Err(format!("interface {name} is down")),
                 None => Err(format!("interface {name} does not exist")),
             };
-            check.count(now, Outcome { verdict, latency: Duration::ZERO });
+            check.count(now, Outcome { verdict, latency: Duration::ZERO, value: None });
         }
         self.settle(now, effects);
     }

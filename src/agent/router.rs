@@ -152,7 +152,9 @@ impl Router {
             .config
             .tracks
             .iter()
-            .filter_map(|track| checks.get(&track.check).map(|check| track.contribution(check.standing())))
+            .filter_map(|track| {
+                checks.get(&track.check).map(|check| track.contribution(check.standing(), check.value()))
+            })
             .fold(0_i32, i32::saturating_add);
         self.config.priority.adjusted(added)
     }
@@ -168,7 +170,7 @@ impl Router {
             self.config.tracks.iter().filter_map(|track| Some((track, checks.get(&track.check)?)));
         let pending = |(track, check): &(&crate::health::Track, &Health)| {
             check.standing() == crate::health::Standing::Pending
-                && track.bars(crate::health::Standing::Pending, false)
+                && track.bars(crate::health::Standing::Pending, 0, false)
         };
         tracked.find(pending).map(|(_, check)| check).filter(|_| idle)
     }
@@ -215,7 +217,7 @@ impl Router {
         let running = !matches!(self.standing(world.sets), Standing::Stop | Standing::Fault);
         self.config.tracks.iter().find_map(|track| {
             let check = world.checks.get(&track.check)?;
-            track.bars(check.standing(), running).then(|| Fault::Check(check.complaint()))
+            track.bars(check.standing(), check.value(), running).then(|| Fault::Check(check.complaint()))
         })
     }
 

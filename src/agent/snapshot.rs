@@ -62,7 +62,7 @@ impl Agent {
             TrackStatus {
                 check: track.check.clone(),
                 state,
-                adds: track.contribution(state),
+                adds: track.contribution(state, self.checks.get(&track.check).map_or(0, Health::value)),
                 fault: track.on_fail == health::OnFail::Fault,
             }
         });

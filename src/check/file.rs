@@ -22,9 +22,17 @@ pub struct Config {
     pub contains: Option<Pattern>,
     /// It was changed less than this long ago; a change in the future counts as now.
     pub younger_than: Option<Duration>,
+    /// The number it begins with is read: whoever tracks the check adds it to its priority. A
+    /// missing file, and one that begins with no number, reads 0 and passes.
+    pub number: bool,
 }
 
 pub(super) async fn probe(config: &Config, attempt: &Attempt<'_>) -> Result<(), String> {
+    if config.number {
+        let path = config.path.clone();
+        attempt.reads(attempt.lane.run(move || Ok(number(&path))).await?);
+        return Ok(());
+    }
     let config = config.clone();
     attempt.lane.run(move || look(&config)).await
 }
@@ -53,6 +61,21 @@ fn look(config: &Config) -> Result<(), String> {
     let mut content = Vec::new();
     file.take(READ).read_to_end(&mut content).map_err(failed)?;
     if pattern.matches(&content) { Ok(()) } else { Err(format!("{path} does not contain {pattern}")) }
+}
+
+/// The leading whole number, as far as it fits.
+fn number(path: &Path) -> i32 {
+    const DIGITS: u64 = 64;
+    let mut text = String::new();
+    let read = open(path).and_then(|file| file.take(DIGITS).read_to_string(&mut text));
+    let text = if read.is_ok() { text.trim_start() } else { "" };
+    let digits = |c: char| !c.is_ascii_digit();
+    let end = text.strip_prefix(['-', '+']).map_or_else(
+        || text.find(digits).unwrap_or(text.len()),
+        |rest| 1 + rest.find(digits).unwrap_or(rest.len()),
+    );
+    let number = text[..end].parse::<i64>().unwrap_or(0);
+    i32::try_from(number.clamp(i32::MIN.into(), i32::MAX.into())).unwrap_or(0)
 }
 
 /// Opens without waiting for the other end, should the path be a FIFO.

@@ -170,9 +170,20 @@ struct Attempt<'a> {
     deadline: Instant,
     /// What the probe waits for, should its time run out.
     awaited: Mutex<&'static str>,
+    /// The number that the probe has read, if it reads one.
+    value: Mutex<Option<i32>>,
 }
 
 impl Attempt<'_> {
+    /// The probe has read this number.
+    fn reads(&self, value: i32) {
+        *self.value.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+    }
+
+    fn value(&self) -> Option<i32> {
+        *self.value.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// From now on the probe waits for `what`.
     fn awaits(&self, what: &'static str) {
         *self.awaited.lock().unwrap_or_else(PoisonError::into_inner) = what;
@@ -212,9 +223,11 @@ async fn round(spec: &Spec, lane: &Lane) -> Outcome {
     loop {
         let start = Instant::now();
         let deadline = after(start, spec.schedule.timeout);
-        let attempt = Attempt { schedule: &spec.schedule, lane, deadline, awaited: Mutex::new("") };
+        let (awaited, value) = (Mutex::new(""), Mutex::new(None));
+        let attempt = Attempt { schedule: &spec.schedule, lane, deadline, awaited, value };
         let verdict = bounded(spec, &attempt, after(start, spec.bound())).await;
-        let outcome = Outcome { verdict: verdict.map_err(|text| one_line(&text)), latency: start.elapsed() };
+        let verdict = verdict.map_err(|text| one_line(&text));
+        let outcome = Outcome { verdict, latency: start.elapsed(), value: attempt.value() };
         if outcome.verdict.is_ok() || retry >= spec.schedule.retries {
             return outcome;
         }

@@ -261,7 +261,8 @@ fn file(section: &Section<'_>) -> Option<file::Config> {
     let readable = section.optional("readable", flag).is_some_and(Spanned::into_inner);
     let contains = section.optional("contains", pattern).map(Spanned::into_inner);
     let younger_than = section.optional("younger_than", some_time).map(Spanned::into_inner);
-    Some(file::Config { path: path?.into_inner(), readable, contains, younger_than })
+    let number = section.optional("number", flag).is_some_and(Spanned::into_inner);
+    Some(file::Config { path: path?.into_inner(), readable, contains, younger_than, number })
 }
 
 fn dns(section: &Section<'_>) -> Option<dns::Config> {

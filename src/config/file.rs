@@ -367,9 +367,10 @@ fn track<'a>(section: &Section<'a>, value: &'a Value<'a>) -> Option<Track> {
     }
     let table = section.inner("checks", value, format!("a check of {}", section.title))?;
     let check = table.required("check", "check = \"NAME\"", text);
-    let weight = table.optional("weight", weight);
+    let weight = inner(table.optional("weight", weight)).map(OnFail::Weight);
+    let times = inner(table.optional("times", number(-254, 254))).map(OnFail::Times);
     table.finish();
-    Some(Track { check: check?, on_fail: inner(weight).map_or(OnFail::Fault, OnFail::Weight), span })
+    Some(Track { check: check?, on_fail: times.or(weight).unwrap_or(OnFail::Fault), span })
 }
 
 fn weight(value: &Value<'_>) -> Result<i32, Wrong> {

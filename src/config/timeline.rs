@@ -68,8 +68,10 @@ pub fn timelines(router: &Router, config: &Config) -> Vec<Timeline> {
             // A farewell: the Backup waits for its skew only (RFC 9568 section 6.4.2).
             OnFail::Fault => skew,
             // A lower priority: the Backup's timer runs out, counted from the last better advert.
-            OnFail::Weight(_) if router.preempt && !router.priority.is_owner() => silence + skew,
-            OnFail::Weight(_) => return None,
+            OnFail::Weight(_) | OnFail::Times(_) if router.preempt && !router.priority.is_owner() => {
+                silence + skew
+            }
+            OnFail::Weight(_) | OnFail::Times(_) => return None,
         };
         Some(line(Cause::Check(track.check.clone()), spec.worst_detection(counted.fall), election))
     });

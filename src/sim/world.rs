@@ -165,7 +165,7 @@ impl World {
                 if alive && self.nodes[node].probes.get(&check) == Some(&generation) {
                     let failing = self.nodes[node].failing.contains(&check);
                     let verdict = if failing { Err("connection refused".to_owned()) } else { Ok(()) };
-                    let outcome = Outcome { verdict, latency: Duration::from_millis(1) };
+                    let outcome = Outcome { verdict, latency: Duration::from_millis(1), value: None };
                     self.later(PROBING, Happening::Probe { node, life, check: check.clone(), generation });
                     self.give(node, Input::Outcome(check, outcome));
                 }

@@ -1,13 +1,13 @@
 //! Checks of kind `file`.
 
 use super::{failure, verdict};
-use locum::check::{Pattern, Probe, file};
+use locum::check::{Pattern, Probe, Schedule, Spec, file};
 use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 fn exists(path: &Path) -> file::Config {
-    file::Config { path: path.to_owned(), readable: false, contains: None, younger_than: None }
+    file::Config { path: path.to_owned(), readable: false, contains: None, younger_than: None, number: false }
 }
 
 fn contains(path: &Path, pattern: &str) -> Probe {
@@ -86,4 +86,27 @@ async fn what_cannot_be_read_fails() {
     assert_eq!(verdict(Probe::File(exists(&path))).await, Ok(()));
     let text = failure(Probe::File(file::Config { readable: true, ..exists(&path) })).await;
     assert_eq!(text, format!("{}: no such device or address", path.display()));
+}
+
+#[tokio::test]
+async fn a_number_is_read_from_the_beginning_and_anything_else_is_0() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("load");
+    let read = async |text: &str| {
+        fs::write(&path, text).unwrap();
+        let spec = numbered(&path);
+        locum::check::probe_once(&spec).await.value
+    };
+    assert_eq!(read("-42 of 100\n").await, Some(-42));
+    assert_eq!(read("7").await, Some(7));
+    assert_eq!(read("99999999999").await, Some(i32::MAX));
+    assert_eq!(read("none").await, Some(0));
+    let spec = numbered(Path::new("/nowhere"));
+    let outcome = locum::check::probe_once(&spec).await;
+    assert_eq!((outcome.verdict, outcome.value), (Ok(()), Some(0)));
+}
+
+fn numbered(path: &Path) -> Spec {
+    let probe = Probe::File(file::Config { number: true, ..exists(path) });
+    Spec { probe, schedule: Schedule::default() }
 }

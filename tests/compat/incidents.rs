@@ -55,7 +55,7 @@ impl Host {
     }
 
     fn check(&mut self, verdict: Result<(), String>) {
-        let outcome = Outcome { verdict, latency: Duration::from_millis(1) };
+        let outcome = Outcome { verdict, latency: Duration::from_millis(1), value: None };
         self.give(Input::Outcome(CheckName("app".into()), outcome));
     }
 

@@ -93,7 +93,7 @@ impl Packets {
     }
 }
 
-fn ipv4<'a>(frame: Captured<'a>) -> Option<&'a [u8]> {
+fn ipv4(frame: Captured<'_>) -> Option<&[u8]> {
     match network(frame.link, frame.frame)? {
         Network::Ipv4(packet) => Some(packet),
         Network::Ipv6(_) => None,
