@@ -33,7 +33,8 @@ impl Agent {
         }
     }
 
-    /// Believes the packet, once, or says why not. Only what is believed moves the ledger.
+    /// Believes the packet, once, or says why not. Whatever a true sender has sent is remembered, also where
+    /// we must not follow it: a count is learned from it.
     fn parse(
         &mut self,
         now: Time,
@@ -42,7 +43,9 @@ impl Agent {
         envelope: &Envelope<'_>,
     ) -> Result<Heard, Refusal> {
         let clock = self.wall_clock(now);
-        let instance = self.instance(index, member);
+        let router = &mut self.routers[index];
+        let member = &mut router.members[member];
+        let instance = &self.sets[router.set].group.members()[member.seat];
         let config = instance.config();
         let reach = if config.peers.is_empty() { Reach::Multicast } else { Reach::Unicast(&config.peers) };
         let expect = Expect {
@@ -57,16 +60,14 @@ impl Agent {
             addresses: &config.addresses,
             strict: config.strict,
         };
-        let heard = packet::parse(envelope, &expect)?;
-        let peers = config.peers.len();
+        let packet = packet::authenticate(envelope, &expect)?;
         // What comes back to us is no news, and is told from others' later on.
-        if heard.seal != Seal::None && instance.source() != Some(heard.source) {
-            let router = &mut self.routers[index];
-            let ledger = &mut router.members[member].ledger;
-            ledger.admit(heard.source, &heard.seal, &router.config.auth, clock, peers)?;
+        if *packet.seal() != Seal::None && instance.source() != Some(envelope.source) {
+            let peers = config.peers.len();
+            member.ledger.admit(envelope.source, packet.seal(), &config.auth, clock, peers)?;
             self.keeping.news = true;
         }
-        Ok(heard)
+        packet.judge(&expect)
     }
 
     fn hear(&mut self, now: Time, index: usize, member: usize, heard: &Heard, effects: &mut Vec<Effect>) {

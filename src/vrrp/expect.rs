@@ -46,16 +46,11 @@ pub enum Reach<'a> {
 }
 
 impl Expect<'_> {
-    /// Judges a well-formed message: refuses it, or says what is odd about it.
-    pub(super) fn judge(
-        &self,
-        envelope: &Envelope<'_>,
-        message: &Message<'_>,
-    ) -> Result<Vec<Remark>, Refusal> {
+    /// Whether a well-formed message is for us, and from somebody who may send it.
+    pub(super) fn admit(&self, envelope: &Envelope<'_>, message: &Message<'_>) -> Result<(), Refusal> {
         self.version_and_vrid(&message.advert)?;
         self.path(envelope)?;
-        self.authentication(envelope, message)?;
-        self.content(&message.advert)
+        self.authentication(envelope, message)
     }
 
     fn version_and_vrid(&self, advert: &Advert) -> Result<(), Refusal> {
@@ -115,7 +110,8 @@ impl Expect<'_> {
         }
     }
 
-    fn content(&self, advert: &Advert) -> Result<Vec<Remark>, Refusal> {
+    /// Judges what a message says: refuses it, or says what is odd about it.
+    pub(super) fn content(&self, advert: &Advert) -> Result<Vec<Remark>, Refusal> {
         let mut remarks = Vec::new();
         if advert.interval != self.interval {
             match advert.version {

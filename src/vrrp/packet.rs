@@ -40,10 +40,38 @@ pub struct Heard {
 }
 
 /// Verifies a packet against what its receiver expects (RFC 9568 section 7.1, RFC 3768 section 7.1).
+///
+/// Whether it was seen before is not asked; who has a ledger, asks it between [`authenticate`] and
+/// [`Authentic::judge`], which this is.
 pub fn parse(envelope: &Envelope<'_>, expect: &Expect<'_>) -> Result<Heard, Refusal> {
+    authenticate(envelope, expect)?.judge(expect)
+}
+
+/// Verifies that a packet is well-formed, is for its receiver, and comes from who may send it.
+pub fn authenticate<'a>(envelope: &Envelope<'a>, expect: &Expect<'_>) -> Result<Authentic<'a>, Refusal> {
     let message = Message::read(envelope, matches!(expect.auth, Auth::Hmac(_)))?;
-    let remarks = expect.judge(envelope, &message)?;
-    Ok(message.heard(envelope, remarks))
+    expect.admit(envelope, &message)?;
+    Ok(Authentic { envelope: *envelope, message })
+}
+
+/// A packet from who may send it.
+pub struct Authentic<'a> {
+    envelope: Envelope<'a>,
+    message: Message<'a>,
+}
+
+impl Authentic<'_> {
+    /// What it carries to be believed.
+    #[must_use]
+    pub const fn seal(&self) -> &Seal {
+        &self.message.claim
+    }
+
+    /// Judges what it says.
+    pub fn judge(self, expect: &Expect<'_>) -> Result<Heard, Refusal> {
+        let remarks = expect.content(&self.message.advert)?;
+        Ok(self.message.heard(&self.envelope, remarks))
+    }
 }
 
 /// Decodes a packet of either version without a receiver's expectations: for looking at traffic.

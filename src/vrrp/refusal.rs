@@ -65,10 +65,10 @@ counted! {
         Stale "stale" "the signature is too old or from the future: compare the clocks"
         UnknownKey "unknown-key" "it is signed with a key that this router does not have"
         BadSignature "bad-signature" "the signature is wrong: compare the keys"
+        Replay "replay" "this sender has sent it, or a later one, before"
         IntervalMismatch "interval-mismatch" "the interval differs from ours, which version 2 forbids"
         LocalOwner "local-owner" "this router owns the addresses and obeys nobody (version 2)"
         FirstNotLinkLocal "first-not-link-local" "the first IPv6 address is not link-local (strict)"
-        Replay "replay" "this sender has sent it, or a later one, before"
     }
 }
 

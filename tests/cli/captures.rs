@@ -1,13 +1,18 @@
 //! `locum sniff --read`: captures made here, with verdicts; and those of other routers.
 
 use crate::program::{Ran, command};
-use locum::vrrp::auth::Auth;
-use locum::vrrp::packet::encode;
+use locum::vrrp::auth::{Auth, Seal, Secret};
+use locum::vrrp::hmac::{Key, Keyring, Mode};
+use locum::vrrp::packet::{Draft, encode};
+use locum::vrrp::sequence::{AntiReplay, Sequence};
 use locum::vrrp::{Advert, Checksum, Interval, Priority, Version, Vrid};
 use serde_json::Value;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU8;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const CONFIG: &str = "[router.web]\ninterface = \"eth0\"\nvrid = 51\naddresses = [\"10.0.0.100\"]\n\
                       [router.six]\ninterface = \"eth0\"\nvrid = 6\naddresses = [\"fe80::100\"]\n";
@@ -116,6 +121,41 @@ for fe80::100, ttl 255 | six: accepted
 "
     );
     assert_eq!(ran.out, expected);
+}
+
+#[test]
+fn a_signature_and_an_authentication_header_are_told_and_judged() {
+    let source = Ipv4Addr::new(10, 0, 0, 2);
+    let advert = advert(51, 200, [10, 0, 0, 100].into());
+    let group = [224, 0, 0, 18].into();
+    let second = Duration::from_secs(1_700_000_000);
+    let key = Key::new(NonZeroU8::MIN, Secret::new([7; 32])).unwrap();
+    let ring = Keyring::new(vec![key], NonZeroU8::MIN, AntiReplay::Time(5), Mode::Enforce).unwrap();
+    let (signs, header) = (Auth::Hmac(ring), Auth::Ah(Secret::new(*b"c3cr3t42")));
+    let sealed = |advert: &Advert, auth: &Auth, seal: &Seal| {
+        let parcel = Draft::new(advert, source.into(), auth, seal).to(group, Checksum::Pseudo);
+        ipv4(source, 255, parcel.protocol, &parcel.payload)
+    };
+    let signed = sealed(&advert, &signs, &Seal::Signed { key: 1, sequence: Sequence::at(second) });
+    let old = Advert { version: Version::V2, ..advert };
+    let wrapped = sealed(&old, &header, &Seal::Ah { spi: source.to_bits(), sequence: 9 });
+    let foreign = [&wrapped[..20], &[6], &wrapped[21..]].concat();
+    let file = capture(&[signed, wrapped, foreign]);
+
+    let place = tempfile::tempdir().unwrap();
+    let (key, config) = (place.path().join("key"), place.path().join("locum.toml"));
+    fs::write(&key, [7; 32]).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let auth = "auth.hmac = { keys = { 1 = \"file:key\" } }";
+    let plain = "[router.web]\ninterface = \"eth0\"\nvrid = 51\naddresses = [\"10.0.0.100\"]\n";
+    fs::write(&config, format!("{plain}{auth}\n")).unwrap();
+    let ran = sniff(&file, &["--config", config.to_str().unwrap()]);
+    let lines: Vec<_> = ran.out.lines().collect();
+    assert!(lines[0].ends_with("signed with key 1, ttl 255 | web: accepted"), "{ran:?}");
+    assert!(lines[1].contains(", AH of 10.0.0.2 number 9, ttl 255 | web: refused: "), "{ran:?}");
+    assert_eq!(lines.len(), 2, "a header around something else is none of VRRP's: {ran:?}");
+    let json: Value = serde_json::from_str(sniff(&file, &["--json"]).out.lines().next().unwrap()).unwrap();
+    assert_eq!(json["advert"]["seal"]["key"], 1);
 }
 
 #[test]
