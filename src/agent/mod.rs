@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod effect;
+pub mod holding;
 pub mod incident;
 pub mod link;
 mod links;
@@ -15,6 +16,7 @@ mod peers;
 mod receive;
 pub mod reload;
 pub mod request;
+pub mod route;
 mod router;
 mod send;
 mod set;
@@ -24,10 +26,12 @@ pub mod transition;
 
 pub use config::Config;
 pub use effect::{Datagram, Effect, HookEnd, Input, InstanceId, Listen, Note, Outgoing};
+pub use holding::{Holding, Vmac};
 pub use incident::Incident;
 pub use link::{Link, LinkAddress};
 pub use memory::Memory;
 pub use request::{Request, Response, Ticket};
+pub use route::{Hop, Network, Route, RouteKind, RouteOption, Rule, RuleAction};
 pub use transition::{RouterName, Standing, Subject, Transition};
 
 use crate::health::{CheckName, Health, Outcome};

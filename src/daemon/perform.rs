@@ -7,7 +7,7 @@ use super::tasks::{Command, Tasks};
 use super::{Overrides, watchdog};
 use crate::agent::incident::Kind;
 use crate::agent::{
-    Effect, Incident, Input, InstanceId, Note, Response, Standing, Subject, Ticket, Transition,
+    Effect, Holding, Incident, Input, InstanceId, Note, Response, Standing, Subject, Ticket, Transition,
 };
 use crate::config::{self, Config, Details, Loaded, Problems, Told};
 use crate::control::{Asked, Question};
@@ -110,7 +110,8 @@ impl Performer {
             }
             Effect::Hold { instance, interface, vips } => {
                 self.held.insert(instance);
-                self.holder.order(Order::Hold { owner: instance.0, interface, vips });
+                let holding = Holding { interface, vips, ..Holding::default() };
+                self.holder.order(Order::Hold { owner: instance.0, holding });
             }
             Effect::Release { instance } => {
                 self.held.remove(&instance);
@@ -310,6 +311,10 @@ fn address_input(report: address::Report) -> Option<Input> {
         address::Report::Restored { owner, address } => {
             Input::Restored { instance: InstanceId(owner), address }
         }
+        address::Report::Repaired { what, .. } => {
+            warn!("{what} had been removed by somebody else; it is back");
+            return None;
+        }
         address::Report::Announced { owner, sent, failed } => Input::Announced {
             instance: InstanceId(owner),
             sent: u32::try_from(sent).unwrap_or(u32::MAX),
@@ -322,6 +327,10 @@ fn address_input(report: address::Report) -> Option<Input> {
         }
         address::Report::Swept { address, interface } => {
             warn!("{address} was left on {interface} by an earlier run; removed");
+            return None;
+        }
+        address::Report::Cleared { what } => {
+            warn!("{what} was left by an earlier run; removed");
             return None;
         }
     })

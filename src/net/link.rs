@@ -6,14 +6,14 @@
 
 use super::Placed;
 use super::netlink::{AddressFact, LinkFact, Message, framed};
+use super::rtnl::{closed, dump};
 use crate::agent::{Link, LinkAddress};
 use futures_util::{Stream, StreamExt};
-use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage};
+use netlink_packet_core::NetlinkMessage;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 use netlink_sys::{AsyncSocket, SocketAddr};
-use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 use rtnetlink::MulticastGroup;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,18 +21,12 @@ use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::sync::PoisonError;
-use std::time::Duration;
-use tokio::time::timeout;
 
 /// Holds the messages of about 60,000 addresses. With a small buffer the kernel would also slow
 /// down whoever changes addresses while it is more than half full.
 pub const RECEIVE_BUFFER: usize = 16 << 20;
 /// Messages taken at one go: a storm must not put off the report for ever.
 const DRAIN: usize = 4096;
-/// The longest wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// A dump that a change has cut across is asked for again, this often.
-const DUMP_ATTEMPTS: usize = 8;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -276,67 +270,22 @@ impl<F: Fn(Report)> Watcher<F> {
 async fn links() -> io::Result<Vec<LinkFact>> {
     let mut question = LinkMessage::default();
     question.attributes = vec![LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats])];
-    let found = dump(RouteNetlinkMessage::GetLink(question)).await?;
-    let link = |message| if let Message::Link(fact) = message { Some(fact) } else { None };
-    Ok(found.into_iter().filter_map(link).collect())
+    dump(RouteNetlinkMessage::GetLink(question), |message| match message {
+        RouteNetlinkMessage::NewLink(link) => Some(LinkFact::of(link)),
+        _ => None,
+    })
+    .await
 }
 
 /// The addresses of one link, or with number 0 of all, in the kernel's order.
 async fn addresses(index: u32) -> io::Result<Vec<AddressFact>> {
     let mut question = AddressMessage::default();
     question.header.index = index;
-    let found = dump(RouteNetlinkMessage::GetAddress(question)).await?;
+    let found = dump(RouteNetlinkMessage::GetAddress(question), |message| match message {
+        RouteNetlinkMessage::NewAddress(address) => AddressFact::of(address),
+        _ => None,
+    });
     // Kernels before 4.20 do not filter.
     let wanted = |fact: &AddressFact| index == 0 || fact.index == index;
-    let address = |message| if let Message::Address(fact) = message { Some(fact) } else { None };
-    Ok(found.into_iter().filter_map(address).filter(wanted).collect())
-}
-
-async fn dump(question: RouteNetlinkMessage) -> io::Result<Vec<Message>> {
-    for _ in 0..DUMP_ATTEMPTS {
-        if let Some(found) = timeout(PATIENCE, dump_once(question.clone())).await?? {
-            return Ok(found);
-        }
-    }
-    Err(Errno::EAGAIN.into())
-}
-
-/// `None` where a change came in between. On a connection of its own: on one that has joined groups,
-/// a change somebody else makes can pass for an answer, as only sequence numbers tell them apart.
-async fn dump_once(question: RouteNetlinkMessage) -> io::Result<Option<Vec<Message>>> {
-    let (mut connection, mut handle, _) = rtnetlink::new_connection()?;
-    // The last message may be the one to say that a change came in between.
-    connection.set_forward_done(true);
-    // Dumps filtered by the kernel are welcome, not needed.
-    let _ = connection.socket_mut().socket_mut().set_netlink_get_strict_chk(true);
-    let mut request = NetlinkMessage::from(question);
-    request.header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-    let mut answers = handle.request(request).map_err(io::Error::other)?;
-    let collect = async {
-        let (mut found, mut whole) = (Vec::new(), true);
-        while let Some(answer) = answers.next().await {
-            let Some(answer) = framed(answer) else { continue };
-            whole &= !answer.interrupted;
-            let failure = match answer.message {
-                Message::Done(0) => return Ok(whole.then_some(found)),
-                Message::Done(number) => Errno::from_raw(number.saturating_neg()),
-                Message::Answer(Err(refusal)) => refusal.errno,
-                message => {
-                    found.push(message);
-                    continue;
-                }
-            };
-            // A link that has just gone has no addresses.
-            return if failure == Errno::ENODEV { Ok(Some(Vec::new())) } else { Err(failure.into()) };
-        }
-        Err(closed())
-    };
-    tokio::select! {
-        () = connection => Err(closed()),
-        found = collect => found,
-    }
-}
-
-fn closed() -> io::Error {
-    io::Error::other("the netlink socket failed")
+    Ok(found.await?.into_iter().filter(wanted).collect())
 }

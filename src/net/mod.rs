@@ -9,7 +9,12 @@ pub mod link;
 mod netlink;
 mod netlink_socket;
 pub mod raw_socket;
+mod route;
+mod routing;
+mod rtnl;
+mod rule;
 mod settle;
+mod worker;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

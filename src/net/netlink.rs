@@ -13,8 +13,8 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
 use std::net::IpAddr;
 
-/// Our mark in `IFA_PROTO`, which says who put an address there: the protocol number of VRRP.
-const MARK: u8 = crate::vrrp::PROTOCOL;
+/// Our mark on addresses, routes and rules, which says who put them there: the protocol number of VRRP.
+pub(super) const MARK: u8 = crate::vrrp::PROTOCOL;
 const NLMSGERR_MESSAGE: u16 = 1;
 /// The kernel's answers come in pieces of at most 32 KiB.
 pub(super) const DATAGRAM: usize = 64 << 10;
@@ -32,7 +32,7 @@ pub(super) struct LinkFact {
 }
 
 impl LinkFact {
-    fn of(message: LinkMessage) -> Self {
+    pub(super) fn of(message: LinkMessage) -> Self {
         let header = message.header;
         let up = header.flags.contains(LinkFlags::Up | LinkFlags::Running);
         let mut fact = LinkFact { index: header.index, name: None, up, mac: None, mtu: None };
@@ -86,7 +86,7 @@ impl AddressFact {
     }
 
     /// `None` where the message names no address.
-    fn of(message: AddressMessage) -> Option<Self> {
+    pub(super) fn of(message: AddressMessage) -> Option<Self> {
         let header = message.header;
         // The header has room for eight of the flags only.
         let mut flags = AddressFlags::from_bits_retain(header.flags.bits().into());
@@ -185,6 +185,15 @@ impl Refusal {
             .find(|nla| nla.kind() == NLMSGERR_MESSAGE)
             .and_then(|nla| parse_string(nla.value()).ok());
         Err(Refusal { errno: Errno::from_raw(code.get().saturating_neg()), words })
+    }
+}
+
+impl From<&std::io::Error> for Refusal {
+    fn from(error: &std::io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(number) => Refusal { errno: Errno::from_raw(number), words: None },
+            None => Refusal { errno: Errno::EIO, words: Some(error.to_string()) },
+        }
     }
 }
 

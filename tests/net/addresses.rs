@@ -1,6 +1,7 @@
 //! Held addresses: what is ordered is true in the kernel, stays true, and is gone when released.
 
 use crate::namespace::{Namespace, Reports, eventually};
+use locum::agent::Holding;
 use locum::net::address::{Holder, Means, Order, Report};
 use locum::vrrp::Vip;
 use serde_json::Value;
@@ -25,7 +26,7 @@ fn vip(text: &str) -> Vip {
 }
 
 fn hold(owner: u32, vips: Vec<Vip>) -> Order {
-    Order::Hold { owner, interface: "eth0".to_owned(), vips }
+    Order::Hold { owner, holding: Holding { interface: "eth0".to_owned(), vips, ..Holding::default() } }
 }
 
 fn held() -> Report {

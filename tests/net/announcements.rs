@@ -1,6 +1,7 @@
 //! Gratuitous ARP and neighbour advertisements: the bytes, and their arrival at the neighbour.
 
 use crate::namespace::{Namespace, PATIENCE, Reports};
+use locum::agent::Holding;
 use locum::net::address::{Holder, Means, Order, Report};
 use locum::net::announce::frame;
 use locum::vrrp::Vip;
@@ -112,7 +113,10 @@ fn held_addresses_are_announced_to_the_neighbour_as_often_as_asked() {
             scope: 0,
         }])
         .collect();
-    holder.order(Order::Hold { owner: 1, interface: "eth0".to_owned(), vips });
+    holder.order(Order::Hold {
+        owner: 1,
+        holding: Holding { interface: "eth0".to_owned(), vips, ..Holding::default() },
+    });
     assert_eq!(reports.next(), Report::Held { owner: 1, result: Ok(()) });
 
     let neighbour = listen(&right);
@@ -147,7 +151,10 @@ fn what_could_not_be_held_is_not_announced() {
         Vip { address, prefix, dev: None, label: None, scope: 0 }
     };
     let vips = vec![vip("10.9.0.100", 32), vip("2001:db8:9::100", 128)];
-    holder.order(Order::Hold { owner: 1, interface: "eth0".to_owned(), vips });
+    holder.order(Order::Hold {
+        owner: 1,
+        holding: Holding { interface: "eth0".to_owned(), vips, ..Holding::default() },
+    });
     assert!(matches!(reports.next(), Report::Held { owner: 1, result: Err(_) }));
     holder.order(Order::Announce { owner: 1, count: 3 });
     assert_eq!(reports.next(), Report::Announced { owner: 1, sent: 3, failed: 0 });

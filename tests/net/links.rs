@@ -2,7 +2,7 @@
 //! a link's own.
 
 use crate::namespace::{Namespace, Reports};
-use locum::agent::{Link, LinkAddress};
+use locum::agent::{Holding, Link, LinkAddress};
 use locum::net::Placed;
 use locum::net::address::{Holder, Means, Order};
 use locum::net::link::{RECEIVE_BUFFER, Report, watch_with};
@@ -175,7 +175,14 @@ fn hold(vips: &[&str]) -> Order {
         let address = ip(address);
         Vip { address, prefix: if address.is_ipv4() { 32 } else { 128 }, dev: None, label: None, scope: 0 }
     };
-    Order::Hold { owner: 1, interface: "eth0".to_owned(), vips: vips.iter().map(vip).collect() }
+    Order::Hold {
+        owner: 1,
+        holding: Holding {
+            interface: "eth0".to_owned(),
+            vips: vips.iter().map(vip).collect(),
+            ..Holding::default()
+        },
+    }
 }
 
 #[test]

@@ -5,3 +5,4 @@ mod adverts;
 mod announcements;
 mod links;
 mod namespace;
+mod routes;

@@ -1,0 +1,33 @@
+//! Everything that a Master has and a Backup has not: plain facts.
+
+use super::route::{Route, Rule};
+use crate::vrrp::Vip;
+use serde::{Deserialize, Serialize};
+
+/// What one instance holds. It is put there from top to bottom and taken away the other way round.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holding {
+    /// Where the addresses go that name no interface of their own, without a virtual interface.
+    pub interface: String,
+    /// The interface with the virtual MAC address. It is made here, and then has those addresses.
+    pub vmac: Option<Vmac>,
+    /// Packets to the addresses are dropped, all but neighbour discovery (RFC 9568, `Accept_Mode`).
+    pub refuse: bool,
+    /// The addresses.
+    pub vips: Vec<Vip>,
+    /// The routes.
+    pub routes: Vec<Route>,
+    /// The rules.
+    pub rules: Vec<Rule>,
+}
+
+/// An interface with the virtual router's MAC address: RFC 9568 section 7.3.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Vmac {
+    /// Its name, at most 15 bytes: `vrrp.51`.
+    pub name: String,
+    /// The interface it sends and receives through.
+    pub base: String,
+    /// Its hardware address: 00-00-5e-00-01-{VRID} for IPv4, 00-00-5e-00-02-{VRID} for IPv6.
+    pub mac: [u8; 6],
+}

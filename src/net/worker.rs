@@ -1,0 +1,270 @@
+//! The thread behind a [`Holder`](super::address::Holder): what every owner wants, and the orders one
+//! after the other.
+
+use super::address::{Means, Order, Report};
+use super::announce::{Announcer, frame};
+use super::routing::{self, Entry, Routing};
+use super::settle::{Outcome, Outcomes, Place, Settler, Wanted};
+use crate::agent::Holding;
+use nix::net::if_::if_nametoindex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::IpAddr;
+use std::sync::mpsc::{Receiver, Sender};
+
+pub(super) enum Task {
+    Order(Order),
+    Finish(Sender<()>),
+}
+
+/// What one owner wants.
+#[derive(Clone, Default)]
+struct Duty {
+    addresses: Vec<Wanted>,
+    entries: Vec<Entry>,
+}
+
+impl Duty {
+    fn of(holding: Holding) -> Self {
+        let interface = holding.interface;
+        let routes = holding.routes.into_iter().map(Entry::Route);
+        Duty {
+            addresses: holding.vips.into_iter().map(|vip| Wanted::new(vip, &interface)).collect(),
+            entries: routes.chain(holding.rules.into_iter().map(Entry::Rule)).collect(),
+        }
+    }
+}
+
+pub(super) struct Worker<F> {
+    settler: Settler,
+    routing: Routing,
+    duties: BTreeMap<u32, Duty>,
+    /// Routes and rules that should have been removed and could not.
+    overdue: Vec<Entry>,
+    announcers: BTreeMap<String, Announcer>,
+    report: F,
+}
+
+impl<F: Fn(Report)> Worker<F> {
+    pub(super) fn new(means: Means, report: F) -> io::Result<Self> {
+        Ok(Worker {
+            settler: Settler::new(means)?,
+            routing: Routing::new()?,
+            duties: BTreeMap::new(),
+            overdue: Vec::new(),
+            announcers: BTreeMap::new(),
+            report,
+        })
+    }
+
+    pub(super) fn run(&mut self, queue: &Receiver<Task>) {
+        let mut next = None;
+        while let Some(task) = next.take().or_else(|| queue.recv().ok()) {
+            match task {
+                Task::Finish(done) => {
+                    // The other side may have given up waiting.
+                    let _ = done.send(());
+                }
+                Task::Order(Order::Gone { interface, address }) => {
+                    // Deleting one address may take a thousand along: one comparison serves them all.
+                    let mut gone = BTreeSet::from([(interface, address)]);
+                    next = loop {
+                        match queue.try_recv() {
+                            Ok(Task::Order(Order::Gone { interface, address })) => {
+                                gone.insert((interface, address));
+                            }
+                            other => break other.ok(),
+                        }
+                    };
+                    self.restore(|place| gone.contains(&(place.interface.clone(), place.address)));
+                }
+                Task::Order(order) => self.perform(order),
+            }
+        }
+    }
+
+    fn perform(&mut self, order: Order) {
+        match order {
+            Order::Hold { owner, holding } => self.hold(owner, holding),
+            Order::Release { owner } => self.release(owner),
+            Order::Announce { owner, count } => self.announce(owner, count),
+            Order::Gone { interface, address } => {
+                self.restore(|place| place.interface == interface && place.address == address);
+            }
+            Order::Check => {
+                let overdue = self.settler.overdue();
+                self.settler.settle(&[], &overdue);
+                let overdue = std::mem::take(&mut self.overdue);
+                // What fails again is overdue again, and was told of the first time.
+                let _ = self.remove(overdue);
+                self.restore(|_| true);
+            }
+            Order::Sweep => self.sweep(),
+            Order::Stop => {
+                let owners: Vec<u32> = self.duties.keys().copied().collect();
+                for owner in owners {
+                    self.release(owner);
+                }
+            }
+        }
+    }
+
+    /// What goes, goes before what comes: an entry may take the place of another.
+    fn hold(&mut self, owner: u32, holding: Holding) {
+        let new = Duty::of(holding);
+        let old = self.duties.insert(owner, new.clone()).unwrap_or_default();
+        let removed = self.remove(old.entries);
+        let unwanted = self.no_longer_wanted(old.addresses);
+        let outcomes = self.settler.settle(&new.addresses, &unwanted);
+        let added = self.routing.add(&new.entries).into_iter().map(|outcome| match outcome {
+            routing::Outcome::Failed(reason) => Err(reason),
+            _ => Ok(()),
+        });
+        let added = added.fold(Ok(()), Result::and);
+        let result = first_error(&new.addresses, &outcomes).and(added).and(removed);
+        (self.report)(Report::Held { owner, result });
+    }
+
+    fn release(&mut self, owner: u32) {
+        let old = self.duties.remove(&owner).unwrap_or_default();
+        let removed = self.remove(old.entries);
+        let unwanted = self.no_longer_wanted(old.addresses);
+        let outcomes = self.settler.settle(&[], &unwanted);
+        let result = outcomes.into_values().find_map(Result::err).map_or(removed, Err);
+        (self.report)(Report::Released { owner, result });
+    }
+
+    /// Removes those of `old` that no owner wants now.
+    fn remove(&mut self, mut old: Vec<Entry>) -> Result<(), String> {
+        let wanted = self.entries();
+        old.retain(|entry| !wanted.contains(entry));
+        let result = self.routing.remove(&old, &wanted);
+        if result.is_err() {
+            self.overdue.extend(old);
+        }
+        result
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        self.duties.values().flat_map(|duty| &duty.entries).cloned().collect()
+    }
+
+    /// Those of `old` that no owner wants now.
+    fn no_longer_wanted(&self, old: Vec<Wanted>) -> Vec<Place> {
+        let wanted: BTreeSet<&Place> = self.addresses().map(|wanted| &wanted.place).collect();
+        old.into_iter().map(|old| old.place).filter(|place| !wanted.contains(place)).collect()
+    }
+
+    fn addresses(&self) -> impl Iterator<Item = &Wanted> {
+        self.duties.values().flat_map(|duty| &duty.addresses)
+    }
+
+    /// Puts back what is wanted, chosen and not there; and all routes and rules, since the kernel
+    /// takes them away along with addresses, and does not always tell.
+    fn restore(&mut self, chosen: impl Fn(&Place) -> bool) {
+        let choose = |duty: &Duty| -> Vec<Wanted> {
+            duty.addresses.iter().filter(|wanted| chosen(&wanted.place)).cloned().collect()
+        };
+        let owners: Vec<(u32, Vec<Wanted>)> =
+            self.duties.iter().map(|(owner, duty)| (*owner, choose(duty))).collect();
+        // All at once: the kernel's list of an interface is read once, however many owners it serves.
+        let all: Vec<Wanted> = owners.iter().flat_map(|(_, wanted)| wanted).cloned().collect();
+        let outcomes = self.settler.settle(&all, &[]);
+        for (owner, wanted) in owners {
+            for place in wanted.iter().map(|wanted| &wanted.place) {
+                if outcomes.get(place) == Some(&Ok(Outcome::Added)) {
+                    (self.report)(Report::Restored { owner, address: place.address });
+                }
+            }
+            if let result @ Err(_) = first_error(&wanted, &outcomes) {
+                (self.report)(Report::Held { owner, result });
+            }
+        }
+        self.restore_entries();
+    }
+
+    fn restore_entries(&self) {
+        let owned = |(owner, duty): (&u32, &Duty)| -> Vec<(u32, Entry)> {
+            duty.entries.iter().map(|entry| (*owner, entry.clone())).collect()
+        };
+        let (owners, entries): (Vec<u32>, Vec<Entry>) = self.duties.iter().flat_map(owned).unzip();
+        let outcomes = self.routing.add(&entries);
+        for ((owner, entry), outcome) in owners.into_iter().zip(entries).zip(outcomes) {
+            match outcome {
+                routing::Outcome::WasThere => {}
+                routing::Outcome::Added => {
+                    (self.report)(Report::Repaired { owner, what: entry.to_string() });
+                }
+                routing::Outcome::Failed(reason) => {
+                    (self.report)(Report::Held { owner, result: Err(reason) });
+                }
+            }
+        }
+    }
+
+    fn sweep(&mut self) {
+        for what in self.routing.sweep(&self.entries()) {
+            (self.report)(Report::Cleared { what });
+        }
+        // What cannot be read now is found by the next start; holding does not depend on it.
+        let Ok(mut left) = self.settler.ours_everywhere() else { return };
+        for wanted in self.addresses() {
+            left.remove(&wanted.place);
+        }
+        let left: Vec<Place> = left.into_iter().collect();
+        for (Place { address, interface, .. }, outcome) in self.settler.settle(&[], &left) {
+            if outcome == Ok(Outcome::Removed) {
+                (self.report)(Report::Swept { address, interface });
+            }
+        }
+    }
+
+    fn announce(&mut self, owner: u32, count: u8) {
+        let mut interfaces: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
+        let wanted = self.duties.get(&owner).into_iter().flat_map(|duty| &duty.addresses);
+        for wanted in wanted.filter(|wanted| self.settler.holds(&wanted.place)) {
+            interfaces.entry(wanted.place.interface.clone()).or_default().push(wanted.place.address);
+        }
+        let (mut sent, mut failed) = (0, 0);
+        for (interface, addresses) in interfaces {
+            let all = addresses.len() * usize::from(count);
+            match self.announce_on(&interface, &addresses, count) {
+                Ok(Some(left)) => {
+                    sent += left;
+                    failed += all.saturating_sub(left);
+                }
+                // No Ethernet, no neighbours to tell.
+                Ok(None) => {}
+                Err(_) => failed += all,
+            }
+        }
+        (self.report)(Report::Announced { owner, sent, failed });
+    }
+
+    fn announce_on(
+        &mut self,
+        interface: &str,
+        addresses: &[IpAddr],
+        count: u8,
+    ) -> Result<Option<usize>, String> {
+        let index = if_nametoindex(interface).map_err(|errno| errno.desc().to_owned())?;
+        let Some(mac) = self.settler.ask(|netlink| netlink.mac(index))? else {
+            return Ok(None);
+        };
+        if self.announcers.get(interface).is_none_or(|announcer| announcer.index() != index) {
+            let announcer = Announcer::open(index).map_err(|error| error.to_string())?;
+            self.announcers.insert(interface.to_owned(), announcer);
+        }
+        let frames: Vec<Vec<u8>> = addresses.iter().map(|address| frame(mac, *address)).collect();
+        let sent = self
+            .announcers
+            .get(interface)
+            .map_or(0, |announcer| (0..count).map(|_| announcer.send(&frames)).sum());
+        Ok(Some(sent))
+    }
+}
+
+fn first_error(wanted: &[Wanted], outcomes: &Outcomes) -> Result<(), String> {
+    let error = |wanted: &Wanted| outcomes.get(&wanted.place).and_then(|outcome| outcome.clone().err());
+    wanted.iter().find_map(error).map_or(Ok(()), Err)
+}
