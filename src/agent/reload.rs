@@ -54,12 +54,13 @@ pub fn compare(old: &Wanted, new: &Wanted) -> Change {
     note("addresses", vips(old), vips(new));
     note("version", old.version.to_string(), new.version.to_string());
     note("peers", text(&old.peers), text(&new.peers));
+    note("authentication", old.auth.to_string(), new.auth.to_string());
     for (changed, what) in [
         (old.tracks != new.tracks, "checks"),
         (old.excluded != new.excluded, "addresses that are not advertised"),
         (old.ignore_link != new.ignore_link, "ignore_link"),
         (old.manner != new.manner, "manner (preempt_delay, down_adverts, …)"),
-        (old.auth != new.auth, "authentication"),
+        (old.auth != new.auth && old.auth.to_string() == new.auth.to_string(), "secrets of authentication"),
         (old.barred != new.barred, "secrets"),
         (old.announce != new.announce || old.announce_count != new.announce_count, "announcing"),
         (old.fingerprint != new.fingerprint, "hooks"),

@@ -43,6 +43,7 @@ impl Agent {
             vrid: config.vrid.get(),
             version: config.version,
             interval_ms: u32::from(config.interval.centiseconds()) * 10,
+            authentication: config.auth.to_string(),
             priority: self.priority_status(router),
             addresses: addresses(router),
             instances: router

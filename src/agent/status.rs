@@ -70,6 +70,9 @@ pub struct RouterStatus {
     pub version: Version,
     /// Its own interval, in milliseconds.
     pub interval_ms: u32,
+    /// How it knows the others, in words without secrets; "none" where it does not.
+    #[serde(default)]
+    pub authentication: String,
     /// What its priority is made of.
     pub priority: PriorityStatus,
     /// Its virtual addresses.

@@ -77,6 +77,9 @@ impl Page {
             self.row("group", &format!("{group}: all of it moves together"));
         }
         self.row("interface", &interface(router));
+        if router.authentication != "none" {
+            self.row("auth", &router.authentication);
+        }
         self.row("priority", &priority(&router.priority));
         for instance in &router.instances {
             self.instance(router, instance);

@@ -25,12 +25,12 @@ pub(super) enum Written {
 
 /// `auth.hmac`
 pub(super) struct Hmac {
-    span: Span,
-    keys: Vec<(NonZeroU8, Spanned<String>)>,
-    active: Option<Spanned<NonZeroU8>>,
-    by_clock: bool,
-    window: Option<Spanned<Duration>>,
-    mode: Option<Spanned<Mode>>,
+    pub(super) span: Span,
+    pub(super) keys: Vec<(NonZeroU8, Spanned<String>)>,
+    pub(super) active: Option<Spanned<NonZeroU8>>,
+    pub(super) by_clock: bool,
+    pub(super) window: Option<Spanned<Duration>>,
+    pub(super) mode: Option<Spanned<Mode>>,
 }
 
 const ANTI_REPLAY: &[(&str, bool)] = &[("time", true), ("monotonic", false)];

@@ -6,7 +6,7 @@
 use crate::agent::{Datagram, Input, Listen, Outgoing};
 use crate::net::raw_socket::{self, RawSocket};
 use crate::time::Time;
-use crate::vrrp::{Family, Vrid};
+use crate::vrrp::{Family, PROTOCOL, Vrid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -140,7 +140,8 @@ impl Sockets {
     }
 
     pub(super) fn send(&self, outgoing: Outgoing) -> io::Result<()> {
-        let key = (outgoing.interface, Family::of(outgoing.destination), outgoing.protocol);
+        // One sends for all protocols, and VRRP's own is always there.
+        let key = (outgoing.interface, Family::of(outgoing.destination), PROTOCOL);
         let open = self
             .open
             .get(&key)

@@ -125,6 +125,17 @@ impl Auth {
     }
 }
 
+impl fmt::Display for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Auth::None => f.write_str("none"),
+            Auth::Pass(_) => f.write_str("a password in the clear"),
+            Auth::Ah(_) => f.write_str("an authentication header"),
+            Auth::Hmac(ring) => ring.fmt(f),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

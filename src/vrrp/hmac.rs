@@ -10,6 +10,7 @@ use super::sequence::{AntiReplay, Sequence};
 use super::{Version, Vrid};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU8;
 use std::time::Duration;
@@ -108,6 +109,22 @@ impl Keyring {
         clock: Duration,
     ) -> Result<Sequence, Untrusted> {
         verify(message, trailer, origin, &self.keys, self.anti_replay, clock)
+    }
+}
+
+impl fmt::Display for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids: Vec<_> = self.keys.iter().map(|key| key.id.to_string()).collect();
+        let (ids, active) = (ids.join(" and "), self.active.id);
+        match self.mode {
+            Mode::Enforce => write!(f, "signatures by key {active} of {ids}")?,
+            Mode::Permissive => write!(f, "signatures by key {active} of {ids}, not demanded of others")?,
+            Mode::ReceiveOnly => write!(f, "no signatures, those by key {ids} verified")?,
+        }
+        match self.anti_replay {
+            AntiReplay::Time(seconds) => write!(f, ", within {seconds}s"),
+            AntiReplay::Monotonic => write!(f, ", ever growing"),
+        }
     }
 }
 

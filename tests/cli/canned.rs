@@ -77,6 +77,7 @@ fn web() -> RouterStatus {
         vrid: 51,
         version: Version::V3,
         interval_ms: 1000,
+        authentication: "signatures by key 2 of 1 and 2, within 5s".to_owned(),
         priority: PriorityStatus {
             effective: 90,
             base: 150,

@@ -43,6 +43,7 @@ DEGRADED     node left, version 0.1.0
 web  MASTER  for 3m12s, because no Master heard for the down interval
   next       its next advert in 612ms
   interface  eth0, VRID 51, version 3, every 1s, multicast
+  auth       signatures by key 2 of 1 and 2, within 5s
   priority   base 150, app -60, db must be up = 90
   master     10.0.0.1 (this host)
   adverts    1234 sent, 17 heard, 1 could not be sent: Network is down, refused:

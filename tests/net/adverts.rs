@@ -123,6 +123,28 @@ fn a_flood_of_another_vrid_is_dropped_in_the_kernel() {
 }
 
 #[test]
+fn behind_an_authentication_header_the_filter_finds_the_vrid_and_the_header_stays_as_it_is() {
+    let (left, right) = Namespace::pair();
+    let index = right.index("eth0");
+    let right = right.run(|| RawSocket::open("eth0", index, Family::Ipv4, 51, true, &vrids(&[7])).unwrap());
+    let left = open(&left, Family::Ipv4, true, &[7]);
+    let wrapped = |vrid: u8| {
+        let mut sent = advert("10.9.0.1", Family::Ipv4.group(), vrid);
+        // 7 where VRRP itself would have its VRID.
+        let header = [112, 7].into_iter().chain([0; 22]);
+        sent.payload = header.chain(sent.payload).collect();
+        Outgoing { protocol: 51, identification: 0x1234, ..sent }
+    };
+    left.send(&wrapped(8)).expect("sent");
+    left.send(&advert("10.9.0.1", Family::Ipv4.group(), 7)).expect("sent");
+    left.send(&wrapped(7)).expect("sent");
+    let received = wait(&right);
+    assert_eq!(received.packet[4..10], [0x12, 0x34, 0, 0, 255, 51], "identification, flags, TTL, protocol");
+    assert_eq!(payload(&received), wrapped(7).payload);
+    nothing_waits(&right);
+}
+
+#[test]
 fn errors_name_the_interface_and_the_reason() {
     let (left, _right) = Namespace::pair();
     let error =
