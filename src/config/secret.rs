@@ -1,6 +1,7 @@
 //! Secrets: never in the configuration itself, always in a file of their own or a systemd credential.
 
 use super::section::Wrong;
+use crate::process::User;
 use crate::vrrp::auth::{PASSWORD_LEN, Secret};
 use crate::vrrp::hmac::KEY_LEN;
 use std::ffi::OsStr;
@@ -123,8 +124,13 @@ fn line(
     };
     let (word, shown) = (kind.word, path.display().to_string());
     let unreadable = |error: std::io::Error| {
-        Wrong::new(format!("cannot read the {word}: {shown}: {error}"))
-            .help(format!("create it: install -m 600 /dev/null {shown}, then write the {word} into it"))
+        let help = if error.kind() == std::io::ErrorKind::PermissionDenied {
+            let own = User::own().name;
+            format!("this runs as {own}: chown {own} {shown}, or hand it over as a systemd credential")
+        } else {
+            format!("create it: install -m 600 /dev/null {shown}, then write the {word} into it")
+        };
+        Wrong::new(format!("cannot read the {word}: {shown}: {error}")).help(help)
     };
     if private {
         let mode = fs::metadata(&path).map_err(unreadable)?.permissions().mode();

@@ -56,7 +56,10 @@ pub fn bind(path: &Path, group: Option<u32>) -> io::Result<UnixListener> {
     // Until the mode is set the umask decides who may connect; credentials are checked anyway.
     let listener = UnixListener::bind(path).map_err(named)?;
     if let Some(group) = group {
-        chown(path, None, Some(Gid::from_raw(group))).map_err(|errno| named(errno.into()))?;
+        chown(path, None, Some(Gid::from_raw(group))).map_err(|errno| {
+            let why = format!("cannot give it to group {group}: {errno}; the unit has to put the daemon into it (SupplementaryGroups=)");
+            named(io::Error::other(why))
+        })?;
     }
     let mode = if group.is_some() { 0o660 } else { 0o600 };
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(named)?;

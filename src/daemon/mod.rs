@@ -85,6 +85,9 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
         Ok(performer) => performer,
         Err(error) => return failed("cannot start", &error),
     };
+    if let Err(error) = privileges::leave_groups() {
+        return failed("cannot drop supplementary groups", &error);
+    }
     let (agent, effects) = Agent::new(&config.agent, now());
     let mut core = Core { agent, performer, inbox, arrivals, wall_clock: None, stopped: false };
     core.tell_wall_clock();

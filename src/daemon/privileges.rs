@@ -1,6 +1,7 @@
 //! What the process may do: checked before anything else, so that the reason is one line.
 
 use caps::{CapSet, Capability, CapsHashSet};
+use std::io;
 
 const NEEDED: [Capability; 2] = [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW];
 
@@ -15,7 +16,17 @@ pub(super) fn check() -> Result<(), String> {
              (systemd: AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW)"
         ));
     }
-    caps::clear(None, CapSet::Ambient).map_err(|error| format!("cannot drop ambient capabilities: {error}"))
+    for set in [CapSet::Ambient, CapSet::Inheritable] {
+        caps::clear(None, set).map_err(|error| format!("cannot drop capabilities for scripts: {error}"))?;
+    }
+    Ok(())
+}
+
+/// Nor is a script to be in the daemon's groups, which may read its secrets. Call once the control
+/// socket has its group.
+pub(super) fn leave_groups() -> io::Result<()> {
+    let effective = caps::read(None, CapSet::Effective).unwrap_or_default();
+    if effective.contains(&Capability::CAP_SETGID) { Ok(nix::unistd::setgroups(&[])?) } else { Ok(()) }
 }
 
 fn missing(effective: &CapsHashSet) -> Option<String> {

@@ -11,7 +11,7 @@ pub use user::{User, resolve_user, user_name as owner_name};
 pub use vet::vet;
 
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{Pid, geteuid};
+use nix::unistd::Pid;
 use std::fmt;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -153,10 +153,10 @@ fn spawn(command: &Command) -> Result<Running, String> {
         .stderr(writer)
         .process_group(0);
     if !command.user.is_own() {
-        if !geteuid().is_root() {
+        if !user::may_become_another() {
             return Err(format!(
                 "{program} is to run as {}, but Locum runs as {}, who cannot become another user: \
-                 run Locum as root, or set the script's user to {1}",
+                 run Locum as root or with CAP_SETUID and CAP_SETGID, or set the script's user to {1}",
                 command.user.name,
                 User::own().name
             ));

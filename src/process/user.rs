@@ -1,5 +1,6 @@
 //! Who runs a script: a user of this machine, resolved once, at configuration load.
 
+use caps::{CapSet, Capability};
 use nix::unistd::{self, Gid, Group, Uid, getegid, geteuid};
 
 /// A user of this machine. Supplementary groups are not here because a script gets none.
@@ -25,6 +26,12 @@ impl User {
     pub(super) fn is_own(&self) -> bool {
         self.uid == geteuid().as_raw() && self.gid == getegid().as_raw()
     }
+}
+
+/// Whether this process may start a child as another user.
+pub(super) fn may_become_another() -> bool {
+    let effective = caps::read(None, CapSet::Effective).unwrap_or_default();
+    [Capability::CAP_SETUID, Capability::CAP_SETGID].iter().all(|needed| effective.contains(needed))
 }
 
 /// Looks a user up by name. Blocks while the user database answers.

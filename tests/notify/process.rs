@@ -167,7 +167,7 @@ async fn a_daemon_that_is_not_root_runs_scripts_as_itself_only() {
         why,
         format!(
             "/bin/echo is to run as root, but Locum runs as {name}, who cannot become another user: \
-             run Locum as root, or set the script's user to {name}"
+             run Locum as root or with CAP_SETUID and CAP_SETGID, or set the script's user to {name}"
         )
     );
 }
