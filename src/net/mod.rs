@@ -6,6 +6,7 @@ pub mod address;
 pub mod announce;
 mod journal;
 pub mod link;
+mod macvlan;
 mod netlink;
 mod netlink_socket;
 pub mod raw_socket;
@@ -14,6 +15,7 @@ mod routing;
 mod rtnl;
 mod rule;
 mod settle;
+mod sysctl;
 mod worker;
 
 use std::collections::BTreeSet;

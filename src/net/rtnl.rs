@@ -61,6 +61,19 @@ async fn dump_once(question: RouteNetlinkMessage) -> io::Result<Option<Vec<Route
     }
 }
 
+/// The one thing that `question` asks for; `None` where there is none.
+async fn get(question: RouteNetlinkMessage) -> io::Result<Option<RouteNetlinkMessage>> {
+    let answered = ask(question, NLM_F_REQUEST, |answer| match answer.payload {
+        NetlinkPayload::InnerMessage(message) => Some(Ok(Some(message))),
+        NetlinkPayload::Error(error) => Some(match Errno::from_raw(error.raw_code().saturating_neg()) {
+            Errno::ENODEV | Errno::ENOENT => Ok(None),
+            failure => Err(failure.into()),
+        }),
+        _ => None,
+    });
+    timeout(PATIENCE, answered).await??
+}
+
 /// Makes one change. `flags` beside that it is a request and shall be acknowledged.
 pub(super) async fn change(message: RouteNetlinkMessage, flags: u16) -> Result<(), Refusal> {
     let answered = ask(message, flags | NLM_F_REQUEST | NLM_F_ACK, |answer| match answer.payload {
@@ -123,6 +136,10 @@ impl Rtnl {
         pick: impl Fn(RouteNetlinkMessage) -> Option<T>,
     ) -> Result<Vec<T>, String> {
         self.0.block_on(dump(question, pick)).map_err(|error| error.to_string())
+    }
+
+    pub(super) fn get(&self, question: RouteNetlinkMessage) -> Result<Option<RouteNetlinkMessage>, String> {
+        self.0.block_on(get(question)).map_err(|error| error.to_string())
     }
 
     pub(super) fn change(&self, message: RouteNetlinkMessage, flags: u16) -> Result<(), Refusal> {

@@ -3,9 +3,10 @@
 
 use super::address::{Means, Order, Report};
 use super::announce::{Announcer, frame};
+use super::macvlan::Macvlans;
 use super::routing::{self, Entry, Routing};
 use super::settle::{Outcome, Outcomes, Place, Settler, Wanted};
-use crate::agent::Holding;
+use crate::agent::{Holding, Vmac};
 use nix::net::if_::if_nametoindex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -20,22 +21,34 @@ pub(super) enum Task {
 /// What one owner wants.
 #[derive(Clone, Default)]
 struct Duty {
+    vmac: Option<Vmac>,
     addresses: Vec<Wanted>,
     entries: Vec<Entry>,
 }
 
 impl Duty {
     fn of(holding: Holding) -> Self {
-        let interface = holding.interface;
+        let interface = holding.vmac.as_ref().map_or(holding.interface, |vmac| vmac.name.clone());
         let routes = holding.routes.into_iter().map(Entry::Route);
         Duty {
             addresses: holding.vips.into_iter().map(|vip| Wanted::new(vip, &interface)).collect(),
+            vmac: holding.vmac,
             entries: routes.chain(holding.rules.into_iter().map(Entry::Rule)).collect(),
         }
+    }
+
+    /// Makes the interface with the virtual MAC address, where there is to be one. Returns whether it is
+    /// new.
+    fn make_vmac(&self, macvlans: &mut Macvlans) -> Result<bool, String> {
+        let Some(vmac) = &self.vmac else { return Ok(false) };
+        let on_it = |wanted: &&Wanted| wanted.place.interface == vmac.name;
+        let ipv6 = self.addresses.iter().filter(on_it).any(|wanted| wanted.place.address.is_ipv6());
+        macvlans.make(vmac, ipv6)
     }
 }
 
 pub(super) struct Worker<F> {
+    macvlans: Macvlans,
     settler: Settler,
     routing: Routing,
     duties: BTreeMap<u32, Duty>,
@@ -48,6 +61,7 @@ pub(super) struct Worker<F> {
 impl<F: Fn(Report)> Worker<F> {
     pub(super) fn new(means: Means, report: F) -> io::Result<Self> {
         Ok(Worker {
+            macvlans: Macvlans::new()?,
             settler: Settler::new(means)?,
             routing: Routing::new()?,
             duties: BTreeMap::new(),
@@ -114,24 +128,39 @@ impl<F: Fn(Report)> Worker<F> {
         let new = Duty::of(holding);
         let old = self.duties.insert(owner, new.clone()).unwrap_or_default();
         let removed = self.remove(old.entries);
+        let deleted = self.delete_vmac(old.vmac);
+        let made = new.make_vmac(&mut self.macvlans);
         let unwanted = self.no_longer_wanted(old.addresses);
         let outcomes = self.settler.settle(&new.addresses, &unwanted);
+        let raised = made.and_then(|_| self.raise_vmac(&new));
         let added = self.routing.add(&new.entries).into_iter().map(|outcome| match outcome {
             routing::Outcome::Failed(reason) => Err(reason),
             _ => Ok(()),
         });
         let added = added.fold(Ok(()), Result::and);
-        let result = first_error(&new.addresses, &outcomes).and(added).and(removed);
-        (self.report)(Report::Held { owner, result });
+        let result = raised.map(drop).and(first_error(&new.addresses, &outcomes)).and(added);
+        (self.report)(Report::Held { owner, result: result.and(removed).and(deleted) });
+    }
+
+    fn raise_vmac(&self, duty: &Duty) -> Result<bool, String> {
+        duty.vmac.as_ref().map_or(Ok(false), |vmac| self.macvlans.raise(vmac))
+    }
+
+    /// Removes the interface, unless some owner wants it.
+    fn delete_vmac(&mut self, vmac: Option<Vmac>) -> Result<(), String> {
+        let unwanted = |vmac: &Vmac| self.duties.values().all(|duty| duty.vmac.as_ref() != Some(vmac));
+        vmac.filter(unwanted).map_or(Ok(()), |vmac| self.macvlans.delete(&vmac))
     }
 
     fn release(&mut self, owner: u32) {
         let old = self.duties.remove(&owner).unwrap_or_default();
         let removed = self.remove(old.entries);
+        // Its addresses go with it.
+        let deleted = self.delete_vmac(old.vmac);
         let unwanted = self.no_longer_wanted(old.addresses);
         let outcomes = self.settler.settle(&[], &unwanted);
-        let result = outcomes.into_values().find_map(Result::err).map_or(removed, Err);
-        (self.report)(Report::Released { owner, result });
+        let result = outcomes.into_values().find_map(Result::err).map_or(Ok(()), Err);
+        (self.report)(Report::Released { owner, result: result.and(removed).and(deleted) });
     }
 
     /// Removes those of `old` that no owner wants now.
@@ -162,6 +191,8 @@ impl<F: Fn(Report)> Worker<F> {
     /// Puts back what is wanted, chosen and not there; and all routes and rules, since the kernel
     /// takes them away along with addresses, and does not always tell.
     fn restore(&mut self, chosen: impl Fn(&Place) -> bool) {
+        let made: BTreeMap<u32, Result<bool, String>> =
+            self.duties.iter().map(|(owner, duty)| (*owner, duty.make_vmac(&mut self.macvlans))).collect();
         let choose = |duty: &Duty| -> Vec<Wanted> {
             duty.addresses.iter().filter(|wanted| chosen(&wanted.place)).cloned().collect()
         };
@@ -180,7 +211,22 @@ impl<F: Fn(Report)> Worker<F> {
                 (self.report)(Report::Held { owner, result });
             }
         }
+        for (owner, made) in made {
+            self.report_vmac(owner, made);
+        }
         self.restore_entries();
+    }
+
+    fn report_vmac(&self, owner: u32, made: Result<bool, String>) {
+        let Some(duty) = self.duties.get(&owner) else { return };
+        match made.and_then(|new| self.raise_vmac(duty).map(|raised| new || raised)) {
+            Ok(false) => {}
+            Ok(true) => {
+                let name = duty.vmac.as_ref().map_or("", |vmac| &vmac.name);
+                (self.report)(Report::Repaired { owner, what: format!("interface {name}") });
+            }
+            Err(reason) => (self.report)(Report::Held { owner, result: Err(reason) }),
+        }
     }
 
     fn restore_entries(&self) {
@@ -205,6 +251,9 @@ impl<F: Fn(Report)> Worker<F> {
     fn sweep(&mut self) {
         for what in self.routing.sweep(&self.entries()) {
             (self.report)(Report::Cleared { what });
+        }
+        for name in self.macvlans.sweep() {
+            (self.report)(Report::Cleared { what: format!("interface {name}") });
         }
         // What cannot be read now is found by the next start; holding does not depend on it.
         let Ok(mut left) = self.settler.ours_everywhere() else { return };

@@ -4,5 +4,6 @@ mod addresses;
 mod adverts;
 mod announcements;
 mod links;
+mod macvlans;
 mod namespace;
 mod routes;

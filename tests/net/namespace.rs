@@ -70,7 +70,8 @@ impl Namespace {
         self.run(|| nix::net::if_::if_nametoindex(interface).expect("an interface"))
     }
 
-    fn show(&self, what: &[&str]) -> Vec<Value> {
+    /// The JSON of `ip`.
+    pub(crate) fn show(&self, what: &[&str]) -> Vec<Value> {
         let output = self.run(|| {
             let arguments = ["-json", "-details"].iter().chain(what);
             Command::new("ip").args(arguments).output().expect("iproute2").stdout
