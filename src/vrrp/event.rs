@@ -89,7 +89,10 @@ pub enum Event {
     /// The address that adverts leave from changed.
     Source(IpAddr),
     /// Move the addresses to another router, and stay out.
-    Handover,
+    Handover {
+        /// How long to keep answering, until a successor is heard or the addresses come back.
+        wait: Duration,
+    },
     /// Take part again after a handover.
     Resume,
     /// Another member of the group lost its role to another router: follow.

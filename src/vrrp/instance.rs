@@ -91,6 +91,13 @@ impl Instance {
         matches!(self.state, State::Drained | State::Leaving { successor: Some(_), .. })
     }
 
+    /// How long a handover waits for a successor: if nobody comes within a whole down interval,
+    /// nobody will.
+    #[must_use]
+    pub fn handover_wait(&self) -> Duration {
+        self.config.interval.down(self.config.version, Priority::DEFAULT) + LINGER
+    }
+
     /// Whether this instance is a Backup whose Master is gone at `now`.
     #[must_use]
     pub fn is_due(&self, now: Time) -> bool {
@@ -150,11 +157,10 @@ impl Instance {
             (_, Event::Shutdown { .. }) => self.enter(now, State::Initialize, Why::Stopped),
 
             // A planned move. A Backup simply stays out.
-            (State::Master { .. }, Event::Handover) => {
-                let wait = self.config.interval.down(self.config.version, Priority::DEFAULT) + LINGER;
-                self.leave(now, wait, Then::Drain)
+            (State::Master { .. }, Event::Handover { wait }) => self.leave(now, wait, Then::Drain),
+            (State::Backup { .. }, Event::Handover { .. }) => {
+                self.enter(now, State::Drained, Why::HandedOver)
             }
-            (State::Backup { .. }, Event::Handover) => self.enter(now, State::Drained, Why::HandedOver),
 
             (State::Backup { .. }, Event::Heard { source, priority, interval }) => {
                 self.hear_as_backup(now, source, priority, interval)
