@@ -8,8 +8,10 @@ use std::time::Duration;
 /// A LAN and what is wrong with it at the moment.
 #[derive(Clone, Debug)]
 pub struct Lan {
-    /// The shortest and longest one-way delay. Packets overtake each other within it.
+    /// The shortest and longest one-way delay.
     pub delay: (Duration, Duration),
+    /// No packet overtakes another one from the same sender to the same receiver.
+    pub ordered: bool,
     /// Lost packets in a thousand.
     pub loss: u64,
     /// Doubled packets in a thousand.
@@ -29,6 +31,7 @@ pub struct Lan {
     /// Of the same farewell sent twice at once only one passes: for comparing with a reference
     /// that sends one.
     pub one_farewell: bool,
+    latest: BTreeMap<(usize, usize), Time>,
 }
 
 /// One arrival of a packet.
@@ -44,6 +47,7 @@ impl Lan {
     pub fn clean(delay: Duration) -> Self {
         Lan {
             delay: (delay, delay),
+            ordered: true,
             loss: 0,
             twins: 0,
             flips: 0,
@@ -53,6 +57,7 @@ impl Lan {
             deaf_until: BTreeMap::new(),
             slow_until: BTreeMap::new(),
             one_farewell: false,
+            latest: BTreeMap::new(),
         }
     }
 

@@ -3,10 +3,10 @@
 //! Laws about the end of a run, and about how long a takeover took, are in `judge`: they need to
 //! know what was done to the world.
 
-use super::node::{Node, Seat, seat_of};
-use super::world::Packet;
+use super::node::{Held, Node, Seat, seat_of};
+use super::world::{Arrival, Packet};
 use crate::agent::config::Router;
-use crate::agent::{Effect, Input, InstanceId, Outgoing, RouterName, Standing};
+use crate::agent::{Effect, Input, InstanceId, Outgoing, Standing, Subject};
 use crate::time::Time;
 use crate::vrrp::{Family, Version};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,7 +41,7 @@ pub enum Law {
     Announcing,
     /// Whoever stops gives everything up, and in time.
     Stopping,
-    /// Two families of one router have one role.
+    /// The routers of one group have one role.
     OneRole,
     /// The same seed gives the same run.
     Determinism,
@@ -64,7 +64,7 @@ impl fmt::Display for Law {
             Law::Answers => "every question is answered once",
             Law::Announcing => "only held addresses are announced",
             Law::Stopping => "whoever stops gives everything up in time",
-            Law::OneRole => "both families of a router have one role",
+            Law::OneRole => "the routers of a group have one role",
             Law::Determinism => "the same seed gives the same run",
             Law::Panic => "nothing panics",
         })
@@ -108,7 +108,7 @@ pub struct Laws {
     pub lenient: bool,
     breaches: Vec<Breach>,
     /// Who heard whom, in which seat and family, since both are Master.
-    heard: BTreeSet<(Seat, Family, usize, usize)>,
+    heard: BTreeMap<(Seat, Family, usize, usize), Time>,
     since: BTreeMap<(Seat, usize), Time>,
 }
 
@@ -135,26 +135,23 @@ impl Laws {
 
     /// Nothing that was heard by or from `node` counts any longer.
     pub(super) fn forget(&mut self, node: usize) {
-        self.heard.retain(|(_, _, a, b)| *a != node && *b != node);
+        self.heard.retain(|(_, _, a, b), _| *a != node && *b != node);
         self.since.retain(|(_, other), _| *other != node);
     }
 
-    /// Before a node handles `input`: notes who hears whom while both are Master.
-    pub(super) fn arriving(&mut self, nodes: &[Node], step: &Step, input: &Input) {
-        let (Some(Packet { from: Some(from), sent, valid: true }), Input::Datagram(datagram)) =
-            (step.packet, input)
-        else {
-            return;
-        };
+    /// Before a node handles an arrival: notes who hears whom while both are Master.
+    pub(super) fn arriving(&mut self, nodes: &[Node], node: usize, now: Time, arrival: &Arrival) {
+        let Arrival { input: Input::Datagram(datagram), packet: Some(packet) } = arrival else { return };
+        let Packet { from: Some(from), sent, valid: true } = *packet else { return };
         let family = Family::of(datagram.source);
         let message = datagram.packet.get(super::wire::message_at(datagram)..).unwrap_or_default();
         let [_, vrid, priority, ..] = *message else { return };
-        let seats = nodes[step.node].config.routers.iter().filter(|r| r.vrid.get() == vrid);
+        let seats = nodes[node].config.routers.iter().filter(|r| r.vrid.get() == vrid);
         let Some(seat) = seats.filter(|r| r.families().contains(&family)).find_map(seat_of) else { return };
-        let both = nodes[from].leads(seat) && nodes[step.node].leads(seat);
+        let both = nodes[from].leads(seat) && nodes[node].leads(seat);
         let since = |node| self.since.get(&(seat, node)).copied().unwrap_or(Time::ZERO);
-        if priority > 0 && both && sent >= since(from) && sent >= since(step.node) {
-            self.heard.insert((seat, family, from, step.node));
+        if priority > 0 && both && sent >= since(from) && sent >= since(node) {
+            self.heard.entry((seat, family, from, node)).or_insert(now);
         }
     }
 
@@ -187,13 +184,20 @@ impl Laws {
         if self.lenient {
             return;
         }
-        let met = self.heard.iter().find(|(seat, family, a, b)| {
-            (*a == step.node || *b == step.node)
-                && self.heard.contains(&(*seat, *family, *b, *a))
-                && nodes[*a].leads(*seat)
-                && nodes[*b].leads(*seat)
+        let met = self.heard.iter().find_map(|((seat, family, a, b), one)| {
+            let other = self.heard.get(&(*seat, *family, *b, *a))?;
+            // All but the first instance of a group leave ties to the first for a while.
+            let router = node.config.routers.iter().find(|r| seat_of(r) == Some(*seat))?;
+            let group = node.config.groups.iter().find(|group| group.routers.contains(&router.name));
+            let leads = group.is_none_or(|group| group.routers.first() == Some(&router.name));
+            let first = leads && *family == seat.1;
+            let patience = if first { Duration::ZERO } else { router.interval.duration() * 3 };
+            let late = step.now.since((*one).max(*other)) >= patience;
+            let ours = *a == step.node || *b == step.node;
+            (ours && late && nodes[*a].leads(*seat) && nodes[*b].leads(*seat))
+                .then_some((*seat, *family, *a, *b))
         });
-        if let Some((seat, family, a, b)) = met.copied() {
+        if let Some((seat, family, a, b)) = met {
             let (a, b) = (&nodes[a].name, &nodes[b].name);
             let text = format!("{a} and {b} heard each other by {family} and both stay Master of {}", seat.0);
             self.broken(Law::TwoMasters, step.now, node, text);
@@ -209,13 +213,14 @@ impl Laws {
         &mut self,
         node: &Node,
         now: Time,
-        router: &RouterName,
+        subject: &Subject,
         from: Standing,
         to: Standing,
     ) {
-        let last = node.standing.get(router).copied().unwrap_or(Standing::Stop);
+        let last = node.told.get(subject).copied().unwrap_or(Standing::Stop);
         if from != last || from == to {
-            let text = format!("a hook was told {from} -> {to}, but {last} was the last it knew");
+            let text =
+                format!("a hook of {subject} was told {from} -> {to}, but {last} was the last it knew");
             self.broken(Law::Alternation, now, node, text);
         }
     }
@@ -229,7 +234,7 @@ impl Laws {
 
     /// An advert leaves. Also notes that a farewell was said, and the rhythm.
     pub(super) fn sent(&mut self, node: &mut Node, now: Time, out: &Outgoing, seat: Seat) {
-        let [first, _, priority, _, fifth, sixth, ..] = *out.payload else { return };
+        let [first, _, priority, _, fifth, sixth, ..] = *super::wire::message(out) else { return };
         let Some(router) = node.config.routers.iter().find(|r| seat_of(r) == Some(seat)).cloned() else {
             return;
         };
@@ -262,13 +267,13 @@ impl Laws {
         // A changed priority begins a new argument.
         if node.said.insert(out.instance, priority).is_some_and(|last| last != priority) {
             self.since.retain(|(other, _), _| *other != seat);
-            self.heard.retain(|(other, ..)| *other != seat);
+            self.heard.retain(|(other, ..), _| *other != seat);
         }
     }
 
     /// A role changed: what was heard before does not count.
     pub(super) fn moved(&mut self, seat: Seat, node: usize, now: Time) {
-        self.heard.retain(|(other, _, a, b)| *other != seat || (*a != node && *b != node));
+        self.heard.retain(|(other, _, a, b), _| *other != seat || (*a != node && *b != node));
         self.since.insert((seat, node), now);
     }
 
@@ -298,16 +303,21 @@ const JITTER: Duration = Duration::from_micros(1);
 fn wrongly_held(node: &Node, router: &Router, now: Time) -> Option<String> {
     let seat = seat_of(router)?;
     let name = &router.name;
-    let held: Vec<_> = node.held.values().filter(|held| held.seat == seat).collect();
+    let limit = router.interval.duration() * 4 + PATIENCE;
+    let held: Vec<&Held> = node.held.values().filter(|held| held.seat == seat).collect();
     match node.standing.get(name) {
         Some(Standing::Master) => {
             let addresses: BTreeSet<IpAddr> = held.iter().flat_map(|held| held.addresses.clone()).collect();
             let wanted: BTreeSet<IpAddr> = router.vips.iter().map(|vip| vip.address).collect();
+            // On its way out it keeps what it had, whatever is configured meanwhile.
+            let soon = |held: &&Held| held.leaving.is_some_and(|since| now.since(since) <= limit);
+            if !held.is_empty() && held.iter().all(soon) {
+                return None;
+            }
             (addresses != wanted).then(|| format!("{name} is Master and holds {addresses:?}, not {wanted:?}"))
         }
         // The last family of a router on its way out may still wait for its successor.
         other => held.iter().find_map(|held| {
-            let limit = router.interval.duration() * 4 + PATIENCE;
             let late = held.leaving.is_none_or(|since| now.since(since) > limit);
             late.then(|| format!("{name} is {other:?} and holds {:?}", held.addresses))
         }),

@@ -6,13 +6,18 @@
 //!
 //! [`run_scenario`] plays a written timeline and compares it with an expected one.
 
+mod faults;
+mod judge;
 mod lan;
 mod laws;
 mod node;
+mod perform;
 mod play;
 mod rng;
 mod sabotage;
 pub mod scenario;
+mod seed;
+mod setup;
 mod trace;
 pub mod wire;
 mod world;
@@ -23,5 +28,6 @@ pub use node::{Node, Seat, link, links_for, seat_of};
 pub use play::{Report, run_scenario};
 pub use rng::Rng;
 pub use sabotage::Sabotage;
+pub use seed::{Failure, Outcome, Run, fingerprint, run_seed, run_seeds};
 pub use trace::Trace;
 pub use world::{Change, Sent, World};

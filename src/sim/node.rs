@@ -2,12 +2,15 @@
 
 use super::world::Arrival;
 use crate::agent::config::Interface;
-use crate::agent::{Agent, Config, InstanceId, Link, LinkAddress, Listen, RouterName, Standing, Ticket};
+use crate::agent::{
+    Agent, Config, InstanceId, Link, LinkAddress, Listen, Memory, RouterName, Standing, Subject, Ticket,
+};
 use crate::health::CheckName;
 use crate::time::Time;
 use crate::vrrp::{Family, Vrid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 /// What the nodes' configurations have in common about one virtual router: its number and its
 /// first family. Names may differ between hosts.
@@ -36,6 +39,8 @@ pub struct Node {
     pub(super) probes: BTreeMap<CheckName, u32>,
     pub(super) failing: BTreeSet<CheckName>,
     pub(super) standing: BTreeMap<RouterName, Standing>,
+    /// What the hooks of each router and group were told last.
+    pub(super) told: BTreeMap<Subject, Standing>,
     pub(super) tickets: BTreeMap<Ticket, Time>,
     pub(super) stopping: Option<Time>,
     /// When each instance advertised last, while nothing disturbs its rhythm.
@@ -44,6 +49,11 @@ pub struct Node {
     pub(super) said: BTreeMap<InstanceId, u8>,
     /// For sabotage: every second time.
     pub(super) odd: bool,
+    /// How far its wall clock is ahead of the slowest.
+    pub(super) clock_ahead: Duration,
+    /// What its processes asked to be remembered.
+    pub(super) memory: Option<Memory>,
+    pub(super) seats: BTreeMap<RouterName, Seat>,
     /// For sabotage: whom a Backup heard first.
     pub(super) followed: BTreeMap<Family, IpAddr>,
 }
@@ -62,9 +72,9 @@ impl Node {
     /// A host whose process does not run yet.
     #[must_use]
     pub fn new(name: impl Into<String>, config: Config, links: Vec<Link>) -> Self {
-        Node {
+        let mut node = Node {
             name: name.into(),
-            config,
+            config: Config::default(),
             links,
             agent: None,
             life: 0,
@@ -77,13 +87,19 @@ impl Node {
             probes: BTreeMap::new(),
             failing: BTreeSet::new(),
             standing: BTreeMap::new(),
+            told: BTreeMap::new(),
             tickets: BTreeMap::new(),
             stopping: None,
             rhythm: BTreeMap::new(),
             said: BTreeMap::new(),
             odd: false,
             followed: BTreeMap::new(),
-        }
+            clock_ahead: Duration::ZERO,
+            memory: None,
+            seats: BTreeMap::new(),
+        };
+        node.configure(config);
+        node
     }
 
     /// Whether its process runs and is not frozen.
@@ -105,8 +121,14 @@ impl Node {
     }
 
     pub(super) fn standing_of(&self, seat: Seat) -> Option<Standing> {
-        let router = self.config.routers.iter().find(|router| seat_of(router) == Some(seat))?;
-        self.standing.get(&router.name).copied()
+        let (name, _) = self.seats.iter().find(|(_, other)| **other == seat)?;
+        self.standing.get(name).copied()
+    }
+
+    /// Takes another configuration; the seats of routers that are no longer in it stay known.
+    pub(super) fn configure(&mut self, config: Config) {
+        self.seats.extend(config.routers.iter().filter_map(|r| Some((r.name.clone(), seat_of(r)?))));
+        self.config = config;
     }
 
     pub(super) fn has_own(&self, address: IpAddr) -> bool {

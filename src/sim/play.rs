@@ -111,7 +111,9 @@ impl<'a> Stage<'a> {
                 });
                 let node = &mut world.nodes[at];
                 node.links[0].addresses.extend(link("lan", 0, vec![member.ip]).addresses);
-                node.config.routers.push(router);
+                let mut config = node.config.clone();
+                config.routers.push(router);
+                node.configure(config);
             }
             seats.truncate(place + 1);
         }

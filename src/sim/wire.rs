@@ -1,7 +1,7 @@
 //! Packets as a receiver's kernel would hand them over, valid ones and broken ones.
 
 use crate::agent::{Datagram, Outgoing};
-use crate::vrrp::{Family, PROTOCOL};
+use crate::vrrp::{Family, PROTOCOL, ah};
 use std::net::IpAddr;
 
 /// What a packet made by hand says, and what is wrong with it.
@@ -52,7 +52,8 @@ impl Crafted {
         if self.bad_checksum {
             message[7] ^= 1;
         }
-        arrival(interface, self.source, self.destination, self.ttl, &message)
+        let way = Way { source: self.source, destination: self.destination, ttl: self.ttl };
+        way.arrival(interface, (PROTOCOL, 0), &message)
     }
 }
 
@@ -70,30 +71,52 @@ pub(super) fn seal(message: &mut [u8], version: u8, source: IpAddr, destination:
 
 /// What was sent, as it arrives after one hop.
 pub(super) fn sent(interface: &str, out: &Outgoing) -> Datagram {
-    arrival(interface, out.source, out.destination, u8::MAX, &out.payload)
+    let way = Way { source: out.source, destination: out.destination, ttl: u8::MAX };
+    way.arrival(interface, (out.protocol, out.identification), &out.payload)
 }
 
-fn arrival(interface: &str, source: IpAddr, destination: IpAddr, ttl: u8, message: &[u8]) -> Datagram {
-    let packet = match (source, destination) {
-        (IpAddr::V4(_), IpAddr::V4(_)) => {
-            let total = u16::try_from(20 + message.len()).unwrap_or(u16::MAX);
-            let [high, low] = total.to_be_bytes();
-            let mut packet = vec![0x45, 0xC0, high, low, 0, 0, 0, 0, ttl, PROTOCOL, 0, 0];
-            packet.extend(octets(source));
-            packet.extend(octets(destination));
-            let sum = checksum(0, &packet);
-            packet[10..12].copy_from_slice(&sum.to_be_bytes());
-            packet.extend(message);
-            packet
-        }
-        _ => message.to_vec(),
-    };
-    Datagram { interface: interface.to_owned(), source, destination, ttl: Some(ttl), packet }
+struct Way {
+    source: IpAddr,
+    destination: IpAddr,
+    ttl: u8,
 }
 
-/// Where the VRRP message begins.
+impl Way {
+    /// As the kernel gives it: IPv4 with its header, with this protocol and identification.
+    fn arrival(&self, interface: &str, header: (u8, u16), payload: &[u8]) -> Datagram {
+        let Way { source, destination, ttl } = *self;
+        let packet = match (source, destination) {
+            (IpAddr::V4(_), IpAddr::V4(_)) => {
+                let total = u16::try_from(20 + payload.len()).unwrap_or(u16::MAX);
+                let [high, low] = total.to_be_bytes();
+                let (protocol, [id1, id2]) = (header.0, header.1.to_be_bytes());
+                let mut packet = vec![0x45, 0xC0, high, low, id1, id2, 0, 0, ttl, protocol, 0, 0];
+                packet.extend(octets(source));
+                packet.extend(octets(destination));
+                let sum = checksum(0, &packet);
+                packet[10..12].copy_from_slice(&sum.to_be_bytes());
+                packet.extend(payload);
+                packet
+            }
+            _ => payload.to_vec(),
+        };
+        Datagram { interface: interface.to_owned(), source, destination, ttl: Some(ttl), packet }
+    }
+}
+
+/// Where the VRRP message begins in what arrived.
 pub(super) fn message_at(datagram: &Datagram) -> usize {
-    if Family::of(datagram.source) == Family::Ipv4 { 20 } else { 0 }
+    match (Family::of(datagram.source), datagram.packet.get(9)) {
+        (Family::Ipv4, Some(&ah::PROTOCOL)) => 20 + ah::HEADER_LEN,
+        (Family::Ipv4, _) => 20,
+        (Family::Ipv6, _) => 0,
+    }
+}
+
+/// The VRRP message in what is sent.
+pub(super) fn message(out: &Outgoing) -> &[u8] {
+    let skipped = if out.protocol == ah::PROTOCOL { ah::HEADER_LEN } else { 0 };
+    out.payload.get(skipped..).unwrap_or_default()
 }
 
 fn octets(address: IpAddr) -> Vec<u8> {

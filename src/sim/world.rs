@@ -2,28 +2,21 @@
 
 use super::lan::Lan;
 use super::laws::{Law, Laws, Step};
-use super::node::{Held, Node, Seat, seat_of};
+use super::node::{Node, Seat};
 use super::rng::Rng;
 use super::sabotage::Sabotage;
 use super::trace::Trace;
-use super::wire;
-use crate::agent::{
-    Agent, Config, Datagram, Effect, HookEnd, Input, InstanceId, Outgoing, Request, Response, Standing,
-    Subject, Ticket, Transition,
-};
+use crate::agent::{Agent, Config, Datagram, Input, Request, Standing, Ticket};
 use crate::health::{CheckName, Outcome};
 use crate::time::Time;
-use crate::vrrp::{Family, Vip};
+use crate::vrrp::Family;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
-/// How long the kernel takes to put addresses on an interface.
-const HOLDING: Duration = Duration::from_micros(300);
 /// How often a check reports.
 const PROBING: Duration = Duration::from_secs(1);
-/// How long a hook runs.
-const HOOK: Duration = Duration::from_millis(20);
+/// What the slowest wall clock reads at the beginning.
+const EPOCH: Duration = Duration::from_secs(1_700_000_000);
 
 /// Something that reaches an agent.
 #[derive(Clone, Debug)]
@@ -42,7 +35,7 @@ pub(super) struct Packet {
 }
 
 #[derive(Debug)]
-enum Happening {
+pub(super) enum Happening {
     Arrive { node: usize, life: u32, arrival: Arrival },
     Probe { node: usize, life: u32, check: CheckName, generation: u32 },
 }
@@ -173,12 +166,12 @@ impl World {
         }
     }
 
-    fn later(&mut self, after: Duration, happening: Happening) {
+    pub(super) fn later(&mut self, after: Duration, happening: Happening) {
         self.sequence += 1;
         self.queue.insert((self.now + after, self.sequence), happening);
     }
 
-    fn report(&mut self, after: Duration, node: usize, input: Input) {
+    pub(super) fn report(&mut self, after: Duration, node: usize, input: Input) {
         let life = self.nodes[node].life;
         self.later(after, Happening::Arrive { node, life, arrival: Arrival { input, packet: None } });
     }
@@ -192,6 +185,8 @@ impl World {
         if self.nodes[node].frozen {
             return self.nodes[node].inbox.push(arrival);
         }
+        let (now, tick) = (self.now, arrival.input == Input::Tick);
+        self.laws.arriving(&self.nodes, node, now, &arrival);
         let Some(mut agent) = self.nodes[node].agent.take() else { return };
         let arrival = match self.sabotage {
             Some(sabotage) => sabotage.incoming(&mut self.nodes[node], arrival),
@@ -201,11 +196,9 @@ impl World {
             self.nodes[node].agent = Some(agent);
             return;
         };
-        let now = self.now;
         let before =
             agent.deadline().map(|(at, _)| self.sabotage.map_or(at, |sabotage| sabotage.tick_at(node, at)));
-        let step = Step { node, now, packet, tick: input == Input::Tick, before };
-        self.laws.arriving(&self.nodes, &step, &input);
+        let step = Step { node, now, packet, tick, before };
         let agent_now = self.sabotage.map_or(now, |sabotage| sabotage.clock(node, now));
         let mut effects = agent.handle(agent_now, input);
         if let Some(sabotage) = self.sabotage {
@@ -221,157 +214,12 @@ impl World {
         self.laws.settled(&self.nodes, &step);
     }
 
-    fn perform(&mut self, node: usize, effect: Effect) {
-        match effect {
-            Effect::Listen(sockets) => self.nodes[node].listening = sockets,
-            Effect::Send(out) => self.send(node, &out),
-            Effect::Hold { instance, interface, vips } => self.hold(node, instance, &interface, &vips),
-            Effect::Release { instance } => {
-                self.trace.note(self.now, &self.nodes[node].name, b'R', &[], || "releases the addresses");
-                self.nodes[node].held.remove(&instance);
-                self.nodes[node].rhythm.remove(&instance);
-            }
-            Effect::Announce { instance, count } => {
-                self.laws.announced(&self.nodes[node], self.now, instance);
-                self.report(HOLDING, node, Input::Announced { instance, sent: u32::from(count), failed: 0 });
-            }
-            Effect::Watch(check) => {
-                let generation = self.nodes[node].probes.get(&check).map_or(0, |last| last + 1);
-                self.nodes[node].probes.insert(check.clone(), generation);
-                let life = self.nodes[node].life;
-                let first = Duration::from_millis(self.rng.between(1, 50));
-                self.later(first, Happening::Probe { node, life, check, generation });
-            }
-            Effect::Unwatch(check) => drop(self.nodes[node].probes.remove(&check)),
-            Effect::Notify(transition) => self.notify(node, transition),
-            Effect::Tell(incident) => {
-                let text = || format!("tells of {:?}", incident.kind);
-                self.trace.note(self.now, &self.nodes[node].name, b'I', &[], text);
-            }
-            Effect::Remember(_) => {}
-            Effect::Note(remark) => {
-                self.trace.note(self.now, &self.nodes[node].name, b'N', &[], || format!("notes {remark:?}"));
-            }
-            Effect::Reply(ticket, response) => self.replied(node, ticket, &response),
-            Effect::Stopped => self.stopped(node),
-        }
-    }
-
-    fn send(&mut self, node: usize, out: &Outgoing) {
-        let sender = &self.nodes[node];
-        let priority = out.payload.get(2).copied().unwrap_or(0);
-        let family = Family::of(out.source);
-        let vrid = out.payload.get(1).copied().unwrap_or(0);
-        let seats = sender.config.routers.iter().filter(|r| r.vrid.get() == vrid);
-        let Some(seat) = seats
-            .filter(|r| r.families().contains(&family))
-            .find_map(seat_of)
-            .or_else(|| sender.held.get(&out.instance).map(|held| held.seat))
-        else {
-            return;
-        };
-        self.trace.note(self.now, &sender.name, b'S', &out.payload, || {
-            format!("{family} advert, VRID {vrid}, priority {priority}, to {}", out.destination)
-        });
-        let again = Sent { at: self.now, node, seat, family, priority };
-        let doubled = priority == 0 && self.sent.last() == Some(&again) && out.destination.is_multicast();
-        self.laws.sent(&mut self.nodes[node], self.now, out, seat);
-        if doubled && self.lan.one_farewell {
-            return;
-        }
-        if !self.nodes[node].links.iter().any(|link| link.up && link.name == out.interface) {
-            let error = "Network is down".to_owned();
-            return self.report(Duration::ZERO, node, Input::SendFailed { instance: out.instance, error });
-        }
-        self.sent.push(again);
-        for to in (0..self.nodes.len()).filter(|to| *to != node) {
-            for copy in self.lan.carry(&mut self.rng, self.now, node, to) {
-                self.deliver(node, to, out, copy.after, copy.flipped);
-            }
-        }
-    }
-
-    fn deliver(&mut self, from: usize, to: usize, out: &Outgoing, after: Duration, flipped: bool) {
-        let Some(interface) = hears(&self.nodes[to], out) else { return };
-        let mut datagram = wire::sent(&interface, out);
-        if flipped {
-            let bit = self.rng.below(datagram.packet.len() * 8);
-            datagram.packet[bit / 8] ^= 1 << (bit % 8);
-        }
-        let packet = Some(Packet { from: Some(from), sent: self.now, valid: !flipped });
-        let life = self.nodes[to].life;
-        let arrival = Arrival { input: Input::Datagram(datagram), packet };
-        self.later(after, Happening::Arrive { node: to, life, arrival });
-    }
-
     /// Puts a packet that no node sent onto a node's wire.
     pub fn inject(&mut self, after: Duration, node: usize, datagram: Datagram, valid: bool) {
         let packet = Some(Packet { from: None, sent: self.now, valid });
         let life = self.nodes[node].life;
         let arrival = Arrival { input: Input::Datagram(datagram), packet };
         self.later(after, Happening::Arrive { node, life, arrival });
-    }
-
-    fn hold(&mut self, node: usize, instance: InstanceId, interface: &str, vips: &[Vip]) {
-        let addresses: Vec<IpAddr> = vips.iter().map(|vip| vip.address).collect();
-        self.trace.note(self.now, &self.nodes[node].name, b'H', &[], || {
-            format!("holds {addresses:?} on {interface}")
-        });
-        let host = &mut self.nodes[node];
-        let router = host.config.routers.iter().find(|r| vips.iter().all(|vip| r.vips.contains(vip)));
-        if let Some(seat) = router.and_then(seat_of) {
-            let family = addresses.first().map_or(Family::Ipv4, |address| Family::of(*address));
-            let addresses = addresses.into_iter().collect();
-            host.held.insert(instance, Held { seat, family, addresses, leaving: None });
-        }
-        let fails = host.refusals > 0;
-        host.refusals = host.refusals.saturating_sub(1);
-        let result =
-            if fails { Err("cannot add the address: Operation not permitted".to_owned()) } else { Ok(()) };
-        self.report(HOLDING, node, Input::Held { instance, result });
-    }
-
-    fn notify(&mut self, node: usize, transition: Transition) {
-        let Transition { subject, from, to, why, .. } = transition;
-        let Subject::Router(router) = subject else { return };
-        let bytes = [from as u8, to as u8];
-        self.trace.note(self.now, &self.nodes[node].name, b'T', &bytes, || {
-            format!("{router} {from} -> {to}: {why}")
-        });
-        self.laws.notified(&self.nodes[node], self.now, &router, from, to);
-        let host = &mut self.nodes[node];
-        host.standing.insert(router.clone(), to);
-        let seat = host.config.routers.iter().find(|r| r.name == router).and_then(seat_of);
-        if let Some(seat) = seat {
-            self.laws.moved(seat, node, self.now);
-            self.changes.push(Change { at: self.now, node, seat, from, to, why: why.to_string() });
-        }
-        let end = HookEnd {
-            subject: Subject::Router(router),
-            script: "hook".to_owned(),
-            ended: "exit code 0".to_owned(),
-            failed: false,
-            took: HOOK,
-            skipped: 0,
-        };
-        self.report(HOOK, node, Input::HookEnded(end));
-    }
-
-    fn replied(&mut self, node: usize, ticket: Ticket, response: &Response) {
-        self.trace.note(self.now, &self.nodes[node].name, b'A', &[], || match response {
-            Response::Status(_) => "answers with its status".to_owned(),
-            other => format!("answers {other:?}"),
-        });
-        if self.nodes[node].tickets.remove(&ticket).is_none() {
-            let text = format!("{ticket:?} was answered, but nobody asked, or twice");
-            self.laws.broken(Law::Answers, self.now, &self.nodes[node], text);
-        }
-    }
-
-    fn stopped(&mut self, node: usize) {
-        self.trace.note(self.now, &self.nodes[node].name, b'X', &[], || "has stopped");
-        self.laws.stopped(&self.nodes[node], self.now);
-        self.end(node);
     }
 
     /// The process is no more: nothing of it remains but what the kernel has.
@@ -381,9 +229,9 @@ impl World {
         host.life += 1;
         host.frozen = false;
         host.stopping = None;
-        for router in &host.config.routers {
-            let from = host.standing.get(&router.name).copied().unwrap_or(Standing::Stop);
-            if let Some(seat) = seat_of(router).filter(|_| from != Standing::Stop) {
+        for (name, seat) in &host.seats {
+            let from = host.standing.get(name).copied().unwrap_or(Standing::Stop);
+            if let Some(seat) = Some(*seat).filter(|_| from != Standing::Stop) {
                 let (at, to, why) = (self.now, Standing::Stop, "the process ended".to_owned());
                 self.changes.push(Change { at, node, seat, from, to, why });
             }
@@ -394,6 +242,7 @@ impl World {
         host.listening.clear();
         host.probes.clear();
         host.standing.clear();
+        host.told.clear();
         host.tickets.clear();
         host.rhythm.clear();
         host.said.clear();
@@ -413,10 +262,26 @@ impl World {
         for effect in effects {
             self.perform(node, effect);
         }
+        self.give(node, Input::Clock(self.wall_clock(node)));
+        if let Some(memory) = self.nodes[node].memory.clone() {
+            self.give(node, Input::Remembered(memory));
+        }
         for link in self.nodes[node].links.clone() {
             self.give(node, Input::Link(link));
         }
         self.give(node, Input::LinksReady);
+    }
+
+    /// What a node's wall clock reads.
+    fn wall_clock(&self, node: usize) -> Duration {
+        EPOCH + self.now.since(Time::ZERO) + self.nodes[node].clock_ahead
+    }
+
+    /// Somebody sets a node's wall clock, to so much more than the slowest there can be.
+    pub fn set_clock(&mut self, node: usize, ahead: Duration) {
+        self.trace.note(self.now, &self.nodes[node].name, b'G', &[], || format!("sets its clock {ahead:?}"));
+        self.nodes[node].clock_ahead = ahead;
+        self.give(node, Input::Clock(self.wall_clock(node)));
     }
 
     /// A node's process vanishes. `swept`: a guardian takes its addresses off the interface.
@@ -457,8 +322,10 @@ impl World {
     /// It wakes: first comes what queued up, then the timers.
     pub fn thaw(&mut self, node: usize) {
         self.trace.note(self.now, &self.nodes[node].name, b'W', &[], || "wakes");
-        self.nodes[node].frozen = false;
-        self.nodes[node].rhythm.clear();
+        let (now, host) = (self.now, &mut self.nodes[node]);
+        host.frozen = false;
+        host.rhythm.clear();
+        host.stopping = host.stopping.map(|_| now);
         for arrival in std::mem::take(&mut self.nodes[node].inbox) {
             self.feed(node, arrival);
         }
@@ -479,7 +346,7 @@ impl World {
     /// A node's configuration changes; its process, if any, is told at once.
     pub fn reload(&mut self, node: usize, config: Config) {
         self.trace.note(self.now, &self.nodes[node].name, b'I', &[], || "reloads another configuration");
-        self.nodes[node].config = config.clone();
+        self.nodes[node].configure(config.clone());
         self.laws.forget(node);
         self.nodes[node].rhythm.clear();
         self.give(node, Input::Reload { ticket: None, dry_run: false, config: Box::new(config) });
@@ -502,23 +369,9 @@ impl World {
             self.laws.broken(Law::EqualReload, self.now, &self.nodes[node], text);
         }
     }
-}
 
-/// The interface on which a node would hear `out`, as its open sockets let it.
-fn hears(node: &Node, out: &Outgoing) -> Option<String> {
-    let family = Family::of(out.source);
-    let vrid = out.payload.get(1)?;
-    let up = |name: &str| node.links.iter().any(|link| link.up && link.name == name);
-    let listens = |listen: &&crate::agent::Listen| {
-        listen.family == family
-            && listen.vrids.iter().any(|known| known.get() == *vrid)
-            && up(&listen.interface)
-            && if out.destination.is_multicast() {
-                listen.multicast
-            } else {
-                node.has_address(out.destination)
-            }
-    };
-    let same = node.listening.iter().filter(listens).find(|listen| listen.interface == out.interface);
-    same.or_else(|| node.listening.iter().find(listens)).map(|listen| listen.interface.clone())
+    /// Whether a node's router stepped back for a while, since its addresses were not to be held.
+    pub(super) fn has_stepped_back(&self) -> bool {
+        self.changes.iter().any(|change| change.to == Standing::Fault && change.why.contains("address"))
+    }
 }

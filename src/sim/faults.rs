@@ -1,0 +1,298 @@
+//! What can go wrong, when it does, and how all of it is mended.
+
+use super::lan::Lan;
+use super::node::Node;
+use super::setup::vip;
+use super::wire;
+use super::world::World;
+use crate::agent::config::Router;
+use crate::agent::{Config, Datagram, Input, Request};
+use crate::health::CheckName;
+use crate::time::Time;
+use crate::vrrp::{Family, Priority, Version};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// One thing that happens to the world.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Loss,
+    SlowLan,
+    Twins,
+    Flips,
+    OneWay,
+    Partition,
+    CalmLan,
+    Crash { swept: bool },
+    Start,
+    Freeze,
+    Thaw,
+    LinkDown,
+    LinkUp,
+    HoldFails,
+    AddressRemoved,
+    Contest,
+    CheckFails,
+    CheckPasses,
+    SocketFails,
+    SocketWorks,
+    Handover,
+    Resume,
+    ClockSet,
+    ReloadEqual,
+    ReloadRetuned,
+    RouterRemoved,
+    Stop { at_once: bool },
+    Status,
+    Noise,
+    Shortened,
+}
+
+const ALL: &[Fault] = &[
+    Fault::Loss,
+    Fault::SlowLan,
+    Fault::Twins,
+    Fault::Flips,
+    Fault::OneWay,
+    Fault::Partition,
+    Fault::Partition,
+    Fault::CalmLan,
+    Fault::CalmLan,
+    Fault::Crash { swept: true },
+    Fault::Crash { swept: false },
+    Fault::Start,
+    Fault::Start,
+    Fault::Freeze,
+    Fault::Thaw,
+    Fault::LinkDown,
+    Fault::LinkUp,
+    Fault::HoldFails,
+    Fault::AddressRemoved,
+    Fault::Contest,
+    Fault::CheckFails,
+    Fault::CheckPasses,
+    Fault::SocketFails,
+    Fault::SocketWorks,
+    Fault::Handover,
+    Fault::Resume,
+    Fault::ClockSet,
+    Fault::ReloadEqual,
+    Fault::ReloadRetuned,
+    Fault::RouterRemoved,
+    Fault::Stop { at_once: false },
+    Fault::Stop { at_once: true },
+    Fault::Status,
+    Fault::Noise,
+    Fault::Shortened,
+];
+
+/// Lets faults happen at random moments until `end`.
+pub(super) fn strike(world: &mut World, end: Time) {
+    let count = world.rng.between(3, 14);
+    let span = u64::try_from(end.since(world.now).as_nanos()).unwrap_or(u64::MAX);
+    let start = world.now;
+    let mut moments: Vec<u64> = (0..count).map(|_| world.rng.between(0, span)).collect();
+    moments.sort_unstable();
+    for moment in moments {
+        world.run_until(start + Duration::from_nanos(moment));
+        let fault = world.rng.pick(ALL);
+        let node = world.rng.below(world.nodes.len());
+        happen(world, fault, node);
+    }
+    world.run_until(end);
+}
+
+fn happen(world: &mut World, fault: Fault, node: usize) {
+    let other = (node + 1 + world.rng.below(world.nodes.len() - 1)) % world.nodes.len();
+    let awake = world.nodes[node].is_awake();
+    let text = format!("{fault:?}");
+    world.trace.note(world.now, &world.nodes[node].name, b'F', text.as_bytes(), || format!("[{text}]"));
+    match fault {
+        Fault::Loss => world.lan.loss = world.rng.between(10, 500),
+        Fault::SlowLan => {
+            world.lan.delay.1 = Duration::from_micros(world.rng.between(500, 400_000));
+            world.lan.ordered = world.rng.chance(500);
+        }
+        Fault::Twins => world.lan.twins = world.rng.between(10, 800),
+        Fault::Flips => world.lan.flips = world.rng.between(10, 800),
+        Fault::OneWay => drop(world.lan.blocked.insert((node, other))),
+        Fault::Partition => {
+            world.lan.sides = (0..world.nodes.len()).map(|_| world.rng.below(2)).collect();
+        }
+        Fault::CalmLan => calm(&mut world.lan),
+        Fault::Crash { swept } => world.crash(node, swept),
+        Fault::Start if world.nodes[node].agent.is_none() => world.start(node),
+        Fault::Freeze if awake => world.freeze(node),
+        Fault::Thaw if world.nodes[node].frozen => world.thaw(node),
+        Fault::LinkDown => world.set_link(node, false),
+        Fault::LinkUp => world.set_link(node, true),
+        Fault::HoldFails => world.nodes[node].refusals = 1,
+        Fault::AddressRemoved => remove_address(world, node),
+        Fault::Contest => (0..7).for_each(|_| remove_address(world, node)),
+        Fault::CheckFails => drop(world.nodes[node].failing.insert(CheckName("web".into()))),
+        Fault::CheckPasses => world.nodes[node].failing.clear(),
+        Fault::SocketFails => socket(world, node, Err("cannot open a socket: no buffers".to_owned())),
+        Fault::SocketWorks => socket(world, node, Ok(())),
+        Fault::Handover => world.ask(node, Request::Handover { router: None }),
+        Fault::Resume => world.ask(node, Request::Resume { router: None }),
+        // Clocks may differ by less than signatures allow.
+        Fault::ClockSet => {
+            let ahead = Duration::from_millis(world.rng.between(0, 20_000));
+            world.set_clock(node, ahead);
+        }
+        Fault::ReloadEqual => world.reload_equal(node),
+        Fault::ReloadRetuned if awake => retune(world, node),
+        Fault::RouterRemoved if awake => {
+            let mut config = world.nodes[node].config.clone();
+            if config.routers.len() > 1 && config.groups.is_empty() {
+                config.routers.pop();
+                world.reload(node, config);
+            }
+        }
+        Fault::Stop { at_once } if awake => world.stop(node, at_once),
+        Fault::Status => world.ask(node, Request::Status),
+        Fault::Noise => noise(world, node),
+        Fault::Shortened => shortened(world, node),
+        _ => {}
+    }
+}
+
+/// The LAN is healthy from now on.
+fn calm(lan: &mut Lan) {
+    *lan = healthy();
+}
+
+/// A healthy LAN.
+pub(super) fn healthy() -> Lan {
+    let mut lan = Lan::clean(Duration::ZERO);
+    lan.delay = (Duration::from_micros(50), Duration::from_micros(300));
+    lan
+}
+
+/// Everything is mended: every process runs and takes part, nothing is lost any longer. Processes
+/// that are about to stop are given the time to.
+pub(super) fn heal(world: &mut World, configs: &[Config]) {
+    calm(&mut world.lan);
+    for node in 0..world.nodes.len() {
+        if world.nodes[node].frozen {
+            world.thaw(node);
+        }
+        world.nodes[node].failing.clear();
+        world.nodes[node].refusals = 0;
+        if world.nodes[node].links.iter().any(|link| !link.up) {
+            world.set_link(node, true);
+        }
+        socket(world, node, Ok(()));
+    }
+    world.run_for(Duration::from_secs(7));
+    for (node, config) in configs.iter().enumerate() {
+        let mut whole = world.nodes[node].config.clone();
+        whole.routers.extend(config.routers.iter().skip(whole.routers.len()).cloned());
+        if world.nodes[node].agent.is_none() {
+            world.nodes[node].configure(whole);
+            world.start(node);
+        } else if whole != world.nodes[node].config {
+            world.reload(node, whole);
+        }
+    }
+    // A handover that is under way ends by itself; only then it can be resumed from.
+    world.run_for(Duration::from_secs(10));
+    for node in 0..world.nodes.len() {
+        world.ask(node, Request::Resume { router: None });
+    }
+}
+
+fn socket(world: &mut World, node: usize, result: Result<(), String>) {
+    let first = world.nodes[node].listening.iter().next().map(|l| (l.interface.clone(), l.family));
+    if let Some((interface, family)) = first {
+        world.give(node, Input::Socket { interface, family, result });
+    }
+}
+
+fn remove_address(world: &mut World, node: usize) {
+    let first = |node: &Node| {
+        let (instance, held) = node.held.iter().next()?;
+        Some((*instance, *held.addresses.iter().next()?))
+    };
+    if let Some((instance, address)) = first(&world.nodes[node]) {
+        world.give(node, Input::Restored { instance, address });
+    }
+}
+
+/// Other priorities, preemption, intervals or addresses, as an operator would reload them. Version 2
+/// must agree on the interval and is spared.
+fn retune(world: &mut World, node: usize) {
+    let mut config = world.nodes[node].config.clone();
+    let kind = world.rng.below(4);
+    let number = world.rng.between(1, 254);
+    let centiseconds = world.rng.pick(&[10, 50, 100]);
+    let change = |router: &mut Router| match kind {
+        0 if !router.priority.is_owner() => {
+            router.priority = u8::try_from(number).ok().and_then(Priority::new).unwrap_or(Priority::DEFAULT);
+        }
+        1 => router.preempt = !router.preempt,
+        2 if router.version == Version::V3 => {
+            router.interval =
+                crate::vrrp::Interval::from_centiseconds(centiseconds).unwrap_or(router.interval);
+        }
+        _ => {
+            let family = router.families()[0];
+            let more = vip(family, router.vrid.get() - 1, 5);
+            if router.vips.contains(&more) {
+                router.vips.retain(|vip| *vip != more);
+            } else {
+                router.vips.push(more);
+            }
+        }
+    };
+    config.routers.iter_mut().for_each(change);
+    if config != world.nodes[node].config {
+        world.reload(node, config);
+    }
+}
+
+/// Bytes without any sense.
+fn noise(world: &mut World, node: usize) {
+    for _ in 0..5 {
+        let Some(link) = world.nodes[node].links.first() else { return };
+        let (interface, len) = (link.name.clone(), world.rng.below(64));
+        let source = stranger(world.rng.pick(&[Family::Ipv4, Family::Ipv6]));
+        #[expect(clippy::cast_possible_truncation, reason = "a byte of it is wanted")]
+        let packet = (0..len).map(|_| world.rng.draw() as u8).collect();
+        let destination = Family::of(source).group();
+        let datagram = Datagram { interface, source, destination, ttl: Some(255), packet };
+        world.inject(Duration::ZERO, node, datagram, false);
+    }
+}
+
+/// An advert of priority 254 that lost its end.
+fn shortened(world: &mut World, node: usize) {
+    let Some(router) = world.nodes[node].config.routers.first() else { return };
+    let v3 = router.version == Version::V3;
+    let family = router.families()[0];
+    let crafted = wire::Crafted {
+        source: stranger(family),
+        destination: family.group(),
+        ttl: 255,
+        version: if v3 { 3 } else { 2 },
+        kind: 1,
+        vrid: router.vrid.get(),
+        priority: 254,
+        count: Some(1),
+        interval: [0, 1],
+        addresses: vec![router.vips[0].address],
+        tail: if v3 { Vec::new() } else { vec![0; 8] },
+        cut: 1 + world.rng.below(4),
+        bad_checksum: false,
+    };
+    let Some(link) = world.nodes[node].links.first() else { return };
+    world.inject(Duration::ZERO, node, crafted.datagram(&link.name.clone()), false);
+}
+
+/// An address that no node has.
+fn stranger(family: Family) -> IpAddr {
+    match family {
+        Family::Ipv4 => IpAddr::from([10, 0, 0, 250]),
+        Family::Ipv6 => IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 0, 0xfa]),
+    }
+}

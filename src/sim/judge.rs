@@ -1,0 +1,245 @@
+//! Laws about the end of a phase: who is Master after healing, and how a clean takeover went.
+
+use super::laws::Law;
+use super::node::{Node, Seat, seat_of};
+use super::world::World;
+use crate::agent::config::Router;
+use crate::agent::{Request, RouterName, Standing};
+use crate::health::{CheckName, OnFail};
+use crate::time::Time;
+use crate::vrrp::{Interval, Priority, Version};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How a Master is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// The process vanishes.
+    Crash,
+    /// Its link goes down.
+    LinkDown,
+    /// It is told to stop.
+    Stop,
+    /// An operator moves the addresses.
+    Handover,
+}
+
+impl Loss {
+    pub const ALL: &[Loss] = &[Loss::Crash, Loss::LinkDown, Loss::Stop, Loss::Handover];
+
+    /// Whether the Master says farewell.
+    const fn is_told(self) -> bool {
+        matches!(self, Loss::Stop | Loss::Handover)
+    }
+}
+
+/// Every seat that a node takes.
+pub(super) fn seats(world: &World) -> BTreeSet<Seat> {
+    world.nodes.iter().flat_map(|node| node.config.routers.iter().filter_map(seat_of)).collect()
+}
+
+pub(super) fn router(node: &Node, seat: Seat) -> Option<&Router> {
+    node.config.routers.iter().find(|router| seat_of(router) == Some(seat))
+}
+
+/// The routers that move with `seat`: itself, or its whole group.
+fn role(node: &Node, seat: Seat) -> Vec<&Router> {
+    let Some(own) = router(node, seat) else { return Vec::new() };
+    let group = node.config.groups.iter().find(|group| group.routers.contains(&own.name));
+    let names = group.map_or_else(|| vec![own.name.clone()], |group| group.routers.clone());
+    node.config.routers.iter().filter(|router| names.contains(&router.name)).collect()
+}
+
+/// The longest down interval among all routers.
+pub(super) fn longest_down(world: &World) -> Duration {
+    let least = Priority::new(1).unwrap_or(Priority::DEFAULT);
+    let routers = world.nodes.iter().flat_map(|node| &node.config.routers);
+    routers.map(|r| down(r, r.interval, least) + r.manner.preempt_delay).max().unwrap_or_default()
+}
+
+/// How long a Master may be silent before `router` with this priority takes over.
+fn down(router: &Router, interval: Interval, priority: Priority) -> Duration {
+    interval.down_after(router.manner.down_adverts, router.version, priority)
+}
+
+/// The priority while every check passes.
+fn priority(router: &Router) -> Priority {
+    let added = router.tracks.iter().map(|track| match track.on_fail {
+        OnFail::Weight(weight) => weight.max(0),
+        OnFail::Fault => 0,
+    });
+    router.priority.adjusted(added.sum())
+}
+
+/// Law: exactly one Master in each seat, of the best priority where all preempt.
+pub(super) fn one_master(world: &mut World) {
+    for seat in seats(world) {
+        let candidates: Vec<_> =
+            world.nodes.iter().filter_map(|node| Some((node, router(node, seat)?))).collect();
+        let masters: Vec<_> = candidates.iter().filter(|(node, _)| node.is_master(seat)).collect();
+        let names: Vec<_> = masters.iter().map(|(node, _)| node.name.clone()).collect();
+        let best = candidates.iter().map(|(_, router)| priority(router)).max();
+        let preempts = |r: &&Router| r.preempt || r.priority.is_owner();
+        let all_preempt = candidates.iter().all(|(node, _)| role(node, seat).iter().all(preempts));
+        let text = match masters[..] {
+            [(_, router)] if !all_preempt || Some(priority(router)) == best => continue,
+            [(_, router)] => {
+                format!("{names:?} with priority {} leads {}, not the best", priority(router), seat.0)
+            }
+            _ => format!("the Masters of {} are {names:?}", seat.0),
+        };
+        world.laws.broken_by_all(Law::OneMaster, world.now, text);
+    }
+}
+
+/// Law: the routers of a group are all Master, or none.
+pub(super) fn one_role(world: &mut World) {
+    let leads = |node: &Node, name: &RouterName| node.standing.get(name) == Some(&Standing::Master);
+    for node in &world.nodes {
+        for group in &node.config.groups {
+            let masters = group.routers.iter().filter(|name| leads(node, name)).count();
+            if masters != 0 && masters != group.routers.len() {
+                let text =
+                    format!("{masters} of {} routers of {} are Master", group.routers.len(), group.name);
+                world.laws.broken(Law::OneRole, world.now, node, text);
+            }
+        }
+    }
+}
+
+/// Law: nothing moves any longer.
+pub(super) fn still(world: &mut World, span: Duration) {
+    let before = world.changes.len();
+    world.run_for(span);
+    if let Some(change) = world.changes.get(before).cloned() {
+        let name = &world.nodes[change.node].name;
+        let text = format!("{name} went {} -> {} in quiet times: {}", change.from, change.to, change.why);
+        world.laws.broken_by_all(Law::OneMaster, change.at, text);
+    }
+}
+
+/// Law: the Master of one seat is lost, and there is exactly one takeover, by the best of the
+/// rest, at the moment the RFC's arithmetic gives. Returns who was lost, and how long it took.
+pub(super) fn clean_loss(world: &mut World, loss: Loss) -> Option<(usize, Vec<Duration>)> {
+    let all: Vec<Seat> = seats(world).into_iter().collect();
+    let seat = all[world.rng.below(all.len())];
+    let lost = world.nodes.iter().position(|node| node.is_master(seat))?;
+    let led: Vec<Seat> = all.into_iter().filter(|seat| world.nodes[lost].is_master(*seat)).collect();
+    let plans: Vec<Plan> = led.iter().filter_map(|seat| Plan::make(world, *seat, lost, loss)).collect();
+    let before = world.changes.len();
+    lose(world, lost, loss);
+    world.run_for(longest_down(world) * 2);
+    let mut took = Vec::new();
+    for plan in plans {
+        match plan.judge(world, before) {
+            Ok(span) => took.push(span),
+            Err(text) => world.laws.broken_by_all(Law::Takeover, world.now, format!("{loss:?}: {text}")),
+        }
+    }
+    Some((lost, took))
+}
+
+fn lose(world: &mut World, node: usize, loss: Loss) {
+    match loss {
+        Loss::Crash => world.crash(node, true),
+        Loss::LinkDown => world.set_link(node, false),
+        Loss::Stop => world.stop(node, false),
+        Loss::Handover => world.ask(node, Request::Handover { router: None }),
+    }
+}
+
+/// Mends what [`clean_loss`] did.
+pub(super) fn mend(world: &mut World, node: usize, loss: Loss) {
+    match loss {
+        Loss::Crash | Loss::Stop => world.start(node),
+        Loss::LinkDown => world.set_link(node, true),
+        Loss::Handover => world.ask(node, Request::Resume { router: None }),
+    }
+    world.nodes[node].failing.remove(&CheckName("web".into()));
+}
+
+/// What the RFC's arithmetic says about one takeover.
+struct Plan {
+    seat: Seat,
+    lost: usize,
+    told: bool,
+    /// Whether the nodes have different intervals.
+    uneven: bool,
+    /// Whether the takeover may come early: in a group of which only a part preempts, that part
+    /// has long been ready.
+    early: bool,
+    /// When it happened.
+    at: Time,
+    /// Who comes next and when, soonest first, but for the delay of the LAN.
+    queue: Vec<(Time, usize)>,
+}
+
+impl Plan {
+    fn make(world: &World, seat: Seat, lost: usize, loss: Loss) -> Option<Self> {
+        let theirs = router(&world.nodes[lost], seat)?.interval;
+        let due = |node: &Node| {
+            let each = role(node, seat).into_iter().filter_map(|router| due(world, router, lost, loss));
+            each.max()
+        };
+        let others = world.nodes.iter().enumerate().filter(|(node, _)| *node != lost);
+        let mut queue: Vec<_> = others.filter_map(|(place, node)| Some((due(node)?, place))).collect();
+        queue.sort_unstable();
+        let uneven = world.nodes.iter().filter_map(|n| router(n, seat)).any(|r| r.interval != theirs);
+        let roles = || world.nodes.iter().flat_map(|node| role(node, seat));
+        let early = roles().any(|r| r.preempt) && roles().any(|r| !r.preempt);
+        let (told, at) = (loss.is_told(), world.now);
+        (!queue.is_empty()).then_some(Plan { seat, lost, told, uneven, early, at, queue })
+    }
+
+    fn judge(&self, world: &World, before: usize) -> Result<Duration, String> {
+        let changes = || world.changes[before..].iter().filter(|change| change.seat == self.seat);
+        let takeovers: Vec<_> = changes().filter(|change| change.to == Standing::Master).collect();
+        let vrid = self.seat.0;
+        let Some(first) = takeovers.first() else {
+            return Err(format!("nobody took over {vrid}"));
+        };
+        let (least, most) = world.lan.delay;
+        let due = self.queue[0].0;
+        let (earliest, latest) = (due + least, due + most);
+        if (first.at < earliest || first.at > latest) && !self.early {
+            let (took, should) = (first.at.since(self.at), latest.since(self.at));
+            return Err(format!("{vrid} was taken over after {took:?}, not {should:?}"));
+        }
+        // Whoever follows within the LAN's delays cannot know yet.
+        let near = self.queue.iter().filter(|(at, _)| *at <= due + most * 2).count();
+        // Where intervals differ, whoever comes next may have learned one that is too short
+        // (RFC 9568 5.2.7): with several at once they may argue for a while.
+        if takeovers.len() > near && !(near > 1 && self.uneven) {
+            let names: Vec<_> = takeovers.iter().map(|change| &world.nodes[change.node].name).collect();
+            return Err(format!("{vrid} was taken over {} times, by {names:?}", takeovers.len()));
+        }
+        if near == 1 && !self.early && first.node != self.queue[0].1 {
+            return Err(format!("{vrid} was taken over by {}, not the best", world.nodes[first.node].name));
+        }
+        let masters = world.nodes.iter().filter(|node| node.is_master(self.seat)).count();
+        if masters != 1 {
+            return Err(format!("{vrid} has {masters} Masters after its takeover"));
+        }
+        let left = changes().find(|change| change.node == self.lost && change.from == Standing::Master);
+        if self.told && left.is_some_and(|left| left.at < first.at) {
+            return Err(format!("nobody held the addresses of {vrid} for a while, though it was planned"));
+        }
+        Ok(first.at.since(self.at))
+    }
+}
+
+/// When `router` takes over from `lost`, but for the delay of the LAN: RFC 9568 6.1 and 6.4.2.
+fn due(world: &World, router: &Router, lost: usize, loss: Loss) -> Option<Time> {
+    let seat = seat_of(router)?;
+    let theirs = self::router(&world.nodes[lost], seat)?.interval;
+    let last = |family| {
+        let mut sent = world.sent.iter().rev();
+        sent.find(|s| s.node == lost && s.seat == seat && s.family == family).map(|s| s.at)
+    };
+    let interval = if router.version == Version::V3 { theirs } else { router.interval };
+    if loss.is_told() {
+        return Some(world.now + interval.skew(router.version, priority(router)));
+    }
+    let since = router.families().into_iter().filter_map(last).max()?;
+    Some(since + down(router, interval, priority(router)))
+}

@@ -1,0 +1,238 @@
+//! Random configurations: how many nodes, which routers, which addresses. All of them are such that
+//! `config` would let them through.
+
+use super::node::{Node, link, links_for};
+use super::rng::Rng;
+use crate::agent::config::{Group, GroupName, Interface, Router};
+use crate::agent::{Config, RouterName};
+use crate::health::{self, CheckName, Initial, OnFail, Track};
+use crate::vrrp::announcing::Announcing;
+use crate::vrrp::auth::{Auth, Secret};
+use crate::vrrp::config::Manner;
+use crate::vrrp::hmac::{Key, Keyring, Mode};
+use crate::vrrp::sequence::AntiReplay;
+use crate::vrrp::{ChecksumPolicy, Family, Interval, Priority, Version, Vip, Vrid};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU8;
+use std::time::Duration;
+
+/// The nodes of a run with given configurations: each has the addresses its routers need.
+pub(super) fn given(configs: &[Config]) -> Vec<Node> {
+    let node = |(place, config): (usize, &Config)| {
+        let place = u8::try_from(place).unwrap_or(u8::MAX);
+        let mut links = links_for(config, place);
+        // The address the others expect adverts from, where they name their peers.
+        let others = configs.iter().enumerate().filter(|(other, _)| *other != usize::from(place));
+        let named = |config: &Config| config.routers.iter().flat_map(|r| r.peers.clone()).collect::<Vec<_>>();
+        let own = named(config);
+        let wanted: Vec<IpAddr> =
+            others.flat_map(|(_, other)| named(other)).filter(|ip| !own.contains(ip)).collect();
+        for ip in wanted.iter().rev() {
+            for link in &mut links {
+                link.addresses.retain(|known| known.address != *ip);
+                let first = super::node::link("", 0, vec![*ip]).addresses;
+                link.addresses.splice(0..0, first);
+            }
+        }
+        Node::new(format!("n{}", place + 1), config.clone(), links)
+    };
+    configs.iter().enumerate().map(node).collect()
+}
+
+/// The nodes of a random run.
+pub(super) fn random(rng: &mut Rng) -> Vec<Node> {
+    let count = rng.pick(&[2, 2, 3, 3, 3, 4, 5]);
+    let v4 = distinct(rng, count);
+    let v6 = distinct(rng, count);
+    let addresses: Vec<[IpAddr; 2]> = (0..count)
+        .map(|n| {
+            let v4 = Ipv4Addr::new(10, 0, 0, v4[n]);
+            [v4.into(), Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, v6[n].into()).into()]
+        })
+        .collect();
+    let mut configs = vec![Config::default(); count];
+    let routers = if rng.chance(700) { 1 } else { 2 };
+    let check = health::Config {
+        name: CheckName("web".into()),
+        rise: 2,
+        fall: 2,
+        initial: Initial::Pending,
+        inverse: false,
+        fingerprint: 1,
+        link: None,
+    };
+    let on_fail =
+        rng.pick(&[None, None, Some(OnFail::Fault), Some(OnFail::Weight(-30)), Some(OnFail::Weight(20))]);
+    let grouped = routers > 1 && rng.chance(400);
+    let mut priorities = random_priorities(rng, count);
+    for place in 0..routers {
+        let shared = Shared::random(rng, place);
+        if !grouped {
+            priorities = random_priorities(rng, count);
+        }
+        for (n, config) in configs.iter_mut().enumerate() {
+            let mut router = shared.router(rng, priorities[n]);
+            if shared.unicast {
+                let families = router.families();
+                let others = addresses.iter().enumerate().filter(|(other, _)| *other != n);
+                let peers = others.flat_map(|(_, pair)| *pair);
+                router.peers = peers.filter(|peer| families.contains(&Family::of(*peer))).collect();
+            }
+            if let Some(on_fail) = on_fail {
+                router.tracks.push(Track { check: check.name.clone(), on_fail });
+                config.checks = vec![check.clone()];
+            }
+            config.routers.push(router);
+        }
+    }
+    if grouped {
+        for config in &mut configs {
+            let routers = config.routers.iter().map(|router| router.name.clone()).collect();
+            config.groups = vec![Group { name: GroupName("both".into()), routers, fingerprint: 0 }];
+        }
+    }
+    let node = |(n, config): (usize, Config)| {
+        let place = u8::try_from(n).unwrap_or(u8::MAX);
+        Node::new(format!("n{}", n + 1), config, vec![link("eth0", place, addresses[n].to_vec())])
+    };
+    configs.into_iter().enumerate().map(node).collect()
+}
+
+/// What all nodes agree on about one router.
+struct Shared {
+    place: u8,
+    version: Version,
+    families: &'static [Family],
+    interval: u16,
+    /// Each node has an interval of its own.
+    intervals_differ: bool,
+    preempt: Option<bool>,
+    unicast: bool,
+    auth: Auth,
+    manner: Manner,
+}
+
+impl Shared {
+    fn random(rng: &mut Rng, place: u8) -> Self {
+        let version = if rng.chance(200) { Version::V2 } else { Version::V3 };
+        let families: &[Family] = match version {
+            Version::V2 => &[Family::Ipv4],
+            Version::V3 => rng.pick(&[&[Family::Ipv4][..], &[Family::Ipv6], &[Family::Ipv4, Family::Ipv6]]),
+        };
+        Shared {
+            place,
+            version,
+            families,
+            interval: match version {
+                Version::V2 => rng.pick(&[100, 100, 200]),
+                Version::V3 => rng.pick(&[10, 20, 50, 100, 100]),
+            },
+            intervals_differ: version == Version::V3 && rng.chance(100),
+            preempt: rng.pick(&[Some(true), Some(true), Some(true), Some(true), Some(false), None]),
+            unicast: rng.chance(250),
+            manner: manner(rng),
+            auth: auth(rng, version),
+        }
+    }
+
+    fn router(&self, rng: &mut Rng, priority: Priority) -> Router {
+        let centiseconds = if self.intervals_differ { rng.pick(&[10, 50, 100]) } else { self.interval };
+        Router {
+            name: RouterName(format!("r{}", self.place).into()),
+            interface: Interface::Named("eth0".to_owned()),
+            vrid: Vrid::new(self.place + 1).expect("not zero"),
+            version: self.version,
+            priority,
+            interval: Interval::from_centiseconds(centiseconds).unwrap_or(Interval::SECOND),
+            preempt: self.preempt.unwrap_or_else(|| rng.chance(500)),
+            vips: self.families.iter().map(|family| vip(*family, self.place, 0)).collect(),
+            peers: Vec::new(),
+            sources: Vec::new(),
+            min_ttl: None,
+            checksum: rng.pick(&[ChecksumPolicy::Auto, ChecksumPolicy::Pseudo, ChecksumPolicy::Rfc9568]),
+            auth: self.auth.clone(),
+            strict: false,
+            announce: Announcing::default(),
+            announce_count: 1,
+            manner: self.manner.clone(),
+            excluded: Vec::new(),
+            ignore_link: false,
+            tracks: Vec::new(),
+            barred: None,
+            fingerprint: 0,
+        }
+    }
+}
+
+fn auth(rng: &mut Rng, version: Version) -> Auth {
+    let secret = Secret::new(*b"secret");
+    match (version, rng.below(6)) {
+        (Version::V2, 0) => Auth::Ah(secret),
+        (Version::V2, 1 | 2) => Auth::Pass(secret),
+        (_, 5) => {
+            let anti_replay = rng.pick(&[AntiReplay::Time(30), AntiReplay::Monotonic]);
+            let key = Key::new(NonZeroU8::MIN, Secret::new([7; 32]));
+            let ring =
+                key.and_then(|key| Keyring::new(vec![key], NonZeroU8::MIN, anti_replay, Mode::Enforce));
+            ring.map_or(Auth::None, Auth::Hmac)
+        }
+        _ => Auth::None,
+    }
+}
+
+/// Mostly the RFC's manner.
+fn manner(rng: &mut Rng) -> Manner {
+    let usual = Manner::default();
+    match rng.below(20) {
+        0 => Manner { down_adverts: 2, ..usual },
+        1 => Manner { down_adverts: 5, ..usual },
+        2 => Manner { preempt_delay: Duration::from_secs(1), ..usual },
+        3 => Manner { parting_advert: true, ..usual },
+        4 => Manner { eager: true, ..usual },
+        _ => usual,
+    }
+}
+
+/// Virtual address number `extra` of router `place`.
+pub(super) fn vip(family: Family, place: u8, extra: u8) -> Vip {
+    let host = 200 + place * 10 + extra;
+    match family {
+        Family::Ipv4 => Vip {
+            address: Ipv4Addr::new(10, 0, 0, host).into(),
+            prefix: 32,
+            dev: None,
+            label: None,
+            scope: 0,
+        },
+        Family::Ipv6 => {
+            let address = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, host.into()).into();
+            Vip { address, prefix: 128, dev: None, label: None, scope: 0 }
+        }
+    }
+}
+
+/// Different numbers in 1..=199, in no order.
+fn distinct(rng: &mut Rng, count: usize) -> Vec<u8> {
+    let mut numbers = Vec::new();
+    while numbers.len() < count {
+        let number = u8::try_from(rng.between(1, 199)).unwrap_or(1);
+        if !numbers.contains(&number) {
+            numbers.push(number);
+        }
+    }
+    numbers
+}
+
+/// Mostly different priorities; sometimes equal ones, neighbours, or an owner.
+fn random_priorities(rng: &mut Rng, count: usize) -> Vec<Priority> {
+    let mut priorities: Vec<u8> = match rng.below(10) {
+        0 | 1 => vec![100; count],
+        2 => (0..count).map(|n| 100 + u8::try_from(n).unwrap_or(0)).collect(),
+        _ => distinct(rng, count),
+    };
+    if rng.chance(100) {
+        let owner = rng.below(count);
+        priorities[owner] = 255;
+    }
+    priorities.into_iter().map(|p| Priority::new(p).unwrap_or(Priority::DEFAULT)).collect()
+}

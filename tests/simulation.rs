@@ -1,0 +1,157 @@
+//! Thousands of random worlds, each with faults, healing and one clean loss, and the laws throughout.
+
+use locum::sim::{Law, Outcome, Run, Sabotage, fingerprint, run_seed, run_seeds};
+use std::io::Write;
+
+fn say(line: &str) {
+    writeln!(std::io::stderr(), "{line}").expect("standard error");
+}
+
+/// Runs seeds on two threads.
+fn run(first: u64, count: u64) -> Outcome {
+    let half = count / 2;
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| run_seeds(first + half, count - half, None));
+        let mut outcome = run_seeds(first, half, None);
+        outcome.add(other.join().expect("a thread"));
+        outcome
+    })
+}
+
+#[test]
+fn every_law_holds_in_two_thousand_random_worlds() {
+    let outcome = run(0, 2000);
+    say(&outcome.text());
+    assert_eq!(outcome.count, 2000);
+    assert!(outcome.failures.is_empty(), "{} seeds failed", outcome.failures.len());
+    assert!(outcome.takeovers.len() > 1500, "only {} takeovers were measured", outcome.takeovers.len());
+}
+
+#[test]
+fn every_seed_that_ever_taught_something_holds() {
+    let seeds = include_str!("seeds.txt").lines().map(|line| line.split('#').next().unwrap_or("").trim());
+    let seeds: Vec<u64> =
+        seeds.filter(|line| !line.is_empty()).map(|line| line.parse().expect("a seed")).collect();
+    assert!(!seeds.is_empty());
+    for seed in seeds {
+        let outcome = run_seeds(seed, 1, None);
+        assert!(outcome.failures.is_empty(), "{}", outcome.text());
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let mut different = std::collections::BTreeSet::new();
+    for seed in 0..60 {
+        let first = fingerprint(seed, Run::default());
+        assert_eq!(first, fingerprint(seed, Run::default()), "seed {seed}");
+        different.insert(first);
+    }
+    assert_eq!(different.len(), 60, "seeds must differ from each other");
+}
+
+#[test]
+#[ignore = "prints the run of the seed named by SEED"]
+fn one_seed_is_shown() {
+    let seed = std::env::var("SEED").expect("SEED").parse().expect("a number");
+    for failure in run_seed(seed, Run { keep: true, ..Run::default() }).failures {
+        say(&failure.lines.join("\n"));
+        say(&failure.breach.to_string());
+    }
+}
+
+/// Plants a fault into every node and runs seeds until a law is broken. It has to be this law: any
+/// other would be luck.
+fn is_caught(sabotage: Sabotage, law: Law) {
+    let mut others = Vec::new();
+    for seed in 0..120 {
+        let run = Run { sabotage: Some(sabotage), ..Run::default() };
+        for failure in run_seed(seed, run).failures {
+            if failure.breach.law == law {
+                return;
+            }
+            others.push(failure.breach.to_string());
+        }
+    }
+    panic!("{sabotage:?} never broke the law that {law}, but:\n{}", others.join("\n"));
+}
+
+#[test]
+fn keeping_addresses_is_caught() {
+    is_caught(Sabotage::KeepAddresses, Law::Holding);
+}
+
+#[test]
+fn holding_nothing_is_caught() {
+    is_caught(Sabotage::HoldNothing, Law::Announcing);
+}
+
+#[test]
+fn not_hearing_farewells_is_caught() {
+    is_caught(Sabotage::DeafToFarewells, Law::Takeover);
+}
+
+#[test]
+fn a_missing_tie_break_is_caught() {
+    is_caught(Sabotage::NoTieBreak, Law::TwoMasters);
+}
+
+#[test]
+fn a_skew_in_whole_seconds_is_caught() {
+    is_caught(Sabotage::WholeSeconds, Law::Takeover);
+}
+
+#[test]
+fn a_clock_that_runs_too_fast_is_caught() {
+    is_caught(Sabotage::FastClock, Law::Takeover);
+}
+
+#[test]
+fn a_wrong_unit_of_the_interval_is_caught() {
+    is_caught(Sabotage::WrongUnit, Law::Rhythm);
+}
+
+#[test]
+fn believing_broken_packets_is_caught() {
+    is_caught(Sabotage::BelieveAnything, Law::InvalidPacket);
+}
+
+#[test]
+fn never_preempting_is_caught() {
+    is_caught(Sabotage::NeverPreempt, Law::OneMaster);
+}
+
+#[test]
+fn leaving_out_adverts_is_caught() {
+    is_caught(Sabotage::Stammer, Law::Rhythm);
+}
+
+#[test]
+fn leaving_out_hooks_is_caught() {
+    is_caught(Sabotage::ForgetHooks, Law::Alternation);
+}
+
+#[test]
+fn a_timer_that_stays_in_the_past_is_caught() {
+    is_caught(Sabotage::StuckTimer, Law::Deadline);
+}
+
+#[test]
+fn a_reload_that_starts_anew_is_caught() {
+    is_caught(Sabotage::AmnesiaOnReload, Law::EqualReload);
+}
+
+#[test]
+fn unanswered_requests_are_caught() {
+    is_caught(Sabotage::NoAnswers, Law::Answers);
+}
+
+#[test]
+fn a_stop_that_never_ends_is_caught() {
+    is_caught(Sabotage::NeverStops, Law::Stopping);
+}
+
+#[test]
+fn a_second_takeover_is_caught() {
+    is_caught(Sabotage::DeafToNewcomers, Law::Takeover);
+}
