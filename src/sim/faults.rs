@@ -165,6 +165,7 @@ fn calm(lan: &mut Lan) {
 /// A healthy LAN.
 pub(super) fn healthy() -> Lan {
     let mut lan = Lan::clean(Duration::ZERO);
+    lan.ordered = true;
     lan.delay = (Duration::from_micros(50), Duration::from_micros(300));
     lan
 }

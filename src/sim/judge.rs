@@ -120,27 +120,27 @@ pub(super) fn still(world: &mut World, span: Duration) {
 
 /// Law: the Master of one seat is lost, and there is exactly one takeover, by the best of the
 /// rest, at the moment the RFC's arithmetic gives. Returns who was lost, and how long it took.
-pub(super) fn clean_loss(world: &mut World, loss: Loss) -> Option<(usize, Vec<Duration>)> {
+pub(super) fn clean_loss(world: &mut World, means: Loss) -> Option<(usize, Vec<Duration>)> {
     let all: Vec<Seat> = seats(world).into_iter().collect();
     let seat = all[world.rng.below(all.len())];
     let lost = world.nodes.iter().position(|node| node.is_master(seat))?;
     let led: Vec<Seat> = all.into_iter().filter(|seat| world.nodes[lost].is_master(*seat)).collect();
-    let plans: Vec<Plan> = led.iter().filter_map(|seat| Plan::make(world, *seat, lost, loss)).collect();
+    let plans: Vec<Plan> = led.iter().filter_map(|seat| Plan::make(world, *seat, lost, means)).collect();
     let before = world.changes.len();
-    lose(world, lost, loss);
+    lose(world, lost, means);
     world.run_for(longest_down(world) * 2);
     let mut took = Vec::new();
     for plan in plans {
         match plan.judge(world, before) {
             Ok(span) => took.push(span),
-            Err(text) => world.laws.broken_by_all(Law::Takeover, world.now, format!("{loss:?}: {text}")),
+            Err(text) => world.laws.broken_by_all(Law::Takeover, world.now, format!("{means:?}: {text}")),
         }
     }
     Some((lost, took))
 }
 
-fn lose(world: &mut World, node: usize, loss: Loss) {
-    match loss {
+fn lose(world: &mut World, node: usize, means: Loss) {
+    match means {
         Loss::Crash => world.crash(node, true),
         Loss::LinkDown => world.set_link(node, false),
         Loss::Stop => world.stop(node, false),
@@ -149,8 +149,8 @@ fn lose(world: &mut World, node: usize, loss: Loss) {
 }
 
 /// Mends what [`clean_loss`] did.
-pub(super) fn mend(world: &mut World, node: usize, loss: Loss) {
-    match loss {
+pub(super) fn mend(world: &mut World, node: usize, means: Loss) {
+    match means {
         Loss::Crash | Loss::Stop => world.start(node),
         Loss::LinkDown => world.set_link(node, true),
         Loss::Handover => world.ask(node, Request::Resume { router: None }),
@@ -175,10 +175,10 @@ struct Plan {
 }
 
 impl Plan {
-    fn make(world: &World, seat: Seat, lost: usize, loss: Loss) -> Option<Self> {
+    fn make(world: &World, seat: Seat, lost: usize, means: Loss) -> Option<Self> {
         let theirs = router(&world.nodes[lost], seat)?.interval;
         let due = |node: &Node| {
-            let each = role(node, seat).into_iter().filter_map(|router| due(world, router, lost, loss));
+            let each = role(node, seat).into_iter().filter_map(|router| due(world, router, lost, means));
             each.max()
         };
         let others = world.nodes.iter().enumerate().filter(|(node, _)| *node != lost);
@@ -187,7 +187,7 @@ impl Plan {
         let uneven = world.nodes.iter().filter_map(|n| router(n, seat)).any(|r| r.interval != theirs);
         let roles = || world.nodes.iter().flat_map(|node| role(node, seat));
         let early = roles().any(|r| r.preempt) && roles().any(|r| !r.preempt);
-        let (told, at) = (loss.is_told(), world.now);
+        let (told, at) = (means.is_told(), world.now);
         (!queue.is_empty()).then_some(Plan { seat, lost, told, uneven, early, at, queue })
     }
 
@@ -229,17 +229,17 @@ impl Plan {
 }
 
 /// When `router` takes over from `lost`, but for the delay of the LAN: RFC 9568 6.1 and 6.4.2.
-fn due(world: &World, router: &Router, lost: usize, loss: Loss) -> Option<Time> {
+fn due(world: &World, router: &Router, lost: usize, means: Loss) -> Option<Time> {
     let seat = seat_of(router)?;
     let theirs = self::router(&world.nodes[lost], seat)?.interval;
-    let last = |family| {
-        let mut sent = world.sent.iter().rev();
-        sent.find(|s| s.node == lost && s.seat == seat && s.family == family).map(|s| s.at)
+    let latest = |family| {
+        let mut adverts = world.sent.iter().rev();
+        adverts.find(|s| s.node == lost && s.seat == seat && s.family == family).map(|s| s.at)
     };
     let interval = if router.version == Version::V3 { theirs } else { router.interval };
-    if loss.is_told() {
+    if means.is_told() {
         return Some(world.now + interval.skew(router.version, priority(router)));
     }
-    let since = router.families().into_iter().filter_map(last).max()?;
+    let since = router.families().into_iter().filter_map(latest).max()?;
     Some(since + down(router, interval, priority(router)))
 }

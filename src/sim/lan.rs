@@ -47,7 +47,7 @@ impl Lan {
     pub fn clean(delay: Duration) -> Self {
         Lan {
             delay: (delay, delay),
-            ordered: true,
+            ordered: false,
             loss: 0,
             twins: 0,
             flips: 0,
@@ -75,9 +75,15 @@ impl Lan {
         let slow = self.slow_until.get(&(from, to)).filter(|(until, _)| now < *until);
         let extra = slow.map_or(Duration::ZERO, |(_, extra)| *extra);
         let copies = if rng.chance(self.twins) { 2 } else { 1 };
-        (0..copies)
-            .map(|_| Copy { after: extra + self.delay(rng), flipped: rng.chance(self.flips) })
-            .collect()
+        (0..copies).map(|_| self.copy(rng, now + extra, (from, to), now)).collect()
+    }
+
+    fn copy(&mut self, rng: &mut Rng, leaves: Time, way: (usize, usize), now: Time) -> Copy {
+        let soonest = leaves + self.delay(rng);
+        let latest = self.latest.entry(way).or_default();
+        let at = if self.ordered { soonest.max(*latest) } else { soonest };
+        *latest = at.max(*latest);
+        Copy { after: at.since(now), flipped: rng.chance(self.flips) }
     }
 
     fn delay(&self, rng: &mut Rng) -> Duration {

@@ -99,16 +99,13 @@ pub fn run_seeds(first: u64, count: u64, configs: Option<&[Config]>) -> Outcome 
 #[must_use]
 pub fn run_seed(seed: u64, run: Run<'_>) -> Outcome {
     let played = catch_unwind(AssertUnwindSafe(|| play(seed, run)));
-    let (breach, takeovers, changes) = match played {
-        Ok(Played { world, takeovers }) => {
-            let breach = world.laws.breaches().first().cloned();
-            (breach.map(|breach| (breach, world.trace.lines().to_vec())), takeovers, world.changes.len())
-        }
-        Err(_) => {
-            let text = "panicked; the message is above".to_owned();
-            let breach = Breach { law: Law::Panic, at: Time::ZERO, node: "all".to_owned(), text };
-            (Some((breach, Vec::new())), Vec::new(), 0)
-        }
+    let (breach, takeovers, changes) = if let Ok(Played { world, takeovers }) = played {
+        let breach = world.laws.breaches().first().cloned();
+        (breach.map(|breach| (breach, world.trace.lines().to_vec())), takeovers, world.changes.len())
+    } else {
+        let text = "panicked; the message is above".to_owned();
+        let breach = Breach { law: Law::Panic, at: Time::ZERO, node: "all".to_owned(), text };
+        (Some((breach, Vec::new())), Vec::new(), 0)
     };
     let failures = match breach {
         Some((breach, _)) if !run.keep && breach.law != Law::Panic => {
