@@ -121,25 +121,40 @@ fn icv(secret: &Secret, ip: &[u8], prefix: &[u8], message: &[u8]) -> [u8; ICV_LE
 /// The last sequence sent or heard: all routers share one. A Backup so learns from its Master where to
 /// go on, and whoever replays what another has sent comes too late.
 ///
+/// Two Masters may say the same number at once, each before it has heard the other. So a number counts
+/// once for each sender: refused by both, such adverts would leave both Master for as long as their timers
+/// agree.
+///
 /// It ends after 136 years of one advert a second; then change the key and restart all routers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Counter(u32);
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counter {
+    last: u32,
+    /// Who was heard to say it, by SPI. Only who has the key gets in.
+    said_by: Vec<u32>,
+}
 
 impl Counter {
     /// The sequence to send next.
     pub(super) fn next(&mut self) -> u32 {
-        self.0 = self.0.saturating_add(1);
-        self.0
+        self.advance(self.last.saturating_add(1));
+        self.last
     }
 
-    /// Whether `sequence` is later than all before it; if so, remembers it.
-    pub(super) fn admit(&mut self, sequence: u32) -> Result<(), Refusal> {
-        if sequence <= self.0 {
+    /// Whether `sequence` is no earlier than any before, and new from this sender; if so, remembers it.
+    pub(super) fn admit(&mut self, spi: u32, sequence: u32) -> Result<(), Refusal> {
+        if sequence > self.last {
+            self.advance(sequence);
+        }
+        if sequence < self.last || sequence == 0 || self.said_by.contains(&spi) {
             return Err(Refusal::Replay);
         }
-        self.0 = sequence;
+        self.said_by.push(spi);
         Ok(())
+    }
+
+    fn advance(&mut self, sequence: u32) {
+        self.last = sequence;
+        self.said_by.clear();
     }
 }
 
@@ -219,10 +234,19 @@ mod tests {
     fn what_is_heard_and_what_is_sent_count_together() {
         let mut counter = Counter::default();
         assert_eq!(counter.next(), 1);
-        assert_eq!(counter.admit(1), Err(Refusal::Replay));
-        assert_eq!(counter.admit(1000), Ok(()));
-        assert_eq!(counter.admit(1000), Err(Refusal::Replay));
+        assert_eq!(counter.admit(7, 0), Err(Refusal::Replay));
+        assert_eq!(counter.admit(7, 1000), Ok(()));
+        assert_eq!(counter.admit(7, 1000), Err(Refusal::Replay));
+        assert_eq!(counter.admit(8, 999), Err(Refusal::Replay));
         assert_eq!(counter.next(), 1001);
         assert_eq!((identification(0x1_0000), identification(7)), (u16::MAX, 7));
+    }
+
+    #[test]
+    fn masters_that_say_the_same_number_at_once_hear_each_other() {
+        let mut counter = Counter::default();
+        assert_eq!(counter.next(), 1);
+        assert_eq!((counter.admit(7, 1), counter.admit(8, 1)), (Ok(()), Ok(())));
+        assert_eq!((counter.admit(7, 1), counter.admit(8, 1)), (Err(Refusal::Replay), Err(Refusal::Replay)));
     }
 }

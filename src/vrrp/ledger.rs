@@ -60,7 +60,7 @@ impl Ledger {
                 let room = if peers == 0 { MULTICAST_SENDERS } else { peers };
                 Ok(self.marks.admit(source, *sequence, ring.anti_replay(), clock, room)?)
             }
-            (Auth::Ah(_), Seal::Ah { sequence, .. }) => self.ah.admit(*sequence),
+            (Auth::Ah(_), Seal::Ah { spi, sequence }) => self.ah.admit(*spi, *sequence),
             _ => Ok(()),
         }
     }
