@@ -8,6 +8,7 @@ use super::world::{Arrival, Packet};
 use crate::agent::config::Router;
 use crate::agent::{Effect, Input, InstanceId, Outgoing, Standing, Subject};
 use crate::time::Time;
+use crate::vrrp::auth::Auth;
 use crate::vrrp::{Family, Version};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -190,7 +191,9 @@ impl Laws {
             let router = node.config.routers.iter().find(|r| seat_of(r) == Some(*seat))?;
             let group = node.config.groups.iter().find(|group| group.routers.contains(&router.name));
             let leads = group.is_none_or(|group| group.routers.first() == Some(&router.name));
-            let first = leads && *family == seat.1;
+            // What is delivered may still be refused until the sequences agree.
+            let sealed = matches!(router.auth, Auth::Ah(_) | Auth::Hmac(_));
+            let first = leads && *family == seat.1 && !sealed;
             let patience = if first { Duration::ZERO } else { router.interval.duration() * 3 };
             let late = step.now.since((*one).max(*other)) >= patience;
             let ours = *a == step.node || *b == step.node;
