@@ -66,7 +66,7 @@ fn down(router: &Router, interval: Interval, priority: Priority) -> Duration {
 fn priority(router: &Router) -> Priority {
     let added = router.tracks.iter().map(|track| match track.on_fail {
         OnFail::Weight(weight) => weight.max(0),
-        OnFail::Fault => 0,
+        OnFail::Fault | OnFail::Times(_) => 0,
     });
     router.priority.adjusted(added.sum())
 }
