@@ -19,6 +19,6 @@ pub(super) struct Run {
 impl Run {
     /// Returns when the daemon has ended, with its exit code.
     pub(super) fn run(self) -> u8 {
-        daemon::run(&self.config, &Overrides { control: self.socket })
+        daemon::run(&self.config, &Overrides { control: self.socket, ..Overrides::default() })
     }
 }

@@ -4,8 +4,10 @@ mod check;
 mod daemon;
 mod generate;
 mod handover;
+mod keepalived;
 mod live;
 pub mod pcap;
+mod pid_file;
 mod reload;
 mod resume;
 mod show;
@@ -21,7 +23,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -57,6 +59,7 @@ enum Command {
     Resume(resume::Resume),
     Sniff(sniff::Sniff),
     Simulate(simulate::Simulate),
+    Keepalived(Box<keepalived::Keepalived>),
     #[command(hide = true)]
     Generate(generate::Generate),
 }
@@ -103,7 +106,7 @@ impl Failure {
 /// Runs the command that `arguments` ask for, the program's name first. Returns the exit code.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let line = match Line::try_parse_from(arguments) {
+    let line = match Line::try_parse_from(by_name(arguments.into_iter().collect())) {
         Ok(line) => line,
         Err(error) => {
             let _ = error.print();
@@ -120,6 +123,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Resume(command) => command.run(),
         Command::Sniff(command) => command.run(),
         Command::Simulate(command) => command.run(),
+        Command::Keepalived(command) => command.run(),
         Command::Generate(command) => command.run(),
     };
     outcome.unwrap_or_else(|failure| {
@@ -128,6 +132,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         }
         failure.code()
     })
+}
+
+/// Whoever calls this program `keepalived` means that command.
+fn by_name(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let name = arguments.first().and_then(|program| Path::new(program).file_name());
+    if name.is_some_and(|name| name == "keepalived") {
+        arguments.insert(1, "keepalived".into());
+    }
+    arguments
 }
 
 /// Writes to standard output, at once.

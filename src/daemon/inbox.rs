@@ -1,5 +1,6 @@
 //! The one way into the core: a queue, and a descriptor that wakes it.
 
+use super::dump::Dump;
 use crate::agent::Input;
 use crate::config::{Loaded, Problems};
 use crate::control::Asked;
@@ -19,6 +20,8 @@ pub(super) enum Arrival {
     Asked(Asked),
     /// SIGHUP.
     Reload,
+    /// A signal that asks for a dump.
+    Dump(Dump),
     /// SIGTERM or SIGINT; the second one does not wait.
     Stop,
     /// A configuration was read, on behalf of somebody or of a signal.

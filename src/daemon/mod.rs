@@ -5,6 +5,8 @@
 //! runs everything that may wait for the world (`tasks`). Addresses have a thread of their own in
 //! `net::address`. So neither a hanging script nor five thousand addresses delay an advert.
 
+pub mod dump;
+mod dumper;
 mod inbox;
 mod log;
 mod perform;
@@ -16,9 +18,10 @@ mod tell;
 mod watchdog;
 
 use crate::agent::{Agent, Effect, Input};
-use crate::config;
+use crate::config::{self, Loaded, Problems};
 use crate::time::Time;
 use inbox::{Arrival, Inbox};
+pub use log::Log;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
@@ -53,37 +56,68 @@ const GIVE_UP_WITHIN: Duration = Duration::from_secs(10);
 pub struct Overrides {
     /// Another control socket.
     pub control: Option<PathBuf>,
+    /// Where log lines go.
+    pub log: Log,
+    /// Given where the daemon stands in for keepalived.
+    pub instead: Option<Instead>,
+}
+
+/// What the daemon does otherwise where it stands in for keepalived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instead {
+    /// Where its dumps go, which signals ask for.
+    pub dumps: PathBuf,
+    /// What `@ID` in a keepalived.conf is compared with; the host's name where `None`.
+    pub config_id: Option<String>,
+}
+
+impl Overrides {
+    /// Reads the configuration the way this daemon does.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(&self, path: &Path, secrets: config::Secrets) -> Result<Loaded, Problems> {
+        // TO BE JOINED: where `self.instead` is given and `path` is no TOML file, this is where
+        // config::keepalived::load(path, options) is called, lenient, with `config_id`.
+        let mut loaded = config::load(path, secrets)?;
+        if let Some(control) = &self.control {
+            loaded.config.details.control.path.clone_from(control);
+        }
+        Ok(loaded)
+    }
 }
 
 /// Runs until told to stop. Returns the exit code.
 #[must_use]
 pub fn run(path: &Path, overrides: &Overrides) -> u8 {
-    log::start();
+    if let Err(error) = log::start(&overrides.log) {
+        return failed("cannot log", &error, &overrides.log);
+    }
     if let Err(line) = privileges::check() {
         eprintln!("locum: {line}");
         return EXIT_PRIVILEGES;
     }
-    let loaded = match config::load(path, config::Secrets::BarRouter) {
+    let loaded = match overrides.load(path, config::Secrets::BarRouter) {
         Ok(loaded) => loaded,
         Err(problems) => {
             eprint!("{}", problems.render(false));
+            if overrides.log != Log::Stderr {
+                error!("the configuration is wrong:\n{problems}");
+            }
             return EXIT_CONFIG;
         }
     };
     for problem in &loaded.warnings {
         warn!("{problem}");
     }
-    let mut config = loaded.config;
-    if let Some(control) = &overrides.control {
-        config.details.control.path.clone_from(control);
-    }
+    let config = loaded.config;
     let (inbox, arrivals) = match Inbox::new() {
         Ok(both) => both,
-        Err(error) => return failed("no event descriptor", &error),
+        Err(error) => return failed("no event descriptor", &error, &overrides.log),
     };
     let performer = match Performer::start(path, overrides, &config, &inbox) {
         Ok(performer) => performer,
-        Err(error) => return failed("cannot start", &error),
+        Err(error) => return failed("cannot start", &error, &overrides.log),
     };
     if let Err(error) = privileges::leave_groups() {
         return failed("cannot drop supplementary groups", &error);
@@ -99,8 +133,12 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
     core.guarded_loop()
 }
 
-fn failed(what: &str, error: &std::io::Error) -> u8 {
+fn failed(what: &str, error: &std::io::Error, log: &Log) -> u8 {
     eprintln!("locum: {what}: {error}");
+    // Whoever logs elsewhere may have no stderr. One who logs there is not told twice.
+    if *log != Log::Stderr {
+        error!("{what}: {error}");
+    }
     EXIT_FAILURE
 }
 
@@ -214,7 +252,7 @@ impl Core {
             Some(perform::Meant::Input(input)) => self.decide(input),
             Some(perform::Meant::Adopt { input, config }) => {
                 // The details first: the effects of the reload look hosts and commands up there.
-                self.performer.adopt(config.details);
+                self.performer.adopt(*config);
                 // Routers with keys may be new, and nobody has looked at the clock without.
                 self.tell_wall_clock();
                 self.decide(input);

@@ -1,5 +1,6 @@
 //! Effects become orders to doers; what doers report becomes input. Looks details up, decides nothing.
 
+use super::dumper::Dumper;
 use super::inbox::{Arrival, Inbox};
 use super::sockets::{self, Sockets};
 use super::state::{self, Keeper};
@@ -7,7 +8,8 @@ use super::tasks::{Command, Tasks};
 use super::{Overrides, watchdog};
 use crate::agent::incident::Kind;
 use crate::agent::{
-    Effect, Holding, Incident, Input, InstanceId, Note, Response, Standing, Subject, Ticket, Transition,
+    Effect, Holding, Incident, Input, InstanceId, Note, Request, Response, Standing, Subject, Ticket,
+    Transition,
 };
 use crate::config::{self, Config, Details, Loaded, Problems, Told};
 use crate::control::{Asked, Question};
@@ -39,6 +41,7 @@ pub(super) struct Performer {
     keeper: Keeper,
     inbox: Inbox,
     details: Details,
+    dumper: Option<Dumper>,
     path: PathBuf,
     overrides: Overrides,
     held: BTreeSet<InstanceId>,
@@ -78,7 +81,8 @@ impl Performer {
         if sole.is_none() {
             warn!("another locum runs on this host: what a crash left behind stays until that one ends");
         }
-        let tasks = Tasks::start(inbox, placed, &config.details.control)?;
+        let dumps = overrides.instead.is_some();
+        let tasks = Tasks::start(inbox, placed, &config.details.control, dumps)?;
         tasks.command(Command::Told(Box::new(config.details.told.clone())));
         Ok(Performer {
             sockets: Sockets::default(),
@@ -88,6 +92,7 @@ impl Performer {
             keeper: Keeper::new(state::path(&config.details.control.path)),
             inbox: inbox.clone(),
             details: config.details.clone(),
+            dumper: overrides.instead.as_ref().map(|instead| Dumper::new(&instead.dumps, config)),
             path: path.to_owned(),
             overrides: overrides.clone(),
             held: BTreeSet::new(),
@@ -157,6 +162,11 @@ impl Performer {
                 self.load(None, false);
                 return None;
             }
+            Arrival::Dump(dump) => {
+                let ticket = self.next_ticket();
+                self.dumper.as_mut()?.want(ticket, dump);
+                Input::Request(ticket, Request::Status)
+            }
             Arrival::Asked(asked) => match asked.question.clone() {
                 Question::Agent(request) => Input::Request(self.ticket(asked), request),
                 Question::Reload { dry_run } => {
@@ -169,8 +179,12 @@ impl Performer {
         Some(Meant::Input(input))
     }
 
-    /// The details of a new configuration.
-    pub(super) fn adopt(&mut self, details: Details) {
+    /// A new configuration.
+    pub(super) fn adopt(&mut self, config: Config) {
+        if let Some(dumper) = &mut self.dumper {
+            dumper.adopt(&config);
+        }
+        let details = config.details;
         if details.told != self.details.told {
             self.tasks.command(Command::Told(Box::new(details.told.clone())));
         }
@@ -238,14 +252,23 @@ impl Performer {
         self.tasks.command(Command::Tell(Box::new(incident), hooks, write));
     }
 
-    fn ticket(&mut self, asked: Asked) -> Ticket {
+    fn next_ticket(&mut self) -> Ticket {
         self.last_ticket += 1;
-        let ticket = Ticket(self.last_ticket);
+        Ticket(self.last_ticket)
+    }
+
+    fn ticket(&mut self, asked: Asked) -> Ticket {
+        let ticket = self.next_ticket();
         self.waiting.insert(ticket, asked);
         ticket
     }
 
     fn reply(&mut self, ticket: Ticket, mut response: Response) {
+        if let (Some(dumper), Response::Status(status)) = (&mut self.dumper, &response)
+            && dumper.answer(ticket, status)
+        {
+            return;
+        }
         let Some(asked) = self.waiting.remove(&ticket) else { return };
         if let Response::Status(status) = &mut response {
             let facts = [
@@ -262,9 +285,9 @@ impl Performer {
 
     /// Reads the configuration off the core: files and user databases may be slow.
     fn load(&self, asked: Option<Asked>, dry_run: bool) {
-        let (path, inbox) = (self.path.clone(), self.inbox.clone());
+        let (path, inbox, overrides) = (self.path.clone(), self.inbox.clone(), self.overrides.clone());
         let read = move || {
-            let result = config::load(&path, config::Secrets::BarRouter).map(Box::new);
+            let result = overrides.load(&path, config::Secrets::BarRouter).map(Box::new);
             inbox.put(Arrival::Loaded { asked, dry_run, result });
         };
         if let Err(error) = std::thread::Builder::new().name("reload".to_owned()).spawn(read) {
@@ -283,10 +306,7 @@ impl Performer {
         }
         match result {
             Ok(loaded) => {
-                let mut config = Box::new(loaded.config);
-                if let Some(control) = &self.overrides.control {
-                    config.details.control.path.clone_from(control);
-                }
+                let config = Box::new(loaded.config);
                 let agent = Box::new(config.agent.clone());
                 let ticket = asked.map(|asked| self.ticket(asked));
                 let input = Input::Reload { ticket, dry_run, config: agent };

@@ -1,6 +1,7 @@
 //! Everything that may wait for the world, on one thread of its own: checks, hooks, links, the
 //! control socket, signals. It reports through the inbox and knows nothing of the agent.
 
+use super::dump::Dump;
 use super::inbox::{Arrival, Inbox};
 use super::tell::Tellers;
 use crate::agent::{Incident, Input, Transition};
@@ -45,7 +46,7 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    pub(super) fn start(inbox: &Inbox, placed: Placed, control: &Control) -> io::Result<Self> {
+    pub(super) fn start(inbox: &Inbox, placed: Placed, control: &Control, dumps: bool) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;
         let group = control.group;
         let listener = {
@@ -55,7 +56,12 @@ impl Tasks {
         let (commands, queue) = unbounded_channel();
         let inbox = inbox.clone();
         let body = move || {
-            runtime.block_on(serve(inbox, placed, listener, group, queue));
+            runtime.block_on(async {
+                if dumps {
+                    dump_signals(&inbox);
+                }
+                serve(inbox, placed, listener, group, queue).await;
+            });
             // A lookup or a read that hangs must not keep the process from ending.
             runtime.shutdown_background();
         };
@@ -137,6 +143,28 @@ async fn signals(inbox: Inbox) {
             _ = terminate.recv() => Arrival::Stop,
             _ = interrupt.recv() => Arrival::Stop,
             _ = hangup.recv() => Arrival::Reload,
+        });
+    }
+}
+
+/// The signals with which people ask keepalived for its state.
+fn dump_signals(inbox: &Inbox) {
+    let wanted = [
+        (SignalKind::user_defined1(), Dump::Data),
+        (SignalKind::user_defined2(), Dump::Stats),
+        (SignalKind::from_raw(nix::libc::SIGRTMIN() + 2), Dump::Json),
+        (SignalKind::from_raw(nix::libc::SIGRTMAX() - 1), Dump::ClearStats),
+    ];
+    for (kind, dump) in wanted {
+        let Ok(mut signal) = signal(kind) else {
+            error!("signal {} cannot be caught", kind.as_raw_value());
+            continue;
+        };
+        let inbox = inbox.clone();
+        tokio::spawn(async move {
+            while signal.recv().await.is_some() {
+                inbox.put(Arrival::Dump(dump));
+            }
         });
     }
 }

@@ -1,0 +1,341 @@
+//! `locum keepalived`: keepalived's own command line (keepalived(8)), so that a unit file, a pid file
+//! and a script that sends signals need no change. Also what runs under the name `keepalived`.
+//!
+//! Otherwise than keepalived, on purpose: one process, so `-R` and `-C`'s and `-B`'s pid files have
+//! nothing to do; a second daemon exits with 1, not 0; `-n` logs to stderr, where the journal is;
+//! addresses always go at the end (`-V`); `-t` exits with 0 or 4: what only loses some lines (5) is
+//! shown and exits with 0, and unsafe scripts (6) are never run.
+
+use super::pid_file::PidFile;
+use super::{Failure, WELL, complain, say};
+use crate::config::{Secrets, render_all};
+use crate::daemon::{self, Instead, Log, Overrides};
+use clap::{ArgAction, Args};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::prctl;
+use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+use nix::sys::stat::{Mode, umask};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// The version whose manners these are; what asks for it expects this form.
+const VERSION: &str = "2.4.3";
+/// keepalived's exit codes: missing permission, and with `-t` a configuration that cannot be used.
+const CANNOT: u8 = 4;
+/// No configuration file.
+const NO_FILE: u8 = 6;
+/// The default syslog facility: daemon.
+const DAEMON: u8 = 3;
+const USER: u8 = 1;
+const LOCAL0: u8 = 16;
+
+/// Run in keepalived's place, with its command line
+#[derive(Debug, Args)]
+#[command(
+    disable_version_flag = true,
+    args_override_self = true,
+    after_help = "Options of keepalived that have nothing to do \
+    here are accepted: -P -B -R -X -I -d -a -e -c -b --all --perf --debug --flush-log-file."
+)]
+#[expect(clippy::struct_excessive_bools, reason = "keepalived's command line has that many flags")]
+pub(super) struct Keepalived {
+    /// The configuration file
+    #[arg(
+        short = 'f',
+        long = "use-file",
+        value_name = "FILE",
+        default_value = "/etc/keepalived/keepalived.conf"
+    )]
+    file: PathBuf,
+    /// Stay in the foreground, and log to stderr
+    #[arg(short = 'n', long)]
+    dont_fork: bool,
+    /// Check the configuration and exit; what is wrong goes to stderr, or to FILE
+    #[arg(short = 't', long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    config_test: Option<PathBuf>,
+    /// Log to stderr
+    #[arg(short = 'l', long)]
+    log_console: bool,
+    /// Log under this syslog facility: 0 to 7 or local0 to local7, user, daemon
+    #[arg(short = 'S', long, value_name = "FACILITY", value_parser = facility, default_value = "daemon")]
+    log_facility: u8,
+    /// Log to this file
+    #[arg(short = 'g', long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+    /// Do not log to syslog
+    #[arg(short = 'G', long)]
+    no_syslog: bool,
+    /// The file with the process id
+    #[arg(short = 'p', long, value_name = "FILE")]
+    pid: Option<PathBuf>,
+    /// Another file with it
+    #[arg(short = 'r', long = "vrrp_pid", value_name = "FILE")]
+    vrrp_pid: Option<PathBuf>,
+    /// Run in this network namespace
+    #[arg(short = 's', long, value_name = "NAME")]
+    namespace: Option<String>,
+    /// What `@ID` in the configuration is compared with
+    #[arg(short = 'i', long, value_name = "ID")]
+    config_id: Option<String>,
+    /// The file mode creation mask, octal
+    #[arg(short = 'u', long, value_name = "MASK", value_parser = mask)]
+    umask: Option<u32>,
+    /// Let the process leave a core dump
+    #[arg(short = 'm', long)]
+    core_dump: bool,
+    /// The same; the kernel's pattern stays as it is
+    #[arg(short = 'M', long, value_name = "PATTERN", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    core_dump_pattern: Option<String>,
+    /// Print the number of a signal: STOP, RELOAD, DATA, STATS, `STATS_CLEAR`, JSON, TDATA
+    #[arg(long, value_name = "SIGNAL")]
+    signum: Option<String>,
+    /// Print the version
+    #[arg(short = 'v', long)]
+    version: bool,
+    /// Only check real servers: nothing is left for Locum to do
+    #[arg(short = 'C', long)]
+    check: bool,
+    /// Serve SNMP: Locum does not
+    #[arg(short = 'x', long)]
+    snmp: bool,
+    /// Keep addresses at the end: Locum does not
+    #[arg(short = 'V', long)]
+    dont_release_vrrp: bool,
+    /// The control socket, whatever the configuration says
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    #[command(flatten)]
+    idle: Idle,
+}
+
+/// What keepalived knows and has nothing to do here.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "keepalived's command line has that many flags")]
+struct Idle {
+    /// Log more: Locum always does
+    #[arg(short = 'D', long)]
+    log_detail: bool,
+    #[arg(short = 'P', long, hide = true)]
+    vrrp: bool,
+    #[arg(short = 'B', long = "no_bfd", hide = true)]
+    no_bfd: bool,
+    #[arg(long, hide = true)]
+    all: bool,
+    #[arg(short = 'R', long, hide = true)]
+    dont_respawn: bool,
+    #[arg(short = 'X', long, hide = true)]
+    release_vips: bool,
+    #[arg(short = 'I', long, hide = true)]
+    dont_release_ipvs: bool,
+    #[arg(short = 'd', long, hide = true)]
+    dump_conf: bool,
+    #[arg(short = 'a', long, hide = true)]
+    address_monitoring: bool,
+    #[arg(short = 'e', long, hide = true)]
+    all_config: bool,
+    #[arg(short = 'c', long = "checkers_pid", hide = true)]
+    checkers_pid: Option<PathBuf>,
+    #[arg(short = 'b', long = "bfd_pid", hide = true)]
+    bfd_pid: Option<PathBuf>,
+    #[arg(short = 'A', long, hide = true)]
+    snmp_agent_socket: Option<String>,
+    #[arg(long, hide = true)]
+    flush_log_file: bool,
+    #[arg(long, hide = true)]
+    no_mem_check: bool,
+    #[arg(long, hide = true)]
+    ignore_sigint: bool,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, action = ArgAction::Append)]
+    perf: Vec<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, action = ArgAction::Append)]
+    debug: Vec<String>,
+}
+
+impl Keepalived {
+    /// Returns when the daemon has ended, or at once in the process that only started it.
+    pub(super) fn run(self) -> Result<u8, Failure> {
+        if self.version {
+            // keepalived's goes to stderr, and is read from there.
+            let _ = write!(
+                std::io::stderr(),
+                "Keepalived v{VERSION} (in its place: Locum {})\n\n",
+                crate::VERSION
+            );
+            return Ok(WELL);
+        }
+        if let Some(name) = &self.signum {
+            say(&format!("{}\n", number(name)?))?;
+            return Ok(WELL);
+        }
+        if let Some(log) = &self.config_test {
+            return self.test(log);
+        }
+        if self.check {
+            return Err(Failure::Other(
+                "-C leaves only LVS, which Locum has not: run keepalived for it".to_owned(),
+            ));
+        }
+        for (asked, line) in [
+            (self.snmp, "-x: Locum has no SNMP; see `locum status --json`"),
+            (self.dont_release_vrrp, "-V: Locum always gives up its addresses at the end"),
+        ] {
+            if asked {
+                complain(line);
+            }
+        }
+        self.serve()
+    }
+
+    fn overrides(&self) -> Overrides {
+        let dumps = std::env::var_os("TMPDIR").filter(|path| !path.is_empty());
+        let instead = Instead {
+            dumps: dumps.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from),
+            config_id: self.config_id.clone(),
+        };
+        Overrides { control: self.socket.clone(), log: self.log(), instead: Some(instead) }
+    }
+
+    fn log(&self) -> Log {
+        match &self.log_file {
+            Some(file) => Log::File(file.clone()),
+            None if self.dont_fork || self.log_console => Log::Stderr,
+            None if self.no_syslog => Log::Nowhere,
+            None => Log::Syslog(self.log_facility),
+        }
+    }
+
+    fn test(&self, log: &Path) -> Result<u8, Failure> {
+        let (code, problems) = match self.overrides().load(&self.file, Secrets::MustRead) {
+            Ok(loaded) => (WELL, loaded.warnings),
+            Err(problems) => (CANNOT, problems.0),
+        };
+        let text = render_all(&problems, false);
+        if log.as_os_str().is_empty() {
+            if !text.is_empty() {
+                let _ = writeln!(std::io::stderr(), "{text}");
+            }
+        } else {
+            let failed = |error| Failure::Other(format!("cannot write {}: {error}", log.display()));
+            fs::write(log, text + "\n").map_err(failed)?;
+        }
+        Ok(code)
+    }
+
+    fn serve(self) -> Result<u8, Failure> {
+        let overrides = self.overrides();
+        if !self.file.exists() {
+            complain(&format!("there is no {}: name the configuration with -f", self.file.display()));
+            return Ok(NO_FILE);
+        }
+        // What is wrong is said while there is somebody to read it.
+        if !self.dont_fork
+            && let Err(problems) = overrides.load(&self.file, Secrets::BarRouter)
+        {
+            complain(&format!("{} cannot be used\n{}", self.file.display(), problems.render(false)));
+            return Ok(daemon::EXIT_CONFIG);
+        }
+        self.surroundings()?;
+        // A second daemon is seen here, and its lock outlives the fork.
+        let own = self.pid.clone().unwrap_or_else(|| self.usual("keepalived.pid"));
+        let vrrp = self.vrrp_pid.clone().unwrap_or_else(|| self.usual("vrrp.pid"));
+        let mut files = Vec::new();
+        for path in [own, vrrp] {
+            files.push(PidFile::lock(&path).map_err(Failure::Other)?);
+        }
+        if !self.dont_fork {
+            // Before any thread: a fork takes only its own along.
+            let keeps_stderr = overrides.log == Log::Stderr;
+            nix::unistd::daemon(false, keeps_stderr)
+                .map_err(|error| Failure::Other(format!("cannot go to the background: {error}")))?;
+        }
+        // What looks for the daemon by its name finds it.
+        let _ = prctl::set_name(c"keepalived");
+        for file in &mut files {
+            file.write().map_err(Failure::Other)?;
+        }
+        Ok(match daemon::run(&self.file, &overrides) {
+            daemon::EXIT_PRIVILEGES => CANNOT,
+            code => code,
+        })
+    }
+
+    /// Mask, limits and namespace, as asked for.
+    fn surroundings(&self) -> Result<(), Failure> {
+        if let Some(mask) = self.umask {
+            umask(Mode::from_bits_truncate(mask));
+        }
+        if self.core_dump || self.core_dump_pattern.is_some() {
+            setrlimit(Resource::RLIMIT_CORE, RLIM_INFINITY, RLIM_INFINITY)
+                .map_err(|error| Failure::Other(format!("core dumps cannot be allowed: {error}")))?;
+        }
+        if let Some(name) = &self.namespace {
+            let failed = |error: std::io::Error| {
+                Failure::Other(format!("network namespace {name}: {error}; see: ip netns list"))
+            };
+            let handle = File::open(Path::new("/run/netns").join(name)).map_err(failed)?;
+            setns(handle, CloneFlags::CLONE_NEWNET).map_err(|error| failed(error.into()))?;
+        }
+        Ok(())
+    }
+
+    /// Where keepalived puts its pid files.
+    fn usual(&self, file: &str) -> PathBuf {
+        match &self.namespace {
+            Some(name) => Path::new("/run/keepalived").join(name).join(file),
+            None => Path::new("/run").join(file),
+        }
+    }
+}
+
+/// The number of the signal that keepalived calls `name`.
+fn number(name: &str) -> Result<i32, Failure> {
+    use nix::libc::{SIGHUP, SIGRTMAX, SIGRTMIN, SIGTERM, SIGUSR1, SIGUSR2};
+    Ok(match name {
+        "STOP" => SIGTERM,
+        "RELOAD" => SIGHUP,
+        "DATA" => SIGUSR1,
+        "STATS" => SIGUSR2,
+        "STATS_CLEAR" => SIGRTMAX() - 1,
+        "JSON" => SIGRTMIN() + 2,
+        "TDATA" | "TDUMP" => SIGRTMAX(),
+        _ => {
+            let known = "STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON, TDATA";
+            return Err(Failure::Other(format!("there is no signal {name}: there is {known}")));
+        }
+    })
+}
+
+fn facility(text: &str) -> Result<u8, String> {
+    let local = text.strip_prefix("local").unwrap_or(text);
+    match (text, local.parse::<u8>()) {
+        ("user", _) => Ok(USER),
+        ("daemon", _) => Ok(DAEMON),
+        (_, Ok(local)) if local <= 7 => Ok(LOCAL0 + local),
+        _ => Err("write 0 to 7, local0 to local7, user or daemon".to_owned()),
+    }
+}
+
+fn mask(text: &str) -> Result<u32, String> {
+    let mask = u32::from_str_radix(text, 8).ok().filter(|mask| *mask <= 0o777);
+    mask.ok_or_else(|| "write three octal digits, such as 022".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_have_the_numbers_that_scripts_expect() {
+        let numbers = ["STOP", "RELOAD", "DATA", "STATS", "STATS_CLEAR", "JSON"].map(|n| number(n).unwrap());
+        assert_eq!(numbers, [15, 1, 10, 12, 63, 36]);
+        assert!(number("KILL").is_err());
+    }
+
+    #[test]
+    fn a_facility_is_written_as_for_keepalived() {
+        assert_eq!(["daemon", "user", "0", "local7"].map(|text| facility(text).unwrap()), [3, 1, 16, 23]);
+        assert!(facility("8").is_err() && facility("mail").is_err());
+        assert_eq!((mask("022"), mask("8").is_err()), (Ok(0o22), true));
+    }
+}

@@ -1,0 +1,99 @@
+//! A file with the daemon's process id. What keeps a second daemon out is a lock on it, which ends
+//! with the process however that ends; what a dead daemon left in it does not matter.
+
+use nix::fcntl::{Flock, FlockArg};
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Held for the life of the daemon, and removed at its end.
+#[derive(Debug)]
+pub(super) struct PidFile {
+    path: PathBuf,
+    file: Flock<File>,
+    written: bool,
+}
+
+impl PidFile {
+    /// Makes it and locks it; what is in it stays.
+    ///
+    /// # Errors
+    /// One line for people: another daemon runs, or the file cannot be made.
+    pub(super) fn lock(path: &Path) -> Result<Self, String> {
+        let shown = path.display();
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)
+                .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).mode(0o644).custom_flags(nix::libc::O_NOFOLLOW);
+        let file = options.open(path).map_err(|error| format!("cannot open pid file {shown}: {error}"))?;
+        let mut file = Flock::lock(file, FlockArg::LockExclusiveNonblock)
+            .map_err(|_| format!("another daemon runs: it holds {shown}; stop it first"))?;
+        let mut text = String::new();
+        let _ = file.read_to_string(&mut text);
+        // keepalived itself holds no lock.
+        if let Some(process) = text.trim().parse::<u32>().ok().filter(|process| is_keepalived(*process)) {
+            return Err(format!("keepalived runs already, as process {process} ({shown}): stop it first"));
+        }
+        Ok(PidFile { path: path.to_owned(), file, written: false })
+    }
+
+    /// Writes this process's id.
+    ///
+    /// # Errors
+    /// One line for people.
+    pub(super) fn write(&mut self) -> Result<(), String> {
+        let text = format!("{}\n", std::process::id());
+        self.written = true;
+        let written = self.file.set_len(0).and_then(|()| {
+            std::io::Seek::rewind(&mut *self.file)?;
+            self.file.write_all(text.as_bytes())
+        });
+        written.map_err(|error| format!("cannot write pid file {}: {error}", self.path.display()))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // The process that only started the daemon leaves it alone.
+        if self.written {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn is_keepalived(process: u32) -> bool {
+    let name = fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+    process != std::process::id() && name.trim() == "keepalived"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_one_is_kept_out_until_the_first_has_gone_and_leftovers_do_not_matter() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("run/daemon.pid");
+        let mut first = PidFile::lock(&path).unwrap();
+        first.write().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
+        assert!(PidFile::lock(&path).unwrap_err().starts_with("another daemon runs: it holds "));
+        drop(first);
+        assert!(!path.exists());
+        fs::write(&path, "1\n").unwrap();
+        PidFile::lock(&path).unwrap().write().unwrap();
+    }
+
+    #[test]
+    fn a_symbolic_link_is_not_followed() {
+        let place = tempfile::tempdir().unwrap();
+        let (link, precious) = (place.path().join("link"), place.path().join("precious"));
+        fs::write(&precious, "kept").unwrap();
+        std::os::unix::fs::symlink(&precious, &link).unwrap();
+        assert!(PidFile::lock(&link).is_err());
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "kept");
+    }
+}

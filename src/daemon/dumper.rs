@@ -1,0 +1,86 @@
+//! Writes the dumps that signals ask for: knows the configuration in force, and which counters were
+//! cleared. What is in a dump is decided in `dump`.
+
+use super::dump::{self, Cleared, Dump};
+use crate::agent::Ticket;
+use crate::agent::status::Status;
+use crate::config::Config;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use tracing::warn;
+
+pub(super) struct Dumper {
+    directory: PathBuf,
+    config: Config,
+    cleared: Cleared,
+    /// Status was asked for on behalf of these.
+    wanted: BTreeMap<Ticket, Dump>,
+}
+
+impl Dumper {
+    pub(super) fn new(directory: &Path, config: &Config) -> Self {
+        Dumper {
+            directory: directory.to_owned(),
+            config: config.clone(),
+            cleared: Cleared::new(),
+            wanted: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn adopt(&mut self, config: &Config) {
+        self.config = config.clone();
+    }
+
+    /// The status that answers `ticket` is for this dump.
+    pub(super) fn want(&mut self, ticket: Ticket, dump: Dump) {
+        self.wanted.insert(ticket, dump);
+    }
+
+    /// Writes the dump that `ticket` was for. Whether there was one.
+    pub(super) fn answer(&mut self, ticket: Ticket, status: &Status) -> bool {
+        let Some(dump) = self.wanted.remove(&ticket) else { return false };
+        let now = Timestamp::now();
+        let text = match dump {
+            Dump::Data => dump::data(status, &self.config, now),
+            Dump::Json => dump::json(status, &self.config, &self.cleared, now),
+            Dump::Stats | Dump::ClearStats => dump::stats(status, &self.cleared),
+        };
+        if dump == Dump::ClearStats {
+            self.cleared = dump::counters(status);
+        }
+        let directory = self.directory.clone();
+        // A disk that hangs must not delay an advert.
+        let write = move || {
+            if let Err(error) = write(&directory, dump.file_name(), &text) {
+                warn!("{} cannot be written: {error}", directory.join(dump.file_name()).display());
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("dump".to_owned()).spawn(write) {
+            warn!("no dump can be written: {error}");
+        }
+        true
+    }
+}
+
+/// Puts `text` into `directory` as `name`, readable by its owner alone, whole or not at all. What
+/// stands there is replaced, never followed.
+fn write(directory: &Path, name: &str, text: &str) -> io::Result<()> {
+    let nonce = Timestamp::now().as_nanosecond();
+    let hidden = directory.join(format!(".{name}.{}.{nonce}", std::process::id()));
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(nix::libc::O_NOFOLLOW)
+        .open(&hidden);
+    let written = made.and_then(|mut file| file.write_all(text.as_bytes()));
+    let written = written.and_then(|()| fs::rename(&hidden, directory.join(name)));
+    if written.is_err() {
+        let _ = fs::remove_file(&hidden);
+    }
+    written
+}
