@@ -25,6 +25,8 @@ const VERSION: &str = "2.4.3";
 const CANNOT: u8 = 4;
 /// No configuration file.
 const NO_FILE: u8 = 6;
+/// Where `-t` writes unless told otherwise.
+const STDERR: &str = "-";
 /// The default syslog facility: daemon.
 const DAEMON: u8 = 3;
 const USER: u8 = 1;
@@ -52,7 +54,7 @@ pub(super) struct Keepalived {
     #[arg(short = 'n', long)]
     dont_fork: bool,
     /// Check the configuration and exit; what is wrong goes to stderr, or to FILE
-    #[arg(short = 't', long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(short = 't', long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = STDERR)]
     config_test: Option<PathBuf>,
     /// Log to stderr
     #[arg(short = 'l', long)]
@@ -211,7 +213,7 @@ impl Keepalived {
             Err(problems) => (CANNOT, problems.0),
         };
         let text = render_all(&problems, false);
-        if log.as_os_str().is_empty() {
+        if log == STDERR {
             if !text.is_empty() {
                 let _ = writeln!(std::io::stderr(), "{text}");
             }

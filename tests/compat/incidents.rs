@@ -2,7 +2,7 @@
 
 use locum::agent::incident::Kind;
 use locum::agent::{Agent, Datagram, Effect, Incident, Input, Link, LinkAddress, Standing};
-use locum::config::{self, Secrets};
+use locum::config::{self, Config, Secrets};
 use locum::health::{CheckName, Outcome};
 use locum::time::Time;
 use locum::vrrp::auth::Auth;
@@ -13,21 +13,33 @@ use std::path::Path;
 use std::time::Duration;
 
 /// One router of priority 100 with a check that takes 60 from it, and what it told of.
-struct Host {
-    agent: Agent,
-    now: Time,
+pub(crate) struct Host {
+    pub(crate) agent: Agent,
+    pub(crate) config: Config,
+    pub(crate) now: Time,
     told: Vec<Incident>,
 }
 
 impl Host {
     /// Master by itself.
     fn new() -> Host {
-        let text = "[router.web]\ninterface = 'eth0'\nvrid = 7\naddresses = ['10.0.0.100']\n\
+        let mut host = Host::of(
+            "[router.web]\ninterface = 'eth0'\nvrid = 7\naddresses = ['10.0.0.100']\n\
                     checks = [{ check = 'app', weight = -60 }]\n\
-                    [check.app]\ntype = 'tcp'\ntarget = '127.0.0.1:1'\nfall = 1\n";
+                    [check.app]\ntype = 'tcp'\ntarget = '127.0.0.1:1'\nfall = 1\n",
+        );
+        host.check(Ok(()));
+        host.wait(Duration::from_secs(5));
+        assert_eq!(host.standing(), Standing::Master);
+        assert_eq!(host.told, []);
+        host
+    }
+
+    /// What is configured by `text`, with an eth0 that works.
+    pub(crate) fn of(text: &str) -> Host {
         let loaded = config::parse(text, Path::new("test.toml"), Secrets::MustRead).expect("it is good");
         let (agent, _) = Agent::new(&loaded.config.agent, Time::ZERO);
-        let mut host = Host { agent, now: Time::ZERO, told: Vec::new() };
+        let mut host = Host { agent, config: loaded.config, now: Time::ZERO, told: Vec::new() };
         let address = LinkAddress { address: ip("10.0.0.1"), prefix: 24, tentative: false, secondary: false };
         let link = Link {
             name: "eth0".to_owned(),
@@ -39,14 +51,10 @@ impl Host {
         };
         host.give(Input::Link(link));
         host.give(Input::LinksReady);
-        host.check(Ok(()));
-        host.wait(Duration::from_secs(5));
-        assert_eq!(host.standing(), Standing::Master);
-        assert_eq!(host.told, []);
         host
     }
 
-    fn give(&mut self, input: Input) {
+    pub(crate) fn give(&mut self, input: Input) {
         for effect in self.agent.handle(self.now, input) {
             if let Effect::Tell(incident) = effect {
                 self.told.push(incident);
@@ -54,12 +62,12 @@ impl Host {
         }
     }
 
-    fn check(&mut self, verdict: Result<(), String>) {
+    pub(crate) fn check(&mut self, verdict: Result<(), String>) {
         let outcome = Outcome { verdict, latency: Duration::from_millis(1), value: None };
         self.give(Input::Outcome(CheckName("app".into()), outcome));
     }
 
-    fn wait(&mut self, span: Duration) {
+    pub(crate) fn wait(&mut self, span: Duration) {
         let end = self.now + span;
         while let Some((at, _)) = self.agent.deadline().filter(|(at, _)| *at <= end) {
             self.now = at;
@@ -68,7 +76,7 @@ impl Host {
         self.now = end;
     }
 
-    fn hear(&mut self, source: &str, priority: u8) {
+    pub(crate) fn hear(&mut self, source: &str, priority: u8) {
         let advert = Advert {
             version: Version::V3,
             vrid: Vrid::new(7).expect("a number"),

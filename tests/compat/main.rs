@@ -1,8 +1,15 @@
 //! What people around keepalived rely on: events, FIFOs, mails, dumps, signals, its command line.
 
+mod command_line;
+mod daemon;
+mod dump;
 mod fifo;
 mod incidents;
 mod mail;
+#[path = "../net/namespace.rs"]
+#[expect(dead_code, reason = "the network tests use all of it")]
+mod namespace;
+mod readers;
 
 use locum::agent::{RouterName, Standing, Subject, Transition};
 use locum::vrrp::why::Why;
