@@ -120,7 +120,7 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
         Err(error) => return failed("cannot start", &error, &overrides.log),
     };
     if let Err(error) = privileges::leave_groups() {
-        return failed("cannot drop supplementary groups", &error);
+        return failed("cannot drop supplementary groups", &error, &overrides.log);
     }
     let (agent, effects) = Agent::new(&config.agent, now());
     let mut core = Core { agent, performer, inbox, arrivals, wall_clock: None, stopped: false };
