@@ -127,7 +127,7 @@ fn version_2_unicast_with_an_authentication_header() {
 }
 
 #[test]
-fn a_wrong_secret_behind_a_header_is_refused_by_both() {
+fn a_wrong_secret_behind_a_header_is_refused_and_counted() {
     let lab = Lab::new(&["a", "b"]);
     let secret = Secret::new("another1");
     let _b = lab["b"].keepalived(&keepalived_2(200).with(AH));
