@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 
-LOCUM = "target/release/locum"
-PROBE = "target/release/examples/probe"
+BUILD = os.environ.get("LOCUM_BUILD", "release")
+LOCUM = f"target/{BUILD}/locum"
+PROBE = f"target/{BUILD}/examples/probe"
 SWITCH = "switch"
 VIP = "10.0.0.100"
 ECHO_PORT, SERVICE_PORT = 7000, 8080
