@@ -221,7 +221,7 @@ impl Servers {
         fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755)).expect("a mode");
         let namespaces: Vec<_> =
             ["a", "b"].iter().map(|name| format!("locum-readme-{}-{name}", std::process::id())).collect();
-        let mut servers = Servers { shells: Vec::new(), namespaces, place: place };
+        let mut servers = Servers { shells: Vec::new(), namespaces, place };
         for namespace in &servers.namespaces {
             ip(&format!("netns add {namespace}"));
         }
