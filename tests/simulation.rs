@@ -1,6 +1,9 @@
 //! Thousands of random worlds, each with faults, healing and one clean loss, and the laws throughout.
 
+use locum::agent::Config;
+use locum::config::{self, Secrets};
 use locum::sim::{Law, Outcome, Run, Sabotage, fingerprint, run_seed, run_seeds};
+use locum::vrrp::Family;
 use std::io::Write;
 
 fn say(line: &str) {
@@ -154,4 +157,41 @@ fn a_stop_that_never_ends_is_caught() {
 #[test]
 fn a_second_takeover_is_caught() {
     is_caught(Sabotage::DeafToNewcomers, Law::Takeover);
+}
+
+/// The configuration of a second host: less preferred, and with the unicast addresses swapped.
+fn twin(config: &Config) -> Config {
+    let mut twin = config.clone();
+    for router in &mut twin.routers {
+        router.priority = router.priority.adjusted(-10);
+        let families = router.families();
+        let theirs = std::mem::take(&mut router.sources);
+        let first = |family| router.peers.iter().copied().find(|peer| Family::of(*peer) == family);
+        router.sources = families.into_iter().filter_map(first).collect();
+        router.peers = theirs;
+    }
+    twin
+}
+
+#[test]
+fn laws_hold_for_every_example_and_its_twin() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut played = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        // Secrets that cannot be read, or scripts that are not here, say nothing about the protocol.
+        let Ok(loaded) = config::load(&path, Secrets::BarRouter) else { continue };
+        let config = loaded.config.agent;
+        if config.routers.iter().any(|router| router.barred.is_some()) {
+            continue;
+        }
+        let outcome = run_seeds(0, 6, Some(&[config.clone(), twin(&config)]));
+        assert!(outcome.failures.is_empty(), "{}: {}", path.display(), outcome.text());
+        assert!(!outcome.takeovers.is_empty(), "{}: nothing was taken over", path.display());
+        played += 1;
+    }
+    assert!(played > 10, "only {played} examples were played");
 }

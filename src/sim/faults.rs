@@ -103,7 +103,7 @@ pub(super) fn strike(world: &mut World, end: Time) {
 }
 
 fn happen(world: &mut World, fault: Fault, node: usize) {
-    let other = (node + 1 + world.rng.below(world.nodes.len() - 1)) % world.nodes.len();
+    let other = (node + 1 + world.rng.below(world.nodes.len().saturating_sub(1))) % world.nodes.len();
     let awake = world.nodes[node].is_awake();
     let text = format!("{fault:?}");
     world.trace.note(world.now, &world.nodes[node].name, b'F', text.as_bytes(), || format!("[{text}]"));

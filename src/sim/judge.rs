@@ -27,6 +27,14 @@ pub(super) enum Loss {
 impl Loss {
     pub const ALL: &[Loss] = &[Loss::Crash, Loss::LinkDown, Loss::Stop, Loss::Handover];
 
+    /// Those of them whose moment can be told in advance: a carrier may be waited out, or ignored.
+    pub fn fit(world: &World) -> &'static [Loss] {
+        let waits = |node: &Node| !node.config.link_delays.is_empty();
+        let ignores = |node: &Node| node.config.routers.iter().any(|router| router.ignore_link);
+        let carrier = !world.nodes.iter().any(|node| waits(node) || ignores(node));
+        if carrier { Loss::ALL } else { &[Loss::Crash, Loss::Stop, Loss::Handover] }
+    }
+
     /// Whether the Master says farewell.
     const fn is_told(self) -> bool {
         matches!(self, Loss::Stop | Loss::Handover)
@@ -54,7 +62,9 @@ fn role(node: &Node, seat: Seat) -> Vec<&Router> {
 pub(super) fn longest_down(world: &World) -> Duration {
     let least = Priority::new(1).unwrap_or(Priority::DEFAULT);
     let routers = world.nodes.iter().flat_map(|node| &node.config.routers);
-    routers.map(|r| down(r, r.interval, least) + r.manner.preempt_delay).max().unwrap_or_default()
+    let longest = routers.map(|r| down(r, r.interval, least) + r.manner.preempt_delay).max();
+    let delays = world.nodes.iter().map(|node| node.config.start_delay).max();
+    longest.unwrap_or_default() + delays.unwrap_or_default()
 }
 
 /// How long a Master may be silent before `router` with this priority takes over.

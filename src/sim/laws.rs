@@ -311,7 +311,8 @@ fn wrongly_held(node: &Node, router: &Router, now: Time) -> Option<String> {
     match node.standing.get(name) {
         Some(Standing::Master) => {
             let addresses: BTreeSet<IpAddr> = held.iter().flat_map(|held| held.addresses.clone()).collect();
-            let wanted: BTreeSet<IpAddr> = router.vips.iter().map(|vip| vip.address).collect();
+            let wanted: BTreeSet<IpAddr> =
+                router.vips.iter().chain(&router.excluded).map(|vip| vip.address).collect();
             // On its way out it keeps what it had, whatever is configured meanwhile.
             let soon = |held: &&Held| held.leaving.is_some_and(|since| now.since(since) <= limit);
             if !held.is_empty() && held.iter().all(soon) {

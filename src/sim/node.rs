@@ -166,6 +166,11 @@ pub fn links_for(config: &Config, place: u8) -> Vec<Link> {
             }
         }
     }
+    for name in config.checks.iter().filter_map(|check| check.link.as_ref()) {
+        if !links.iter().any(|link| link.name == *name) {
+            links.push(link(name.clone(), place, Vec::new()));
+        }
+    }
     links
 }
 

@@ -103,7 +103,11 @@ impl World {
             format!("holds {addresses:?} on {interface}")
         });
         let host = &mut self.nodes[node];
-        let router = host.config.routers.iter().find(|r| vips.iter().all(|vip| r.vips.contains(vip)));
+        let router = host
+            .config
+            .routers
+            .iter()
+            .find(|r| vips.iter().all(|vip| r.vips.contains(vip) || r.excluded.contains(vip)));
         if let Some(seat) = router.and_then(seat_of) {
             let family = addresses.first().map_or(Family::Ipv4, |address| Family::of(*address));
             let addresses = addresses.into_iter().collect();

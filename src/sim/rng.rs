@@ -25,9 +25,9 @@ impl Rng {
         low + self.draw() % high.saturating_sub(low).saturating_add(1)
     }
 
-    /// A place in a list of `count`, which must not be empty.
+    /// A place in a list of `count`; 0 where that is empty.
     pub fn below(&mut self, count: usize) -> usize {
-        usize::try_from(self.between(0, count as u64 - 1)).unwrap_or(0)
+        usize::try_from(self.between(0, (count as u64).saturating_sub(1))).unwrap_or(0)
     }
 
     /// One of `choices`, which must not be empty.

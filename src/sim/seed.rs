@@ -139,7 +139,7 @@ fn play(seed: u64, run: Run<'_>) -> Played {
     let mut takeovers = Vec::new();
     chaos(&mut world);
     if world.laws.are_kept() && quiet(&mut world, &configs) {
-        let loss = world.rng.pick(Loss::ALL);
+        let loss = world.rng.pick(Loss::fit(&world));
         if let Some((lost, took)) = judge::clean_loss(&mut world, loss) {
             takeovers = took;
             if world.laws.are_kept() {
