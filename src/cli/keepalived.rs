@@ -224,7 +224,8 @@ impl Keepalived {
         Ok(code)
     }
 
-    fn serve(self) -> Result<u8, Failure> {
+    fn serve(mut self) -> Result<u8, Failure> {
+        self.anchor()?;
         let overrides = self.overrides();
         if !self.file.exists() {
             complain(&format!("there is no {}: name the configuration with -f", self.file.display()));
@@ -260,6 +261,16 @@ impl Keepalived {
             daemon::EXIT_PRIVILEGES => CANNOT,
             code => code,
         })
+    }
+
+    /// Makes every path absolute: the background has another directory.
+    fn anchor(&mut self) -> Result<(), Failure> {
+        let others = [&mut self.pid, &mut self.vrrp_pid, &mut self.log_file, &mut self.socket];
+        for path in others.into_iter().flatten().chain([&mut self.file]) {
+            let failed = |error| Failure::Other(format!("{}: {error}", path.display()));
+            *path = std::path::absolute(&*path).map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Mask, limits and namespace, as asked for.

@@ -311,8 +311,9 @@ fn without_n_it_goes_to_the_background_logs_to_its_file_and_ends_by_its_pid_file
     let place = Place::new();
     fs::write(place.path("conf"), PLAIN).expect("written");
     fs::create_dir(place.path("dumps")).expect("a directory");
-    let log = place.path("daemon.log");
-    let started = place.command(&["-D", "-g", log.to_str().expect("UTF-8")]).output().expect("locum");
+    // By paths that the background does not find: it has another directory.
+    let mut command = place.command(&["-D", "-g", "daemon.log", "-f", "conf", "-p", "pid"]);
+    let started = command.current_dir(place.dir.path()).output().expect("locum");
     assert_eq!((started.status.code(), started.stderr.as_slice()), (Some(0), &b""[..]));
     eventually("its number", || place.read("pid").ends_with('\n'));
     let daemon = Background(Pid::from_raw(place.read("pid").trim().parse().expect("a number")));
