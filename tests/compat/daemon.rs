@@ -335,3 +335,23 @@ fn a_wrong_configuration_is_said_before_it_goes_to_the_background() {
     assert!(said.contains("did you mean `vrid`?"), "{said}");
     assert!(!place.path("pid").exists());
 }
+
+#[test]
+fn a_reload_moves_the_fifo_and_tells_nothing_twice() {
+    let place = Place::new();
+    let agent =
+        |fifo: &str| format!("[agent]\nnotify_fifo = {{ path = '{}' }}\n", place.path(fifo).display());
+    let daemon = place.start(&(agent("one") + PLAIN));
+    eventually("Master", || place.left.has("eth0").contains(&"10.9.0.100/24".to_owned()));
+    assert!(place.path("one").exists());
+    fs::write(place.path("conf"), agent("two") + PLAIN).expect("written");
+    daemon.signal(nix::libc::SIGHUP);
+    eventually("moved", || place.path("two").exists() && !place.path("one").exists());
+    fs::write(place.path("conf"), agent("two") + &PLAIN.replace("150", "160")).expect("written");
+    daemon.signal(nix::libc::SIGHUP);
+    let mut reader = fs::OpenOptions::new().read(true).write(true).open(place.path("two")).expect("a FIFO");
+    daemon.signal(nix::libc::SIGTERM);
+    let mut line = String::new();
+    BufReader::new(&mut reader).read_line(&mut line).expect("a line");
+    assert_eq!(line, "INSTANCE \"web\" STOP 160\n");
+}
