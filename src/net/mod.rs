@@ -4,11 +4,13 @@
 
 pub mod address;
 pub mod announce;
+mod firewall;
 mod journal;
 pub mod link;
 mod macvlan;
 mod netlink;
 mod netlink_socket;
+mod nftables;
 pub mod raw_socket;
 mod route;
 mod routing;

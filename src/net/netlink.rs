@@ -3,7 +3,7 @@
 
 use netlink_packet_core::{
     ErrorMessage, NLM_F_ACK_TLVS, NLM_F_CREATE, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REQUEST, NetlinkBuffer,
-    NetlinkHeader, NetlinkMessage, NetlinkPayload, NlasIterator, parse_string,
+    NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator, parse_string,
 };
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressMessage, AddressProtocol, CacheInfo,
@@ -283,11 +283,11 @@ impl Change {
 }
 
 /// Appends a request to what is to be sent.
-pub(super) fn append(message: RouteNetlinkMessage, flags: u16, sequence: u32, out: &mut Vec<u8>) {
+pub(super) fn append(message: impl NetlinkSerializable, flags: u16, sequence: u32, out: &mut Vec<u8>) {
     let mut header = NetlinkHeader::default();
     header.flags = flags | NLM_F_REQUEST;
     header.sequence_number = sequence;
-    let mut whole = NetlinkMessage::new(header, NetlinkPayload::from(message));
+    let mut whole = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(message));
     whole.finalize();
     let start = out.len();
     out.resize(start + whole.buffer_len(), 0);

@@ -3,6 +3,7 @@
 
 use super::address::{Means, Order, Report};
 use super::announce::{Announcer, frame};
+use super::firewall::Firewall;
 use super::macvlan::Macvlans;
 use super::routing::{self, Entry, Routing};
 use super::settle::{Outcome, Outcomes, Place, Settler, Wanted};
@@ -22,6 +23,7 @@ pub(super) enum Task {
 #[derive(Clone, Default)]
 struct Duty {
     vmac: Option<Vmac>,
+    refuse: bool,
     addresses: Vec<Wanted>,
     entries: Vec<Entry>,
 }
@@ -33,8 +35,13 @@ impl Duty {
         Duty {
             addresses: holding.vips.into_iter().map(|vip| Wanted::new(vip, &interface)).collect(),
             vmac: holding.vmac,
+            refuse: holding.refuse,
             entries: routes.chain(holding.rules.into_iter().map(Entry::Rule)).collect(),
         }
+    }
+
+    fn refused(&self) -> impl Iterator<Item = IpAddr> {
+        self.addresses.iter().filter(|_| self.refuse).map(|wanted| wanted.place.address)
     }
 
     /// Makes the interface with the virtual MAC address, where there is to be one. Returns whether it is
@@ -49,6 +56,7 @@ impl Duty {
 
 pub(super) struct Worker<F> {
     macvlans: Macvlans,
+    firewall: Firewall,
     settler: Settler,
     routing: Routing,
     duties: BTreeMap<u32, Duty>,
@@ -62,6 +70,7 @@ impl<F: Fn(Report)> Worker<F> {
     pub(super) fn new(means: Means, report: F) -> io::Result<Self> {
         Ok(Worker {
             macvlans: Macvlans::new()?,
+            firewall: Firewall::default(),
             settler: Settler::new(means)?,
             routing: Routing::new()?,
             duties: BTreeMap::new(),
@@ -127,18 +136,22 @@ impl<F: Fn(Report)> Worker<F> {
     fn hold(&mut self, owner: u32, holding: Holding) {
         let new = Duty::of(holding);
         let old = self.duties.insert(owner, new.clone()).unwrap_or_default();
+        let leaving: Vec<IpAddr> = old.refused().collect();
         let removed = self.remove(old.entries);
         let deleted = self.delete_vmac(old.vmac);
         let made = new.make_vmac(&mut self.macvlans);
+        // Before an address is there, and until it has gone.
+        let refused = self.firewall.refuse(self.refused().chain(leaving).collect());
         let unwanted = self.no_longer_wanted(old.addresses);
         let outcomes = self.settler.settle(&new.addresses, &unwanted);
+        let refused = refused.and_then(|()| self.firewall.refuse(self.refused().collect()));
         let raised = made.and_then(|_| self.raise_vmac(&new));
         let added = self.routing.add(&new.entries).into_iter().map(|outcome| match outcome {
             routing::Outcome::Failed(reason) => Err(reason),
             _ => Ok(()),
         });
         let added = added.fold(Ok(()), Result::and);
-        let result = raised.map(drop).and(first_error(&new.addresses, &outcomes)).and(added);
+        let result = refused.and(raised.map(drop)).and(first_error(&new.addresses, &outcomes)).and(added);
         (self.report)(Report::Held { owner, result: result.and(removed).and(deleted) });
     }
 
@@ -159,8 +172,14 @@ impl<F: Fn(Report)> Worker<F> {
         let deleted = self.delete_vmac(old.vmac);
         let unwanted = self.no_longer_wanted(old.addresses);
         let outcomes = self.settler.settle(&[], &unwanted);
+        let accepted = self.firewall.refuse(self.refused().collect());
         let result = outcomes.into_values().find_map(Result::err).map_or(Ok(()), Err);
-        (self.report)(Report::Released { owner, result: result.and(removed).and(deleted) });
+        (self.report)(Report::Released { owner, result: result.and(removed).and(deleted).and(accepted) });
+    }
+
+    /// The addresses that packets are refused to.
+    fn refused(&self) -> impl Iterator<Item = IpAddr> {
+        self.duties.values().flat_map(Duty::refused)
     }
 
     /// Removes those of `old` that no owner wants now.
@@ -191,6 +210,11 @@ impl<F: Fn(Report)> Worker<F> {
     /// Puts back what is wanted, chosen and not there; and all routes and rules, since the kernel
     /// takes them away along with addresses, and does not always tell.
     fn restore(&mut self, chosen: impl Fn(&Place) -> bool) {
+        if let Err(reason) = self.firewall.refuse(self.refused().collect()) {
+            for (owner, _) in self.duties.iter().filter(|(_, duty)| duty.refuse) {
+                (self.report)(Report::Held { owner: *owner, result: Err(reason.clone()) });
+            }
+        }
         let made: BTreeMap<u32, Result<bool, String>> =
             self.duties.iter().map(|(owner, duty)| (*owner, duty.make_vmac(&mut self.macvlans))).collect();
         let choose = |duty: &Duty| -> Vec<Wanted> {
@@ -252,6 +276,7 @@ impl<F: Fn(Report)> Worker<F> {
         for what in self.routing.sweep(&self.entries()) {
             (self.report)(Report::Cleared { what });
         }
+        self.firewall.sweep();
         for name in self.macvlans.sweep() {
             (self.report)(Report::Cleared { what: format!("interface {name}") });
         }

@@ -3,6 +3,7 @@
 mod addresses;
 mod adverts;
 mod announcements;
+mod firewall;
 mod links;
 mod macvlans;
 mod namespace;
