@@ -17,7 +17,8 @@ mod span;
 mod status;
 mod verdict;
 
-use crate::agent::RouterName;
+use crate::agent::{self, RouterName};
+use crate::config::{Secrets, load};
 use crate::control::{self, Answer, ClientError, Question};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
@@ -179,4 +180,11 @@ fn report(answer: Answer) -> Result<u8, Failure> {
 /// The router of an order, by the name that was written.
 fn router(name: Option<String>) -> Option<RouterName> {
     name.map(|name| RouterName(name.into()))
+}
+
+/// What a configuration file lets the agent decide by; a secret that cannot be read bars its router.
+fn rules(file: &Path) -> Result<agent::Config, Failure> {
+    let unusable =
+        |_| Failure::Other(format!("{0} cannot be used; `locum check {0}` says why", file.display()));
+    load(file, Secrets::BarRouter).map(|loaded| loaded.config.agent).map_err(unusable)
 }

@@ -1,22 +1,42 @@
 //! `locum simulate`: whole agents on a LAN that exists in memory only.
 
-use super::{Failure, NOT_DONE, WELL, say};
+use super::{Failure, NOT_DONE, WELL, rules, say};
 use crate::sim;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use std::path::{Path, PathBuf};
 
 /// Play routers against each other on a simulated network, with faults
 #[derive(Debug, Args)]
-#[command(after_help = "Exit status: 0 as expected, 1 not.")]
+#[command(group = ArgGroup::new("what").required(true))]
+#[command(after_help = "Each seed is one run: random faults, healing, one clean loss, and the laws of the \
+                        protocol throughout. The same seed does the same again, to the bit.\n\n\
+                        Exit status: 0 every law was kept, or the scenario went as expected; 1 not.")]
 pub(super) struct Simulate {
+    /// Run so many seeds
+    #[arg(long, value_name = "N", group = "what", value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: Option<u64>,
+    /// Begin with this seed
+    #[arg(long, value_name = "S", default_value_t = 1, conflicts_with = "scenario")]
+    seed: u64,
+    /// The configuration of one node; once for each node. Random nodes otherwise
+    #[arg(long, value_name = "FILE", conflicts_with = "scenario")]
+    config: Vec<PathBuf>,
     /// Play this scenario file, and compare what comes of it with what it expects
-    #[arg(long, value_name = "FILE")]
-    scenario: PathBuf,
+    #[arg(long, value_name = "FILE", group = "what")]
+    scenario: Option<PathBuf>,
 }
 
 impl Simulate {
     pub(super) fn run(self) -> Result<u8, Failure> {
-        play(&self.scenario)
+        self.scenario.as_ref().map_or_else(|| self.random(), |file| play(file))
+    }
+
+    fn random(&self) -> Result<u8, Failure> {
+        let configs: Vec<_> = self.config.iter().map(|file| rules(file)).collect::<Result<_, _>>()?;
+        let configs = Some(configs.as_slice()).filter(|configs| !configs.is_empty());
+        let outcome = sim::run_seeds(self.seed, self.seeds.unwrap_or(1), configs);
+        say(&outcome.text())?;
+        Ok(if outcome.failures.is_empty() { WELL } else { NOT_DONE })
     }
 }
 

@@ -3,9 +3,8 @@
 use super::live::Live;
 use super::pcap::{self, LinkType, Network};
 use super::verdict::{Verdict, judge};
-use super::{DEFAULT_CONFIG, Failure, WELL, complain, say};
+use super::{DEFAULT_CONFIG, Failure, WELL, complain, rules, say};
 use crate::agent::config::Config;
-use crate::config::{Secrets, load};
 use crate::vrrp::auth::Seal;
 use crate::vrrp::packet::{Envelope, Heard, Refusal, Remark, decode, open_ipv4, open_ipv6};
 use crate::vrrp::{PROTOCOL, Priority, Version, ah};
@@ -56,10 +55,7 @@ impl Sniff {
     fn rules(&self) -> Result<Option<Config>, Failure> {
         let default =
             || Some(PathBuf::from(DEFAULT_CONFIG)).filter(|file| self.read.is_none() && file.exists());
-        let Some(file) = self.config.clone().or_else(default) else { return Ok(None) };
-        let unusable =
-            |_| Failure::Other(format!("{0} cannot be used; `locum check {0}` says why", file.display()));
-        load(&file, Secrets::BarRouter).map(|loaded| Some(loaded.config.agent)).map_err(unusable)
+        self.config.clone().or_else(default).map(|file| rules(&file)).transpose()
     }
 
     fn read(&self, file: &Path, config: Option<&Config>) -> Result<u64, Failure> {

@@ -36,3 +36,31 @@ fn a_scenario_that_expects_something_else_fails() {
     let ran: Ran = command(&["simulate", "--scenario"]).arg(&path).output().unwrap().into();
     assert_eq!((ran.code, ran.out.contains("FAILED: ")), (1, true), "{ran:?}");
 }
+
+#[test]
+fn a_seed_does_the_same_again() {
+    let run = |seed: &str| -> Ran {
+        command(&["simulate", "--seeds", "2", "--seed", seed]).output().unwrap().into()
+    };
+    let first = run("7");
+    assert_eq!((first.code, first.err.as_str()), (0, ""), "{first:?}");
+    assert!(first.out.starts_with("2 runs, ") && first.out.ends_with("every law was kept\n"), "{first:?}");
+    assert_eq!(run("7").out, first.out);
+}
+
+#[test]
+fn the_nodes_may_be_given_by_their_configurations() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = command(&["simulate", "--seeds", "1"]);
+    for (name, priority) in [("a.toml", 150), ("b.toml", 100)] {
+        let router = "[router.web]\ninterface = \"eth0\"\nvrid = 51\naddresses = [\"10.0.0.100\"]\n";
+        fs::write(folder.path().join(name), format!("{router}priority = {priority}\n")).unwrap();
+        run.arg("--config").arg(folder.path().join(name));
+    }
+    let ran: Ran = run.output().unwrap().into();
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
+    let missing: Ran =
+        command(&["simulate", "--seeds", "1", "--config", "/none.toml"]).output().unwrap().into();
+    assert_eq!(missing.code, 1);
+    assert_eq!(missing.complaint(), "/none.toml cannot be used; `locum check /none.toml` says why");
+}

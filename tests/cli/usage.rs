@@ -36,6 +36,9 @@ fn wrong_usage_exits_with_2_and_says_so_on_stderr() {
         &["sniff", "--count", "many"],
         &["simulate"],
         &["simulate", "--seeds", "1", "--scenario", "a.json"],
+        &["simulate", "--seeds", "0"],
+        &["simulate", "--seed", "1"],
+        &["simulate", "--seed", "1", "--scenario", "a.json"],
         &["handover", "web", "mail"],
     ];
     for arguments in wrong {
