@@ -188,14 +188,19 @@ struct Servers {
     place: TempDir,
 }
 
-/// As `systemctl` does it, of what README asks: the words of the unit decide.
+/// As `systemctl` does it, of what README asks: the words of the unit decide, who runs it with which
+/// capabilities among them.
 const SYSTEMCTL: &str = r#"#!/bin/sh -e
 unit=/usr/lib/systemd/system/locum.service
 line() { sed -n "s/^$1=//p" "$unit"; }
 case "$*" in
 "enable --now locum")
-    mkdir -p "/run/$(line RuntimeDirectory)"
-    setsid $(line ExecStart) >/var/log/locum.log 2>&1 &
+    user=$(line User)
+    capabilities=$(line AmbientCapabilities | sed 's/CAP_/+/g; s/ /,/g' | tr A-Z a-z)
+    install --directory --owner "$user" --group "$user" "/run/$(line RuntimeDirectory)"
+    setsid setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs \
+        --inh-caps "-all,$capabilities" --ambient-caps "-all,$capabilities" --bounding-set "-all,$capabilities" \
+        $(line ExecStart) >/var/log/locum.log 2>&1 &
     for _ in $(seq 100); do [ -S /run/locum/locum.sock ] && exit; sleep 0.1; done
     cat /var/log/locum.log; exit 1 ;;
 "reload locum") $(line ExecReload) ;;
@@ -301,6 +306,7 @@ fn every_command_does_what_the_text_says() {
     let status = |shell: &mut Shell| shell.run("locum status --json || true");
     let [a, b] = servers.shells.as_mut_slice() else { panic!("two") };
     assert!(status(b).contains("\"interval_ms\": 1000"), "the interval of adverts is still the default");
+    assert_eq!(a.run("ps -o user= -p \"$(pgrep -x locum)\"").trim(), "locum", "not root");
     let config = parse(&a.run("cat /etc/locum/locum.toml"), Path::new("locum.toml"), Secrets::MustRead);
     let config = config.unwrap_or_else(|problems| panic!("{}", problems.render(false)));
     assert_eq!(format!("{:?}", config.config.agent.routers[0].priority), "Priority(150)");
