@@ -172,9 +172,9 @@ fn auth(rng: &mut Rng, version: Version) -> Auth {
         (_, 5) => {
             let anti_replay = rng.pick(&[AntiReplay::Time(30), AntiReplay::Monotonic]);
             let key = Key::new(NonZeroU8::MIN, Secret::new([7; 32]));
-            let ring =
+            let keys =
                 key.and_then(|key| Keyring::new(vec![key], NonZeroU8::MIN, anti_replay, Mode::Enforce));
-            ring.map_or(Auth::None, Auth::Hmac)
+            keys.map_or(Auth::None, Auth::Hmac)
         }
         _ => Auth::None,
     }

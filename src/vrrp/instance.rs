@@ -137,7 +137,8 @@ impl Instance {
             (_, Event::Fault(fault)) => self.fail(now, fault),
 
             // Whoever was handed over stays out, an owner as well.
-            (State::Initialize | State::Fault(_), Event::Startup(Why::HandedOver)) => {
+            (State::Initialize | State::Fault(_), Event::Startup(Why::HandedOver))
+            | (State::Backup { .. }, Event::Handover { .. }) => {
                 self.enter(now, State::Drained, Why::HandedOver)
             }
             // 6.4.1: an owner starts as Master, anybody else as Backup.
@@ -156,11 +157,8 @@ impl Instance {
             }
             (_, Event::Shutdown { .. }) => self.enter(now, State::Initialize, Why::Stopped),
 
-            // A planned move. A Backup simply stays out.
+            // A planned move. Who is not Master simply stays out.
             (State::Master { .. }, Event::Handover { wait }) => self.leave(now, wait, Then::Drain),
-            (State::Backup { .. }, Event::Handover { .. }) => {
-                self.enter(now, State::Drained, Why::HandedOver)
-            }
 
             (State::Backup { .. }, Event::Heard { source, priority, interval }) => {
                 self.hear_as_backup(now, source, priority, interval)
