@@ -6,8 +6,8 @@
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::{
-    AddressFamily, LinkAddr, MsgFlags, MultiHeaders, SockFlag, SockType, bind, sendmmsg, setsockopt, socket,
-    sockopt,
+    AddressFamily, LinkAddr, MsgFlags, MultiHeaders, SockFlag, SockType, bind, send, sendmmsg, setsockopt,
+    socket, sockopt,
 };
 use nix::sys::time::TimeVal;
 use pnet::packet::Packet;
@@ -95,7 +95,7 @@ fn neighbour_advertisement(mac: MacAddr, address: Ipv6Addr) -> Vec<u8> {
     ethernet(mac, ALL_NODES_MAC, EtherTypes::Ipv6, &packet)
 }
 
-fn ethernet(from: MacAddr, to: MacAddr, kind: EtherType, payload: &[u8]) -> Vec<u8> {
+pub(super) fn ethernet(from: MacAddr, to: MacAddr, kind: EtherType, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; ETHERNET_HEADER + payload.len()];
     if let Some(mut frame) = MutableEthernetPacket::new(&mut bytes) {
         frame.set_destination(to);
@@ -157,6 +157,12 @@ impl Announcer {
             }
         }
         sent
+    }
+
+    /// Sends one frame, and does not wait for room.
+    pub(super) fn send_now(&self, frame: &[u8]) -> io::Result<()> {
+        send(self.socket.as_raw_fd(), frame, MsgFlags::MSG_DONTWAIT)?;
+        Ok(())
     }
 
     fn send_some(&self, frames: &[Vec<u8>]) -> Result<usize, Errno> {

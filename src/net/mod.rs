@@ -18,6 +18,7 @@ mod rtnl;
 mod rule;
 mod settle;
 mod sysctl;
+mod virtual_mac;
 mod worker;
 
 use std::collections::BTreeSet;

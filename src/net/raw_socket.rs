@@ -4,6 +4,8 @@
 //! No codec and no judgement here. RFC 9568 sections 5.1.1 and 5.1.2: TTL and hop limit 255, groups
 //! 224.0.0.18 and `ff02::12`. What is not for one of our VRIDs is dropped by a filter in the kernel.
 
+use super::announce::Announcer;
+use super::virtual_mac;
 use crate::vrrp::{Family, GROUP_V4, GROUP_V6, PROTOCOL, Vrid, ah};
 use nix::cmsg_space;
 use nix::errno::Errno;
@@ -15,15 +17,17 @@ use nix::sys::socket::{
 use pnet::packet::ip::IpNextHeaderProtocol;
 use pnet::packet::ipv4::MutableIpv4Packet;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockAddr, SockFilter, Socket, Type};
+
 use std::collections::BTreeSet;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::OnceLock;
 
 /// Room for the adverts of a loaded host while the reader is held up.
 const RECEIVE_BUFFER: usize = 1 << 20;
 /// Network control, DSCP CS6: adverts must survive the congestion they are to decide about.
-const TRAFFIC_CLASS: u8 = 0xc0;
+pub(super) const TRAFFIC_CLASS: u8 = 0xc0;
 /// `TC_PRIO_CONTROL`: the first queue of the sending host itself.
 const QUEUE_PRIORITY: c_int = 7;
 const IPV4_HEADER: usize = 20;
@@ -40,6 +44,8 @@ pub struct RawSocket {
     multicast: bool,
     receiving: Socket,
     sending: Socket,
+    /// Sends whole frames; opened when the first one is to go.
+    frames: OnceLock<Announcer>,
 }
 
 /// One datagram as it came.
@@ -91,7 +97,8 @@ impl RawSocket {
             let receiving = receiving(interface, index, family, protocol, multicast, vrids)?;
             let sending = sending(interface, index, family)?;
             let interface = interface.to_owned();
-            Ok(RawSocket { interface, index, family, protocol, multicast, receiving, sending })
+            let frames = OnceLock::new();
+            Ok(RawSocket { interface, index, family, protocol, multicast, receiving, sending, frames })
         };
         opened().map_err(|error| about(interface, family, "cannot open a VRRP socket", &error))
     }
@@ -189,6 +196,30 @@ impl RawSocket {
             _ => Err(Errno::EAFNOSUPPORT.into()),
         };
         sent.map_err(|error| {
+            let what = format!("cannot send from {} to {}", datagram.source, datagram.destination);
+            self.about(&what, &error)
+        })
+    }
+
+    /// The same with this Ethernet source address, the virtual router's, where it goes to a group. To one
+    /// host it goes with the interface's own: there is no need for another. The first call opens a packet
+    /// socket in the network namespace of its thread.
+    ///
+    /// # Errors
+    /// As [`RawSocket::send`].
+    pub fn send_from(&self, mac: [u8; 6], datagram: &Outgoing) -> io::Result<()> {
+        if !datagram.destination.is_multicast() {
+            return self.send(datagram);
+        }
+        let sent = || {
+            let frame = virtual_mac::frame(mac, datagram)?;
+            if self.frames.get().is_none() {
+                // Where another was faster, that one serves as well.
+                let _ = self.frames.set(Announcer::open(self.index)?);
+            }
+            self.frames.get().map_or(Ok(()), |frames| frames.send_now(&frame))
+        };
+        sent().map_err(|error| {
             let what = format!("cannot send from {} to {}", datagram.source, datagram.destination);
             self.about(&what, &error)
         })
@@ -294,7 +325,11 @@ fn raw(family: Family, protocol: i32) -> io::Result<Socket> {
 }
 
 /// The header checksum is left at zero, as the identification may be: the kernel fills them in.
-fn ipv4_packet(source: Ipv4Addr, destination: Ipv4Addr, datagram: &Outgoing) -> io::Result<Vec<u8>> {
+pub(super) fn ipv4_packet(
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    datagram: &Outgoing,
+) -> io::Result<Vec<u8>> {
     let length = IPV4_HEADER + datagram.payload.len();
     let too_long = || io::Error::from(Errno::EMSGSIZE);
     let mut bytes = vec![0; length];

@@ -9,12 +9,23 @@ const NET: &str = "/proc/sys/net";
 /// Sets `family/conf/interface/name` and says nothing where this kernel has no such thing.
 pub(super) fn set(family: &str, interface: &str, name: &str, value: &str) -> Result<(), String> {
     let path = path(family, interface, name);
-    match fs::write(&path, value) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(format!("cannot set {} to {value}: {error}", path.display()))
-        }
-        _ => Ok(()),
+    match fs::read_to_string(&path) {
+        Err(_) => Ok(()),
+        Ok(is) if is.trim() == value => Ok(()),
+        Ok(_) => write(&path, value),
     }
+}
+
+fn write(path: &Path, value: &str) -> Result<(), String> {
+    fs::write(path, value).map_err(|error| {
+        let mend = match error.kind() {
+            io::ErrorKind::ReadOnlyFilesystem => {
+                "; let the service write there: ReadWritePaths=/proc/sys/net"
+            }
+            _ => "",
+        };
+        format!("cannot set {} to {value}: {error}{mend}", path.display())
+    })
 }
 
 fn path(family: &str, interface: &str, name: &str) -> PathBuf {
@@ -37,10 +48,10 @@ impl Before {
     /// Sets an IPv4 setting of an interface and remembers what it was.
     pub(super) fn set(&mut self, interface: &str, name: &str, value: &str) -> Result<(), String> {
         let path = path("ipv4", interface, name);
-        let about = |error: io::Error| format!("cannot set {} to {value}: {error}", path.display());
+        let about = |error: io::Error| format!("cannot read {}: {error}", path.display());
         let was = fs::read_to_string(&path).map_err(about)?.trim().to_owned();
         if was != value {
-            fs::write(&path, value).map_err(about)?;
+            write(&path, value)?;
             self.0.push(Changed { path, was, is: value.to_owned() });
         }
         Ok(())

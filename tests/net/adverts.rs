@@ -1,11 +1,14 @@
 //! Raw VRRP sockets: what leaves one host arrives at the other, and nothing else does.
 
+use crate::announcements::listen;
 use crate::namespace::{Namespace, PATIENCE};
 use locum::net::raw_socket::{Outgoing, RawSocket, Received};
 use locum::vrrp::{Family, Vrid};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, recv};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 fn vrids(list: &[u8]) -> BTreeSet<Vrid> {
     list.iter().filter_map(|vrid| Vrid::new(*vrid)).collect()
@@ -70,6 +73,39 @@ fn ipv4_adverts_cross_by_multicast_with_ttl_255_and_exactly_the_chosen_source() 
 #[test]
 fn ipv6_adverts_cross_by_multicast_with_hop_limit_255_and_the_chosen_source() {
     exchange(Family::Ipv6, ["fe80::1", "2001:db8:9::2"]);
+}
+
+#[test]
+fn adverts_to_the_group_leave_with_the_virtual_mac_where_asked_and_others_with_the_hosts_own() {
+    for (family, own, peer, mac) in [
+        (Family::Ipv4, "10.9.0.1", "10.9.0.2", [0, 0, 0x5e, 0, 1, 7]),
+        (Family::Ipv6, "fe80::1", "fe80::2", [0, 0, 0x5e, 0, 2, 7]),
+    ] {
+        let (left, right) = Namespace::pair();
+        let frames = listen(&right);
+        let (socket, group) = (open(&left, family, true, &[7]), open(&right, family, true, &[7]));
+        let sent = advert(own, family.group(), 7);
+        // Opens another socket in the namespace where it is called.
+        left.run(|| socket.send_from(mac, &sent)).expect("sent");
+        let received = wait(&group);
+        assert_eq!((received.source, received.destination), (sent.source, family.group()));
+        assert_eq!((received.ttl, payload(&received)), (Some(255), &sent.payload[..]));
+        nothing_waits(&socket);
+        let from = |frames: &OwnedFd| loop {
+            let mut buffer = [0; 2048];
+            let length = recv(frames.as_raw_fd(), &mut buffer, MsgFlags::empty()).expect("a frame in time");
+            if buffer[..length].ends_with(&sent.payload) {
+                return (buffer[..6].to_vec(), buffer[6..12].to_vec());
+            }
+        };
+        let to_group =
+            if family == Family::Ipv4 { [1, 0, 0x5e, 0, 0, 18] } else { [0x33, 0x33, 0, 0, 0, 0x12] };
+        assert_eq!(from(&frames), (to_group.to_vec(), mac.to_vec()));
+
+        socket.send_from(mac, &advert(own, ip(peer), 7)).expect("sent");
+        assert_eq!(wait(&group).destination, ip(peer));
+        assert_ne!(from(&frames).1, mac);
+    }
 }
 
 #[test]

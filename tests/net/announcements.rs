@@ -63,7 +63,7 @@ fn every_derived_frame_of_the_collection_is_built_alike() {
 }
 
 /// Hears every frame that reaches eth0.
-fn listen(namespace: &Namespace) -> OwnedFd {
+pub(crate) fn listen(namespace: &Namespace) -> OwnedFd {
     namespace.run(|| {
         let all = Some(SockProtocol::EthAll);
         let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::empty(), all).expect("a socket");
@@ -79,7 +79,7 @@ fn listen(namespace: &Namespace) -> OwnedFd {
     })
 }
 
-fn hear(socket: &OwnedFd, wanted: &[Vec<u8>]) -> Vec<Vec<u8>> {
+pub(crate) fn hear(socket: &OwnedFd, wanted: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let mut buffer = [0; 2048];
     let mut heard = Vec::new();
     while heard.len() < wanted.len() {
