@@ -70,7 +70,8 @@ pub(super) fn seal(message: &mut [u8], version: u8, source: IpAddr, destination:
 }
 
 /// What was sent, as it arrives after one hop.
-pub(super) fn sent(interface: &str, out: &Outgoing) -> Datagram {
+#[must_use]
+pub fn sent(interface: &str, out: &Outgoing) -> Datagram {
     let way = Way { source: out.source, destination: out.destination, ttl: u8::MAX };
     way.arrival(interface, (out.protocol, out.identification), &out.payload)
 }
