@@ -7,7 +7,7 @@
 mod desk;
 
 use desk::{ABOVE, BELOW, Desk, SECOND, advert, advert6, config, eth0, handover};
-use locum::agent::{Config, Effect, Input, Link, Note, Outgoing, Request, Response, Ticket};
+use locum::agent::{Config, Effect, Holding, Input, Link, Note, Outgoing, Request, Response, Ticket};
 use locum::health::{CheckName, Outcome};
 use locum::sim::wire::Crafted;
 use locum::vrrp::Family;
@@ -103,7 +103,8 @@ fn describe(effect: &Effect) -> String {
             let interval = u16::from_be_bytes([payload[4], payload[5]]);
             format!("send {source} to {destination}: priority {}, interval {interval} cs", payload[2])
         }
-        Effect::Hold { instance, interface, vips } => {
+        Effect::Hold { instance, holding } => {
+            let Holding { interface, vips, .. } = &**holding;
             let vips: Vec<String> = vips.iter().map(ToString::to_string).collect();
             format!("hold {} on {interface} for instance {}", vips.join(", "), instance.0)
         }

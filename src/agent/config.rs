@@ -1,6 +1,8 @@
 //! What the agent is configured to be: names and rules, never hosts, commands or passwords (but for
 //! the VRRP key itself, since checking a packet is protocol).
 
+use super::holding::{Holding, Vmac};
+use super::route::{Route, Rule};
 use super::transition::RouterName;
 use crate::health::{self, Track};
 use crate::vrrp::announcing::Announcing;
@@ -61,6 +63,7 @@ pub struct Group {
 }
 
 /// One router: its addresses of one or both families, and what decides where they are.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the file")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Router {
     /// Its name.
@@ -81,6 +84,14 @@ pub struct Router {
     pub vips: Vec<Vip>,
     /// Addresses to hold as well, of any family, that adverts do not name.
     pub excluded: Vec<Vip>,
+    /// Routes to hold with the addresses.
+    pub routes: Vec<Route>,
+    /// Rules to hold with the addresses.
+    pub rules: Vec<Rule>,
+    /// Hold the addresses on an interface with the virtual MAC address (RFC 9568 section 7.3).
+    pub virtual_mac: bool,
+    /// Answer on the addresses though this host does not own them (`Accept_Mode`, section 6.1).
+    pub accept: bool,
     /// Take part whatever the state of the interface.
     pub ignore_link: bool,
     /// Unicast peers of both families; empty for multicast.
@@ -142,17 +153,28 @@ impl Router {
         self.vips.iter().filter(move |vip| Family::of(vip.address) == family)
     }
 
-    /// What the instance of `family` holds: its own addresses, and the excluded ones that go with it.
+    /// What the instance of `family` holds on `interface`: what is of its family, and what goes with
+    /// it because its own family has no instance.
     #[must_use]
-    pub fn held_by(&self, family: Family) -> Vec<Vip> {
+    pub fn holding(&self, family: Family, interface: String) -> Holding {
         let families = self.families();
-        let with = |vip: &&Vip| {
-            let own = Family::of(vip.address);
-            // Who has no instance of its own family goes with the first.
-            let host = if families.contains(&own) { Some(&own) } else { families.first() };
-            host == Some(&family)
+        let with = |own: Family| {
+            let host = if families.contains(&own) { Some(own) } else { families.first().copied() };
+            host == Some(family)
         };
-        self.vips_of(family).chain(self.excluded.iter().filter(with)).cloned().collect()
+        let excluded = self.excluded.iter().filter(|vip| with(Family::of(vip.address)));
+        Holding {
+            vmac: self.virtual_mac.then(|| Vmac {
+                name: format!("{}.{}", if family == Family::Ipv4 { "vrrp" } else { "vrrp6" }, self.vrid),
+                base: interface.clone(),
+                mac: self.vrid.mac(family),
+            }),
+            interface,
+            refuse: !self.accept && !self.priority.is_owner(),
+            vips: self.vips_of(family).chain(excluded).cloned().collect(),
+            routes: self.routes.iter().filter(|route| with(route.family)).cloned().collect(),
+            rules: self.rules.iter().filter(|rule| with(rule.family)).cloned().collect(),
+        }
     }
 
     /// The instance of `family`.

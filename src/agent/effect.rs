@@ -1,6 +1,7 @@
 //! What goes in and what comes out: the whole contract between the agent and the world.
 
 use super::config::Config;
+use super::holding::Holding;
 use super::incident::Incident;
 use super::link::Link;
 use super::memory::Memory;
@@ -8,7 +9,7 @@ use super::request::{Request, Response, Ticket};
 use super::transition::{RouterName, Subject, Transition};
 use crate::health::{CheckName, Outcome};
 use crate::vrrp::packet::Refusal;
-use crate::vrrp::{Family, Vip, Vrid};
+use crate::vrrp::{Family, Vrid};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -139,10 +140,8 @@ pub enum Effect {
     Hold {
         /// Whose.
         instance: InstanceId,
-        /// Where, unless an address names its own.
-        interface: String,
-        /// The addresses.
-        vips: Vec<Vip>,
+        /// What.
+        holding: Box<Holding>,
     },
     /// No address of this instance is held from now on.
     Release {
@@ -203,6 +202,8 @@ pub struct Outgoing {
     pub source: IpAddr,
     /// To this one.
     pub destination: IpAddr,
+    /// From this Ethernet address, where it goes to a group; the interface's own where `None`.
+    pub mac: Option<[u8; 6]>,
     /// With this IP protocol,
     pub protocol: u8,
     /// and this identification in an IPv4 header, which also has a TTL of 255, no options and no flags; 0

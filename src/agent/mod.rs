@@ -365,8 +365,8 @@ impl Agent {
             Action::Advertise(advert) => self.advertise(now, index, member, &advert, effects),
             Action::Hold => {
                 let interface = router.link.clone().unwrap_or_default();
-                let vips = router.config.held_by(router.members[member].family);
-                effects.push(Effect::Hold { instance, interface, vips });
+                let holding = Box::new(router.config.holding(router.members[member].family, interface));
+                effects.push(Effect::Hold { instance, holding });
             }
             Action::Release => {
                 router.members[member].held = false;

@@ -59,6 +59,9 @@ pub fn compare(old: &Wanted, new: &Wanted) -> Change {
         (old.tracks != new.tracks, "checks"),
         (old.excluded != new.excluded, "addresses that are not advertised"),
         (old.ignore_link != new.ignore_link, "ignore_link"),
+        (old.routes != new.routes || old.rules != new.rules, "routes and rules"),
+        (old.virtual_mac != new.virtual_mac, "virtual_mac"),
+        (old.accept != new.accept, "accept"),
         (old.manner != new.manner, "manner (preempt_delay, down_adverts, …)"),
         (old.auth != new.auth && old.auth.to_string() == new.auth.to_string(), "secrets of authentication"),
         (old.barred != new.barred, "secrets"),
@@ -289,7 +292,8 @@ impl Agent {
             self.pass_member(now, index, member, event, effects);
             let place = self.routers[index].members[member].seat;
             // What adverts do not tell of (prefix, label, excluded) the instance does not know.
-            if old.held_by(family) != wanted.held_by(family) && self.instance(index, member).holds() {
+            let holds = |router: &Wanted| router.holding(family, String::new());
+            if holds(&old) != holds(wanted) && self.instance(index, member).holds() {
                 for action in [Action::Hold, Action::Announce] {
                     self.act(now, self.routers[index].set, place, action, effects);
                 }

@@ -41,6 +41,7 @@ impl Agent {
                 interface: interface.clone(),
                 source,
                 destination,
+                mac: router.config.virtual_mac.then(|| router.config.vrid.mac(member.family)),
                 protocol,
                 identification,
                 payload,

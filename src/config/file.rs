@@ -2,12 +2,14 @@
 
 use super::auth;
 use super::problem::{Finding, Sink};
+use super::routes::{routes, rules};
 use super::section::{Section, Value, Wrong};
 use super::value::{
     address, choice, command, duration, flag, interface, ip, number, path, some_time, subnet, text, whole,
 };
 use crate::agent::RouterName;
 use crate::agent::config::{Interface, LinkDelay};
+use crate::agent::route::{Route, Rule};
 use crate::health::OnFail;
 use crate::vrrp::announcing::Announcing;
 use crate::vrrp::{ChecksumPolicy, Priority, Version, Vip, Vrid};
@@ -50,6 +52,7 @@ pub(super) struct Agent<'a> {
 }
 
 /// `[router.NAME]`
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the file")]
 pub(super) struct Router {
     pub(super) name: Spanned<RouterName>,
     pub(super) interface: Option<Spanned<Interface>>,
@@ -66,6 +69,10 @@ pub(super) struct Router {
     /// What is held besides.
     pub(super) excluded: Vec<Address>,
     pub(super) ignore_link: bool,
+    pub(super) routes: Vec<Route>,
+    pub(super) rules: Vec<Rule>,
+    pub(super) virtual_mac: bool,
+    pub(super) accept: bool,
     pub(super) peers: Option<Spanned<Vec<Spanned<IpAddr>>>>,
     pub(super) sources: Vec<Spanned<IpAddr>>,
     pub(super) min_ttl: Option<Spanned<u8>>,
@@ -193,6 +200,10 @@ fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
         vips,
         excluded,
         ignore_link: inner(section.optional("ignore_link", flag)).unwrap_or_default(),
+        routes: routes(&section),
+        rules: rules(&section),
+        virtual_mac: inner(section.optional("virtual_mac", flag)).unwrap_or_default(),
+        accept: inner(section.optional("accept", flag)).unwrap_or(true),
         peers: section.list("peers", ip),
         sources: inner(section.one_or_more("source", ip)).unwrap_or_default(),
         min_ttl: section.optional("min_ttl", number(0, 255)),

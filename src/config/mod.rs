@@ -12,6 +12,7 @@ mod hooks;
 mod lint;
 mod problem;
 mod router;
+mod routes;
 mod secret;
 mod section;
 mod suggest;

@@ -8,8 +8,7 @@ use super::tasks::{Command, Tasks};
 use super::{Overrides, watchdog};
 use crate::agent::incident::Kind;
 use crate::agent::{
-    Effect, Holding, Incident, Input, InstanceId, Note, Request, Response, Standing, Subject, Ticket,
-    Transition,
+    Effect, Incident, Input, InstanceId, Note, Request, Response, Standing, Subject, Ticket, Transition,
 };
 use crate::config::{self, Config, Details, Loaded, Problems, Told};
 use crate::control::{Asked, Question};
@@ -113,10 +112,9 @@ impl Performer {
                     return vec![Input::SendFailed { instance, error: error.to_string() }];
                 }
             }
-            Effect::Hold { instance, interface, vips } => {
+            Effect::Hold { instance, holding } => {
                 self.held.insert(instance);
-                let holding = Holding { interface, vips, ..Holding::default() };
-                self.holder.order(Order::Hold { owner: instance.0, holding });
+                self.holder.order(Order::Hold { owner: instance.0, holding: *holding });
             }
             Effect::Release { instance } => {
                 self.held.remove(&instance);

@@ -146,14 +146,18 @@ impl Sockets {
             .open
             .get(&key)
             .ok_or_else(|| io::Error::other(format!("no {} socket is open on {}", key.1, key.0)))?;
-        open.socket.send(&raw_socket::Outgoing {
+        let datagram = raw_socket::Outgoing {
             source: outgoing.source,
             destination: outgoing.destination,
             ttl: 255,
             protocol: outgoing.protocol,
             identification: outgoing.identification,
             payload: outgoing.payload,
-        })
+        };
+        match outgoing.mac {
+            Some(mac) => open.socket.send_from(mac, &datagram),
+            None => open.socket.send(&datagram),
+        }
     }
 }
 

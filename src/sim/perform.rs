@@ -19,7 +19,9 @@ impl World {
         match effect {
             Effect::Listen(sockets) => self.nodes[node].listening = sockets,
             Effect::Send(out) => self.send(node, &out),
-            Effect::Hold { instance, interface, vips } => self.hold(node, instance, &interface, &vips),
+            Effect::Hold { instance, holding } => {
+                self.hold(node, instance, &holding.interface, &holding.vips);
+            }
             Effect::Release { instance } => {
                 self.trace.note(self.now, &self.nodes[node].name, b'R', &[], || "releases the addresses");
                 self.nodes[node].held.remove(&instance);

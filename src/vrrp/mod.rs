@@ -148,6 +148,16 @@ impl Vrid {
     pub const fn get(self) -> u8 {
         self.0.get()
     }
+
+    /// The virtual router's MAC address (RFC 9568 section 7.3).
+    #[must_use]
+    pub const fn mac(self, family: Family) -> [u8; 6] {
+        let kind = match family {
+            Family::Ipv4 => 1,
+            Family::Ipv6 => 2,
+        };
+        [0x00, 0x00, 0x5e, 0x00, kind, self.get()]
+    }
 }
 
 impl fmt::Display for Vrid {
