@@ -16,6 +16,7 @@ mod checks;
 mod checksums;
 mod frr;
 mod handover;
+mod holding;
 mod interface;
 mod keepalived;
 mod privileges;

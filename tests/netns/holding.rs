@@ -1,0 +1,52 @@
+//! What moves with the addresses besides: routes, rules, the virtual MAC address, and what is refused.
+
+use crate::lab::{Lab, VIP};
+use crate::locum::Router;
+
+#[test]
+fn routes_and_rules_come_and_go_with_the_addresses() {
+    let lab = Lab::new(&["a", "client"]);
+    let a = &lab["a"];
+    let router = Router::new(100)
+        .with("routes", r#"[{ to = "10.99.0.0/16", via = "10.77.0.2", table = 123, metric = 7 }]"#)
+        .with("rules", r#"[{ from = "10.98.0.0/16", table = 123, priority = 1234 }]"#);
+    let mut locum = a.locum(&router);
+    lab.wait_owner(VIP, &["a"]);
+    crate::lab::wait_until("the rule is there", crate::lab::LONG, || {
+        a.run("ip rule show").contains("1234:\tfrom 10.98.0.0/16 lookup 123")
+    });
+    let routes = a.run("ip route show table 123");
+    assert!(routes.contains("10.99.0.0/16 via 10.77.0.2") && routes.contains("metric 7"), "{routes}");
+    assert!(locum.stop().success());
+    assert!(!a.run("ip rule show").contains("1234:"));
+    assert!(!a.run("ip route show table all").contains("10.99.0.0"));
+}
+
+#[test]
+fn with_a_virtual_mac_the_neighbours_learn_that_and_keep_it_when_it_moves() {
+    let lab = Lab::new(&["a", "b", "client"]);
+    let virtual_mac = |priority| Router::new(priority).with("virtual_mac", "true");
+    let mut a = lab["a"].locum(&virtual_mac(200));
+    lab.wait_owner(VIP, &["a"]);
+    let _b = lab["b"].locum(&virtual_mac(100));
+    let client = &lab["client"];
+    assert!(client.pings(VIP));
+    let mac = client.neighbour(VIP).expect("a neighbour");
+    assert!(mac.starts_with("00:00:5e:00:01:"), "{mac}");
+    assert!(a.stop().success());
+    lab.wait_owner(VIP, &["b"]);
+    assert!(client.pings(VIP));
+    assert_eq!(client.neighbour(VIP), Some(mac));
+    assert!(!lab["a"].run("ip link show").contains("vrrp"), "nothing is left behind");
+}
+
+#[test]
+fn what_is_not_accepted_is_not_answered_though_it_is_announced() {
+    let lab = Lab::new(&["a", "client"]);
+    let mut locum = lab["a"].locum(&Router::new(100).with("accept", "false"));
+    lab.wait_owner(VIP, &["a"]);
+    assert!(!lab["client"].pings(VIP));
+    assert_eq!(lab["client"].neighbour(VIP), Some(lab["a"].mac()), "it is there all the same");
+    assert!(locum.stop().success());
+    assert_eq!(lab.owners(VIP), [""; 0]);
+}
