@@ -113,7 +113,7 @@ mod tests {
         let memory = |vrid: u8| {
             let text = format!(
                 r#"[{{"interface":"eth0","vrid":{vrid},"family":"ipv4","ledger":{{"sent":7493989781700083712,
-                "marks":[["10.0.0.2",7493989781700083713]],"ah":9}}}}]"#
+                "marks":[["10.0.0.2",7493989781700083713]],"ah":{{"last":9,"said_by":[1]}}}}}}]"#
             );
             serde_json::from_str::<Memory>(&text).unwrap()
         };
