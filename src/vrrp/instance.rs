@@ -92,10 +92,11 @@ impl Instance {
     }
 
     /// How long a handover waits for a successor: if nobody comes within a whole down interval,
-    /// nobody will.
+    /// nobody will. Never less than that of the default interval: who preempts has not learned ours,
+    /// and the addresses stay up meanwhile.
     #[must_use]
     pub fn handover_wait(&self) -> Duration {
-        self.config.interval.down(self.config.version, Priority::DEFAULT) + LINGER
+        self.config.interval.max(Interval::SECOND).down(self.config.version, Priority::DEFAULT) + LINGER
     }
 
     /// Whether this instance is a Backup whose Master is gone at `now`.
