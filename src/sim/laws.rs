@@ -109,7 +109,8 @@ pub struct Laws {
     pub lenient: bool,
     breaches: Vec<Breach>,
     /// Who heard whom, in which seat and family, since both are Master.
-    heard: BTreeMap<(Seat, Family, usize, usize), Time>,
+    /// The times are the first and the last of an unbroken row.
+    heard: BTreeMap<(Seat, Family, usize, usize), (Time, Time)>,
     since: BTreeMap<(Seat, usize), Time>,
 }
 
@@ -152,7 +153,11 @@ impl Laws {
         let both = nodes[from].leads(seat) && nodes[node].leads(seat);
         let since = |node| self.since.get(&(seat, node)).copied().unwrap_or(Time::ZERO);
         if priority > 0 && both && sent >= since(from) && sent >= since(node) {
-            self.heard.entry((seat, family, from, node)).or_insert(now);
+            let interval = nodes[from].config.routers.iter().find(|r| seat_of(r) == Some(seat));
+            let pause = interval.map_or(Duration::ZERO, |router| router.interval.duration() * 2);
+            let row = self.heard.entry((seat, family, from, node)).or_insert((now, now));
+            // A row that losses have broken begins anew.
+            *row = if now.since(row.1) > pause { (now, now) } else { (row.0, now) };
         }
     }
 
@@ -195,7 +200,7 @@ impl Laws {
             let sealed = matches!(router.auth, Auth::Ah(_) | Auth::Hmac(_));
             let first = leads && *family == seat.1 && !sealed;
             let patience = if first { Duration::ZERO } else { router.interval.duration() * 3 };
-            let late = step.now.since((*one).max(*other)) >= patience;
+            let late = one.1.min(other.1).since(one.0.max(other.0)) >= patience;
             let ours = *a == step.node || *b == step.node;
             (ours && late && nodes[*a].leads(*seat) && nodes[*b].leads(*seat))
                 .then_some((*seat, *family, *a, *b))
