@@ -229,4 +229,6 @@ pub enum Note {
     },
     /// Something to look at, in one line.
     Warning(RouterName, String),
+    /// What a new configuration has changed, one line each; at least one.
+    Reloaded(Vec<String>),
 }

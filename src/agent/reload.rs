@@ -5,7 +5,7 @@
 
 use super::Agent;
 use super::config::{Config, Group as WantedGroup, GroupName, Router as Wanted};
-use super::effect::{Effect, InstanceId};
+use super::effect::{Effect, InstanceId, Note};
 use super::request::{Response, Ticket};
 use super::router::Router;
 use super::set::{Seat, Set};
@@ -151,6 +151,7 @@ impl Agent {
     ) {
         let mut lines = self.plan(config);
         if !dry_run && !lines.is_empty() && !self.stopping {
+            effects.push(Effect::Note(Note::Reloaded(lines.clone())));
             effects.extend(self.adopt(now, config));
         }
         if lines.is_empty() {

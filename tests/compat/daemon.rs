@@ -349,6 +349,7 @@ fn a_reload_moves_the_fifo_and_tells_nothing_twice() {
     eventually("moved", || place.path("two").exists() && !place.path("one").exists());
     fs::write(place.path("conf"), agent("two") + &PLAIN.replace("150", "160")).expect("written");
     daemon.signal(nix::libc::SIGHUP);
+    eventually("read again", || place.read("log").contains("priority 150 -> 160"));
     let mut reader = fs::OpenOptions::new().read(true).write(true).open(place.path("two")).expect("a FIFO");
     daemon.signal(nix::libc::SIGTERM);
     let mut line = String::new();
