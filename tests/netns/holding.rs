@@ -15,8 +15,8 @@ fn routes_and_rules_come_and_go_with_the_addresses() {
     crate::lab::wait_until("the rule is there", crate::lab::LONG, || {
         a.run("ip rule show").contains("1234:\tfrom 10.98.0.0/16 lookup 123")
     });
-    let routes = a.run("ip route show table 123");
-    assert!(routes.contains("10.99.0.0/16 via 10.77.0.2") && routes.contains("metric 7"), "{routes}");
+    let table = a.run("ip route show table 123");
+    assert!(table.contains("10.99.0.0/16 via 10.77.0.2") && table.contains("metric 7"), "{table}");
     assert!(locum.stop().success());
     assert!(!a.run("ip rule show").contains("1234:"));
     assert!(!a.run("ip route show table all").contains("10.99.0.0"));
