@@ -26,12 +26,17 @@
 //! Where we differ from the letter of the RFCs, and why:
 //! - A priority-0 advert shortens the timer only when it comes from the Master we follow
 //!   (RFC 9568 6.4.2 believes anyone): a late duplicate must not cause a second takeover.
-//! - Adverts leave from the interface's own MAC, and ARP answers carry it (7.2, 8.1.2 want the
-//!   virtual MAC): like keepalived without `use_vmac`; gratuitous ARP moves the clients.
-//! - `Accept_Mode` is always on (6.1 has it off): a server that holds an address answers on it.
-//!   Therefore no drop rules (6.4.3), and version 2 non-owners accept as well (RFC 3768 6.4.3).
+//! - Unless `virtual_mac` is set, adverts leave from the interface's own MAC, and ARP answers carry it
+//!   (7.2, 8.1.2 want the virtual MAC): like keepalived without `use_vmac`; gratuitous ARP moves the
+//!   clients.
+//! - `Accept_Mode` is on unless `accept = false` (6.1 has it off): a server that holds an address
+//!   answers on it, by version 2 as well (RFC 3768 6.4.3).
 //! - Redirects, proxy ARP and router advertisements (8.1.1, 8.1.3, 8.2.1, 8.2.3) belong to the
 //!   kernel's router role; Locum serves hosts and leaves these to the kernel and radvd.
+//! - A router that flaps because its own host is slow (2.5) is not told apart from any other that
+//!   does: every change of state is logged with its reason, and nothing is damped.
+//! - A Master keeps its addresses for a moment after its farewell (6.4.3 ends at once), until the
+//!   successor is heard: the `Leaving` state.
 //! - The combined version 2 and 3 mode (8.4, a MAY) is not built.
 //! - The first IPv6 address need not be link-local when the operator gives none (5.2.9): the
 //!   receiving side accepts it then, as keepalived and FRR do, unless `strict` is set.
