@@ -11,7 +11,7 @@ use crate::time::Time;
 use crate::vrrp::Family;
 use crate::vrrp::auth::{Auth, Seal};
 use crate::vrrp::instance::{Event, State};
-use crate::vrrp::packet::{self, Envelope, Expect, Heard, Reach, Refusal};
+use crate::vrrp::packet::{self, Envelope, Heard, Refusal};
 use crate::vrrp::sequence::AntiReplay;
 
 impl Agent {
@@ -47,19 +47,7 @@ impl Agent {
         let member = &mut router.members[member];
         let instance = &self.sets[router.set].group.members()[member.seat];
         let config = instance.config();
-        let reach = if config.peers.is_empty() { Reach::Multicast } else { Reach::Unicast(&config.peers) };
-        let expect = Expect {
-            version: config.version,
-            vrid: config.vrid,
-            interval: config.interval,
-            owner: config.priority.is_owner(),
-            reach,
-            min_ttl: config.min_ttl,
-            auth: &config.auth,
-            clock,
-            addresses: &config.addresses,
-            strict: config.strict,
-        };
+        let expect = config.expect(clock);
         let packet = packet::authenticate(envelope, &expect)?;
         // What comes back to us is no news, and is told from others' later on.
         if *packet.seal() != Seal::None && instance.source() != Some(envelope.source) {

@@ -2,8 +2,8 @@
 
 use crate::agent::RouterName;
 use crate::agent::config::{Config, Interface, Router};
-use crate::vrrp::packet::{Envelope, Expect, Reach, Refusal, Remark, parse, peek_vrid};
-use crate::vrrp::{Family, instance};
+use crate::vrrp::Family;
+use crate::vrrp::packet::{Envelope, Refusal, Remark, parse, peek_vrid};
 use std::time::Duration;
 
 /// What a configuration makes of one packet.
@@ -51,24 +51,8 @@ fn by(router: &Router, family: Family, at: Duration, envelope: &Envelope<'_>) ->
     if let Some(why) = &router.barred {
         return Verdict::Barred(name, why.clone());
     }
-    match parse(envelope, &expect(&router.instance(family), at)) {
+    match parse(envelope, &router.instance(family).expect(Some(at))) {
         Ok(heard) => Verdict::Accepted(name, heard.remarks),
         Err(refusal) => Verdict::Refused(name, refusal),
-    }
-}
-
-fn expect(config: &instance::Config, at: Duration) -> Expect<'_> {
-    let reach = if config.peers.is_empty() { Reach::Multicast } else { Reach::Unicast(&config.peers) };
-    Expect {
-        version: config.version,
-        vrid: config.vrid,
-        interval: config.interval,
-        owner: config.priority.is_owner(),
-        reach,
-        min_ttl: config.min_ttl,
-        auth: &config.auth,
-        clock: Some(at),
-        addresses: &config.addresses,
-        strict: config.strict,
     }
 }

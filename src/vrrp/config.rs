@@ -2,6 +2,7 @@
 
 use super::announcing::Announcing;
 use super::auth::Auth;
+use super::packet::{Expect, Reach};
 use super::{ChecksumPolicy, Family, Interval, Priority, Version, Vrid};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -39,6 +40,26 @@ pub struct Config {
     pub farewells: u8,
     /// What the RFCs leave open, or others do otherwise.
     pub manner: Manner,
+}
+
+impl Config {
+    /// What it expects of a packet that comes in while the wall clock reads `clock`, if it is known.
+    #[must_use]
+    pub fn expect(&self, clock: Option<Duration>) -> Expect<'_> {
+        let reach = if self.peers.is_empty() { Reach::Multicast } else { Reach::Unicast(&self.peers) };
+        Expect {
+            version: self.version,
+            vrid: self.vrid,
+            interval: self.interval,
+            owner: self.priority.is_owner(),
+            reach,
+            min_ttl: self.min_ttl,
+            auth: &self.auth,
+            clock,
+            addresses: &self.addresses,
+            strict: self.strict,
+        }
+    }
 }
 
 /// What the RFCs leave open, or others do otherwise.
