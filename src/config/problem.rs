@@ -181,6 +181,11 @@ impl Finding {
         Finding { severity: Severity::Warning, ..Finding::error(span, message) }
     }
 
+    /// The same as a warning.
+    pub(super) fn softened(self) -> Self {
+        Finding { severity: Severity::Warning, ..self }
+    }
+
     pub(super) fn help(self, help: impl Into<String>) -> Self {
         Finding { help: Some(help.into()), ..self }
     }
@@ -190,45 +195,103 @@ impl Finding {
     }
 }
 
-/// Where findings gather while one file is read.
+/// Where findings gather while a file is read, and the files it includes.
+///
+/// Places are counted through all files joined end to end, so that one number says which file.
 #[derive(Debug)]
 pub(super) struct Sink {
-    file: PathBuf,
+    files: RefCell<Vec<Joined>>,
+    found: RefCell<Vec<(usize, Problem)>>,
+}
+
+/// One file and where its first byte is counted.
+#[derive(Clone, Debug)]
+struct Joined {
+    path: PathBuf,
     text: Arc<str>,
-    found: RefCell<Vec<Problem>>,
+    start: usize,
 }
 
 impl Sink {
     pub(super) fn new(file: &Path, text: &str) -> Self {
-        Sink { file: file.to_owned(), text: text.into(), found: RefCell::default() }
+        let sink = Sink { files: RefCell::default(), found: RefCell::default() };
+        sink.join(file, text);
+        sink
+    }
+
+    /// Takes in another file, and returns where its first byte is counted.
+    pub(super) fn join(&self, file: &Path, text: &str) -> usize {
+        let mut files = self.files.borrow_mut();
+        // One more than its length, so that the end of a file is not the start of the next.
+        let start = files.last().map_or(0, |last| last.start + last.text.len() + 1);
+        files.push(Joined { path: file.to_owned(), text: text.into(), start });
+        start
     }
 
     pub(super) fn add(&self, finding: Finding) {
-        let (line, column) = place(&self.text, finding.span.start);
-        self.found.borrow_mut().push(Problem {
-            severity: finding.severity,
-            file: self.file.clone(),
-            line,
-            column,
-            message: finding.message,
-            help: finding.help,
-            span: Some(finding.span),
-            also: finding.also,
-            text: Arc::clone(&self.text),
-        });
+        let start = finding.span.start;
+        let problem = self.problem(finding);
+        self.found.borrow_mut().push((start, problem));
     }
 
-    /// Everything found, in the order of the file.
+    /// A finding with its place, not kept.
+    pub(super) fn problem(&self, finding: Finding) -> Problem {
+        let file = self.file(finding.span.start);
+        let span = local(&finding.span, &file);
+        let (line, column) = place(&file.text, span.start);
+        let mut message = finding.message;
+        let also = finding.also.and_then(|(other, label)| {
+            let there = self.file(other.start);
+            let other = local(&other, &there);
+            if there.start == file.start {
+                return Some((other, label));
+            }
+            let (line, _) = place(&there.text, other.start);
+            message = format!("{message} ({label}: {}:{line})", there.path.display());
+            None
+        });
+        Problem {
+            severity: finding.severity,
+            file: file.path,
+            line,
+            column,
+            message,
+            help: finding.help,
+            span: Some(span),
+            also,
+            text: file.text,
+        }
+    }
+
+    fn file(&self, at: usize) -> Joined {
+        let files = self.files.borrow();
+        let found = files.iter().rfind(|file| file.start <= at).or(files.first());
+        found.cloned().unwrap_or(Joined { path: PathBuf::new(), text: "".into(), start: 0 })
+    }
+
+    /// Everything found, in the order of the files.
     pub(super) fn into_problems(self) -> Vec<Problem> {
         let mut found = self.found.into_inner();
-        found.sort_by_key(|problem| (problem.line, problem.column, problem.severity));
-        found
+        found.sort_by_key(|(start, problem)| (*start, problem.severity));
+        found.into_iter().map(|(_, problem)| problem).collect()
+    }
+
+    /// Whether an error was found inside `span`.
+    pub(super) fn has_errors_in(&self, span: &Span) -> bool {
+        let found = self.found.borrow();
+        found.iter().any(|(start, problem)| problem.severity == Severity::Error && span.contains(start))
     }
 
     pub(super) fn has_errors(&self) -> bool {
         let found = self.found.borrow();
-        found.iter().any(|problem| problem.severity == Severity::Error)
+        found.iter().any(|(_, problem)| problem.severity == Severity::Error)
     }
+}
+
+/// `span` counted from the start of `file`, and no longer than it.
+fn local(span: &Span, file: &Joined) -> Span {
+    let inside = |at: usize| at.saturating_sub(file.start).min(file.text.len());
+    inside(span.start)..inside(span.end)
 }
 
 /// Line and column, counted from 1, of byte `at`.
