@@ -265,8 +265,11 @@ fn no_code_is_unsafe() {
 
 #[test]
 fn folders_are_one_deep() {
+    // A language of its own, which nobody but its two doors need know.
+    const LANGUAGE: &str = "config/keepalived/";
     let mut complaints = Vec::new();
-    for source in sources().iter().filter(|source| source.path.matches('/').count() > 1) {
+    let deep = |path: &str| path.strip_prefix(LANGUAGE).unwrap_or(path).matches('/').count() > 1;
+    for source in sources().iter().filter(|source| deep(&source.path)) {
         source.complain(&mut complaints, 1, "lies too deep");
     }
     assert_none(&complaints);

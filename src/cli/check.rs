@@ -27,7 +27,7 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn run(self) -> Result<u8, Failure> {
         let (config, problems) = match load(&self.file, Secrets::MustRead) {
-            Ok(Loaded { config, warnings }) => (Some(config), warnings),
+            Ok(Loaded { config, warnings, .. }) => (Some(config), warnings),
             Err(problems) => (None, problems.0),
         };
         let code = if config.is_some() { WELL } else { NOT_DONE };

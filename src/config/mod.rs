@@ -1,4 +1,5 @@
 //! The front door: a TOML file becomes a [`Config`], or a list of everything that is wrong with it.
+//! `keepalived` is the second one.
 //!
 //! `file` is what is written, `router`, `auth`, `checks`, `hooks` and `secret` make of it what the running
 //! parts need, `across` and `lint` compare. Syntax errors come first and alone: beneath a broken
@@ -9,6 +10,7 @@ mod auth;
 mod checks;
 mod file;
 mod hooks;
+pub mod keepalived;
 mod lint;
 mod problem;
 mod router;
@@ -84,6 +86,9 @@ pub struct Loaded {
     pub config: Config,
     /// What is allowed and seldom meant, in the order of the file.
     pub warnings: Vec<Problem>,
+    /// What was left out of keepalived.conf because [`keepalived::Options::lenient`] was asked for:
+    /// with any the daemon runs degraded.
+    pub skipped: Vec<keepalived::Skipped>,
 }
 
 /// What follows when a secret cannot be read.
@@ -101,10 +106,33 @@ pub fn load(path: &Path, secrets: Secrets) -> Result<Loaded, Problems> {
         let message = format!("cannot read {}: {error}", path.display());
         Problems(vec![Problem::of_file(Severity::Error, path, message, None)])
     };
+    if is_keepalived(path) {
+        return keepalived::load(path, &keepalived::Options::default());
+    }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let mut loaded = parse(&text, path, secrets)?;
     loaded.warnings.extend(writable(path));
     Ok(loaded)
+}
+
+/// Whether the file at `path` is a keepalived.conf and not TOML: by its name where that ends in
+/// `.conf` or `.toml`, else by its first line that is no comment.
+#[must_use]
+pub fn is_keepalived(path: &Path) -> bool {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("conf") => true,
+        Some("toml") => false,
+        _ => std::fs::read_to_string(path).is_ok_and(|text| reads_as_keepalived(&text)),
+    }
+}
+
+fn reads_as_keepalived(text: &str) -> bool {
+    let mut lines =
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', '!']));
+    // A definition of keepalived's has an equals sign as well, behind a dollar.
+    lines.next().is_some_and(|line| {
+        !line.starts_with('[') && (line.starts_with(['$', '@', '~']) || !line.contains('='))
+    })
 }
 
 /// Whoever can write the configuration can have root run a script.
@@ -123,7 +151,7 @@ pub fn parse(text: &str, origin: &Path, secrets: Secrets) -> Result<Loaded, Prob
     let failed = sink.has_errors();
     let found = sink.into_problems();
     match config {
-        Some(config) if !failed => Ok(Loaded { config, warnings: found }),
+        Some(config) if !failed => Ok(Loaded { config, warnings: found, skipped: Vec::new() }),
         _ => Err(Problems(found)),
     }
 }

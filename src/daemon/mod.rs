@@ -77,9 +77,16 @@ impl Overrides {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(&self, path: &Path, secrets: config::Secrets) -> Result<Loaded, Problems> {
-        // TO BE JOINED: where `self.instead` is given and `path` is no TOML file, this is where
-        // config::keepalived::load(path, options) is called, lenient, with `config_id`.
-        let mut loaded = config::load(path, secrets)?;
+        let mut loaded = match &self.instead {
+            Some(instead) if config::is_keepalived(path) => {
+                let config_id = instead.config_id.clone();
+                let options =
+                    config::keepalived::Options { lenient: true, vrrp_only: true, config_id, instance: None };
+                config::keepalived::load(path, &options)?
+            }
+            _ => config::load(path, secrets)?,
+        };
+        loaded.warnings.extend(loaded.skipped.iter().map(|skipped| skipped.problem.clone()));
         if let Some(control) = &self.control {
             loaded.config.details.control.path.clone_from(control);
         }

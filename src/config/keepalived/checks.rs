@@ -1,0 +1,355 @@
+//! What is tracked becomes checks: scripts, processes, files with a number in them, interfaces.
+
+use super::document::{Document, File, Instance, ParamMatch, Process, Script, Track, Tracking, Weight};
+use super::report::Report;
+use super::runs::Runner;
+use crate::check::{self, Pattern, Probe, Schedule, Spec};
+use crate::config::problem::{Finding, Span};
+use crate::config::suggest::nearest;
+use crate::config::{Config, file};
+use crate::health::{self, CheckName, Initial, OnFail};
+use serde_spanned::Spanned;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What the name of a check ends in that is tracked in `reverse`.
+const REVERSED: &str = ".reverse";
+/// What the name of a check begins with that is not a script's.
+const LINK: &str = "interface.";
+const PROCESS: &str = "process.";
+const NUMBER: &str = "file.";
+/// How often a script runs that does not say.
+const SCRIPT_INTERVAL: Duration = Duration::from_secs(1);
+/// How often processes and files are looked at; keepalived is told of them by the kernel.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// All that instances and groups track, in their order.
+fn all(document: &Document) -> impl Iterator<Item = &Tracking> {
+    let instances = document.instances.iter().map(|instance| &instance.tracking);
+    instances.chain(document.groups.iter().map(|group| &group.tracking))
+}
+
+/// Adds every check that is tracked.
+pub(super) fn checks(document: &Document, runner: &Runner<'_>, report: &Report, config: &mut Config) {
+    for script in &document.scripts {
+        let weights =
+            weights(document, &script.name, script.weight.as_ref(), |tracking| &tracking.scripts, report);
+        if weights.is_empty() {
+            continue;
+        }
+        if let Some(spec) = script_spec(script, runner) {
+            let initial = if script.init_fail.is_some() { Initial::Down } else { Initial::Pending };
+            let counted = (count(script.rise.as_ref()), count(script.fall.as_ref()), initial);
+            add(config, script.name.get_ref(), &weights, counted, Some(&spec), None);
+        }
+    }
+    for process in &document.processes {
+        let weights =
+            weights(document, &process.name, process.weight.as_ref(), |tracking| &tracking.processes, report);
+        let name = format!("{PROCESS}{}", process.name.get_ref());
+        if let Some(spec) = process_spec(process, report).filter(|_| !weights.is_empty()) {
+            let counted = (
+                looks(process.fork_delay.as_ref()),
+                looks(process.terminate_delay.as_ref()),
+                Initial::Pending,
+            );
+            add(config, &name, &weights, counted, Some(&spec), None);
+        }
+    }
+    for file in &document.files {
+        let weights = weights(document, &file.name, file.weight.as_ref(), |tracking| &tracking.files, report);
+        let name = format!("{NUMBER}{}", file.name.get_ref());
+        if let Some(spec) = file_spec(file, report).filter(|_| !weights.is_empty()) {
+            // The number says what is wrong; the check itself never fails.
+            add(config, &name, &[Weight::default()], (1, 1, Initial::Up), Some(&spec), None);
+        }
+    }
+    interfaces(document, config);
+}
+
+fn interfaces(document: &Document, config: &mut Config) {
+    let mut names: Vec<&String> = Vec::new();
+    for track in all(document).flat_map(|tracking| &tracking.interfaces) {
+        if !names.contains(&track.name.get_ref()) {
+            names.push(track.name.get_ref());
+        }
+    }
+    for name in names {
+        let tracks = all(document)
+            .flat_map(|tracking| &tracking.interfaces)
+            .filter(|track| track.name.get_ref() == name);
+        let weights: Vec<_> = tracks.map(|track| weight(track, None)).collect();
+        add(config, &format!("{LINK}{name}"), &weights, (1, 1, Initial::Pending), None, Some(name));
+    }
+}
+
+/// Adds a check, and one the other way round where it is tracked so.
+fn add(
+    config: &mut Config,
+    name: &str,
+    weights: &[Weight],
+    (rise, fall, initial): (u32, u32, Initial),
+    spec: Option<&Spec>,
+    link: Option<&str>,
+) {
+    for inverse in [false, true] {
+        if !weights.iter().any(|weight| weight.reverse == inverse) {
+            continue;
+        }
+        let name = CheckName(if inverse { format!("{name}{REVERSED}") } else { name.to_owned() }.into());
+        let ((rise, fall), initial) = match (inverse, initial) {
+            (false, _) => ((rise, fall), initial),
+            (true, Initial::Down) => ((fall, rise), Initial::Up),
+            (true, other) => ((fall, rise), other),
+        };
+        let fingerprint = spec.map_or(0, Spec::fingerprint);
+        let link = link.map(str::to_owned);
+        config.agent.checks.push(health::Config {
+            name: name.clone(),
+            rise,
+            fall,
+            initial,
+            inverse,
+            link,
+            fingerprint,
+        });
+        config.details.checks.extend(spec.map(|spec| (name, spec.clone())));
+    }
+}
+
+fn count(written: Option<&Spanned<u32>>) -> u32 {
+    written.map_or(1, |count| *count.get_ref())
+}
+
+/// How many looks in a row make a delay.
+fn looks(delay: Option<&Spanned<Duration>>) -> u32 {
+    let delay = delay.map_or(Duration::ZERO, |delay| *delay.get_ref());
+    u32::try_from(delay.as_millis().div_ceil(LOOK_INTERVAL.as_millis())).unwrap_or(u32::MAX).saturating_add(1)
+}
+
+/// The weights that something is tracked with; a warning where there are none.
+fn weights(
+    document: &Document,
+    name: &Spanned<String>,
+    own: Option<&Spanned<Weight>>,
+    list: impl Fn(&Tracking) -> &Vec<Track>,
+    report: &Report,
+) -> Vec<Weight> {
+    let tracks = all(document).flat_map(list).filter(|track| track.name.get_ref() == name.get_ref());
+    let weights: Vec<_> = tracks.map(|track| weight(track, own)).collect();
+    if weights.is_empty() {
+        let finding =
+            Finding::warning(&name.span(), format!("no instance tracks {}: it does nothing", name.get_ref()));
+        report.sink.add(finding.help("track it in an instance, or remove it"));
+    }
+    weights
+}
+
+/// The weight that counts: the tracker's own, or that of what it tracks.
+fn weight(track: &Track, own: Option<&Spanned<Weight>>) -> Weight {
+    track.weight.as_ref().or(own).map(|weight| *weight.get_ref()).unwrap_or_default()
+}
+
+fn schedule(interval: Duration, timeout: Duration) -> Schedule {
+    Schedule { interval, timeout, ..Schedule::default() }
+}
+
+/// `</path` looks whether the file can be opened; anything else is run.
+fn script_spec(script: &Script, runner: &Runner<'_>) -> Option<Spec> {
+    let command = script.script.as_ref()?;
+    let interval = script.interval.as_ref().map_or(SCRIPT_INTERVAL, |interval| *interval.get_ref());
+    let timeout = script.timeout.as_ref().map_or(interval, |timeout| *timeout.get_ref());
+    let probe = if let Some(path) = command.get_ref().program().strip_prefix('<') {
+        Probe::File(check::file::Config { readable: true, ..looked_at(path) })
+    } else {
+        let (argv, user) = runner.ready(command, script.user.as_ref())?;
+        Probe::Script(check::script::Config { argv, user })
+    };
+    Some(Spec { probe, schedule: schedule(interval, timeout) })
+}
+
+fn looked_at(path: &str) -> check::file::Config {
+    check::file::Config {
+        path: PathBuf::from(path),
+        readable: false,
+        contains: None,
+        younger_than: None,
+        number: false,
+    }
+}
+
+fn file_spec(file: &File, report: &Report) -> Option<Spec> {
+    let path = file.file.as_ref()?;
+    if !path.get_ref().starts_with('/') {
+        report.refuse(
+            &path.span(),
+            format!("{} is not an absolute path", path.get_ref()),
+            "write it from / on",
+        );
+        return None;
+    }
+    let probe = Probe::File(check::file::Config { number: true, ..looked_at(path.get_ref()) });
+    Some(Spec { probe, schedule: schedule(LOOK_INTERVAL, LOOK_INTERVAL) })
+}
+
+fn process_spec(process: &Process, report: &Report) -> Option<Spec> {
+    let command = process.process.as_ref()?;
+    let words = &command.get_ref().words;
+    let number =
+        |written: Option<&Spanned<u32>>| written.and_then(|count| usize::try_from(*count.get_ref()).ok());
+    let max = number(process.quorum_max.as_ref());
+    let min = number(process.quorum.as_ref()).unwrap_or(usize::from(max != Some(0)));
+    let pattern = match pattern(process, words) {
+        Ok(pattern) => pattern,
+        Err(error) => {
+            report.refuse(
+                &command.span(),
+                format!("this command cannot be looked for: {error}"),
+                "shorten it",
+            );
+            return None;
+        }
+    };
+    let whole = process.full_command.is_some();
+    let name =
+        words.first().filter(|_| !whole).map(|word| word.rsplit('/').next().unwrap_or(word).to_owned());
+    let config = check::process::Config { name, pidfile: None, command: pattern, min, max };
+    let spec = Spec { probe: Probe::Process(config), schedule: schedule(LOOK_INTERVAL, LOOK_INTERVAL) };
+    if let Err(why) = spec.validate() {
+        report.refuse(&process.name.span(), why, "mend quorum and quorum_max");
+        return None;
+    }
+    Some(spec)
+}
+
+/// What the whole command line must look like, if that matters.
+fn pattern(process: &Process, words: &[String]) -> Result<Option<Pattern>, regex::Error> {
+    let matching = process.param_match.as_ref().map(|kind| *kind.get_ref());
+    if words.len() < 2 && matching.is_none() && process.full_command.is_none() {
+        return Ok(None);
+    }
+    let rest = |words: &[String]| words.iter().skip(1).fold(String::new(), |text, word| text + " " + word);
+    let program = if process.full_command.is_some() {
+        regex::escape(words.first().map_or("", String::as_str))
+    } else {
+        r"\S+".to_owned()
+    };
+    let end = match matching {
+        Some(ParamMatch::Initial) => "( |$)",
+        Some(ParamMatch::Partial) => "",
+        Some(ParamMatch::Exact) | None => "$",
+    };
+    Pattern::new(&format!("^{program}{}{end}", regex::escape(&rest(words)))).map(Some)
+}
+
+/// What an instance tracks, by itself and by its sync group.
+pub(super) fn tracks(
+    instance: &Instance,
+    document: &Document,
+    config: &Config,
+    report: &Report,
+) -> Vec<file::Track> {
+    let mine = |name: &Spanned<String>| name.get_ref() == instance.name.get_ref();
+    let groups = document.groups.iter().filter(|group| group.group.iter().any(mine));
+    let mut found = Tracks { document, config, report, found: Vec::new() };
+    for tracking in std::iter::once(&instance.tracking).chain(groups.map(|group| &group.tracking)) {
+        for track in &tracking.scripts {
+            let names = document.scripts.iter().map(|script| (&script.name, script.weight.as_ref()));
+            found.add(track, "vrrp_script", "", names);
+        }
+        for track in &tracking.processes {
+            let names = document.processes.iter().map(|process| (&process.name, process.weight.as_ref()));
+            found.add(track, "vrrp_track_process", PROCESS, names);
+        }
+        for track in &tracking.files {
+            found.file(track);
+        }
+        for track in &tracking.interfaces {
+            found.interface(track, instance);
+        }
+    }
+    found.found
+}
+
+struct Tracks<'a> {
+    document: &'a Document,
+    config: &'a Config,
+    report: &'a Report,
+    found: Vec<file::Track>,
+}
+
+impl<'a> Tracks<'a> {
+    fn push(&mut self, track: &Track, check: String, on_fail: OnFail) {
+        // One that cannot be run was told of where it stands.
+        let known = self.config.agent.checks.iter().any(|known| *known.name.0 == *check);
+        if known && !self.found.iter().any(|other| *other.check.get_ref() == check) {
+            let span = track.name.span();
+            self.found.push(file::Track { check: Spanned::new(span.clone(), check), on_fail, span });
+        }
+    }
+
+    fn weighted(&mut self, track: &Track, name: &str, weight: Weight) {
+        let (check, value) = if weight.reverse {
+            (format!("{name}{REVERSED}"), -weight.value)
+        } else {
+            (name.to_owned(), weight.value)
+        };
+        self.push(track, check, if weight.is_fault() { OnFail::Fault } else { OnFail::Weight(value) });
+    }
+
+    fn add(
+        &mut self,
+        track: &Track,
+        block: &str,
+        prefix: &str,
+        known: impl Iterator<Item = (&'a Spanned<String>, Option<&'a Spanned<Weight>>)>,
+    ) {
+        let name = track.name.get_ref();
+        let known: Vec<_> = known.collect();
+        match known.iter().find(|(other, _)| other.get_ref() == name) {
+            Some((_, own)) => self.weighted(track, &format!("{prefix}{name}"), weight(track, *own)),
+            None => self.unknown(track, block, known.iter().map(|(name, _)| name.get_ref().as_str())),
+        }
+    }
+
+    fn unknown<'b>(&self, track: &Track, block: &str, known: impl Iterator<Item = &'b str>) {
+        let name = track.name.get_ref();
+        let help = nearest(name, known)
+            .map_or(format!("add: {block} {name} {{ … }}"), |near| format!("did you mean {near}?"));
+        self.report.refuse(&track.name.span(), format!("there is no {block} {name}"), help);
+    }
+
+    fn file(&mut self, track: &Track) {
+        let name = track.name.get_ref();
+        let known = self.document.files.iter();
+        let Some(file) = known.clone().find(|file| file.name.get_ref() == name) else {
+            return self.unknown(track, "track_file", known.map(|file| file.name.get_ref().as_str()));
+        };
+        let one = Weight { value: 1, reverse: false };
+        let weight = track.weight.as_ref().or(file.weight.as_ref()).map_or(one, |weight| *weight.get_ref());
+        let times = if weight.reverse { -weight.value } else { weight.value };
+        self.push(track, format!("{NUMBER}{name}"), OnFail::Times(times));
+    }
+
+    fn interface(&mut self, track: &Track, instance: &Instance) {
+        let name = track.name.get_ref();
+        let own = instance.interface.as_ref().is_some_and(|own| own.get_ref() == name);
+        if own && instance.dont_track_primary.is_none() {
+            let message = format!("{name} is the instance's own interface, which is tracked anyway");
+            return self.report.warning(&track.name.span(), message, "remove the line");
+        }
+        self.weighted(track, &format!("{LINK}{name}"), weight(track, None));
+    }
+}
+
+/// The first tracker of an instance whose weight moves the priority.
+pub(super) fn weighted(instance: &Instance, document: &Document) -> Option<Span> {
+    let own = |track: &Track| {
+        let script = document.scripts.iter().find(|script| script.name.get_ref() == track.name.get_ref());
+        script.and_then(|script| script.weight.clone())
+    };
+    let tracking = &instance.tracking;
+    let scripts = tracking.scripts.iter().find(|track| !weight(track, own(track).as_ref()).is_fault());
+    let others = tracking.interfaces.iter().find(|track| !weight(track, None).is_fault());
+    scripts.or(others).map(|track| track.name.span())
+}

@@ -1,0 +1,201 @@
+//! The document becomes what the agent runs by. What is not done yet is told of by `keywords`; here
+//! is what is done, and where it differs from keepalived.
+
+use super::Options;
+use super::checks;
+use super::document::{Command, Document, Group as Written, Notify};
+use super::report::Report;
+use super::router;
+use super::runs::Runner;
+use super::tells;
+use crate::agent::config::{Group, GroupName, LinkDelay};
+use crate::agent::{self, RouterName, Subject};
+use crate::config::problem::Finding;
+use crate::config::suggest::nearest;
+use crate::config::{Config, Control, Details, SOCKET, across, file, fingerprint, host_name, lint};
+use crate::notify;
+use serde_spanned::Spanned;
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a hook may take; keepalived has no limit.
+const HOOK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The configuration that the document stands for.
+pub(super) fn lower(document: &Document, options: &Options, report: &Report) -> Config {
+    namespace(document, report);
+    let runner = Runner::new(document, report);
+    let mut config = Config {
+        agent: agent::config::Config {
+            start_delay: start_delay(document),
+            link_delays: link_delays(document),
+            ..agent::config::Config::default()
+        },
+        details: Details {
+            checks: BTreeMap::new(),
+            hooks: BTreeMap::new(),
+            told: tells::told(document, &runner, report),
+            control: control(document, options),
+            node: document.global.router_id.as_ref().map_or_else(host_name, |id| id.get_ref().clone()),
+            max_failover: BTreeMap::new(),
+        },
+    };
+    checks::checks(document, &runner, report, &mut config);
+    routers(document, &runner, report, &mut config);
+    groups(document, &runner, report, &mut config);
+    if document.instances.is_empty() && !report.sink.has_errors() {
+        let finding = Finding::warning(&(0..0), "this file has no vrrp_instance: nothing will be held");
+        report.sink.add(finding.help("add a vrrp_instance"));
+    }
+    config
+}
+
+/// Addresses held in another namespace than meant would be held on the wrong interfaces.
+fn namespace(document: &Document, report: &Report) {
+    let Some(named) = &document.net_namespace else { return };
+    let name = named.get_ref();
+    let number = |path: &Path| std::fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
+    let here = number(Path::new("/proc/self/ns/net"));
+    if here.is_some() && number(&Path::new("/run/netns").join(name)) == here {
+        return;
+    }
+    let message = format!("this is for network namespace {name}, and Locum is not started in it");
+    report.error(&named.span(), message, format!("start it there: ip netns exec {name} locum run …"));
+}
+
+fn control(document: &Document, options: &Options) -> Control {
+    let written = document.instance.as_ref().map(|name| name.get_ref().as_str());
+    let path = match options.instance.as_deref().or(written) {
+        // A name is one file, not a path to somewhere else.
+        Some(name) => Path::new(SOCKET).with_file_name(format!("{}.sock", name.replace('/', "_"))),
+        None => PathBuf::from(SOCKET),
+    };
+    Control { path, group: None }
+}
+
+/// The longer of the two delays; what has passed since boot counts for the second.
+fn start_delay(document: &Document) -> Duration {
+    let time = |written: &super::document::Written<Duration>| {
+        written.as_ref().map_or(Duration::ZERO, |time| *time.get_ref())
+    };
+    let uptime = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let uptime = uptime.split_whitespace().next().and_then(|seconds| seconds.parse().ok()).unwrap_or(0.0);
+    let uptime = Duration::try_from_secs_f64(uptime).unwrap_or_default();
+    let global = &document.global;
+    time(&global.vrrp_startup_delay).max(time(&global.vrrp_delay_after_boot).saturating_sub(uptime))
+}
+
+fn link_delays(document: &Document) -> BTreeMap<String, LinkDelay> {
+    let delays = document.delays.iter();
+    delays
+        .map(|delay| (delay.interface.get_ref().clone(), LinkDelay { down: delay.down, up: delay.up }))
+        .collect()
+}
+
+fn routers(document: &Document, runner: &Runner<'_>, report: &Report, config: &mut Config) {
+    let (mut parts, mut rest) = (Vec::new(), Vec::new());
+    for instance in &document.instances {
+        if let Some((part, trust)) = router::router(instance, document, config, report) {
+            parts.push(part);
+            rest.push((instance, trust));
+        }
+    }
+    let known = |part: &file::Track| part.check.clone();
+    let names: Vec<_> = parts.iter().flat_map(|part| part.tracks.iter().map(known)).collect();
+    across::across(&parts, &names, &report.sink);
+    for (part, (instance, trust)) in parts.iter().zip(&rest) {
+        let name = part.name.get_ref();
+        let hooks = hooks(&instance.notify, runner);
+        let subject = Subject::Router(name.clone());
+        tells::add(subject.clone(), &instance.notify, document, &mut config.details.told);
+        let print = fingerprint(&hooks, &config.details.told, &tells::mailed(&subject, config));
+        if hooks != notify::Hooks::default() {
+            config.details.hooks.insert(subject, hooks);
+        }
+        if let Some(mut router) = router::judged(part, trust, instance, document, report) {
+            router.fingerprint = print;
+            lint::lint(part, &router, config, &report.sink);
+            config.agent.routers.push(router);
+        }
+    }
+}
+
+fn hooks(notify: &Notify, runner: &Runner<'_>) -> notify::Hooks {
+    let script = |written: &Option<Spanned<Command>>| {
+        let (command, user) = runner.ready(written.as_ref()?, None)?;
+        Some(notify::Script { command, user, timeout: HOOK_TIMEOUT })
+    };
+    notify::Hooks {
+        master: script(&notify.master),
+        backup: script(&notify.backup),
+        fault: script(&notify.fault),
+        stop: script(&notify.stop),
+        any: script(&notify.any),
+        rx_lower: script(&notify.master_rx_lower_pri),
+    }
+}
+
+fn groups(document: &Document, runner: &Runner<'_>, report: &Report, config: &mut Config) {
+    let mut taken: Vec<Spanned<String>> = Vec::new();
+    for written in &document.groups {
+        let routers = members(written, document, config, &mut taken, report);
+        let hooks = hooks(&written.notify, runner);
+        if routers.is_empty() {
+            continue;
+        }
+        let name = GroupName(written.name.get_ref().as_str().into());
+        let subject = Subject::Group(name.clone());
+        tells::add(subject.clone(), &written.notify, document, &mut config.details.told);
+        let print = fingerprint(&hooks, &config.details.told, &tells::mailed(&subject, config));
+        if hooks != notify::Hooks::default() {
+            config.details.hooks.insert(subject, hooks);
+        }
+        config.agent.groups.push(Group { name, routers, fingerprint: print });
+    }
+}
+
+fn members(
+    group: &Written,
+    document: &Document,
+    config: &Config,
+    taken: &mut Vec<Spanned<String>>,
+    report: &Report,
+) -> Vec<RouterName> {
+    let mut members = Vec::new();
+    for written in &group.group {
+        let (name, span) = (written.get_ref(), written.span());
+        let known = document.instances.iter().map(|instance| instance.name.get_ref().as_str());
+        if !known.clone().any(|known| known == name) {
+            let help = nearest(name, known)
+                .map_or("add it, or remove the name".to_owned(), |near| format!("did you mean {near}?"));
+            report.refuse(&span, format!("there is no vrrp_instance {name}"), help);
+        } else if let Some(first) = taken.iter().find(|other| other.get_ref() == name) {
+            let finding = Finding::error(&span, format!("instance {name} is in a sync group already"));
+            let finding =
+                finding.also(&first.span(), "here").help("an instance shares one state: remove one");
+            report.refuse_finding(finding, &span);
+        } else {
+            taken.push(written.clone());
+            // One that cannot be used was told of where it stands.
+            members.extend(
+                config
+                    .agent
+                    .routers
+                    .iter()
+                    .map(|router| &router.name)
+                    .find(|known| *known.0 == **name)
+                    .cloned(),
+            );
+        }
+    }
+    if group.group.len() == 1 {
+        report.warning(
+            &group.name.span(),
+            "a sync group of one instance changes nothing",
+            "name the instances that are to share its state",
+        );
+    }
+    members
+}

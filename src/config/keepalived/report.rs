@@ -1,0 +1,85 @@
+//! Where findings about keepalived.conf go: strictly or leniently. Knows no keyword.
+
+use crate::config::problem::{Finding, Problem, Sink, Span};
+use std::cell::{Cell, RefCell};
+use std::path::Path;
+
+/// A line, or a part of one, that was left out because `lenient` was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// What is wrong with it, and where.
+    pub problem: Problem,
+}
+
+/// How many findings are kept: nobody reads more, and some files are not configurations at all.
+const MOST: usize = 1000;
+
+/// All findings of one reading.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) sink: Sink,
+    lenient: bool,
+    skipped: RefCell<Vec<(usize, Skipped)>>,
+    told: Cell<usize>,
+}
+
+impl Report {
+    pub(super) fn new(file: &Path, text: &str, lenient: bool) -> Self {
+        Report { sink: Sink::new(file, text), lenient, skipped: RefCell::default(), told: Cell::new(0) }
+    }
+
+    /// What cannot be used, however lenient the reader.
+    pub(super) fn error(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
+        // An error must never be lost: without one the file would be used.
+        self.sink.add(Finding::error(span, message).help(help));
+    }
+
+    pub(super) fn warning(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
+        self.add(Finding::warning(span, message).help(help), span);
+    }
+
+    /// Whether so much was found that the rest is not told of.
+    pub(super) fn is_full(&self) -> bool {
+        self.told.get() >= MOST
+    }
+
+    /// Keeps a finding that changes nothing.
+    pub(super) fn add(&self, finding: Finding, span: &Span) {
+        if self.may_tell(span) {
+            self.sink.add(finding);
+        }
+    }
+
+    fn may_tell(&self, span: &Span) -> bool {
+        self.told.set(self.told.get() + 1);
+        if self.told.get() == MOST {
+            let message = format!("more than {MOST} problems: this one and later ones are not told");
+            self.sink.add(Finding::error(span, message).help("mend those above first"));
+        }
+        self.told.get() < MOST
+    }
+
+    /// What keepalived logs and leaves out: an error, or when lenient an entry in the list.
+    pub(super) fn refuse(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
+        self.refuse_finding(Finding::error(span, message).help(help), span);
+    }
+
+    pub(super) fn refuse_finding(&self, finding: Finding, span: &Span) {
+        if !self.may_tell(span) {
+            return;
+        }
+        if self.lenient {
+            let problem = self.sink.problem(finding.softened());
+            self.skipped.borrow_mut().push((span.start, Skipped { problem }));
+        } else {
+            self.sink.add(finding);
+        }
+    }
+
+    /// Everything found, then everything skipped, in the order of the files.
+    pub(super) fn into_parts(self) -> (Vec<Problem>, Vec<Skipped>) {
+        let mut skipped = self.skipped.into_inner();
+        skipped.sort_by_key(|(start, _)| *start);
+        (self.sink.into_problems(), skipped.into_iter().map(|(_, skipped)| skipped).collect())
+    }
+}

@@ -1,0 +1,416 @@
+//! One `vrrp_instance` becomes a router: one family, the defaults of keepalived, and the rules that
+//! the other front door has too.
+
+use super::address::Address;
+use super::checks;
+use super::document::{Document, Instance, is_on};
+use super::report::Report;
+use super::routing;
+use super::trust::{self, Trust};
+use crate::agent::RouterName;
+use crate::agent::config::{Interface, Router};
+use crate::config::problem::Span;
+use crate::config::{Config, Secrets, file, router as front};
+use crate::vrrp::announcing::Announcing;
+use crate::vrrp::{ChecksumPolicy, Family, GROUP_V4, GROUP_V6, Interval, Priority, Version, Vip, Vrid};
+use serde_spanned::Spanned;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+/// Frames of an announcement in keepalived.
+const FRAMES: u32 = 5;
+/// The most of them here.
+const MOST_FRAMES: u32 = 100;
+/// The pause before keepalived's second announcement.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// The router, as the other front door would have read it; `None` where it cannot be, which is told of.
+pub(super) fn router(
+    instance: &Instance,
+    document: &Document,
+    config: &Config,
+    report: &Report,
+) -> Option<(file::Router, Trust)> {
+    let name = instance.name.get_ref();
+    let family = family(instance, report)?;
+    let version = version(instance, document, family, report);
+    let strict = strict(instance, document);
+    traps(instance, document, strict.as_ref(), report);
+    let mut auth = trust::trust(instance, version, strict.is_some(), report);
+    groups(instance, document, family, &mut auth, report);
+    let peers = peers(instance, &mut auth, report);
+    let unicast = peers.is_some();
+    let usual = &document.global.advertising;
+    let number = instance.virtual_router_id.as_ref();
+    if number.is_none() {
+        report.error(
+            &instance.name.span(),
+            format!("instance {name} has no virtual_router_id"),
+            "add: virtual_router_id 51",
+        );
+    }
+    let (announce, announce_count) = announcing(instance, document, report);
+    let routing = routing::Router { family, renamed: renamed(instance, family), report };
+    let excluded = instance.virtual_ipaddress_excluded.iter();
+    let part = file::Router {
+        name: Spanned::new(instance.name.span(), RouterName(name.as_str().into())),
+        interface: interface(instance, report),
+        vrid: number.and_then(|number| Some(Spanned::new(number.span(), Vrid::new(*number.get_ref())?))),
+        version: Some(Spanned::new(
+            instance.version.as_ref().map_or(instance.name.span(), Spanned::span),
+            version,
+        )),
+        priority: priority(instance),
+        peer_priority: None,
+        interval: Some(interval(instance, version, report)),
+        preempt: Some(preempt(instance)),
+        preempt_delay: instance.preempt_delay.as_ref().map(|delay| *delay.get_ref()),
+        down_adverts: either(
+            instance.advertising.down_timer_adverts.as_ref(),
+            usual.down_timer_adverts.as_ref(),
+        ),
+        vips: vips(instance, family, report),
+        excluded: excluded.map(|address| vip(address, false, report)).collect(),
+        routes: instance.virtual_routes.iter().filter_map(|route| routing.route(route)).collect(),
+        rules: instance.virtual_rules.iter().filter_map(|rule| routing.rule(rule)).collect(),
+        virtual_mac: virtual_mac(instance, report),
+        accept: instance.accept.as_ref().map_or(strict.is_none(), |accept| *accept.get_ref()),
+        ignore_link: instance.dont_track_primary.is_some(),
+        peers,
+        sources: source(instance, unicast, family, report),
+        min_ttl: min_ttl(instance, report),
+        checksum: match instance.v3_checksum_as_v2.as_ref().or(document.global.v3_checksum_as_v2.as_ref()) {
+            None => ChecksumPolicy::Auto,
+            Some(flag) if *flag.get_ref() => ChecksumPolicy::Rfc9568,
+            Some(_) => ChecksumPolicy::Pseudo,
+        },
+        auth: None,
+        strict: false,
+        announce,
+        announce_count,
+        tracks: checks::tracks(instance, document, config, report),
+        max_failover: None,
+        notify: file::Notify::default(),
+    };
+    Some((part, auth))
+}
+
+/// The router itself, by the rules of the other front door; and what only keepalived.conf can say.
+pub(super) fn judged(
+    part: &file::Router,
+    trust: &Trust,
+    instance: &Instance,
+    document: &Document,
+    report: &Report,
+) -> Option<Router> {
+    let keys = front::Keys { directory: Path::new("/"), credentials: None, policy: Secrets::MustRead };
+    let mut router = front::router(part, &keys, 0, &report.sink)?;
+    router.auth = trust.auth.clone();
+    router.barred.clone_from(&trust.barred);
+    let (own, usual) = (&instance.advertising, &document.global.advertising);
+    router.manner.answer_losing =
+        !either(own.lower_prio_no_advert.as_ref(), usual.lower_prio_no_advert.as_ref()).unwrap_or(false);
+    router.manner.parting_advert =
+        either(own.higher_prio_send_advert.as_ref(), usual.higher_prio_send_advert.as_ref()).unwrap_or(false);
+    router.manner.eager = instance.is_master();
+    Some(router)
+}
+
+fn family(instance: &Instance, report: &Report) -> Option<Family> {
+    let first = instance.virtual_ipaddress.first();
+    // Where its addresses are wrong, that was told of.
+    if first.is_none() && !report.sink.has_errors_in(&instance.span) {
+        let name = instance.name.get_ref();
+        let message = format!(
+            "instance {name} has no virtual_ipaddress, and Locum holds no election without addresses"
+        );
+        report.refuse(&instance.name.span(), message, "add: virtual_ipaddress { 10.0.0.100 }");
+    }
+    first.map(|address| Family::of(address.address))
+}
+
+fn version(instance: &Instance, document: &Document, family: Family, report: &Report) -> Version {
+    let written =
+        instance.version.as_ref().or(document.global.vrrp_version.as_ref()).map(|version| *version.get_ref());
+    match (written, family) {
+        (Some(2), Family::Ipv6) => {
+            if let Some(own) = &instance.version {
+                report.refuse(
+                    &own.span(),
+                    "version 2 of VRRP has no IPv6: keepalived uses version 3",
+                    "write version 3",
+                );
+            }
+            Version::V3
+        }
+        (Some(3), _) | (_, Family::Ipv6) => Version::V3,
+        _ => Version::V2,
+    }
+}
+
+/// Where keepalived does not do what is written.
+fn traps(instance: &Instance, document: &Document, strict: Option<&Span>, report: &Report) {
+    let trap = |span: &Span, keepalived: &str, help: &str| {
+        let message = format!("keepalived does otherwise here: {keepalived}; Locum does what is written");
+        report.warning(span, message, help);
+    };
+    let owner = instance.priority() == 255;
+    if let Some(nopreempt) = instance.nopreempt.as_ref().filter(|_| !*preempt(instance).get_ref()) {
+        if instance.is_master() {
+            trap(&nopreempt.span(), "state MASTER turns nopreempt off", "write state BACKUP");
+        }
+        if let Some(delay) = &instance.preempt_delay {
+            trap(&delay.span(), "nopreempt turns preempt_delay off", "remove one");
+        }
+    }
+    if let Some(state) = instance.state.as_ref().filter(|_| owner && instance.priority.is_none()) {
+        let message =
+            "state MASTER without a priority is priority 255, the owner of the addresses, as in keepalived";
+        report.warning(&state.span(), message, "add: priority 150");
+    }
+    if let Some(strict) = strict {
+        if instance.accept.is_none() && !owner {
+            let message = "strict mode drops all packets to the addresses of others, as in keepalived";
+            report.warning(strict, message, "write accept in the instance, or remove vrrp_strict");
+        }
+        if let Some(peers) = &instance.unicast_peer {
+            trap(&peers.span(), "strict mode has no unicast", "remove vrrp_strict");
+        }
+    }
+    let weighted = checks::weighted(instance, document);
+    if let (true, Some(track)) = (trackers_alone_count(instance, document), weighted) {
+        let help = "track it in the vrrp_sync_group, or write sync_group_tracking_weight there";
+        trap(&track, "weights of instances in a sync group do not count", help);
+    }
+}
+
+/// Whether it is in a sync group that keeps weights to its own trackers.
+fn trackers_alone_count(instance: &Instance, document: &Document) -> bool {
+    let mine = |name: &Spanned<String>| name.get_ref() == instance.name.get_ref();
+    document.groups.iter().any(|group| group.member_weights.is_none() && group.group.iter().any(mine))
+}
+
+/// Where strict mode is asked for, if it is.
+fn strict(instance: &Instance, document: &Document) -> Option<Span> {
+    let written = instance.strict_mode.as_ref().or(document.global.vrrp_strict.as_ref());
+    written.filter(|flag| *flag.get_ref()).map(Spanned::span)
+}
+
+/// Another multicast group than the usual one: peers would not be heard.
+fn groups(instance: &Instance, document: &Document, family: Family, auth: &mut Trust, report: &Report) {
+    let (global, usual) = match family {
+        Family::Ipv4 => (&document.global.vrrp_mcast_group4, IpAddr::V4(GROUP_V4)),
+        Family::Ipv6 => (&document.global.vrrp_mcast_group6, IpAddr::V6(GROUP_V6)),
+    };
+    let Some(written) = instance.mcast_dst_ip.as_ref().or(global.as_ref()) else { return };
+    if *written.get_ref() != usual && instance.unicast_peer.is_none() {
+        let message = format!(
+            "known to keepalived, not done by Locum, effect: adverts go to {usual} only, so this instance takes no part"
+        );
+        report.refuse(&written.span(), message.clone(), "remove it here and on the peers");
+        auth.barred = Some(message);
+    }
+}
+
+fn interface(instance: &Instance, report: &Report) -> Option<Spanned<Interface>> {
+    if let Some(named) = &instance.interface {
+        if named.get_ref() == "lo" {
+            report.refuse(&named.span(), "VRRP does not run on the loopback interface", "name another");
+        }
+        return Some(Spanned::new(named.span(), Interface::Named(named.get_ref().clone())));
+    }
+    if let Some(source) = instance.unicast_src_ip.as_ref().filter(|_| instance.unicast_peer.is_some()) {
+        let length = super::value::longest(*source.get_ref());
+        return Some(Spanned::new(source.span(), Interface::Subnet(*source.get_ref(), length)));
+    }
+    let message = format!("instance {} has no interface", instance.name.get_ref());
+    report.error(&instance.name.span(), message, "add: interface eth0");
+    None
+}
+
+fn priority(instance: &Instance) -> Option<Spanned<Priority>> {
+    let span = instance.priority.as_ref().map_or(instance.name.span(), Spanned::span);
+    Priority::new(instance.priority()).map(|priority| Spanned::new(span, priority))
+}
+
+/// Rounded to what the version carries, which is told of.
+fn interval(instance: &Instance, version: Version, report: &Report) -> Spanned<Duration> {
+    let Some(written) = &instance.advert_int else {
+        return Spanned::new(instance.name.span(), Duration::from_secs(1));
+    };
+    let (step, most, rule) = match version {
+        Version::V2 => (100, 25_500, "version 2 of VRRP counts in whole seconds, 1 to 255"),
+        Version::V3 => (1, 4095, "version 3 of VRRP counts in steps of 10 ms, 0.01 to 40.95"),
+    };
+    let micros = u64::try_from(written.get_ref().as_micros()).unwrap_or(u64::MAX);
+    let hundredths = ((micros + step * 5_000) / (step * 10_000) * step).clamp(step, most);
+    let rounded = Duration::from_millis(hundredths * 10);
+    if rounded != *written.get_ref() {
+        let rounded = Interval::from_centiseconds(u16::try_from(hundredths).unwrap_or(u16::MAX))
+            .unwrap_or(Interval::SECOND);
+        let message = format!("{rule}: keepalived makes {rounded} of this");
+        report.refuse(&written.span(), message, "write that, or another version");
+    }
+    Spanned::new(written.span(), rounded)
+}
+
+/// The later of `preempt` and `nopreempt` counts.
+fn preempt(instance: &Instance) -> Spanned<bool> {
+    match (&instance.nopreempt, &instance.preempt) {
+        (Some(no), yes) if yes.as_ref().is_none_or(|yes| yes.span().start < no.span().start) => {
+            Spanned::new(no.span(), false)
+        }
+        (_, Some(yes)) => Spanned::new(yes.span(), true),
+        _ => Spanned::new(instance.name.span(), true),
+    }
+}
+
+/// Whether the addresses go onto an interface with the virtual MAC address, which keepalived lets one
+/// name and give another address.
+fn virtual_mac(instance: &Instance, report: &Report) -> bool {
+    let Some(vmac) = instance.use_vmac.as_ref().filter(|vmac| !vmac.get_ref().ipvlan) else { return false };
+    let words = &vmac.get_ref().words;
+    if words.iter().any(|word| word.contains(':') || word == "group") {
+        let message = "known to keepalived, not done by Locum, effect: the virtual MAC address is that of the RFC, \
+                       and its interface is in no group";
+        report.warning(&vmac.span(), message, "write the name of the interface only");
+    }
+    true
+}
+
+/// How the interface with the virtual MAC address is called in the file, and here.
+fn renamed(instance: &Instance, family: Family) -> routing::Renamed<'_> {
+    let vrid = instance.virtual_router_id.as_ref()?.get_ref();
+    let name = instance.use_vmac.as_ref()?.get_ref().words.first().filter(|word| !word.contains(':'))?;
+    Some((name, format!("{}.{vrid}", if family == Family::Ipv4 { "vrrp" } else { "vrrp6" })))
+}
+
+fn vips(instance: &Instance, family: Family, report: &Report) -> Vec<file::Address> {
+    let mut found = Vec::new();
+    for address in &instance.virtual_ipaddress {
+        if Family::of(address.address) == family {
+            found.push(vip(address, true, report));
+        } else {
+            let message = format!(
+                "{} is not {family} like the first address: keepalived leaves it out",
+                address.address
+            );
+            report.refuse(&address.span, message, "write a second instance for it");
+        }
+    }
+    found
+}
+
+fn vip(address: &Address, advertise: bool, report: &Report) -> file::Address {
+    let ignored = [
+        ("brd", address.brd.is_some()),
+        ("peer", address.peer.is_some()),
+        ("preferred_lft", address.preferred_lft.is_some()),
+        ("home", address.home),
+        ("-nodad", address.dad),
+        ("mngtmpaddr", address.mngtmpaddr),
+        ("noprefixroute", address.noprefixroute),
+        ("autojoin", address.autojoin),
+        ("no_track", address.no_track),
+        ("use_vmac", address.use_vmac),
+        ("track_group", address.track_group.is_some()),
+    ];
+    let ignored: Vec<_> = ignored.iter().filter(|(_, written)| *written).map(|(name, _)| *name).collect();
+    if !ignored.is_empty() {
+        let message = format!(
+            "known to keepalived, not done by Locum, effect: {} is held without {}",
+            address.address,
+            ignored.join(", ")
+        );
+        report.warning(&address.span, message, "remove the words if it is the same to you");
+    }
+    let link_local = matches!(address.address, IpAddr::V6(six) if six.is_unicast_link_local());
+    let vip = Vip {
+        address: address.address,
+        prefix: address.prefix,
+        dev: inner(address.dev.as_ref()),
+        label: inner(address.label.as_ref()),
+        scope: inner(address.scope.as_ref()).unwrap_or(if link_local { 253 } else { 0 }),
+    };
+    file::Address {
+        vip,
+        advertise,
+        span: address.span.clone(),
+        label: address.label.as_ref().map(Spanned::span),
+    }
+}
+
+fn inner<T: Clone>(written: Option<&Spanned<T>>) -> Option<T> {
+    written.map(|written| written.get_ref().clone())
+}
+
+/// The peers; without any keepalived would turn to multicast in silence, and Locum does not.
+fn peers(instance: &Instance, auth: &mut Trust, report: &Report) -> Option<Spanned<Vec<Spanned<IpAddr>>>> {
+    let written = instance.unicast_peer.as_ref().filter(|peers| !peers.get_ref().is_empty());
+    if let Some(peers) = written {
+        let list = peers.get_ref().iter().map(|peer| peer.address.clone()).collect();
+        return Some(Spanned::new(peers.span(), list));
+    }
+    let span = [
+        instance.unicast_peer.as_ref().map(Spanned::span),
+        instance.unicast_src_ip.as_ref().map(Spanned::span),
+    ];
+    let span = span.into_iter().flatten().next()?;
+    if instance.unicast_fault_no_peer.is_some() {
+        auth.barred = Some("unicast without peers, and unicast_fault_no_peer".to_owned());
+    } else {
+        let message = "unicast without a peer: keepalived would turn to multicast in silence";
+        report.error(&span, message, "add: unicast_peer { 10.0.0.2 }; or for multicast remove the line");
+    }
+    None
+}
+
+fn source(instance: &Instance, unicast: bool, family: Family, report: &Report) -> Vec<Spanned<IpAddr>> {
+    let written = if unicast { &instance.unicast_src_ip } else { &instance.mcast_src_ip };
+    let Some(written) = written.as_ref().or(if unicast { instance.mcast_src_ip.as_ref() } else { None })
+    else {
+        return Vec::new();
+    };
+    if Family::of(*written.get_ref()) != family {
+        let message = format!("{} is not {family}, like the addresses", written.get_ref());
+        report.refuse(&written.span(), message, "remove it, or name an address of this host");
+        return Vec::new();
+    }
+    vec![written.clone()]
+}
+
+fn min_ttl(instance: &Instance, report: &Report) -> Option<Spanned<u8>> {
+    let peers = instance.unicast_peer.iter().flat_map(serde_spanned::Spanned::get_ref);
+    if let Some(most) = peers.clone().find_map(|peer| peer.max_ttl.as_ref()) {
+        let message =
+            "known to keepalived, not done by Locum, effect: adverts of any larger TTL are taken too";
+        report.warning(&most.span(), message, "write min_ttl where the distance matters");
+    }
+    // One bound for all: the smallest lets every peer be heard.
+    let all: Option<Vec<_>> = peers.map(|peer| peer.min_ttl.clone()).collect();
+    all?.into_iter().min_by_key(|ttl| *ttl.get_ref())
+}
+
+fn announcing(instance: &Instance, document: &Document, report: &Report) -> (Announcing, u8) {
+    let (own, usual) = (&instance.advertising, &document.global.advertising);
+    if is_on(&document.global.vrrp_min_garp) && own.garp_master_repeat.is_none() {
+        return (Announcing { again: Vec::new(), refresh: None }, 1);
+    }
+    let some = |time: &Duration| !time.is_zero();
+    let again = either(own.garp_master_delay.as_ref(), usual.garp_master_delay.as_ref()).unwrap_or(AGAIN);
+    let refresh = either(own.garp_master_refresh.as_ref(), usual.garp_master_refresh.as_ref()).filter(some);
+    let frames = own.garp_master_repeat.as_ref().or(usual.garp_master_repeat.as_ref());
+    let count = frames.map_or(FRAMES, |frames| *frames.get_ref());
+    if let Some(frames) = frames.filter(|_| count > MOST_FRAMES) {
+        let message = format!("an announcement has at most {MOST_FRAMES} frames for each address here");
+        report.warning(&frames.span(), message, format!("write {MOST_FRAMES} or less"));
+    }
+    let count = u8::try_from(count.clamp(1, MOST_FRAMES)).unwrap_or(1);
+    (Announcing { again: Some(again).filter(some).into_iter().collect(), refresh }, count)
+}
+
+/// What the instance says, or `global_defs`.
+fn either<T: Copy>(own: Option<&Spanned<T>>, usual: Option<&Spanned<T>>) -> Option<T> {
+    own.or(usual).map(|value| *value.get_ref())
+}

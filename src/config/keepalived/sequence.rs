@@ -1,0 +1,147 @@
+//! `~SEQ(var,start,step,end) rest` and `~LST(var,a,b) rest`: one line for each value.
+
+use super::expand::{Expander, Locals};
+use super::text::Line;
+use crate::config::problem::Span;
+
+/// A line that begins with one of the two.
+pub(super) struct Sequence {
+    kind: Kind,
+    /// What stands between the brackets.
+    inside: Span,
+    /// Where the rest of the line begins.
+    rest: usize,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Numbers,
+    Hexadecimal,
+    List,
+}
+
+const KINDS: [(&str, Kind); 3] =
+    [("~SEQx(", Kind::Hexadecimal), ("~SEQ(", Kind::Numbers), ("~LST(", Kind::List)];
+
+/// The sequence that a line begins with.
+pub(super) fn find(line: &Line) -> Option<Sequence> {
+    let text = line.text.trim_start();
+    let start = line.text.len() - text.len();
+    let (name, kind) = KINDS.iter().find(|(name, _)| text.starts_with(name))?;
+    let open = start + name.len();
+    let close = open + line.text.get(open..)?.find(')')?;
+    Some(Sequence { kind: *kind, inside: open..close, rest: close + 1 })
+}
+
+/// Reads the rest of the line once for each value.
+pub(super) fn repeat(to: &mut Expander<'_>, line: &Line, found: &Sequence, locals: &Locals, depth: usize) {
+    let span = line.span(found.inside.clone());
+    if depth == 0 {
+        to.report.error(&span, "too many sequences in sequences", "use fewer on a line");
+        return;
+    }
+    let inside = to.inline(&line.slice(found.inside.clone()), locals, depth).text;
+    let rest = line.slice(found.rest..line.text.len());
+    let each = |to: &mut Expander<'_>, values: Locals| {
+        let mut locals = locals.clone();
+        locals.extend(values);
+        to.line(&rest, &locals, depth - 1);
+        !to.is_full()
+    };
+    let done = match found.kind {
+        Kind::List => list(&inside).map(|rounds| rounds.into_iter().all(|values| each(to, values))),
+        Kind::Numbers | Kind::Hexadecimal => numbers(&inside).map(|(name, values)| {
+            values.into_iter().all(|value| {
+                let shown =
+                    if found.kind == Kind::Numbers { value.to_string() } else { format!("{value:x}") };
+                each(to, vec![(name.to_owned(), shown)])
+            })
+        }),
+    };
+    if done.is_none() {
+        let (message, help) = match found.kind {
+            Kind::List => ("this is no list of values", "write ~LST(NAME,a,b) or ~LST({A,B},{a,1},{b,2})"),
+            _ => ("this is no sequence of numbers", "write ~SEQ(NAME,1,10), or ~SEQ(NAME,START,STEP,END)"),
+        };
+        to.report.refuse(&span, message, help);
+    }
+}
+
+/// The variable of `var[,start[,step]],end`, and its values.
+fn numbers(inside: &str) -> Option<(&str, impl IntoIterator<Item = i64> + use<>)> {
+    let mut parts = inside.split(',').map(str::trim);
+    let name = parts.next().filter(|name| !name.is_empty())?;
+    let bounds: Vec<i64> = parts.map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    let (start, step, end) = match *bounds.as_slice() {
+        [end] => (1, if end < 1 { -1 } else { 1 }, end),
+        [start, end] => (start, if end < start { -1 } else { 1 }, end),
+        [start, step, end] if step != 0 => (start, step, end),
+        _ => return None,
+    };
+    let more = move |value: &i64| if step > 0 { *value <= end } else { *value >= end };
+    Some((name, std::iter::successors(Some(start), move |value| value.checked_add(step)).take_while(more)))
+}
+
+/// The rounds of `var,a,b` or `{x,y},{1,2},{3,4}`, each with the value of every variable.
+fn list(inside: &str) -> Option<Vec<Locals>> {
+    let mut parts = tuples(inside)?.into_iter();
+    let names = parts.next()?;
+    let round = |values: Vec<&str>| {
+        (values.len() == names.len()).then(|| {
+            names.iter().zip(&values).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        })
+    };
+    parts.map(round).collect()
+}
+
+/// What stands between the commas, each a single word or several in braces.
+fn tuples(inside: &str) -> Option<Vec<Vec<&str>>> {
+    let (mut rest, mut found) = (inside.trim(), Vec::new());
+    loop {
+        let after = if let Some(open) = rest.strip_prefix('{') {
+            let (tuple, after) = open.split_once('}')?;
+            found.push(tuple.split(',').map(str::trim).collect());
+            after.trim_start()
+        } else {
+            let end = rest.find(',').unwrap_or(rest.len());
+            found.push(vec![rest[..end].trim()]);
+            &rest[end..]
+        };
+        match after.strip_prefix(',') {
+            Some(next) => rest = next.trim_start(),
+            None => return after.is_empty().then_some(found),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(inside: &str) -> Option<Vec<i64>> {
+        numbers(inside).map(|(_, values)| values.into_iter().collect())
+    }
+
+    #[test]
+    fn numbers_run_up_or_down_by_their_step() {
+        assert_eq!(values("x,3"), Some(vec![1, 2, 3]));
+        assert_eq!(values("x, 3, 1"), Some(vec![3, 2, 1]));
+        assert_eq!(values("x,0,5,12"), Some(vec![0, 5, 10]));
+        assert_eq!(values("x,12,-5,0"), Some(vec![12, 7, 2]));
+        assert_eq!(values("x,1,-1,5"), Some(vec![]));
+        assert_eq!(values("x,1,0,5"), None);
+        assert_eq!(values("x"), None);
+        assert_eq!(values("x,a"), None);
+        assert_eq!(values("x,9223372036854775806,9223372036854775807").map(|found| found.len()), Some(2));
+    }
+
+    #[test]
+    fn lists_give_one_or_several_variables_their_values() {
+        let shown = |inside| list(inside).map(|rounds| format!("{rounds:?}"));
+        assert_eq!(shown("x,a,b").as_deref(), Some("[[(\"x\", \"a\")], [(\"x\", \"b\")]]"));
+        let two = "[[(\"x\", \"1\"), (\"y\", \"2\")], [(\"x\", \"3\"), (\"y\", \"4\")]]";
+        assert_eq!(shown("{x, y}, {1,2}, {3,4}").as_deref(), Some(two));
+        assert_eq!(shown("{x,y},{1}"), None);
+        assert_eq!(shown("{x,y"), None);
+    }
+}

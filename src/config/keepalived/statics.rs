@@ -1,0 +1,57 @@
+//! What stands outside the large blocks: `interface_up_down_delays` and `garp_group`.
+
+use super::document::{LinkDelay, Pacing};
+use super::statement::Statement;
+use super::tree::Word;
+use super::value;
+use serde_spanned::Spanned;
+use std::time::Duration;
+
+/// The longest pause of announcements, in seconds.
+const LONGEST: f64 = 4294.0;
+
+/// `IF down [up]`, a line each.
+pub(super) fn delays(statement: &Statement<'_>, list: &mut Vec<LinkDelay>) {
+    for node in statement.members() {
+        let line = Statement { node, ..*statement };
+        let delay = |word: &Word| value::seconds(0.0, 255.0)(word);
+        let Some(interface) = node.words.first() else { continue };
+        let (down, up) = (line.required(0, delay), line.argument(1, delay));
+        if node.arguments().len() == 1 {
+            let help = "write it: IF DOWN UP";
+            line.trap(&node.span(), "a delay up that is not written is 0, whatever the manual says", help);
+        }
+        line.no_more_than(2);
+        let Some(down) = down else { continue };
+        match value::interface(interface) {
+            Ok(name) => list.push(LinkDelay {
+                interface: Spanned::new(interface.span.clone(), name),
+                down: down.into_inner(),
+                up: up.map_or(Duration::ZERO, Spanned::into_inner),
+            }),
+            Err(wrong) => line.wrong(interface, wrong),
+        }
+    }
+}
+
+/// `garp_group`
+pub(super) fn pacing(statement: &Statement<'_>) -> Pacing {
+    let mut pacing = Pacing::default();
+    for node in statement.members() {
+        let line = Statement { node, ..*statement };
+        match node.keyword() {
+            "garp_interval" => line.one(&mut pacing.garp_interval, value::seconds(0.0, LONGEST)),
+            "gna_interval" => line.one(&mut pacing.gna_interval, value::seconds(0.0, LONGEST)),
+            "interface" => pacing.interfaces.extend(line.required(0, value::interface)),
+            "interfaces" => {
+                let words = line.words().map(|word| Spanned::new(word.span.clone(), word.text.clone()));
+                pacing.interfaces.extend(words);
+            }
+            other => {
+                let help = "a garp_group has garp_interval, gna_interval, interface and interfaces";
+                line.report().refuse(&node.span(), format!("unknown keyword {other} in garp_group"), help);
+            }
+        }
+    }
+    pacing
+}

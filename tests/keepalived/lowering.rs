@@ -1,0 +1,233 @@
+//! What the agent runs by.
+
+use crate::spoken::{config, instance, said};
+use locum::agent::Subject;
+use locum::agent::config::Interface;
+use locum::agent::route::RouteOption;
+use locum::check::Probe;
+use locum::health::{Initial, OnFail};
+use locum::vrrp::auth::Auth;
+use locum::vrrp::{ChecksumPolicy, Version};
+use std::time::Duration;
+
+#[test]
+fn an_instance_has_the_defaults_of_keepalived() {
+    let config = config(&instance(""));
+    let router = &config.agent.routers[0];
+    assert_eq!(&*router.name.0, "web");
+    assert_eq!(
+        (router.version, router.priority.get(), router.interval.centiseconds()),
+        (Version::V2, 100, 100)
+    );
+    assert_eq!(router.interface, Interface::Named("eth0".to_owned()));
+    assert!(router.preempt && router.peers.is_empty() && !router.strict && !router.manner.eager);
+    assert_eq!(router.vips[0].to_string(), "10.0.0.100/32");
+    assert_eq!(router.announce.again, [Duration::from_secs(5)]);
+    assert_eq!((router.announce.refresh, router.announce_count), (None, 5));
+    assert_eq!((router.checksum, &router.auth), (ChecksumPolicy::Auto, &Auth::None));
+}
+
+#[test]
+fn everything_an_instance_says_reaches_the_agent() {
+    let config = config(&instance(
+        "state MASTER\n priority 150\n version 3\n advert_int 0.25\n preempt_delay 3\n down_timer_adverts 4\n lower_prio_no_advert\n \
+         higher_prio_send_advert\n dont_track_primary\n garp_master_delay 0\n garp_master_repeat 2\n garp_master_refresh 60\n \
+         v3_checksum_as_v2\n unicast_src_ip 10.0.0.1\n unicast_peer {\n 10.0.0.2 min_ttl 250\n 10.0.0.3 min_ttl 240\n }\n \
+         virtual_ipaddress_excluded {\n 2001:db8::1/64 dev eth1\n }",
+    ));
+    let router = &config.agent.routers[0];
+    assert_eq!(
+        (router.version, router.priority.get(), router.interval.centiseconds()),
+        (Version::V3, 150, 25)
+    );
+    assert_eq!((router.manner.preempt_delay, router.manner.down_adverts), (Duration::from_secs(3), 4));
+    assert!(
+        router.manner.eager
+            && router.manner.parting_advert
+            && !router.manner.answer_losing
+            && router.ignore_link
+    );
+    assert!(router.announce.again.is_empty());
+    assert_eq!((router.announce.refresh, router.announce_count), (Some(Duration::from_mins(1)), 2));
+    assert_eq!(router.checksum, ChecksumPolicy::Rfc9568);
+    assert_eq!((router.peers.len(), router.sources.len(), router.min_ttl), (2, 1, Some(240)));
+    assert_eq!(router.excluded[0].to_string(), "2001:db8::1/64 on eth1");
+}
+
+#[test]
+fn without_an_interface_the_source_address_names_it() {
+    let text = "vrrp_instance a {\n virtual_router_id 1\n unicast_src_ip 10.0.0.1\n unicast_peer { 10.0.0.2 }\n virtual_ipaddress { 10.0.0.9 }\n}";
+    assert_eq!(config(text).agent.routers[0].interface, Interface::Subnet("10.0.0.1".parse().unwrap(), 32));
+}
+
+#[test]
+fn scripts_become_checks_with_their_weights() {
+    let script = "vrrp_script c {\n script \"/bin/true -x\"\n interval 3\n timeout 2\n fall 4\n weight -20\n init_fail\n}\n\
+                  vrrp_script f {\n script </etc/passwd\n}\n";
+    let config =
+        config(&(script.to_owned() + &instance("track_script {\n c\n c2\n f\n}").replace("c2\n", "")));
+    let counted = &config.agent.checks[0];
+    assert_eq!((counted.rise, counted.fall, counted.initial), (1, 4, Initial::Down));
+    let spec = &config.details.checks[&counted.name];
+    assert_eq!(
+        (spec.schedule.interval, spec.schedule.timeout),
+        (Duration::from_secs(3), Duration::from_secs(2))
+    );
+    let Probe::Script(probe) = &spec.probe else { panic!("{spec:?}") };
+    assert_eq!(
+        (probe.argv.as_slice(), probe.user.name.as_str()),
+        (["/bin/true".to_owned(), "-x".to_owned()].as_slice(), "root")
+    );
+    let on_fail: Vec<_> = config.agent.routers[0].tracks.iter().map(|track| track.on_fail).collect();
+    assert_eq!(on_fail, [OnFail::Weight(-20), OnFail::Fault]);
+    assert!(
+        matches!(&config.details.checks[&config.agent.checks[1].name].probe, Probe::File(file) if file.readable)
+    );
+}
+
+#[test]
+fn a_reversed_weight_counts_the_other_way_round() {
+    let script = "vrrp_script c {\n script \"/bin/true\"\n rise 2\n fall 3\n}\n";
+    let config = config(&(script.to_owned() + &instance("track_script {\n c weight 30 reverse\n}")));
+    let [counted] = config.agent.checks.as_slice() else { panic!() };
+    assert_eq!((&*counted.name.0, counted.inverse, counted.rise, counted.fall), ("c.reverse", true, 3, 2));
+    assert_eq!(config.agent.routers[0].tracks[0].on_fail, OnFail::Weight(-30));
+}
+
+#[test]
+fn programs_without_a_path_are_looked_for() {
+    let script = "vrrp_script c {\n script \"true x\"\n}\n";
+    let config = config(&(script.to_owned() + &instance("track_script { c }")));
+    let Probe::Script(probe) = &config.details.checks.values().next().unwrap().probe else { panic!() };
+    assert!(probe.argv[0].ends_with("/bin/true"), "{:?}", probe.argv);
+}
+
+#[test]
+fn interfaces_processes_and_files_are_tracked() {
+    let text = "vrrp_track_process p {\n process haproxy\n quorum 2\n quorum_max 4\n terminate_delay 1\n weight 5\n}\n\
+                track_file n {\n file /run/n\n}\n";
+    let lines =
+        "track_interface {\n eth0\n eth1 weight -5\n}\ntrack_process {\n p\n}\ntrack_file {\n n weight 2\n}";
+    let config = config(&(text.to_owned() + &instance(lines)));
+    let tracks: Vec<_> =
+        config.agent.routers[0].tracks.iter().map(|track| (track.check.to_string(), track.on_fail)).collect();
+    let wanted = [
+        ("process.p", OnFail::Weight(5)),
+        ("file.n", OnFail::Times(2)),
+        ("interface.eth1", OnFail::Weight(-5)),
+    ];
+    assert_eq!(tracks, wanted.map(|(name, on_fail)| (name.to_owned(), on_fail)));
+    let process = config.agent.checks.iter().find(|check| &*check.name.0 == "process.p").unwrap();
+    assert_eq!((process.rise, process.fall), (1, 3));
+    let Probe::Process(probe) = &config.details.checks[&process.name].probe else { panic!() };
+    assert_eq!((probe.name.as_deref(), probe.min, probe.max), (Some("haproxy"), 2, Some(4)));
+    let link = config.agent.checks.iter().find(|check| &*check.name.0 == "interface.eth1").unwrap();
+    assert_eq!(link.link.as_deref(), Some("eth1"));
+}
+
+#[test]
+fn a_sync_group_shares_trackers_and_has_hooks_of_its_own() {
+    let text = "vrrp_script c {\n script \"/bin/true\"\n}\nvrrp_sync_group g {\n group {\n web\n db\n }\n track_script { c }\n notify \"/bin/true group\"\n}\n\
+                vrrp_instance db {\n interface eth0\n virtual_router_id 52\n virtual_ipaddress { 10.0.0.101 }\n}\n";
+    let config = config(
+        &(instance("notify_master \"/bin/true m\"\n notify_master_rx_lower_pri \"/bin/true l\"") + text),
+    );
+    assert_eq!(config.agent.groups[0].routers.len(), 2);
+    assert!(config.agent.routers.iter().all(|router| router.tracks.len() == 1));
+    let hooks = &config.details.hooks[&Subject::Group(config.agent.groups[0].name.clone())];
+    assert_eq!(hooks.any.as_ref().unwrap().command, ["/bin/true", "group"]);
+    let hooks = &config.details.hooks[&Subject::Router(config.agent.routers[0].name.clone())];
+    assert!(hooks.master.is_some() && hooks.rx_lower.is_some() && hooks.any.is_none());
+}
+
+#[test]
+fn keys_headers_and_passwords_reach_the_agent() {
+    let auth = |lines: &str| config(&instance(lines)).agent.routers[0].auth.clone();
+    let password = "authentication {\n auth_type PASS\n auth_pass 1111\n}";
+    assert!(matches!(auth(password), Auth::Pass(secret) if secret.expose() == b"1111"));
+    assert!(matches!(auth(&password.replace("PASS\n", "AH\n")), Auth::Ah(_)));
+    let hmac = "auth_hmac {\n key 2 hex:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n active_key 2\n}";
+    assert!(matches!(auth(hmac), Auth::Hmac(ring) if ring.active().id().get() == 2 && ring.demands()));
+}
+
+#[test]
+fn fifos_and_mails_reach_their_doers() {
+    let text = "global_defs {\n notify_fifo /run/k.fifo nobody\n notify_fifo_script \"/bin/cat\"\n vrrp_notify_priority_changes\n \
+                smtp_server 192.0.2.1\n notification_email { a@example.org }\n notification_email_from b@example.org\n smtp_alert\n no_email_faults\n}\n";
+    let told = config(&(instance("") + text)).details.told;
+    assert_eq!(told.fifos.len(), 1);
+    assert!(told.fifos[0].owner.is_some_and(|(user, _)| user != 0) && told.fifos[0].reader.is_some());
+    let mail = told.mail.unwrap();
+    assert_eq!(
+        (mail.relay, mail.to[0].address.as_str(), mail.faults),
+        (("192.0.2.1".to_owned(), 25), "a@example.org", false)
+    );
+    assert_eq!((told.mailed.len(), told.priorities.len()), (1, 1));
+}
+
+#[test]
+fn intervals_that_the_version_cannot_carry_are_told_of() {
+    let lines = said(&instance("advert_int 0.5"));
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("counts in whole seconds") && line.contains("makes 1s of this")),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn an_equal_file_makes_an_equal_configuration() {
+    let text = include_str!("conf/global.conf").replace("nobody nogroup", "root")
+        + &instance("notify \"/bin/true\"");
+    assert_eq!(config(&text), config(&text));
+}
+
+#[test]
+fn routes_rules_and_the_virtual_mac_address_reach_the_agent() {
+    let config = config(&instance(
+        "use_vmac mac0\n virtual_routes {\n 192.0.2.0/24 dev mac0 src 10.0.0.100 table local mtu lock 1400\n default via 10.0.0.254 or 10.0.0.253\n \
+         10.1.2.3/16 nexthop via 10.0.0.8 weight 2 nexthop via 10.0.0.9\n }\n \
+         virtual_rules {\n from 10.0.0.100 table 100 preference 10\n to 10.0.0.0/8 sport 1-9 ipproto tcp goto 20 preference 11\n l3mdev preference 12\n }",
+    ));
+    let router = &config.agent.routers[0];
+    assert!(router.virtual_mac);
+    let shown: Vec<_> = router.routes.iter().map(ToString::to_string).collect();
+    let wanted = [
+        "192.0.2.0/24 dev vrrp.51 table 255",
+        "default via 10.0.0.254",
+        "10.1.0.0/16 via 10.0.0.8 via 10.0.0.9",
+    ];
+    assert_eq!(shown, wanted);
+    assert_eq!(router.routes[0].options[&RouteOption::LockedMtu], 1400);
+    assert_eq!(router.routes[2].hops[0].extra_weight, 1);
+    let shown: Vec<_> = router.rules.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["10: from 10.0.0.100/32 lookup 100", "11: from all to 10.0.0.0/8 goto 20"]);
+    assert_eq!((router.rules[1].protocol, router.rules[1].source_ports), (Some(6), Some((1, 9))));
+    let said = said(&instance(
+        "virtual_rules {\n l3mdev preference 12\n }\n virtual_routes {\n default via 10.0.0.1 vrf red\n }",
+    ));
+    assert!(
+        said.iter().any(|line| line.contains("this rule is not set"))
+            && said.iter().any(|line| line.contains("this route is not set"))
+    );
+}
+
+#[test]
+fn the_door_is_chosen_by_name_or_by_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let is = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        locum::config::is_keepalived(&path)
+    };
+    assert!(is("a.conf", "x = 1") && !is("a.toml", "vrrp_instance a {\n}"));
+    assert!(
+        is("a", "! comment = 1\n\nvrrp_instance a {\n}") && is("b", "$A=1\n") && is("c", "@low priority=1")
+    );
+    assert!(!is("d", "# comment\n[agent]\n") && !is("e", "agent.node = \"x\"\n") && !is("f", ""));
+    let conf = folder.path().join("k.conf");
+    std::fs::write(&conf, instance("")).unwrap();
+    let loaded = locum::config::load(&conf, locum::config::Secrets::MustRead).unwrap();
+    assert_eq!(loaded.config.agent.routers.len(), 1);
+}

@@ -1,0 +1,9 @@
+//! keepalived.conf: read, judged, and made into what the agent runs by.
+
+mod corpus;
+mod grammar;
+mod hostile;
+mod includes;
+mod lowering;
+mod spoken;
+mod traps;

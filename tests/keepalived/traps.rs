@@ -1,0 +1,139 @@
+//! Where keepalived does not do what is written, or what is written is dangerous: told of.
+
+use crate::spoken::{config, instance, options, said};
+use locum::config::keepalived::{self, Options};
+use locum::vrrp::auth::Auth;
+use std::path::Path;
+
+#[track_caller]
+fn says(text: &str, wanted: &[&str]) {
+    let said = said(text);
+    for wanted in wanted {
+        assert!(said.iter().any(|line| line.contains(wanted)), "wanted {wanted}\n{said:#?}");
+    }
+}
+
+#[test]
+fn keepalived_doing_otherwise_is_told_of() {
+    let otherwise = "keepalived does otherwise here: ";
+    let traps = [
+        ("state MASTER\n nopreempt", "state MASTER turns nopreempt off"),
+        ("nopreempt\n preempt_delay 5", "nopreempt turns preempt_delay off"),
+        ("strict_mode\n accept\n unicast_peer { 10.0.0.2 }", "strict mode has no unicast"),
+        ("skip_check_adv_addr no", "\"no\" turns skip_check_adv_addr on"),
+    ];
+    for (lines, wanted) in traps {
+        says(&instance(lines), &[&format!("{otherwise}{wanted}")]);
+    }
+    says("global_defs {\n v3_checksum_as_v2 off\n}", &["any use of v3_checksum_as_v2 here turns it on"]);
+    says("interface_up_down_delays {\n eth0 3\n}", &["a delay up that is not written is 0"]);
+    let group = "vrrp_script c {\n script \"/bin/true\"\n weight 5\n}\nvrrp_sync_group g { group { web } }\n";
+    says(
+        &(group.to_owned() + &instance("track_script { c }")),
+        &["weights of instances in a sync group do not count"],
+    );
+}
+
+#[test]
+fn what_is_written_is_done_where_keepalived_does_otherwise() {
+    assert!(!config(&instance("state MASTER\n nopreempt")).agent.routers[0].preempt);
+    assert!(config(&instance("nopreempt\n preempt")).agent.routers[0].preempt);
+}
+
+#[test]
+fn unicast_without_peers_never_becomes_multicast() {
+    says(
+        &instance("unicast_src_ip 10.0.0.1"),
+        &["error: unicast without a peer: keepalived would turn to multicast"],
+    );
+    says(&instance("unicast_peer {\n }"), &["error: unicast without a peer"]);
+    let lenient = Options { lenient: true, ..options() };
+    assert!(keepalived::parse(&instance("unicast_peer {\n }"), Path::new("k.conf"), &lenient).is_err());
+    let barred = config(&instance("unicast_peer {\n }\n unicast_fault_no_peer"));
+    assert!(barred.agent.routers[0].barred.is_some());
+}
+
+#[test]
+fn a_key_that_cannot_be_used_bars_the_instance_even_leniently() {
+    let lenient = Options { lenient: true, ..options() };
+    for lines in [
+        "auth_hmac {\n key 1 short\n active_key 1\n}",
+        "auth_hmac {\n key 1 file:/nowhere\n active_key 1\n}",
+        "auth_hmac {\n}",
+        "authentication {\n auth_type PASS\n}",
+        "mcast_dst_ip 224.0.0.99",
+    ] {
+        let loaded = keepalived::parse(&instance(lines), Path::new("k.conf"), &lenient).unwrap();
+        assert!(loaded.config.agent.routers[0].barred.is_some(), "{lines}");
+        assert!(!loaded.skipped.is_empty(), "{lines}");
+        assert!(keepalived::parse(&instance(lines), Path::new("k.conf"), &options()).is_err(), "{lines}");
+    }
+}
+
+#[test]
+fn authentication_that_keepalived_leaves_out_on_the_wire_is_left_out_here_too() {
+    for lines in ["version 3", "strict_mode"] {
+        let text = instance(&format!("{lines}\n authentication {{\n auth_type PASS\n auth_pass 1111\n}}"));
+        assert_eq!(config(&text).agent.routers[0].auth, Auth::None);
+        says(&text, &["as in keepalived"]);
+    }
+}
+
+#[test]
+fn the_load_balancer_is_an_error_unless_left_out_on_purpose() {
+    let text = instance("") + "virtual_server 10.0.0.100 80 {\n lb_algo rr\n}\nvirtual_server_group g {\n}\n";
+    says(
+        &text,
+        &["warning: known to keepalived, not done by Locum, effect: no load is balanced (2 statements"],
+    );
+    let strict = Options { vrrp_only: false, ..options() };
+    assert!(
+        keepalived::parse(&text, Path::new("k.conf"), &strict)
+            .unwrap_err()
+            .to_string()
+            .contains("no load is balanced")
+    );
+}
+
+#[test]
+fn lenient_leaves_out_what_keepalived_does_and_lists_it() {
+    let text =
+        instance("priority 300\n no_such_keyword\n virtual_ipaddress {\n 10.0.0.101 odd\n nonsense\n }");
+    let lenient = Options { lenient: true, ..options() };
+    let loaded = keepalived::parse(&text, Path::new("k.conf"), &lenient).unwrap();
+    let router = &loaded.config.agent.routers[0];
+    assert_eq!((router.priority.get(), router.vips.len()), (100, 2));
+    let lines: Vec<_> = loaded.skipped.iter().map(|skipped| skipped.problem.line).collect();
+    assert_eq!(lines, [8, 9, 11, 12]);
+    assert_eq!(keepalived::parse(&text, Path::new("k.conf"), &options()).unwrap_err().0.len(), 4);
+}
+
+#[test]
+fn what_is_known_and_not_done_has_its_effect() {
+    let wanted =
+        "use_vmac_addr: known to keepalived, not done by Locum, effect: addresses on other interfaces have";
+    says(&instance("use_vmac_addr"), &[wanted]);
+}
+
+#[test]
+fn strict_mode_refuses_packets_as_in_keepalived_and_says_so() {
+    let accepts = |lines: &str| config(&instance(lines)).agent.routers[0].accept;
+    assert!(
+        accepts("")
+            && accepts(
+                "strict_mode
+ accept"
+            )
+            && !accepts("strict_mode")
+            && !accepts("no_accept")
+    );
+    says(&instance("strict_mode"), &["strict mode drops all packets to the addresses"]);
+}
+
+#[test]
+fn another_namespace_than_ours_is_refused() {
+    says(
+        &format!("net_namespace nowhere\n{}", instance("")),
+        &["error: this is for network namespace nowhere"],
+    );
+}
