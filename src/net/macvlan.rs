@@ -53,7 +53,9 @@ impl Macvlans {
             // What an earlier Locum has left may be half made.
             self.delete_link(&vmac.name)?;
         }
-        let new = LinkMacVlan::new(&vmac.name, base, MacVlanMode::Private).address(vmac.mac.to_vec()).build();
+        // In private mode the kernel gives all that comes from this MAC address to this interface alone,
+        // and the base hears no other Master's adverts: two would never find each other.
+        let new = LinkMacVlan::new(&vmac.name, base, MacVlanMode::Vepa).address(vmac.mac.to_vec()).build();
         self.rtnl
             .change(RouteNetlinkMessage::NewLink(new), NLM_F_CREATE | NLM_F_EXCL)
             .map_err(|refusal| about(refusal.to_string()))?;

@@ -14,12 +14,12 @@ fn vrids(list: &[u8]) -> BTreeSet<Vrid> {
     list.iter().filter_map(|vrid| Vrid::new(*vrid)).collect()
 }
 
-fn open(namespace: &Namespace, family: Family, multicast: bool, list: &[u8]) -> RawSocket {
+pub(crate) fn open(namespace: &Namespace, family: Family, multicast: bool, list: &[u8]) -> RawSocket {
     let index = namespace.index("eth0");
     namespace.run(|| RawSocket::open("eth0", index, family, 112, multicast, &vrids(list)).expect("a socket"))
 }
 
-fn advert(source: &str, destination: IpAddr, vrid: u8) -> Outgoing {
+pub(crate) fn advert(source: &str, destination: IpAddr, vrid: u8) -> Outgoing {
     let source = source.parse().expect("an address");
     let payload = vec![0x31, vrid, 100, 0, 0, 100, 0xbe, 0xef];
     Outgoing { source, destination, ttl: 255, protocol: 112, identification: 0, payload }
@@ -29,7 +29,7 @@ fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
-fn wait(socket: &RawSocket) -> Received {
+pub(crate) fn wait(socket: &RawSocket) -> Received {
     let mut buffer = [0; 2048];
     let mut fds = [PollFd::new(socket.fd(), PollFlags::POLLIN)];
     let timeout = PollTimeout::try_from(PATIENCE).expect("short enough");

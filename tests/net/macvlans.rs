@@ -1,5 +1,6 @@
 //! Interfaces with the virtual MAC address: there and answering while held, gone without a trace after.
 
+use crate::adverts;
 use crate::namespace::{Namespace, Reports};
 use locum::agent::{Holding, Hop, Network, Route, Vmac};
 use locum::net::address::{Holder, Means, Order, Report};
@@ -81,7 +82,7 @@ fn the_addresses_answer_with_the_virtual_mac_and_the_host_with_its_own() {
     assert_eq!(reports.next(), held());
     let made = link(&left, "vrrp.51").expect("made");
     assert_eq!((&made["address"], &made["link"]), (&"00:00:5e:00:01:33".into(), &"eth0".into()));
-    assert_eq!(made["linkinfo"]["info_data"]["mode"], "private");
+    assert_eq!(made["linkinfo"]["info_data"]["mode"], "vepa");
     // No address of its own.
     assert_eq!(left.has("vrrp.51"), ["10.9.0.100/32", "2001:db8:9::100/128"]);
     assert_eq!(setting(&left, "ipv4/conf/vrrp.51/rp_filter"), "0");
@@ -122,6 +123,23 @@ fn announcements_leave_with_the_virtual_mac() {
     crate::namespace::eventually("the neighbour has heard", || {
         neighbour(&right, "10.9.0.100") == virtual_mac
     });
+}
+
+#[test]
+fn the_base_hears_another_master_that_sends_from_the_same_virtual_mac() {
+    for (family, source, mac) in
+        [(Family::Ipv4, "10.9.0.2", MAC), (Family::Ipv6, "fe80::2", [0, 0, 0x5e, 0, 2, 51])]
+    {
+        let (left, right) = Namespace::pair();
+        let (holder, reports) = start(&left);
+        holder.order(hold(OURS, Vmac { mac, ..vmac() }, vec![vip("10.9.0.100"), vip("2001:db8:9::100")]));
+        assert_eq!(reports.next(), held());
+        let (hears, sends) =
+            (adverts::open(&left, family, true, &[51]), adverts::open(&right, family, true, &[51]));
+        let sent = adverts::advert(source, family.group(), 51);
+        right.run(|| sends.send_from(mac, &sent)).expect("sent");
+        assert_eq!(adverts::wait(&hears).source, sent.source);
+    }
 }
 
 #[test]
