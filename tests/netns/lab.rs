@@ -80,6 +80,18 @@ impl Lab {
         &self.hosts
     }
 
+    /// A second switch, and `eth1` of every host plugged into it: 10.78.0.N/24.
+    pub fn second_network(&self) {
+        self.switch("link add br1 type bridge mcast_snooping 0 forward_delay 0\nlink set br1 up");
+        for host in &self.hosts {
+            let (n, pid) = (host.number, host.namespace.keeper.id());
+            self.switch(&format!(
+                "link add q{n} type veth peer name eth1 netns {pid}\nlink set q{n} master br1\nlink set q{n} up"
+            ));
+            host.ip(&format!("address add 10.78.0.{n}/24 dev eth1\nlink set eth1 up"));
+        }
+    }
+
     /// Runs commands of `ip -batch` on the switch.
     pub fn switch(&self, commands: &str) {
         self.switch.ip(commands);
@@ -184,6 +196,12 @@ impl Host {
     pub fn cable(&self, plugged: bool) {
         let state = if plugged { "up" } else { "down" };
         on_switch(&self.port, &format!("link set {} {state}", self.port.1));
+    }
+
+    /// As [`Host::cable`], that of `eth1`.
+    pub fn second_cable(&self, plugged: bool) {
+        let state = if plugged { "up" } else { "down" };
+        on_switch(&self.port, &format!("link set q{} {state}", self.number));
     }
 
     /// Whether frames pass the switch; the host does not see that they do not.

@@ -14,6 +14,7 @@ mod alone;
 mod authentication;
 mod checks;
 mod checksums;
+mod drop_in;
 mod frr;
 mod handover;
 mod holding;

@@ -1,0 +1,6 @@
+//! In keepalived's place: Locum and Debian's keepalived side by side, both started by keepalived's
+//! command line with one and the same keepalived.conf.
+
+mod cases;
+mod node;
+mod pairs;
