@@ -22,7 +22,15 @@ impl Agent {
         let checks = self.check_order.iter().filter_map(|name| self.checks.get(name));
         let checks: Vec<_> = checks.map(|check| check_status(now, check)).collect();
         let (health, complaints) = judge(&routers, &checks);
-        Status { schema: SCHEMA, health, complaints, routers, checks, daemon: BTreeMap::new() }
+        Status {
+            schema: SCHEMA,
+            health,
+            complaints,
+            routers,
+            checks,
+            skipped: Vec::new(),
+            daemon: BTreeMap::new(),
+        }
     }
 
     fn router_status(&self, now: Time, router: &Router) -> RouterStatus {

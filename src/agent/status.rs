@@ -26,9 +26,24 @@ pub struct Status {
     pub routers: Vec<RouterStatus>,
     /// The checks, in the order of the configuration.
     pub checks: Vec<CheckStatus>,
+    /// What was left out of a configuration that is read leniently, a line each with its place.
+    #[serde(default)]
+    pub skipped: Vec<String>,
     /// Facts that the daemon adds: version, node, process.
     #[serde(default)]
     pub daemon: BTreeMap<String, String>,
+}
+
+impl Status {
+    /// Says that these lines of the configuration were left out: with any, not all is as it should be.
+    pub fn leave_out(&mut self, skipped: &[String]) {
+        if !skipped.is_empty() {
+            self.health = self.health.max(Overall::Degraded);
+            let things = if skipped.len() == 1 { "thing" } else { "things" };
+            self.complaints.push(format!("{} {things} left out of the configuration", skipped.len()));
+        }
+        skipped.clone_into(&mut self.skipped);
+    }
 }
 
 /// What everything comes to; the exit code of `locum status`.

@@ -1,9 +1,9 @@
 //! `locum check`: whether a configuration is good, and how long a failover takes with it.
 
 use super::show::on_terminal;
-use super::{DEFAULT_CONFIG, Failure, NOT_DONE, WELL, complain, say};
+use super::{DEFAULT_CONFIG, Failure, NOT_DONE, Reading, WELL, complain, say};
 use crate::agent::config::Router;
-use crate::config::{self, Config, Loaded, Problem, Secrets, Timeline, load, render_all, timelines};
+use crate::config::{self, Config, Problem, Secrets, Timeline, load_as, render_all, timelines};
 use clap::Args;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -22,12 +22,14 @@ pub(super) struct Check {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    reading: Reading,
 }
 
 impl Check {
     pub(super) fn run(self) -> Result<u8, Failure> {
-        let (config, problems) = match load(&self.file, Secrets::MustRead) {
-            Ok(Loaded { config, warnings, .. }) => (Some(config), warnings),
+        let (config, problems) = match load_as(&self.file, Secrets::MustRead, &self.reading.options()) {
+            Ok(loaded) => (Some(loaded.config.clone()), loaded.problems()),
             Err(problems) => (None, problems.0),
         };
         let code = if config.is_some() { WELL } else { NOT_DONE };

@@ -1,6 +1,6 @@
 //! `locum run`: becomes the daemon.
 
-use super::DEFAULT_CONFIG;
+use super::{DEFAULT_CONFIG, Reading};
 use crate::daemon::{self, Overrides};
 use clap::Args;
 use std::path::PathBuf;
@@ -14,11 +14,16 @@ pub(super) struct Run {
     /// Listen for orders on this socket, whatever the configuration says
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
+    #[command(flatten)]
+    reading: Reading,
 }
 
 impl Run {
     /// Returns when the daemon has ended, with its exit code.
     pub(super) fn run(self) -> u8 {
-        daemon::run(&self.config, &Overrides { control: self.socket, ..Overrides::default() })
+        daemon::run(
+            &self.config,
+            &Overrides { control: self.socket, reading: self.reading.options(), ..Overrides::default() },
+        )
     }
 }

@@ -8,7 +8,8 @@
 
 use super::pid_file::PidFile;
 use super::{Failure, WELL, complain, say};
-use crate::config::{Secrets, render_all};
+use crate::config::keepalived::Options;
+use crate::config::{Secrets, is_keepalived, render_all};
 use crate::daemon::{self, Instead, Log, Overrides};
 use clap::{ArgAction, Args};
 use nix::sched::{CloneFlags, setns};
@@ -191,11 +192,13 @@ impl Keepalived {
 
     fn overrides(&self) -> Overrides {
         let dumps = std::env::var_os("TMPDIR").filter(|path| !path.is_empty());
-        let instead = Instead {
-            dumps: dumps.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from),
-            config_id: self.config_id.clone(),
-        };
-        Overrides { control: self.socket.clone(), log: self.log(), instead: Some(instead) }
+        let instead = Instead { dumps: dumps.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from) };
+        // keepalived goes on without what it does not understand, and so must who takes its place; a file
+        // of TOML that is put there is read as ever.
+        let lenient = is_keepalived(&self.file);
+        let config_id = self.config_id.clone();
+        let reading = Options { lenient, vrrp_only: lenient, config_id, instance: None };
+        Overrides { control: self.socket.clone(), log: self.log(), reading, instead: Some(instead) }
     }
 
     fn log(&self) -> Log {
@@ -209,7 +212,7 @@ impl Keepalived {
 
     fn test(&self, log: &Path) -> Result<u8, Failure> {
         let (code, problems) = match self.overrides().load(&self.file, Secrets::MustRead) {
-            Ok(loaded) => (WELL, loaded.warnings),
+            Ok(loaded) => (WELL, loaded.problems()),
             Err(problems) => (CANNOT, problems.0),
         };
         let text = render_all(&problems, false);

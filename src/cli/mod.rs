@@ -18,7 +18,8 @@ mod status;
 mod verdict;
 
 use crate::agent::{self, RouterName};
-use crate::config::{Secrets, load};
+use crate::config::keepalived::Options;
+use crate::config::{Secrets, is_keepalived, load_as};
 use crate::control::{self, Answer, ClientError, Question};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
@@ -63,6 +64,23 @@ enum Command {
     Keepalived(Box<keepalived::Keepalived>),
     #[command(hide = true)]
     Generate(generate::Generate),
+}
+
+/// How a keepalived.conf is read.
+#[derive(Clone, Copy, Debug, Args)]
+struct Reading {
+    /// In a keepalived.conf, leave out what keepalived would leave out, and list it
+    #[arg(long)]
+    lenient: bool,
+    /// In a keepalived.conf, leave out the load balancer's part with a warning
+    #[arg(long)]
+    vrrp_only: bool,
+}
+
+impl Reading {
+    fn options(self) -> Options {
+        Options { lenient: self.lenient, vrrp_only: self.vrrp_only, ..Options::default() }
+    }
 }
 
 /// Which daemon to ask.
@@ -186,5 +204,8 @@ fn router(name: Option<String>) -> Option<RouterName> {
 fn rules(file: &Path) -> Result<agent::Config, Failure> {
     let unusable =
         |_| Failure::Other(format!("{0} cannot be used; `locum check {0}` says why", file.display()));
-    load(file, Secrets::BarRouter).map(|loaded| loaded.config.agent).map_err(unusable)
+    // Nothing is decided by them, so what can be read is enough.
+    let lenient = is_keepalived(file);
+    let options = Options { lenient, vrrp_only: lenient, ..Options::default() };
+    load_as(file, Secrets::BarRouter, &options).map(|loaded| loaded.config.agent).map_err(unusable)
 }

@@ -28,6 +28,9 @@ pub(super) fn show(status: &Status, colour: bool) -> String {
     for complaint in &status.complaints {
         page.row("", &format!("- {complaint}"));
     }
+    for line in &status.skipped {
+        page.row("left out", line);
+    }
     for router in &status.routers {
         page.router(router);
     }

@@ -91,6 +91,15 @@ pub struct Loaded {
     pub skipped: Vec<keepalived::Skipped>,
 }
 
+impl Loaded {
+    /// The warnings, then what was left out.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        let skipped = self.skipped.iter().map(|skipped| &skipped.problem);
+        self.warnings.iter().chain(skipped).cloned().collect()
+    }
+}
+
 /// What follows when a secret cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Secrets {
@@ -102,12 +111,24 @@ pub enum Secrets {
 
 /// Reads the file at `path`, and the secrets and scripts it refers to. Blocks on the file system.
 pub fn load(path: &Path, secrets: Secrets) -> Result<Loaded, Problems> {
+    load_as(path, secrets, &keepalived::Options::default())
+}
+
+/// As [`load`], with `options` for a keepalived.conf; TOML is never read leniently.
+pub fn load_as(path: &Path, secrets: Secrets, options: &keepalived::Options) -> Result<Loaded, Problems> {
     let unreadable = |error: io::Error| {
         let message = format!("cannot read {}: {error}", path.display());
         Problems(vec![Problem::of_file(Severity::Error, path, message, None)])
     };
     if is_keepalived(path) {
-        return keepalived::load(path, &keepalived::Options::default());
+        return keepalived::load(path, options);
+    }
+    for (asked, flag) in [(options.lenient, "--lenient"), (options.vrrp_only, "--vrrp-only")] {
+        if asked {
+            let message = format!("{flag} is for keepalived.conf, and {} is TOML", path.display());
+            let help = format!("leave {flag} out, or name a keepalived.conf");
+            return Err(Problems(vec![Problem::of_file(Severity::Error, path, message, Some(help))]));
+        }
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let mut loaded = parse(&text, path, secrets)?;

@@ -18,6 +18,7 @@ mod tell;
 mod watchdog;
 
 use crate::agent::{Agent, Effect, Input};
+use crate::config::keepalived::Skipped;
 use crate::config::{self, Loaded, Problems};
 use crate::time::Time;
 use inbox::{Arrival, Inbox};
@@ -58,6 +59,8 @@ pub struct Overrides {
     pub control: Option<PathBuf>,
     /// Where log lines go.
     pub log: Log,
+    /// How a keepalived.conf is read.
+    pub reading: config::keepalived::Options,
     /// Given where the daemon stands in for keepalived.
     pub instead: Option<Instead>,
 }
@@ -67,8 +70,6 @@ pub struct Overrides {
 pub struct Instead {
     /// Where its dumps go, which signals ask for.
     pub dumps: PathBuf,
-    /// What `@ID` in a keepalived.conf is compared with; the host's name where `None`.
-    pub config_id: Option<String>,
 }
 
 impl Overrides {
@@ -77,16 +78,7 @@ impl Overrides {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn load(&self, path: &Path, secrets: config::Secrets) -> Result<Loaded, Problems> {
-        let mut loaded = match &self.instead {
-            Some(instead) if config::is_keepalived(path) => {
-                let config_id = instead.config_id.clone();
-                let options =
-                    config::keepalived::Options { lenient: true, vrrp_only: true, config_id, instance: None };
-                config::keepalived::load(path, &options)?
-            }
-            _ => config::load(path, secrets)?,
-        };
-        loaded.warnings.extend(loaded.skipped.iter().map(|skipped| skipped.problem.clone()));
+        let mut loaded = config::load_as(path, secrets, &self.reading)?;
         if let Some(control) = &self.control {
             loaded.config.details.control.path.clone_from(control);
         }
@@ -114,15 +106,13 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
             return EXIT_CONFIG;
         }
     };
-    for problem in &loaded.warnings {
-        warn!("{problem}");
-    }
+    let skipped = warned(&loaded);
     let config = loaded.config;
     let (inbox, arrivals) = match Inbox::new() {
         Ok(both) => both,
         Err(error) => return failed("no event descriptor", &error, &overrides.log),
     };
-    let performer = match Performer::start(path, overrides, &config, &inbox) {
+    let performer = match Performer::start(path, overrides, &config, skipped, &inbox) {
         Ok(performer) => performer,
         Err(error) => return failed("cannot start", &error, &overrides.log),
     };
@@ -138,6 +128,19 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
     info!(node = %config.details.node, routers = config.agent.routers.len(), "locum {} runs", crate::VERSION);
     watchdog::ready();
     core.guarded_loop()
+}
+
+/// Logs what is odd about a configuration that is used. Returns what was left out of it, a line each.
+fn warned(loaded: &Loaded) -> Vec<String> {
+    for problem in &loaded.warnings {
+        warn!("{problem}");
+    }
+    let left_out = |skipped: &Skipped| skipped.to_string();
+    let skipped: Vec<_> = loaded.skipped.iter().map(left_out).collect();
+    for line in &skipped {
+        warn!("left out: {line}");
+    }
+    skipped
 }
 
 fn failed(what: &str, error: &std::io::Error, log: &Log) -> u8 {
@@ -257,9 +260,9 @@ impl Core {
     fn accept(&mut self, arrival: Arrival) {
         match self.performer.translate(arrival) {
             Some(perform::Meant::Input(input)) => self.decide(input),
-            Some(perform::Meant::Adopt { input, config }) => {
+            Some(perform::Meant::Adopt { input, loaded }) => {
                 // The details first: the effects of the reload look hosts and commands up there.
-                self.performer.adopt(*config);
+                self.performer.adopt(*loaded);
                 // Routers with keys may be new, and nobody has looked at the clock without.
                 self.tell_wall_clock();
                 self.decide(input);

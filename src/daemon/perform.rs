@@ -40,6 +40,8 @@ pub(super) struct Performer {
     keeper: Keeper,
     inbox: Inbox,
     details: Details,
+    /// What was left out of the configuration.
+    skipped: Vec<String>,
     dumper: Option<Dumper>,
     path: PathBuf,
     overrides: Overrides,
@@ -60,7 +62,7 @@ fn sole(holder: &Holder) -> Option<UnixListener> {
 /// What an arrival means to the core.
 pub(super) enum Meant {
     Input(Input),
-    Adopt { input: Input, config: Box<Config> },
+    Adopt { input: Input, loaded: Box<Loaded> },
 }
 
 impl Performer {
@@ -68,6 +70,7 @@ impl Performer {
         path: &Path,
         overrides: &Overrides,
         config: &Config,
+        skipped: Vec<String>,
         inbox: &Inbox,
     ) -> io::Result<Self> {
         let placed = Placed::default();
@@ -91,6 +94,7 @@ impl Performer {
             keeper: Keeper::new(state::path(&config.details.control.path)),
             inbox: inbox.clone(),
             details: config.details.clone(),
+            skipped,
             dumper: overrides.instead.as_ref().map(|instead| Dumper::new(&instead.dumps, config)),
             path: path.to_owned(),
             overrides: overrides.clone(),
@@ -178,7 +182,9 @@ impl Performer {
     }
 
     /// A new configuration.
-    pub(super) fn adopt(&mut self, config: Config) {
+    pub(super) fn adopt(&mut self, loaded: Loaded) {
+        self.skipped = super::warned(&loaded);
+        let config = loaded.config;
         if let Some(dumper) = &mut self.dumper {
             dumper.adopt(&config);
         }
@@ -275,6 +281,7 @@ impl Performer {
                 ("pid", std::process::id().to_string()),
                 ("config", self.path.display().to_string()),
             ];
+            status.leave_out(&self.skipped);
             status.daemon = facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         }
         // Whoever asked may have gone.
@@ -304,11 +311,10 @@ impl Performer {
         }
         match result {
             Ok(loaded) => {
-                let config = Box::new(loaded.config);
-                let agent = Box::new(config.agent.clone());
+                let agent = Box::new(loaded.config.agent.clone());
                 let ticket = asked.map(|asked| self.ticket(asked));
                 let input = Input::Reload { ticket, dry_run, config: agent };
-                Some(if dry_run { Meant::Input(input) } else { Meant::Adopt { input, config } })
+                Some(if dry_run { Meant::Input(input) } else { Meant::Adopt { input, loaded } })
             }
             Err(problems) => {
                 warn!("reload refused, the old configuration stays:\n{}", problems.render(false));

@@ -29,6 +29,7 @@ pub(crate) fn degraded() -> Status {
             app(),
             CheckStatus { error: None, state: health::Standing::Up, name: named("db"), ..app() },
         ],
+        skipped: Vec::new(),
         daemon: [("node", "left"), ("version", "0.1.0")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
     }
 }

@@ -63,3 +63,47 @@ fn a_file_that_is_not_there_is_named() {
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("cannot read /nonexistent.toml"), "{ran:?}");
 }
+
+const SPOKEN: &str =
+    "vrrp_instance web {\n interface eth0\n virtual_router_id 51\n virtual_ipaddress {\n 10.0.0.100\n }\n}\n";
+
+fn check_conf(text: &str, more: &[&str]) -> Ran {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keepalived.conf");
+    fs::write(&file, text).unwrap();
+    command(&["check"]).arg(file).args(more).output().unwrap().into()
+}
+
+#[test]
+fn a_load_balancer_is_wrong_unless_only_vrrp_is_asked_for() {
+    let text = SPOKEN.to_owned() + "virtual_server 10.0.0.100 80 {\n lb_algo rr\n}\n";
+    let wrong = check_conf(&text, &[]);
+    assert_eq!(wrong.code, 1, "{wrong:?}");
+    assert!(wrong.err.contains("no load is balanced") && wrong.err.contains("--vrrp-only"), "{wrong:?}");
+    let right = check_conf(&text, &["--vrrp-only"]);
+    assert_eq!(right.code, 0, "{right:?}");
+    assert!(right.err.contains("warning: ") && right.out.contains("is good: 1 router"), "{right:?}");
+}
+
+#[test]
+fn lenient_shows_what_it_leaves_out_and_strict_names_the_flag() {
+    let text = SPOKEN.replace("interface eth0", "interface eth0\n no_such_thing");
+    let strict = check_conf(&text, &[]);
+    assert_eq!(strict.code, 1, "{strict:?}");
+    assert!(
+        strict.err.contains("--lenient") && strict.err.ends_with("cannot be used: 1 error\n"),
+        "{strict:?}"
+    );
+    let lenient = check_conf(&text, &["--lenient"]);
+    assert_eq!(lenient.code, 0, "{lenient:?}");
+    assert!(lenient.err.contains("warning: unknown keyword no_such_thing"), "{lenient:?}");
+}
+
+#[test]
+fn a_file_of_toml_is_never_read_leniently() {
+    for flag in ["--lenient", "--vrrp-only"] {
+        let ran = check(GOOD, &[flag]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.err.contains(&format!("{flag} is for keepalived.conf, and ")), "{ran:?}");
+    }
+}

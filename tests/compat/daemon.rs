@@ -356,3 +356,41 @@ fn a_reload_moves_the_fifo_and_tells_nothing_twice() {
     BufReader::new(&mut reader).read_line(&mut line).expect("a line");
     assert_eq!(line, "INSTANCE \"web\" STOP 160\n");
 }
+
+#[test]
+fn what_was_left_out_is_in_the_log_and_in_the_status_until_it_is_mended() {
+    let place = Place::new();
+    let with = |lines: &str| {
+        format!(
+            "vrrp_instance web {{\n state MASTER\n interface eth0\n virtual_router_id 7\n priority 150\n \
+             advert_int 0.1\n version 3\n virtual_ipaddress {{\n 10.9.0.100/24\n }}\n{lines}}}\n"
+        )
+    };
+    let status = |more: &[&str]| {
+        let mut command = Command::new(LOCUM);
+        command.args(["status", "--socket"]).arg(place.path("socket")).args(more);
+        let output = command.output().expect("the binary runs");
+        (output.status.code(), String::from_utf8(output.stdout).expect("UTF-8"))
+    };
+    let daemon = place.start(&with(" no_such_thing\n prioritiy 3\n"));
+    let log = place.read("log");
+    assert!(log.contains("left out: ") && log.contains("unknown keyword no_such_thing"), "{log}");
+    eventually("Master", || status(&[]).1.contains("web  MASTER"));
+    let (code, text) = status(&[]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.starts_with("DEGRADED") && text.contains("2 things left out of the configuration"),
+        "{text}"
+    );
+    assert!(text.contains("conf:11:2: unknown keyword no_such_thing"), "{text}");
+    let (code, text) = status(&["--json"]);
+    let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!((code, &json["health"]), (Some(1), &"degraded".into()), "{text}");
+    assert!(json["skipped"][1].as_str().is_some_and(|line| line.contains("conf:12:2: ")), "{text}");
+
+    fs::write(place.path("conf"), with("")).expect("written");
+    daemon.signal(nix::libc::SIGHUP);
+    eventually("healthy", || status(&[]).0 == Some(0));
+    let json: serde_json::Value = serde_json::from_str(&status(&["--json"]).1).expect("JSON");
+    assert_eq!(json["skipped"], serde_json::json!([]));
+}

@@ -82,8 +82,18 @@ pub fn parse(text: &str, path: &Path, options: &Options) -> Result<Loaded, Probl
     let reading = read(text, path, options, &report);
     let config = lower::lower(&reading.document, options, &report);
     let failed = report.sink.has_errors();
-    let (found, skipped) = report.into_parts();
-    if failed { Err(Problems(found)) } else { Ok(Loaded { config, warnings: found, skipped }) }
+    let refused = report.refused();
+    let (mut found, skipped) = report.into_parts();
+    if !failed {
+        return Ok(Loaded { config, warnings: found, skipped });
+    }
+    if refused > 0 {
+        let message =
+            format!("keepalived leaves out what is wrong in {refused} of these places, and goes on");
+        let help = "mend them; or do as keepalived does, and have them listed: --lenient".to_owned();
+        found.push(Problem::of_file(Severity::Warning, path, message, Some(help)));
+    }
+    Err(Problems(found))
 }
 
 /// The document alone, and everything that is wrong with it; nothing outside of it is looked at but
@@ -182,6 +192,9 @@ fn balancer(context: &Context<'_>, options: &Options) {
     if options.vrrp_only {
         context.report.sink.add(finding.softened().help("run keepalived --check beside Locum for that part"));
     } else {
-        context.report.sink.add(finding.help("remove it, or have Locum read the VRRP part only"));
+        context
+            .report
+            .sink
+            .add(finding.help("have Locum read the VRRP part only: --vrrp-only; or remove it"));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::config::problem::{Finding, Problem, Sink, Span};
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::path::Path;
 
 /// A line, or a part of one, that was left out because `lenient` was asked for.
@@ -9,6 +10,14 @@ use std::path::Path;
 pub struct Skipped {
     /// What is wrong with it, and where.
     pub problem: Problem,
+}
+
+impl fmt::Display for Skipped {
+    /// One line: `keepalived.conf:3:8: message`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Problem { file, line, column, message, .. } = &self.problem;
+        write!(f, "{}:{line}:{column}: {message}", file.display())
+    }
 }
 
 /// How many findings are kept: nobody reads more, and some files are not configurations at all.
@@ -21,11 +30,18 @@ pub(super) struct Report {
     lenient: bool,
     skipped: RefCell<Vec<(usize, Skipped)>>,
     told: Cell<usize>,
+    refused: Cell<usize>,
 }
 
 impl Report {
     pub(super) fn new(file: &Path, text: &str, lenient: bool) -> Self {
-        Report { sink: Sink::new(file, text), lenient, skipped: RefCell::default(), told: Cell::new(0) }
+        Report {
+            sink: Sink::new(file, text),
+            lenient,
+            skipped: RefCell::default(),
+            told: Cell::default(),
+            refused: Cell::default(),
+        }
     }
 
     /// What cannot be used, however lenient the reader.
@@ -72,8 +88,14 @@ impl Report {
             let problem = self.sink.problem(finding.softened());
             self.skipped.borrow_mut().push((span.start, Skipped { problem }));
         } else {
+            self.refused.set(self.refused.get() + 1);
             self.sink.add(finding);
         }
+    }
+
+    /// How many errors there are that a lenient reader would not have.
+    pub(super) fn refused(&self) -> usize {
+        self.refused.get()
     }
 
     /// Everything found, then everything skipped, in the order of the files.
