@@ -117,6 +117,7 @@ fn describe(effect: &Effect) -> String {
         }
         Effect::Tell(incident) => format!("tell of {:?}", incident.kind),
         Effect::Note(Note::Warning(router, line)) => format!("note {router}: {line}"),
+        Effect::Note(Note::Trouble(line)) => format!("note {line}"),
         Effect::Note(Note::Reloaded(lines)) => format!("note reloaded: {}", lines.join("; ")),
         Effect::Note(Note::Refused { router, source, refusal, count }) => {
             format!("note {router}: refused {source} for the {count}. time: {refusal}")

@@ -29,6 +29,8 @@ pub struct Config {
     pub start_delay: Duration,
     /// Interfaces whose changes of carrier are waited out.
     pub link_delays: BTreeMap<String, LinkDelay>,
+    /// What is held from start to end, whatever the state of the routers; its addresses are own ones.
+    pub fixed: Holding,
 }
 
 /// How long a change of carrier must last before it counts.
@@ -170,6 +172,7 @@ impl Router {
                 mac: self.vrid.mac(family),
             }),
             interface,
+            own: false,
             refuse: !self.accept && !self.priority.is_owner(),
             vips: self.vips_of(family).chain(excluded).cloned().collect(),
             routes: self.routes.iter().filter(|route| with(route.family)).cloned().collect(),

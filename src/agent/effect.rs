@@ -229,6 +229,8 @@ pub enum Note {
     },
     /// Something to look at, in one line.
     Warning(RouterName, String),
+    /// The same about what is no router's.
+    Trouble(String),
     /// What a new configuration has changed, one line each; at least one.
     Reloaded(Vec<String>),
 }

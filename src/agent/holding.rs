@@ -11,6 +11,9 @@ pub struct Holding {
     pub interface: String,
     /// The interface with the virtual MAC address. It is made here, and then has those addresses.
     pub vmac: Option<Vmac>,
+    /// The addresses are this host's own, which adverts may leave from, and move nowhere.
+    #[serde(default)]
+    pub own: bool,
     /// Packets to the addresses are dropped, all but neighbour discovery (RFC 9568, `Accept_Mode`).
     pub refuse: bool,
     /// The addresses.

@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod effect;
+mod fixed;
 pub mod holding;
 pub mod incident;
 pub mod link;
@@ -40,6 +41,7 @@ use crate::vrrp::auth::Auth;
 use crate::vrrp::instance::{Action, Event, Instance, State, Wait};
 use crate::vrrp::why::{Fault, Why};
 use crate::vrrp::{Family, Priority, Version, Vrid};
+use fixed::Fixed;
 use links::Links;
 use router::{Router, World};
 use set::{Seat, Set};
@@ -63,6 +65,7 @@ pub struct Agent {
     /// The checks in the order of the configuration.
     check_order: Vec<CheckName>,
     links: Links,
+    fixed: Fixed,
     /// Nobody takes part before this.
     start_at: Option<Time>,
     /// Sockets that could not be opened, and why.
@@ -109,6 +112,7 @@ impl Agent {
                     self.settle(now, &mut effects);
                 }
                 self.links.see(now, link);
+                effects.extend(self.fixed.again());
                 self.relink(now, &mut effects);
             }
             Input::LinkGone(name) => {
@@ -132,6 +136,10 @@ impl Agent {
                     member.send_errors += 1;
                     member.last_send_error = Some((now, error));
                 }
+            }
+            Input::Held { instance: fixed::OWNER, result } => effects.extend(self.fixed.held(result)),
+            Input::Restored { instance: fixed::OWNER, address } => {
+                effects.extend(self.fixed.restored(now, address));
             }
             Input::Held { instance, result } => self.held(now, instance, result, &mut effects),
             Input::Restored { instance, address } => self.restored(now, instance, address, &mut effects),

@@ -21,7 +21,7 @@ impl Agent {
         let routers: Vec<_> = self.routers.iter().map(|router| self.router_status(now, router)).collect();
         let checks = self.check_order.iter().filter_map(|name| self.checks.get(name));
         let checks: Vec<_> = checks.map(|check| check_status(now, check)).collect();
-        let (health, complaints) = judge(&routers, &checks);
+        let (health, complaints) = judge(&routers, &checks, self.fixed.trouble());
         Status {
             schema: SCHEMA,
             health,
@@ -183,7 +183,7 @@ fn check_status(now: Time, check: &Health) -> CheckStatus {
 }
 
 /// What all of it comes to, with a line for each thing that is not as it should be.
-fn judge(routers: &[RouterStatus], checks: &[CheckStatus]) -> (Overall, Vec<String>) {
+fn judge(routers: &[RouterStatus], checks: &[CheckStatus], fixed: Option<&str>) -> (Overall, Vec<String>) {
     let mut complaints = Vec::new();
     let mut worst = Overall::Healthy;
     let mut complain = |level: Overall, line: String| {
@@ -208,6 +208,9 @@ fn judge(routers: &[RouterStatus], checks: &[CheckStatus]) -> (Overall, Vec<Stri
         if let Some(last) = router.hooks.last.as_ref().filter(|_| router.hooks.last_failed) {
             complain(Overall::Degraded, format!("{name}: the last hook failed: {last}"));
         }
+    }
+    if let Some(line) = fixed {
+        complain(Overall::Degraded, format!("static: {line}"));
     }
     for check in checks.iter().filter(|check| check.state == health::Standing::Down) {
         let error = check.error.as_deref().unwrap_or("inverse check passes");

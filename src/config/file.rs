@@ -1,6 +1,7 @@
 //! The TOML file as written: each value read and with its place, nothing yet compared with another.
 
 use super::auth;
+use super::fixed::{self, Fixed};
 use super::problem::{Finding, Sink};
 use super::routes::{routes, rules};
 use super::section::{Section, Value, Wrong};
@@ -28,6 +29,8 @@ pub(super) struct File<'a> {
     pub(super) groups: Vec<Group>,
     /// `[link.NAME]`
     pub(super) links: BTreeMap<String, LinkDelay>,
+    /// `[static]`
+    pub(super) fixed: Fixed,
     /// Name and table of every check; what is in it depends on its type.
     pub(super) checks: Vec<(Spanned<String>, Section<'a>)>,
 }
@@ -131,9 +134,11 @@ pub(super) fn read<'a>(table: &'a Spanned<DeTable<'a>>, sink: &'a Sink) -> File<
     let routers = top.named("router").into_iter().map(router).collect();
     let groups = top.named("group").into_iter().map(group).collect();
     let links = top.named("link").into_iter().map(link_delay).collect();
+    let table = top.raw("static").and_then(|value| top.inner("static", value, "[static]".to_owned()));
+    let fixed = table.map(fixed::read).unwrap_or_default();
     let checks = top.named("check");
     top.finish();
-    File { agent, routers, groups, links, checks }
+    File { agent, routers, groups, links, fixed, checks }
 }
 
 fn agent(section: Section<'_>) -> Agent<'_> {
@@ -286,7 +291,7 @@ fn addresses(section: &Section<'_>) -> Vec<Address> {
 
 const SCOPES: &[(&str, u8)] = &[("global", 0), ("site", 200), ("link", 253), ("host", 254)];
 
-fn one_address<'a>(section: &Section<'a>, value: &'a Value<'a>) -> Option<Address> {
+pub(super) fn one_address<'a>(section: &Section<'a>, value: &'a Value<'a>) -> Option<Address> {
     if !value.get_ref().is_table() {
         return match address(value) {
             Ok(address) => Some(plain(address, value.span())),

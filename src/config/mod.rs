@@ -9,6 +9,7 @@ mod across;
 mod auth;
 mod checks;
 mod file;
+mod fixed;
 mod hooks;
 pub mod keepalived;
 mod lint;
@@ -189,6 +190,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
     let mut file = file::read(&table, sink);
     let names: Vec<_> = file.checks.iter().map(|(name, _)| name.clone()).collect();
     across::across(&file.routers, &names, sink);
+    let fixed = std::mem::take(&mut file.fixed).holding(&file.routers, |finding, _| sink.add(finding));
     if file.routers.is_empty() && !sink.has_errors() {
         let finding = Finding::warning(&(0..0), "this file has no router: nothing will be held");
         sink.add(finding.help("add a section [router.NAME]"));
@@ -214,6 +216,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
             checks: counted,
             start_delay: file.agent.start_delay.unwrap_or_default(),
             link_delays: std::mem::take(&mut file.links),
+            fixed,
             ..agent::config::Config::default()
         },
         details: Details {

@@ -366,6 +366,7 @@ fn log(note: &Note) {
             warn!(%router, %source, reason = refusal.name(), count, "packet refused: {refusal}");
         }
         Note::Warning(router, line) => warn!(%router, "{line}"),
+        Note::Trouble(line) => warn!("{line}"),
         Note::Reloaded(lines) => info!("the configuration was read again: {}", lines.join("; ")),
     }
 }

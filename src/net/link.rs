@@ -207,7 +207,7 @@ impl<F: Fn(Report)> Watcher<F> {
 
     fn ours(&self, fact: &AddressFact) -> bool {
         let placed = self.placed.read().unwrap_or_else(PoisonError::into_inner);
-        fact.marked() || placed.contains(&fact.address)
+        fact.moves() || placed.contains(&fact.address)
     }
 
     /// Puts `addresses` in the place of what was known of the link.

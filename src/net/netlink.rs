@@ -15,6 +15,8 @@ use std::net::IpAddr;
 
 /// Our mark on addresses, routes and rules, which says who put them there: the protocol number of VRRP.
 pub(super) const MARK: u8 = crate::vrrp::PROTOCOL;
+/// Our mark on addresses that are this host's own as long as we run: the next number, which is as free.
+const MARK_OF_OWN: u8 = MARK + 1;
 const NLMSGERR_MESSAGE: u16 = 1;
 /// The kernel's answers come in pieces of at most 32 KiB.
 pub(super) const DATAGRAM: usize = 64 << 10;
@@ -69,11 +71,21 @@ pub(super) struct AddressFact {
 
 impl AddressFact {
     pub(super) fn marked(&self) -> bool {
+        self.moves() || self.own()
+    }
+
+    /// Whether its mark says that it moves between hosts.
+    pub(super) fn moves(&self) -> bool {
         self.proto == Some(MARK)
     }
 
-    pub(super) fn mark(&mut self) {
-        self.proto = Some(MARK);
+    /// Whether its mark says that it is this host's own.
+    pub(super) fn own(&self) -> bool {
+        self.proto == Some(MARK_OF_OWN)
+    }
+
+    pub(super) fn mark(&mut self, own: bool) {
+        self.proto = Some(if own { MARK_OF_OWN } else { MARK });
     }
 
     pub(super) fn tentative(&self) -> bool {

@@ -37,13 +37,15 @@ pub(super) struct Wanted {
     pub(super) place: Place,
     label: Option<String>,
     scope: u8,
+    /// It is an own address of this host, which never moves.
+    own: bool,
 }
 
 impl Wanted {
-    pub(super) fn new(vip: Vip, interface: &str) -> Self {
+    pub(super) fn new(vip: Vip, interface: &str, own: bool) -> Self {
         let interface = vip.dev.unwrap_or_else(|| interface.to_owned());
         let place = Place { interface, address: vip.address, prefix: vip.prefix };
-        Wanted { place, label: vip.label, scope: vip.scope }
+        Wanted { place, label: vip.label, scope: vip.scope, own }
     }
 
     /// As it goes to the kernel.
@@ -67,7 +69,7 @@ impl Wanted {
             proto: None,
             // "Deprecated": reachable, but never the source of this host's own connections, which
             // would break when the address moves. A /32 is never chosen anyway.
-            lifetimes: (v6 && host).then_some((0, u32::MAX)),
+            lifetimes: (v6 && host && !self.own).then_some((0, u32::MAX)),
         }
     }
 
@@ -76,7 +78,8 @@ impl Wanted {
         let label = self.label.as_ref().unwrap_or(&self.place.interface);
         // IPv6 has no labels, and its scope follows from the address.
         let same = fact.address.is_ipv6() || (fact.label.as_ref() == Some(label) && fact.scope == self.scope);
-        fact.address == self.place.address && fact.prefix == self.place.prefix && same
+        let mark = fact.proto.is_none() || fact.own() == self.own;
+        fact.address == self.place.address && fact.prefix == self.place.prefix && same && mark
     }
 }
 
@@ -227,7 +230,7 @@ impl Settler {
                 delete.extend(here.iter().map(|fact| Change::Delete((*fact).clone())));
                 let mut fact = wanted.fact(index);
                 if !self.means.unmarked {
-                    fact.mark();
+                    fact.mark(wanted.own);
                 }
                 add.push(Change::Add(fact));
             }
@@ -287,7 +290,7 @@ impl Settler {
     /// A crash in the next moment must not leave an address that nobody knows of.
     fn before_adding(&mut self, interface: &str, changes: &[Change]) {
         let added = changes.iter().filter(|change| matches!(change, Change::Add(_))).map(Change::fact);
-        let addresses = added.clone().map(|fact| fact.address);
+        let addresses = added.clone().filter(|fact| !fact.own()).map(|fact| fact.address);
         self.means.placed.write().unwrap_or_else(PoisonError::into_inner).extend(addresses);
         if self.marks != Some(true) {
             let places = self.put.iter().cloned().chain(added.map(|fact| place(interface, fact))).collect();

@@ -33,7 +33,11 @@ impl Duty {
         let interface = holding.vmac.as_ref().map_or(holding.interface, |vmac| vmac.name.clone());
         let routes = holding.routes.into_iter().map(Entry::Route);
         Duty {
-            addresses: holding.vips.into_iter().map(|vip| Wanted::new(vip, &interface)).collect(),
+            addresses: holding
+                .vips
+                .into_iter()
+                .map(|vip| Wanted::new(vip, &interface, holding.own))
+                .collect(),
             vmac: holding.vmac,
             refuse: holding.refuse,
             entries: routes.chain(holding.rules.into_iter().map(Entry::Rule)).collect(),

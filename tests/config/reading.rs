@@ -1,6 +1,6 @@
 //! Good files: what becomes of them.
 
-use super::{config, read, router};
+use super::{config, read, router, said};
 use locum::agent::config::{Interface, Router};
 use locum::check::{Probe, Target};
 use locum::config::{Cause, timelines, worst_case};
@@ -181,4 +181,20 @@ fn a_weight_that_can_move_nothing_is_no_cause_of_a_failover() {
     let causes: Vec<_> =
         timelines(&config.agent.routers[0], &config).into_iter().map(|line| line.cause).collect();
     assert_eq!(causes.len(), 2, "{causes:?}");
+}
+
+#[test]
+fn what_is_static_needs_an_interface_and_moves_with_no_router() {
+    let fixed = |text: &str| format!("{}\n[static]\n{text}", router(""));
+    let held = config(&fixed(
+        "interface = 'eth1'\naddresses = ['10.0.0.5/24', { address = '10.0.0.6', dev = 'eth0' }]",
+    ));
+    let shown: Vec<_> = held.agent.fixed.vips.iter().map(ToString::to_string).collect();
+    assert_eq!((held.agent.fixed.interface.as_str(), shown.len()), ("eth1", 2));
+    assert_eq!(shown, ["10.0.0.5/24", "10.0.0.6/32 on eth0"]);
+    assert!(
+        said(&fixed("addresses = ['10.0.0.5']")).contains("10.0.0.5 is static, and goes on no interface")
+    );
+    let twice = said(&fixed("interface = 'eth0'\naddresses = ['10.0.0.100']"));
+    assert!(twice.contains("10.0.0.100 is static, and stands here twice"), "{twice}");
 }

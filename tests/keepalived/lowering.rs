@@ -231,3 +231,18 @@ fn the_door_is_chosen_by_name_or_by_content() {
     let loaded = locum::config::load(&conf, locum::config::Secrets::MustRead).unwrap();
     assert_eq!(loaded.config.agent.routers.len(), 1);
 }
+
+#[test]
+fn what_is_static_is_held_from_start_to_end_on_the_default_interface() {
+    let text = "static_ipaddress {\n 10.0.0.5/24\n 10.1.0.5 dev eth1\n}\n\
+                static_routes {\n 10.9.0.0/16 via 10.0.0.254\n}\nstatic_rules {\n from 10.9.0.0/16 table 7\n}\n";
+    let fixed = config(&(text.to_owned() + &instance(""))).agent.fixed;
+    assert_eq!((fixed.interface.as_str(), fixed.own), ("eth0", true));
+    let shown: Vec<_> = fixed.vips.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["10.0.0.5/24", "10.1.0.5/32 on eth1"]);
+    assert_eq!((fixed.routes.len(), fixed.rules.len()), (1, 1));
+    let other = format!("global_defs {{\n default_interface eth7\n}}\n{text}");
+    assert_eq!(config(&(other + &instance(""))).agent.fixed.interface, "eth7");
+    let moving = "static_ipaddress {\n 10.0.0.100\n}\n".to_owned() + &instance("");
+    assert!(said(&moving).iter().any(|line| line.contains("10.0.0.100 is static, and stands here twice")));
+}

@@ -15,6 +15,7 @@ mod authentication;
 mod checks;
 mod checksums;
 mod drop_in;
+mod fixed;
 mod frr;
 mod handover;
 mod holding;

@@ -7,6 +7,7 @@ use super::document::{Command, Document, Group as Written, Notify};
 use super::report::Report;
 use super::router;
 use super::runs::Runner;
+use super::statics;
 use super::tells;
 use crate::agent::config::{Group, GroupName, LinkDelay};
 use crate::agent::{self, RouterName, Subject};
@@ -105,6 +106,8 @@ fn routers(document: &Document, runner: &Runner<'_>, report: &Report, config: &m
     let known = |part: &file::Track| part.check.clone();
     let names: Vec<_> = parts.iter().flat_map(|part| part.tracks.iter().map(known)).collect();
     across::across(&parts, &names, &report.sink);
+    config.agent.fixed = statics::fixed(document, report)
+        .holding(&parts, |finding, span| report.refuse_finding(finding, span));
     for (part, (instance, trust)) in parts.iter().zip(&rest) {
         let name = part.name.get_ref();
         let hooks = hooks(&instance.notify, runner);

@@ -302,7 +302,7 @@ fn vips(instance: &Instance, family: Family, report: &Report) -> Vec<file::Addre
     found
 }
 
-fn vip(address: &Address, advertise: bool, report: &Report) -> file::Address {
+pub(super) fn vip(address: &Address, advertise: bool, report: &Report) -> file::Address {
     let ignored = [
         ("brd", address.brd.is_some()),
         ("peer", address.peer.is_some()),

@@ -1,14 +1,21 @@
-//! What stands outside the large blocks: `interface_up_down_delays` and `garp_group`.
+//! What stands outside the large blocks: `static_*`, `interface_up_down_delays` and `garp_group`.
 
-use super::document::{LinkDelay, Pacing};
+use super::document::{Document, LinkDelay, Pacing};
+use super::report::Report;
+use super::router;
+use super::routing;
 use super::statement::Statement;
 use super::tree::Word;
 use super::value;
+use crate::config::fixed::Fixed;
+use crate::vrrp::Family;
 use serde_spanned::Spanned;
 use std::time::Duration;
 
 /// The longest pause of announcements, in seconds.
 const LONGEST: f64 = 4294.0;
+/// Where static addresses go that name no interface, unless `default_interface` says another.
+const DEFAULT_INTERFACE: &str = "eth0";
 
 /// `IF down [up]`, a line each.
 pub(super) fn delays(statement: &Statement<'_>, list: &mut Vec<LinkDelay>) {
@@ -54,4 +61,20 @@ pub(super) fn pacing(statement: &Statement<'_>) -> Pacing {
         }
     }
     pacing
+}
+
+/// What is held as long as the daemon runs.
+pub(super) fn fixed(document: &Document, report: &Report) -> Fixed {
+    let routing = routing::Router { family: Family::Ipv4, renamed: None, report };
+    let default = document.global.default_interface.as_ref().map(Spanned::get_ref);
+    Fixed {
+        interface: Some(default.map_or(DEFAULT_INTERFACE, String::as_str).to_owned()),
+        addresses: document
+            .static_addresses
+            .iter()
+            .map(|address| router::vip(address, true, report))
+            .collect(),
+        routes: document.static_routes.iter().filter_map(|route| routing.route(route)).collect(),
+        rules: document.static_rules.iter().filter_map(|rule| routing.rule(rule)).collect(),
+    }
 }
