@@ -243,10 +243,12 @@ impl Agent {
         }
         let first = routers.iter().zip(&faults).find(|(_, fault)| fault.is_some());
         if let Some(faulty) = first.map(|(index, _)| self.routers[*index].config.name.to_string()) {
+            let before = self.standings(set);
             for (index, fault) in routers.into_iter().zip(faults) {
                 let fault = fault.unwrap_or_else(|| Fault::Group(faulty.clone()));
                 self.fault(now, index, &fault, effects);
             }
+            self.follow_group(set, &before, effects);
         } else if !awaits {
             self.start(now, set, effects);
         }
@@ -280,11 +282,12 @@ impl Agent {
         found.fault
     }
 
+    /// What it means for the group is told once all its routers have it.
     fn fault(&mut self, now: Time, index: usize, fault: &Fault, effects: &mut Vec<Effect>) {
         for member in 0..self.routers[index].members.len() {
             let state = self.instance(index, member).state();
             if !matches!(state, State::Fault(known) if known == fault) {
-                self.pass_member(now, index, member, Event::Fault(fault.clone()), effects);
+                drop(self.pass_alone(now, index, member, Event::Fault(fault.clone()), effects));
             }
         }
     }
@@ -318,6 +321,7 @@ impl Agent {
         let before = self.standings(set);
         let actions = self.sets[set].group.handle(now, event);
         self.follow(now, set, &before, actions, effects);
+        self.follow_group(set, &before, effects);
     }
 
     /// The same for one member of a router.
@@ -329,10 +333,24 @@ impl Agent {
         event: Event,
         effects: &mut Vec<Effect>,
     ) {
+        let before = self.pass_alone(now, index, member, event, effects);
+        self.follow_group(self.routers[index].set, &before, effects);
+    }
+
+    /// The same, without the group's own change of state. Returns what all of its routers were before.
+    fn pass_alone(
+        &mut self,
+        now: Time,
+        index: usize,
+        member: usize,
+        event: Event,
+        effects: &mut Vec<Effect>,
+    ) -> Vec<(usize, Standing)> {
         let (set, place) = (self.routers[index].set, self.routers[index].members[member].seat);
         let before = self.standings(set);
         let actions = self.sets[set].group.handle_member(now, place, event);
         self.follow(now, set, &before, actions, effects);
+        before
     }
 
     fn standings(&self, set: usize) -> Vec<(usize, Standing)> {
@@ -362,7 +380,6 @@ impl Agent {
             }
             self.follow_handover(now, *index, *before, after, effects);
         }
-        self.follow_group(set, before, effects);
     }
 
     fn act(&mut self, now: Time, set: usize, place: usize, action: Action, effects: &mut Vec<Effect>) {

@@ -2,5 +2,6 @@
 //! command line with one and the same keepalived.conf.
 
 mod cases;
+mod history;
 mod node;
 mod pairs;
