@@ -12,12 +12,11 @@ use crate::check::{dns, file, http, ping, process, script, tcp, tls, websocket};
 use crate::health::{self, CheckName, Initial};
 use hyper::Uri;
 use serde_spanned::Spanned;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Keys that only say how results are counted: changing them does not start the probe anew.
-const COUNTING: [&str; 4] = ["rise", "fall", "initial", "inverse"];
+/// The most results in a row that anything waits for.
+const MOST: i64 = u32::MAX as i64;
 const INITIAL: &[(&str, Initial)] =
     &[("pending", Initial::Pending), ("up", Initial::Up), ("down", Initial::Down)];
 const KINDS: &[(&str, Kind)] = &[
@@ -64,8 +63,8 @@ pub(super) fn check(
     let schedule = schedule(&section);
     let mut counting = health::Config {
         name: CheckName(name.get_ref().as_str().into()),
-        rise: section.optional("rise", number(1, 1000)).map_or(1, Spanned::into_inner),
-        fall: section.optional("fall", number(1, 1000)).map_or(2, Spanned::into_inner),
+        rise: section.optional("rise", number(1, MOST)).map_or(1, Spanned::into_inner),
+        fall: section.optional("fall", number(1, MOST)).map_or(2, Spanned::into_inner),
         initial: section.optional("initial", choice(INITIAL)).map(Spanned::into_inner).unwrap_or_default(),
         inverse: section.optional("inverse", flag).is_some_and(Spanned::into_inner),
         link: None,
@@ -84,14 +83,12 @@ pub(super) fn check(
         Kind::Dns => dns(&section).map(Probe::Dns),
         Kind::Link => None,
     };
-    // Not by the `Debug` text alone: that hides secrets, and a changed secret is a change.
-    let written = section.hash(&COUNTING);
     section.finish();
     let spec = Spec { probe: probe?, schedule };
     if let Err(why) = spec.validate() {
         sink.add(Finding::error(&name.span(), format!("check {} can never pass: {why}", name.get_ref())));
     }
-    counting.fingerprint = fingerprint(&spec, written);
+    counting.fingerprint = spec.fingerprint();
     Some((counting, Some(spec)))
 }
 
@@ -109,13 +106,6 @@ fn link(name: &Spanned<String>, section: Section<'_>) -> Option<health::Config> 
         link: Some(link?.into_inner()),
         fingerprint: 0,
     })
-}
-
-fn fingerprint(spec: &Spec, written: u64) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    format!("{spec:?}").hash(&mut hasher);
-    written.hash(&mut hasher);
-    hasher.finish()
 }
 
 fn schedule(section: &Section<'_>) -> Schedule {

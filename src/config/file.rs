@@ -49,9 +49,10 @@ pub(super) struct Agent<'a> {
     pub(super) control: Option<PathBuf>,
     pub(super) group: Option<Spanned<String>>,
     pub(super) script_user: Option<Spanned<String>>,
-    pub(super) notify_fifo: Option<Section<'a>>,
+    pub(super) notify_fifos: Vec<Section<'a>>,
     pub(super) mail: Option<Section<'a>>,
     pub(super) start_delay: Option<Duration>,
+    pub(super) delay_after_boot: Option<Duration>,
 }
 
 /// `[router.NAME]`
@@ -67,6 +68,11 @@ pub(super) struct Router {
     pub(super) preempt: Option<Spanned<bool>>,
     pub(super) preempt_delay: Option<Duration>,
     pub(super) down_adverts: Option<u8>,
+    pub(super) answer_losing: bool,
+    pub(super) parting_advert: bool,
+    pub(super) eager: bool,
+    /// Why it takes no part at all.
+    pub(super) barred: Option<String>,
     /// What adverts name.
     pub(super) vips: Vec<Address>,
     /// What is held besides.
@@ -112,15 +118,22 @@ pub(super) struct Track {
     pub(super) span: Range<usize>,
 }
 
+/// A command, and who runs it where that is written with it.
+pub(super) struct Command {
+    pub(super) words: Spanned<Vec<String>>,
+    pub(super) user: Option<Spanned<String>>,
+}
+
 /// `notify`
 #[derive(Default)]
 pub(super) struct Notify {
-    pub(super) master: Option<Spanned<Vec<String>>>,
-    pub(super) backup: Option<Spanned<Vec<String>>>,
-    pub(super) fault: Option<Spanned<Vec<String>>>,
-    pub(super) stop: Option<Spanned<Vec<String>>>,
-    pub(super) any: Option<Spanned<Vec<String>>>,
-    pub(super) rx_lower: Option<Spanned<Vec<String>>>,
+    pub(super) master: Option<Command>,
+    pub(super) backup: Option<Command>,
+    pub(super) fault: Option<Command>,
+    pub(super) stop: Option<Command>,
+    pub(super) any: Option<Command>,
+    pub(super) rx_lower: Option<Command>,
+    pub(super) priority_changes: Option<Spanned<bool>>,
     pub(super) mail: Option<Spanned<bool>>,
     pub(super) user: Option<Spanned<String>>,
     pub(super) timeout: Option<Duration>,
@@ -145,9 +158,10 @@ fn agent(section: Section<'_>) -> Agent<'_> {
     let mut agent = Agent {
         node: inner(section.optional("node", text)),
         script_user: section.optional("script_user", text),
-        notify_fifo: section.section("notify_fifo"),
+        notify_fifos: fifos(&section),
         mail: section.section("mail"),
         start_delay: inner(section.optional("start_delay", duration)),
+        delay_after_boot: inner(section.optional("delay_after_boot", duration)),
         ..Agent::default()
     };
     if let Some(control) = section.section("control") {
@@ -157,6 +171,18 @@ fn agent(section: Section<'_>) -> Agent<'_> {
     }
     section.finish();
     agent
+}
+
+/// `notify_fifo`: one table, or a list of them.
+fn fifos<'a>(section: &Section<'a>) -> Vec<Section<'a>> {
+    const KEY: &str = "notify_fifo";
+    match section.raw(KEY) {
+        Some(value) if value.get_ref().is_array() => {
+            let members = section.members(KEY, "a list of tables").unwrap_or_default();
+            members.iter().filter_map(|value| section.inner(KEY, value, format!("a {KEY}"))).collect()
+        }
+        _ => section.section(KEY).into_iter().collect(),
+    }
 }
 
 fn link_delay((name, section): (Spanned<String>, Section<'_>)) -> (String, LinkDelay) {
@@ -202,6 +228,10 @@ fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
         preempt: section.optional("preempt", flag),
         preempt_delay: inner(section.optional("preempt_delay", duration)),
         down_adverts: inner(section.optional("down_adverts", number(1, 100))),
+        answer_losing: inner(section.optional("answer_losing", flag)).unwrap_or(true),
+        parting_advert: inner(section.optional("parting_advert", flag)).unwrap_or_default(),
+        eager: inner(section.optional("eager", flag)).unwrap_or_default(),
+        barred: inner(section.optional("barred", text)),
         vips,
         excluded,
         ignore_link: inner(section.optional("ignore_link", flag)).unwrap_or_default(),
@@ -289,7 +319,12 @@ fn addresses(section: &Section<'_>) -> Vec<Address> {
     members.unwrap_or_default().iter().filter_map(|value| one_address(section, value)).collect()
 }
 
-const SCOPES: &[(&str, u8)] = &[("global", 0), ("site", 200), ("link", 253), ("host", 254)];
+pub(super) const SCOPES: &[(&str, u8)] = &[("global", 0), ("site", 200), ("link", 253), ("host", 254)];
+
+/// By its name or as the kernel counts.
+pub(super) fn scope(value: &Value<'_>) -> Result<u8, Wrong> {
+    if value.get_ref().is_integer() { number(0, 255)(value) } else { choice(SCOPES)(value) }
+}
 
 pub(super) fn one_address<'a>(section: &Section<'a>, value: &'a Value<'a>) -> Option<Address> {
     if !value.get_ref().is_table() {
@@ -305,7 +340,7 @@ pub(super) fn one_address<'a>(section: &Section<'a>, value: &'a Value<'a>) -> Op
     let address = table.required("address", "address = \"10.0.0.100\"", address);
     let dev = inner(table.optional("dev", interface));
     let label = table.optional("label", text);
-    let scope = table.optional("scope", choice(SCOPES));
+    let scope = table.optional("scope", scope);
     let advertise = inner(table.optional("advertise", flag)).unwrap_or(true);
     table.finish();
     let address = address?;
@@ -390,7 +425,7 @@ fn track<'a>(section: &Section<'a>, value: &'a Value<'a>) -> Option<Track> {
 }
 
 fn weight(value: &Value<'_>) -> Result<i32, Wrong> {
-    match number(-253, 253)(value)? {
+    match number(-254, 254)(value)? {
         0 => Err(Wrong::new("a weight of 0 changes nothing").help(
             "write a number such as -60; or no weight, and the router is in Fault while the check is down",
         )),
@@ -400,18 +435,32 @@ fn weight(value: &Value<'_>) -> Result<i32, Wrong> {
 
 fn notify(section: &Section<'_>, alone: bool) -> Notify {
     let Some(table) = section.section("notify") else { return Notify::default() };
+    // A group hears no adverts, and has no priority.
     let notify = Notify {
-        master: table.optional("master", command),
-        backup: table.optional("backup", command),
-        fault: table.optional("fault", command),
-        stop: table.optional("stop", command),
-        any: table.optional("any", command),
-        // A group hears no adverts.
-        rx_lower: if alone { table.optional("rx_lower", command) } else { None },
+        master: own_command(&table, "master"),
+        backup: own_command(&table, "backup"),
+        fault: own_command(&table, "fault"),
+        stop: own_command(&table, "stop"),
+        any: own_command(&table, "any"),
+        rx_lower: if alone { own_command(&table, "rx_lower") } else { None },
+        priority_changes: if alone { table.optional("priority_changes", flag) } else { None },
         mail: table.optional("mail", flag),
         user: table.optional("user", text),
         timeout: inner(table.optional("timeout", some_time)),
     };
     table.finish();
     notify
+}
+
+/// A command under `key`: itself, or `{ command = …, user = … }`.
+pub(super) fn own_command(section: &Section<'_>, key: &'static str) -> Option<Command> {
+    let value = section.raw(key)?;
+    if !value.get_ref().is_table() {
+        return Some(Command { words: section.optional(key, command)?, user: None });
+    }
+    let table = section.inner(key, value, format!("{key} of {}", section.title))?;
+    let words = table.required("command", "command = \"/path/to/script\"", command);
+    let user = table.optional("user", text);
+    table.finish();
+    Some(Command { words: words?, user })
 }

@@ -1,6 +1,6 @@
 //! `notify`: commands and their user become hooks that may be run.
 
-use super::file::Notify;
+use super::file::{Command, Notify};
 use super::problem::{Finding, Sink, Span};
 use crate::notify::{Hooks, Script, User};
 use crate::process::{resolve_user, vet};
@@ -17,15 +17,21 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) fn hooks(notify: &Notify, script_user: Option<&Spanned<String>>, sink: &Sink) -> Hooks {
     let commands =
         [&notify.master, &notify.backup, &notify.fault, &notify.stop, &notify.any, &notify.rx_lower];
-    let Some(first) = commands.into_iter().flatten().next() else { return Hooks::default() };
     let timeout = notify.timeout.unwrap_or(TIMEOUT);
-    let Some(user) = user(notify.user.as_ref().or(script_user), &first.span(), sink) else {
-        return Hooks::default();
+    // One that does not exist is told of once.
+    let first = commands.into_iter().flatten().find(|command| command.user.is_none());
+    let usual = match first {
+        Some(first) => user(notify.user.as_ref().or(script_user), &first.words.span(), sink),
+        None => None,
     };
-    let script = |command: &Option<Spanned<Vec<String>>>| {
+    let script = |command: &Option<Command>| {
         let command = command.as_ref()?;
-        may_run(command, &user, sink);
-        Some(Script { command: command.get_ref().clone(), user: user.clone(), timeout })
+        let user = match &command.user {
+            Some(named) => user(Some(named), &named.span(), sink)?,
+            None => usual.clone()?,
+        };
+        may_run(&command.words, &user, sink);
+        Some(Script { command: command.words.get_ref().clone(), user, timeout })
     };
     Hooks {
         master: script(&notify.master),
@@ -37,19 +43,23 @@ pub(super) fn hooks(notify: &Notify, script_user: Option<&Spanned<String>>, sink
     }
 }
 
-/// The user `named`, or nobody; `fallback` is where to report where none is named.
+/// The user `named`, perhaps with a group behind a colon, or nobody; `fallback` is where to report
+/// where none is named.
 pub(super) fn user(named: Option<&Spanned<String>>, fallback: &Span, sink: &Sink) -> Option<User> {
-    let (name, span) = match named {
+    let (text, span) = match named {
         Some(named) => (named.get_ref().as_str(), &named.span()),
         None => (NOBODY, fallback),
     };
-    match resolve_user(name) {
-        Ok(user) => Some(user),
-        Err(why) => {
-            sink.add(Finding::error(span, why));
-            None
-        }
+    let (name, group) = match text.split_once(':') {
+        Some((name, group)) => (name, Some(group)),
+        None => (text, None),
+    };
+    let found = resolve_user(name).map_err(|why| sink.add(Finding::error(span, why)));
+    let mut user = found.ok()?;
+    if let Some(group) = group {
+        user.gid = super::group_id(&Spanned::new(span.clone(), group.to_owned()), sink)?;
     }
+    Some(user)
 }
 
 /// Reports a script that `user` may not or must not run.

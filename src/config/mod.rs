@@ -214,7 +214,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
     let mut config = Config {
         agent: agent::config::Config {
             checks: counted,
-            start_delay: file.agent.start_delay.unwrap_or_default(),
+            start_delay: start_delay(file.agent.start_delay, file.agent.delay_after_boot),
             link_delays: std::mem::take(&mut file.links),
             fixed,
             ..agent::config::Config::default()
@@ -232,11 +232,11 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
         let name = part.name.get_ref();
         let hooks = hooks::hooks(&part.notify, script_user, sink);
         let told = &mut config.details.told;
-        told.add(Subject::Router(name.clone()), &part.notify, sink);
-        told.priorities.extend(priorities.then(|| name.clone()));
-        let fingerprint = fingerprint(&hooks, told, &part.notify);
+        let subject = Subject::Router(name.clone());
+        told.add(subject.clone(), &part.notify, priorities, sink);
+        let fingerprint = fingerprint(&hooks, told, &subject);
         if hooks != notify::Hooks::default() {
-            config.details.hooks.insert(Subject::Router(name.clone()), hooks);
+            config.details.hooks.insert(subject, hooks);
         }
         if let Some(promise) = &part.max_failover {
             config.details.max_failover.insert(name.clone(), *promise.get_ref());
@@ -250,10 +250,11 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
         let name = GroupName(part.name.get_ref().as_str().into());
         let hooks = hooks::hooks(&part.notify, script_user, sink);
         let told = &mut config.details.told;
-        told.add(Subject::Group(name.clone()), &part.notify, sink);
-        let fingerprint = fingerprint(&hooks, told, &part.notify);
+        let subject = Subject::Group(name.clone());
+        told.add(subject.clone(), &part.notify, false, sink);
+        let fingerprint = fingerprint(&hooks, told, &subject);
         if hooks != notify::Hooks::default() {
-            config.details.hooks.insert(Subject::Group(name.clone()), hooks);
+            config.details.hooks.insert(subject, hooks);
         }
         config.agent.groups.push(Group { name, routers: across::members(part, &file, sink), fingerprint });
     }
@@ -261,11 +262,19 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
 }
 
 /// Changes with whatever is done at a transition.
-fn fingerprint(hooks: &notify::Hooks, told: &Told, notify: &file::Notify) -> u64 {
+fn fingerprint(hooks: &notify::Hooks, told: &Told, subject: &Subject) -> u64 {
     let mut hasher = DefaultHasher::new();
-    let mailed = notify.mail.as_ref().map(|mail| *mail.get_ref());
+    let mailed = told.mailed.contains(subject);
     format!("{hooks:?} {:?} {:?} {mailed:?}", told.fifos, told.mail).hash(&mut hasher);
     hasher.finish()
+}
+
+/// The longer of the two delays; what has passed since boot counts for the second.
+fn start_delay(delay: Option<Duration>, after_boot: Option<Duration>) -> Duration {
+    let uptime = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let uptime = uptime.split_whitespace().next().and_then(|seconds| seconds.parse().ok()).unwrap_or(0.0);
+    let uptime = Duration::try_from_secs_f64(uptime).unwrap_or_default();
+    delay.unwrap_or_default().max(after_boot.unwrap_or_default().saturating_sub(uptime))
 }
 
 fn control(agent: &file::Agent<'_>, sink: &Sink) -> Control {

@@ -58,7 +58,7 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
         announce: part.announce.clone(),
         announce_count: part.announce_count,
         tracks: part.tracks.iter().map(track).collect(),
-        barred,
+        barred: part.barred.clone().or(barred),
         fingerprint,
     })
 }
@@ -68,7 +68,9 @@ fn manner(part: &file::Router) -> Manner {
     Manner {
         preempt_delay: part.preempt_delay.unwrap_or(usual.preempt_delay),
         down_adverts: part.down_adverts.unwrap_or(usual.down_adverts),
-        ..usual
+        answer_losing: part.answer_losing,
+        parting_advert: part.parting_advert,
+        eager: part.eager,
     }
 }
 

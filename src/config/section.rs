@@ -6,7 +6,6 @@ use super::suggest::nearest;
 use serde_spanned::Spanned;
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use toml::de::{DeTable, DeValue};
 
 /// A value as it stands in the file.
@@ -180,17 +179,6 @@ impl<'a> Section<'a> {
         entries.into_iter().filter_map(read_one).collect()
     }
 
-    /// A number that changes with what is written here, except under the keys `but`. Order, layout
-    /// and comments do not count.
-    pub(super) fn hash(&self, but: &[&str]) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        for (name, value) in self.entries.iter().filter(|(name, _)| !but.contains(&&**name.get_ref())) {
-            name.get_ref().hash(&mut hasher);
-            hash(value.get_ref(), &mut hasher);
-        }
-        hasher.finish()
-    }
-
     /// Reports `key` as missing; `example` is a line that mends it.
     pub(super) fn missing(&self, key: &str, example: &str) {
         let finding = Finding::error(&self.span, format!("{} has no `{key}`", self.title));
@@ -240,27 +228,6 @@ impl<'a> Section<'a> {
             Some(help) => finding.help(help),
             None => finding,
         });
-    }
-}
-
-fn hash(value: &DeValue<'_>, hasher: &mut DefaultHasher) {
-    match value {
-        DeValue::Array(members) => {
-            members.len().hash(hasher);
-            members.iter().for_each(|member| hash(member.get_ref(), hasher));
-        }
-        DeValue::Table(entries) => {
-            entries.len().hash(hasher);
-            for (name, value) in entries {
-                name.get_ref().hash(hasher);
-                hash(value.get_ref(), hasher);
-            }
-        }
-        DeValue::String(text) => text.hash(hasher),
-        DeValue::Integer(digits) => digits.to_string().hash(hasher),
-        DeValue::Float(digits) => digits.to_string().hash(hasher),
-        DeValue::Boolean(flag) => flag.hash(hasher),
-        DeValue::Datetime(date) => date.to_string().hash(hasher),
     }
 }
 

@@ -1,10 +1,10 @@
 //! `[agent]`'s `notify_fifo` and `mail`: whom the daemon tells besides hooks.
 
-use super::file;
+use super::file::{self, own_command};
 use super::hooks::{may_run, user};
 use super::problem::{Finding, Sink};
 use super::section::{Section, Value, Wrong};
-use super::value::{command, flag, host, host_and_port, path, some_time, text};
+use super::value::{flag, host, host_and_port, path, some_time, text};
 use crate::agent::{RouterName, Subject};
 use crate::notify::fifo::Fifo;
 use crate::notify::mail::{Mail, Mailbox};
@@ -37,16 +37,37 @@ pub struct Told {
 
 /// What `[agent]` says of it, and whether changes of priority are written.
 pub(super) fn told(agent: &mut file::Agent<'_>, host_name: &str) -> (Told, bool) {
-    let (fifo, mail) = (agent.notify_fifo.take(), agent.mail.take());
-    let fifo = fifo.and_then(|section| fifo_of(section, agent.script_user.as_ref()));
-    let priorities = fifo.as_ref().is_some_and(|(_, priorities)| *priorities);
+    let (sections, mail) = (std::mem::take(&mut agent.notify_fifos), agent.mail.take());
+    let (mut fifos, mut priorities): (Vec<Fifo>, _) = (Vec::new(), false);
+    for section in sections {
+        let (span, sink) = (section.span.clone(), section.sink());
+        let Some((fifo, changes)) = fifo_of(section, agent.script_user.as_ref()) else { continue };
+        if fifos.iter().any(|other| other.path == fifo.path) {
+            let finding = Finding::error(&span, "this FIFO stands here twice: every event would come twice");
+            sink.add(finding.help("name another, or remove one"));
+        }
+        priorities |= changes;
+        fifos.push(fifo);
+    }
     let mail = mail.and_then(|section| mail_of(section, host_name));
-    (Told { fifos: fifo.into_iter().map(|(fifo, _)| fifo).collect(), mail, ..Told::default() }, priorities)
+    (Told { fifos, mail, ..Told::default() }, priorities)
 }
 
 impl Told {
-    /// Adds a router or a group, as its `notify` says.
-    pub(super) fn add(&mut self, subject: Subject, notify: &file::Notify, sink: &Sink) {
+    /// Adds a router or a group, as its `notify` says; `priorities` is what a router does that does not
+    /// say whether its changes of priority are written.
+    pub(super) fn add(&mut self, subject: Subject, notify: &file::Notify, priorities: bool, sink: &Sink) {
+        if let Some(wanted) = notify.priority_changes.as_ref().filter(|wanted| *wanted.get_ref())
+            && self.fifos.is_empty()
+        {
+            let finding = Finding::error(&wanted.span(), "there is no FIFO to write them to");
+            sink.add(finding.help("add to [agent]: notify_fifo = { path = \"/run/locum/events\" }"));
+        }
+        if let Subject::Router(name) = &subject
+            && notify.priority_changes.as_ref().map_or(priorities, |wanted| *wanted.get_ref())
+        {
+            self.priorities.insert(name.clone());
+        }
         match (&notify.mail, &self.mail) {
             (Some(wanted), None) if *wanted.get_ref() => {
                 let finding = Finding::error(&wanted.span(), "nothing says where mails go");
@@ -68,30 +89,29 @@ fn fifo_of(section: Section<'_>, script_user: Option<&Spanned<String>>) -> Optio
     let named = section.optional("user", text);
     let group = section.optional("group", text).and_then(|group| super::group_id(&group, sink));
     let mode = section.optional("mode", mode).map_or(MODE, Spanned::into_inner);
-    let script = section.optional("script", command);
+    let script = own_command(&section, "script");
     let priorities = section.optional("priority_changes", flag).is_some_and(Spanned::into_inner);
     section.finish();
     let path = path?.into_inner();
-    let (runs_as, reader) = match (&script, &named) {
-        (None, None) => (None, None),
-        (None, Some(named)) => (Some(user(Some(named), &named.span(), sink)?), None),
-        (Some(command), _) => {
-            let runs_as = user(named.as_ref().or(script_user), &command.span(), sink)?;
-            may_run(command, &runs_as, sink);
-            let reader = script_of(command, runs_as.clone());
-            (Some(runs_as), Some(reader))
+    let reader = match &script {
+        Some(script) => {
+            let by = script.user.as_ref().or(named.as_ref()).or(script_user);
+            let user = user(by, &script.words.span(), sink)?;
+            may_run(&script.words, &user, sink);
+            Some(Script { command: script.words.get_ref().clone(), user, timeout: START_WITHIN })
         }
+        None => None,
     };
     // A reader that may not open the FIFO is of no use, so it is its user's.
-    let owner = (runs_as.is_some() || group.is_some()).then(|| {
-        let user = runs_as.unwrap_or_else(User::own);
+    let owner = match &named {
+        Some(named) => Some(user(Some(named), &named.span(), sink)?),
+        None => reader.as_ref().map(|reader| reader.user.clone()),
+    };
+    let owner = (owner.is_some() || group.is_some()).then(|| {
+        let user = owner.unwrap_or_else(User::own);
         (user.uid, group.unwrap_or(user.gid))
     });
     Some((Fifo { path, owner, mode, reader }, priorities))
-}
-
-fn script_of(command: &Spanned<Vec<String>>, user: User) -> Script {
-    Script { command: command.get_ref().clone(), user, timeout: START_WITHIN }
 }
 
 /// Permissions as people write them: `"0640"`.

@@ -76,16 +76,10 @@ fn control(document: &Document, options: &Options) -> Control {
     Control { path, group: None }
 }
 
-/// The longer of the two delays; what has passed since boot counts for the second.
 fn start_delay(document: &Document) -> Duration {
-    let time = |written: &super::document::Written<Duration>| {
-        written.as_ref().map_or(Duration::ZERO, |time| *time.get_ref())
-    };
-    let uptime = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
-    let uptime = uptime.split_whitespace().next().and_then(|seconds| seconds.parse().ok()).unwrap_or(0.0);
-    let uptime = Duration::try_from_secs_f64(uptime).unwrap_or_default();
+    let time = |written: &Option<Spanned<Duration>>| written.as_ref().map(|time| *time.get_ref());
     let global = &document.global;
-    time(&global.vrrp_startup_delay).max(time(&global.vrrp_delay_after_boot).saturating_sub(uptime))
+    crate::config::start_delay(time(&global.vrrp_startup_delay), time(&global.vrrp_delay_after_boot))
 }
 
 fn link_delays(document: &Document) -> BTreeMap<String, LinkDelay> {
@@ -113,11 +107,11 @@ fn routers(document: &Document, runner: &Runner<'_>, report: &Report, config: &m
         let hooks = hooks(&instance.notify, runner);
         let subject = Subject::Router(name.clone());
         tells::add(subject.clone(), &instance.notify, document, &mut config.details.told);
-        let print = fingerprint(&hooks, &config.details.told, &tells::mailed(&subject, config));
+        let print = fingerprint(&hooks, &config.details.told, &subject);
         if hooks != notify::Hooks::default() {
             config.details.hooks.insert(subject, hooks);
         }
-        if let Some(mut router) = router::judged(part, trust, instance, document, report) {
+        if let Some(mut router) = router::judged(part, trust, report) {
             router.fingerprint = print;
             lint::lint(part, &router, config, &report.sink);
             config.agent.routers.push(router);
@@ -151,7 +145,7 @@ fn groups(document: &Document, runner: &Runner<'_>, report: &Report, config: &mu
         let name = GroupName(written.name.get_ref().as_str().into());
         let subject = Subject::Group(name.clone());
         tells::add(subject.clone(), &written.notify, document, &mut config.details.told);
-        let print = fingerprint(&hooks, &config.details.told, &tells::mailed(&subject, config));
+        let print = fingerprint(&hooks, &config.details.told, &subject);
         if hooks != notify::Hooks::default() {
             config.details.hooks.insert(subject, hooks);
         }

@@ -70,6 +70,18 @@ pub(super) fn router(
             instance.advertising.down_timer_adverts.as_ref(),
             usual.down_timer_adverts.as_ref(),
         ),
+        answer_losing: !either(
+            instance.advertising.lower_prio_no_advert.as_ref(),
+            usual.lower_prio_no_advert.as_ref(),
+        )
+        .unwrap_or(false),
+        parting_advert: either(
+            instance.advertising.higher_prio_send_advert.as_ref(),
+            usual.higher_prio_send_advert.as_ref(),
+        )
+        .unwrap_or(false),
+        eager: instance.is_master(),
+        barred: auth.barred.take(),
         vips: vips(instance, family, report),
         excluded: excluded.map(|address| vip(address, false, report)).collect(),
         routes: instance.virtual_routes.iter().filter_map(|route| routing.route(route)).collect(),
@@ -96,24 +108,11 @@ pub(super) fn router(
     Some((part, auth))
 }
 
-/// The router itself, by the rules of the other front door; and what only keepalived.conf can say.
-pub(super) fn judged(
-    part: &file::Router,
-    trust: &Trust,
-    instance: &Instance,
-    document: &Document,
-    report: &Report,
-) -> Option<Router> {
+/// The router itself, by the rules of the other front door; its secrets may stand in keepalived.conf.
+pub(super) fn judged(part: &file::Router, trust: &Trust, report: &Report) -> Option<Router> {
     let keys = front::Keys { directory: Path::new("/"), credentials: None, policy: Secrets::MustRead };
     let mut router = front::router(part, &keys, 0, &report.sink)?;
     router.auth = trust.auth.clone();
-    router.barred.clone_from(&trust.barred);
-    let (own, usual) = (&instance.advertising, &document.global.advertising);
-    router.manner.answer_losing =
-        !either(own.lower_prio_no_advert.as_ref(), usual.lower_prio_no_advert.as_ref()).unwrap_or(false);
-    router.manner.parting_advert =
-        either(own.higher_prio_send_advert.as_ref(), usual.higher_prio_send_advert.as_ref()).unwrap_or(false);
-    router.manner.eager = instance.is_master();
     Some(router)
 }
 

@@ -109,6 +109,12 @@ impl Router<'_> {
             return None;
         }
         let mut without = options(from, &mut route);
+        let drops = [RouteKind::Blackhole, RouteKind::Unreachable, RouteKind::Prohibit, RouteKind::Throw];
+        if drops.contains(&kind) && !route.hops.is_empty() {
+            // The kernel refuses such a route.
+            route.hops.clear();
+            without.push("via and dev".to_owned());
+        }
         without.extend(from.or.as_ref().map(|_| "or".to_owned()));
         without.extend(from.protocol.as_ref().map(|_| "protocol".to_owned()));
         if !without.is_empty() {

@@ -4,7 +4,7 @@ use super::document::{Command, Document, Fifo as Written, Notify, is_on};
 use super::report::Report;
 use super::runs::Runner;
 use crate::agent::Subject;
-use crate::config::{Config, Told, file, host_name};
+use crate::config::{Told, host_name};
 use crate::notify::Script;
 use crate::notify::fifo::Fifo;
 use crate::notify::mail::{Mail, Mailbox};
@@ -109,10 +109,4 @@ pub(super) fn add(subject: Subject, notify: &Notify, document: &Document, told: 
     if told.mail.is_some() && on([&notify.smtp_alert, &global.smtp_alert_vrrp, &global.smtp_alert]) {
         told.mailed.insert(subject);
     }
-}
-
-/// What changes the fingerprint of its hooks besides them: whether mails tell of it.
-pub(super) fn mailed(subject: &Subject, config: &Config) -> file::Notify {
-    let mail = Some(Spanned::new(0..0, config.details.told.mailed.contains(subject)));
-    file::Notify { mail, ..file::Notify::default() }
 }
