@@ -4,7 +4,8 @@
 //! the real codec), the kernel that holds addresses, checks, hooks and operators. Time is a number
 //! that jumps to whatever comes next, so an hour takes milliseconds and a seed replays exactly.
 //!
-//! [`run_scenario`] plays a written timeline and compares it with an expected one.
+//! [`run_scenario`] plays a written timeline and compares it with an expected one; a [`Rehearsal`] shows what
+//! given configurations do.
 
 mod faults;
 mod judge;
@@ -13,6 +14,7 @@ mod laws;
 mod node;
 mod perform;
 mod play;
+mod rehearsal;
 mod rng;
 mod sabotage;
 pub mod scenario;
@@ -26,6 +28,7 @@ pub use lan::Lan;
 pub use laws::{Breach, Law, Laws};
 pub use node::{Node, Seat, link, links_for, seat_of};
 pub use play::{Report, run_scenario};
+pub use rehearsal::{Finding, Rehearsal};
 pub use rng::Rng;
 pub use sabotage::Sabotage;
 pub use seed::{Failure, Outcome, Run, fingerprint, run_seed, run_seeds};

@@ -3,7 +3,8 @@
 use super::world::Arrival;
 use crate::agent::config::Interface;
 use crate::agent::{
-    Agent, Config, InstanceId, Link, LinkAddress, Listen, Memory, RouterName, Standing, Subject, Ticket,
+    Agent, Config, InstanceId, Link, LinkAddress, Listen, Memory, Outgoing, RouterName, Standing, Subject,
+    Ticket,
 };
 use crate::health::CheckName;
 use crate::time::Time;
@@ -38,6 +39,10 @@ pub struct Node {
     pub(super) refusals: u32,
     pub(super) probes: BTreeMap<CheckName, u32>,
     pub(super) failing: BTreeSet<CheckName>,
+    /// What checks that read a number read; 0 unless given.
+    pub(super) numbers: BTreeMap<CheckName, Option<i32>>,
+    /// The last advert to each receiver.
+    pub(super) adverts: BTreeMap<(InstanceId, IpAddr), (Seat, Outgoing)>,
     pub(super) standing: BTreeMap<RouterName, Standing>,
     /// What the hooks of each router and group were told last.
     pub(super) told: BTreeMap<Subject, Standing>,
@@ -86,6 +91,8 @@ impl Node {
             refusals: 0,
             probes: BTreeMap::new(),
             failing: BTreeSet::new(),
+            numbers: BTreeMap::new(),
+            adverts: BTreeMap::new(),
             standing: BTreeMap::new(),
             told: BTreeMap::new(),
             tickets: BTreeMap::new(),

@@ -79,6 +79,7 @@ impl World {
             return self.report(Duration::ZERO, node, Input::SendFailed { instance: out.instance, error });
         }
         self.sent.push(again);
+        self.nodes[node].adverts.insert((out.instance, out.destination), (seat, out.clone()));
         for to in (0..self.nodes.len()).filter(|to| *to != node) {
             for copy in self.lan.carry(&mut self.rng, self.now, node, to) {
                 self.deliver(node, to, out, copy.after, copy.flipped);

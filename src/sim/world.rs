@@ -158,7 +158,8 @@ impl World {
                 if alive && self.nodes[node].probes.get(&check) == Some(&generation) {
                     let failing = self.nodes[node].failing.contains(&check);
                     let verdict = if failing { Err("connection refused".to_owned()) } else { Ok(()) };
-                    let outcome = Outcome { verdict, latency: Duration::from_millis(1), value: None };
+                    let value = self.nodes[node].numbers.get(&check).copied().flatten();
+                    let outcome = Outcome { verdict, latency: Duration::from_millis(1), value };
                     self.later(PROBING, Happening::Probe { node, life, check: check.clone(), generation });
                     self.give(node, Input::Outcome(check, outcome));
                 }

@@ -63,15 +63,20 @@ impl Expect<'_> {
         Ok(())
     }
 
+    /// The smallest TTL or hop limit that is accepted; 0 for any.
+    #[must_use]
+    pub fn least_ttl(&self) -> u8 {
+        match self.reach {
+            Reach::Multicast => self.min_ttl.unwrap_or(u8::MAX),
+            Reach::Unicast(_) => self.min_ttl.unwrap_or(0),
+        }
+    }
+
     /// Where it came from, how far, and where it was sent to.
     fn path(&self, envelope: &Envelope<'_>) -> Result<(), Refusal> {
         let Envelope { source, destination, ttl, .. } = *envelope;
-        let least = match self.reach {
-            Reach::Multicast => self.min_ttl.unwrap_or(u8::MAX),
-            Reach::Unicast(_) => self.min_ttl.unwrap_or(0),
-        };
         // A TTL the kernel did not tell is as good as none at all.
-        if ttl.unwrap_or(0) < least {
+        if ttl.unwrap_or(0) < self.least_ttl() {
             return Err(Refusal::Ttl);
         }
         match self.reach {
