@@ -9,7 +9,7 @@
 //! | decide | [`time`], [`vrrp`], [`health`], [`agent`] | compute |
 //! | do | [`net`], [`check`], [`notify`], [`process`] | one outside thing per file, no policy |
 //! | join | [`daemon`] | know both sides |
-//! | speak | [`config`], [`control`], [`cli`], [`sim`] | read files, answer people |
+//! | speak | [`config`], [`control`], [`cli`], [`sim`], [`explain`] | read files, answer people |
 //!
 //! Four rules keep it so; `tests/layers.rs` reads the sources and fails where one is broken:
 //! 1. Deciders hold names, doers hold details (hosts, commands, secrets).
@@ -29,6 +29,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod explain;
 pub mod health;
 pub mod net;
 pub mod notify;

@@ -17,6 +17,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("config", &["agent", "vrrp", "health", "time", "check", "net", "notify", "process"]),
     ("control", &["agent", "time"]),
     ("sim", &["agent", "vrrp", "health", "time"]),
+    ("explain", &["agent", "vrrp", "health", "time", "config", "sim"]),
     (
         "daemon",
         &[
@@ -28,7 +29,7 @@ const MAY: &[(&str, &[&str])] = &[
         "cli",
         &[
             "agent", "vrrp", "health", "time", "net", "check", "notify", "config", "control", "sim",
-            "daemon", "VERSION",
+            "daemon", "explain", "VERSION",
         ],
     ),
     ("lib", &[]),

@@ -1,9 +1,10 @@
 //! `locum check`: whether a configuration is good, and how long a failover takes with it.
 
 use super::show::on_terminal;
-use super::{DEFAULT_CONFIG, Failure, NOT_DONE, Reading, WELL, complain, say};
+use super::{DEFAULT_CONFIG, Failure, NOT_DONE, Reading, WELL, complain, rules, say};
 use crate::agent::config::Router;
 use crate::config::{self, Config, Problem, Secrets, Timeline, load_as, render_all, timelines};
+use crate::explain::{Explanation, Peer, explain};
 use clap::Args;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -22,6 +23,13 @@ pub(super) struct Check {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Say in plain words what this file will do: who is Master when, what each failing check changes, what
+    /// is on the wire, which firewall rules it needs
+    #[arg(long)]
+    explain: bool,
+    /// The file of another host to explain it with, once for each host; one is assumed otherwise
+    #[arg(long, value_name = "FILE", requires = "explain")]
+    peer: Vec<PathBuf>,
     #[command(flatten)]
     reading: Reading,
 }
@@ -32,19 +40,33 @@ impl Check {
             Ok(loaded) => (Some(loaded.config.clone()), loaded.problems()),
             Err(problems) => (None, problems.0),
         };
+        let explanation = config.as_ref().filter(|_| self.explain).map(|it| self.explain(it)).transpose()?;
         let code = if config.is_some() { WELL } else { NOT_DONE };
         if self.json {
-            say(&format!("{:#}\n", self.json(config.as_ref(), &problems)))?;
+            let mut json = self.json(config.as_ref(), &problems);
+            if self.explain {
+                json["explain"] = json!(explanation);
+            }
+            say(&format!("{json:#}\n"))?;
             return Ok(code);
         }
         if !problems.is_empty() {
             let _ = writeln!(stderr(), "{}\n", render_all(&problems, on_terminal(&stderr())));
         }
         match config {
-            Some(config) => say(&self.text(&config))?,
+            Some(config) => {
+                let more = explanation.map(|explanation| format!("\n{explanation}")).unwrap_or_default();
+                say(&(self.text(&config) + &more))?;
+            }
             None => complain(&self.verdict(&problems)),
         }
         Ok(code)
+    }
+
+    fn explain(&self, config: &Config) -> Result<Explanation, Failure> {
+        let peer = |file: &PathBuf| Ok(Peer { name: file.display().to_string(), rules: rules(file)? });
+        let peers: Result<Vec<_>, Failure> = self.peer.iter().map(peer).collect();
+        Ok(explain(config, &peers?))
     }
 
     fn json(&self, config: Option<&Config>, problems: &[Problem]) -> Value {

@@ -31,6 +31,7 @@ pub use value::show;
 use crate::agent::config::{Group, GroupName};
 use crate::agent::{RouterName, Subject};
 use crate::health::CheckName;
+use crate::vrrp::Priority;
 use crate::{agent, check, notify};
 use problem::{Finding, Sink};
 use serde_spanned::Spanned;
@@ -69,6 +70,8 @@ pub struct Details {
     pub node: String,
     /// How long a failover may take at most, for the routers that promise it.
     pub max_failover: BTreeMap<RouterName, Duration>,
+    /// The best priority among the peers, for the routers that say it.
+    pub peer_priority: BTreeMap<RouterName, Priority>,
 }
 
 /// The daemon's socket.
@@ -226,6 +229,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
             control: control(&file.agent, sink),
             node: file.agent.node.clone().unwrap_or_else(host_name),
             max_failover: BTreeMap::new(),
+            peer_priority: BTreeMap::new(),
         },
     };
     for part in &file.routers {
@@ -240,6 +244,9 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
         }
         if let Some(promise) = &part.max_failover {
             config.details.max_failover.insert(name.clone(), *promise.get_ref());
+        }
+        if let Some(priority) = part.peer_priority {
+            config.details.peer_priority.insert(name.clone(), priority);
         }
         if let Some(router) = router::router(part, &keys, fingerprint, sink) {
             lint::lint(part, &router, &config, sink);

@@ -41,6 +41,7 @@ pub(super) fn lower(document: &Document, options: &Options, report: &Report) -> 
             control: control(document, options),
             node: document.global.router_id.as_ref().map_or_else(host_name, |id| id.get_ref().clone()),
             max_failover: BTreeMap::new(),
+            peer_priority: BTreeMap::new(),
         },
     };
     checks::checks(document, &runner, report, &mut config);

@@ -1,0 +1,59 @@
+//! What a role is and holds, and whom it is played against.
+
+use super::cast::Cast;
+use crate::agent::config::{Interface, Router};
+
+/// How many addresses are named.
+const MOST: usize = 4;
+
+/// In one line, whom it is played against.
+pub(super) fn against(cast: &Cast<'_>) -> String {
+    let names: Vec<_> = cast.peers.iter().map(|(name, _)| name.as_str()).collect();
+    let mut parts = vec![if cast.is_assumed() {
+        let priority = cast.assumed;
+        format!(
+            "assumed: one healthy peer of priority {priority}, else with this same file; --peer FILE takes its real one"
+        )
+    } else {
+        format!("played against {}", names.join(", "))
+    }];
+    let absent = |name| format!("{name} has no router with this VRID and family, and takes no part");
+    parts.extend(cast.absent.iter().map(absent));
+    parts.join("; ")
+}
+
+/// What the role is and holds, a line each.
+pub(super) fn about(cast: &Cast<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for router in &cast.written {
+        let named = if cast.is_group { format!("{}: ", router.name) } else { String::new() };
+        lines.push(format!("{named}{}", holds(router)));
+        lines.extend(router.barred.iter().map(|why| format!("{named}takes no part: {why}")));
+        if router.ignore_link {
+            lines.push(format!("{named}takes part whatever the state of its interface"));
+        }
+    }
+    if cast.is_group {
+        lines.push("its routers are Master together, or none of them".to_owned());
+    }
+    lines
+}
+
+fn holds(router: &Router) -> String {
+    let all: Vec<_> = router.vips.iter().chain(&router.excluded).collect();
+    let named = all.iter().take(MOST).map(|vip| vip.address.to_string());
+    let more = [
+        (all.len().saturating_sub(MOST), "more address", "es"),
+        (router.routes.len(), "route", "s"),
+        (router.rules.len(), "rule", "s"),
+    ];
+    let counted = more.into_iter().filter(|(count, ..)| *count > 0);
+    let counted =
+        counted.map(|(count, what, s)| format!("{count} {what}{}", if count == 1 { "" } else { s }));
+    let held: Vec<_> = named.chain(counted).collect();
+    let place = match &router.interface {
+        Interface::Named(name) => format!("on {name}"),
+        Interface::Subnet(..) => format!("on the interface {}", router.interface),
+    };
+    format!("the Master holds {} {place}", held.join(", "))
+}

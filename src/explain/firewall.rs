@@ -1,0 +1,86 @@
+//! What this host's firewall has to let through, as rules to paste: for nftables, and for iptables.
+
+use super::wire::Wire;
+use crate::vrrp::Family;
+use serde::Serialize;
+use std::net::IpAddr;
+
+/// Rules that accept the adverts, both ways; each once.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Firewall {
+    /// For `nft -f`, in a table `inet filter` with chains `input` and `output`.
+    pub nftables: Vec<String>,
+    /// The same as commands.
+    pub iptables: Vec<String>,
+}
+
+/// The rules for all of `wire`.
+pub(super) fn firewall(wire: &[Wire]) -> Firewall {
+    let mut firewall = Firewall::default();
+    for wire in wire {
+        for rule in [Rule::In, Rule::Out] {
+            add(&mut firewall.nftables, nftables(wire, rule));
+            for line in iptables(wire, rule) {
+                add(&mut firewall.iptables, line);
+            }
+        }
+    }
+    firewall
+}
+
+fn add(lines: &mut Vec<String>, line: String) {
+    if !lines.contains(&line) {
+        lines.push(line);
+    }
+}
+
+/// Which way.
+#[derive(Clone, Copy)]
+enum Rule {
+    In,
+    Out,
+}
+
+/// What is said of an address: the group is always the destination, a peer is at the other end.
+fn end(wire: &Wire, rule: Rule) -> &'static str {
+    let multicast = wire.destinations.iter().any(IpAddr::is_multicast);
+    if multicast || matches!(rule, Rule::Out) { "daddr" } else { "saddr" }
+}
+
+fn nftables(wire: &Wire, rule: Rule) -> String {
+    let (chain, way) = match rule {
+        Rule::In => ("input", "iifname"),
+        Rule::Out => ("output", "oifname"),
+    };
+    let interface = wire.interface.as_ref().map(|name| format!("{way} \"{name}\" ")).unwrap_or_default();
+    let family = match wire.family {
+        Family::Ipv4 => "ip",
+        Family::Ipv6 => "ip6",
+    };
+    let addresses: Vec<_> = wire.destinations.iter().map(IpAddr::to_string).collect();
+    let addresses = match addresses.as_slice() {
+        [one] => one.clone(),
+        all => format!("{{ {} }}", all.join(", ")),
+    };
+    let end = end(wire, rule);
+    let protocol = wire.protocol;
+    format!(
+        "add rule inet filter {chain} {interface}{family} {end} {addresses} meta l4proto {protocol} accept"
+    )
+}
+
+fn iptables(wire: &Wire, rule: Rule) -> Vec<String> {
+    let program = match wire.family {
+        Family::Ipv4 => "iptables",
+        Family::Ipv6 => "ip6tables",
+    };
+    let (chain, way) = match rule {
+        Rule::In => ("INPUT", "-i"),
+        Rule::Out => ("OUTPUT", "-o"),
+    };
+    let interface = wire.interface.as_ref().map(|name| format!(" {way} {name}")).unwrap_or_default();
+    let end = if end(wire, rule) == "daddr" { "-d" } else { "-s" };
+    let protocol = wire.protocol;
+    let line = |address| format!("{program} -A {chain}{interface} {end} {address} -p {protocol} -j ACCEPT");
+    wire.destinations.iter().map(line).collect()
+}

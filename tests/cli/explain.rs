@@ -1,0 +1,138 @@
+//! `locum check --explain`: what a file will do, in words and as JSON. The words are in `explain/`; after a
+//! wanted change `UPDATE_GOLDEN=1 cargo test --test cli explain` rewrites them.
+
+use crate::program::{Ran, command};
+use serde_json::{Value, json};
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const FOLDER: &str = "tests/cli/explain";
+
+fn explain(file: &str, more: &[&str]) -> Ran {
+    let mut program = command(&["check", "--explain"]);
+    program.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(FOLDER)).arg(file).args(more);
+    program.output().unwrap().into()
+}
+
+fn json(file: &str, more: &[&str]) -> Value {
+    let ran = explain(file, &[&["--json"], more].concat());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    serde_json::from_str::<Value>(&ran.out).unwrap()["explain"].take()
+}
+
+/// The scene of the first role whose `when` contains `when`.
+fn scene(explained: &Value, when: &str) -> Value {
+    let role = &explained["roles"][0];
+    let scenes = ["election", "checks"].iter().flat_map(|part| role[part].as_array().unwrap());
+    let found = scenes.clone().find(|scene| scene["when"].as_str().unwrap().contains(when));
+    found.unwrap_or_else(|| panic!("no scene \"{when}\" in {role:#}")).clone()
+}
+
+#[track_caller]
+fn golden(name: &str, ran: &Ran) {
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FOLDER).join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, &ran.out).unwrap();
+    }
+    let wanted = fs::read_to_string(&path).unwrap();
+    assert!(ran.out == wanted, "found:\n{}\nwanted:\n{wanted}", ran.out);
+}
+
+#[test]
+fn the_words_are_those_of_the_golden_files() {
+    golden("first.txt", &explain("first.toml", &[]));
+    golden("second-beside-first.txt", &explain("second.toml", &["--peer", "first.toml"]));
+    golden("nopreempt.txt", &explain("nopreempt.conf", &[]));
+    golden("group.txt", &explain("group.conf", &[]));
+    golden("example-weights.txt", &explain("../../../examples/weights.toml", &[]));
+}
+
+#[test]
+fn a_weight_too_small_for_the_assumed_peer_tells_whom_it_would_move_to() {
+    let explained = json("first.toml", &[]);
+    let fails = scene(&explained, "check web fails");
+    assert_eq!((&fails["priority"], &fails["moves_to"]), (&json!([150, 130]), &json!([131, 150])), "{fails}");
+    assert_eq!(fails["masters"], json!([["this host"], ["this host"]]), "{fails}");
+    assert_eq!(fails["after_ms"], Value::Null, "{fails}");
+}
+
+#[test]
+fn a_peer_in_between_takes_over_after_its_own_down_interval() {
+    let explained = json("first.toml", &["--peer", "second.toml"]);
+    let fails = scene(&explained, "check web fails");
+    assert_eq!(fails["masters"], json!([["this host"], ["second.toml"]]), "{fails}");
+    // RFC 9568 section 6.1: three intervals and the skew of priority 140, (256 - 140) / 256 s.
+    assert_eq!(fails["after_ms"], json!(3453.1), "{fails}");
+    assert_eq!(fails["noticed_ms"], json!(5000.0), "{fails}");
+}
+
+#[test]
+fn without_preemption_no_weight_moves_anything_and_a_fault_does() {
+    let explained = json("nopreempt.conf", &[]);
+    let weighted = scene(&explained, "check process.web fails");
+    assert_eq!(
+        (&weighted["moves_to"], &weighted["priority"]),
+        (&Value::Null, &json!([150, 130])),
+        "{weighted}"
+    );
+    let fault = scene(&explained, "check interface.eth1 fails");
+    assert_eq!((&fault["state"], &fault["masters"][1]), (&"FAULT".into(), &json!(["the peer"])), "{fault}");
+}
+
+#[test]
+fn hosts_that_refuse_each_others_adverts_are_told_of() {
+    let explained = json("first.toml", &["--peer", "version-2.toml"]);
+    let start = scene(&explained, "all hosts start at once");
+    assert_eq!(start["masters"][1], json!(["this host", "version-2.toml"]), "{start}");
+    let outcome = start["outcome"].as_str().unwrap();
+    assert!(outcome.contains("those of version-2.toml are refused: the VRRP version"), "{outcome}");
+}
+
+#[test]
+fn a_peer_without_such_a_router_is_named() {
+    let explained = json("first.toml", &["--peer", "group.conf"]);
+    let against = explained["roles"][0]["against"].as_str().unwrap();
+    assert!(against.contains("group.conf has no router with this VRID and family"), "{against}");
+}
+
+#[test]
+fn the_wire_is_as_the_adverts_are() {
+    let wire = &json("nopreempt.conf", &[])["wire"][0];
+    // IP header 20, authentication header 24, eight bytes, one address, eight bytes of no password.
+    assert_eq!((&wire["protocol"], &wire["bytes"]), (&json!(51), &json!(64)), "{wire}");
+    assert_eq!(wire["destinations"], json!(["10.0.0.2", "10.0.0.3"]), "{wire}");
+    let wire = &json("group.conf", &[])["wire"][1];
+    assert_eq!((&wire["vrid"], &wire["source_mac"]), (&json!(9), &Value::Null), "{wire}");
+}
+
+/// The rules are for pasting: the kernel's own tool has to read them.
+#[test]
+fn nft_accepts_the_rules() {
+    for file in ["first.toml", "nopreempt.conf", "group.conf", "../../../examples/dual-stack.toml"] {
+        let explained = json(file, &[]);
+        let rules = explained["firewall"]["nftables"].as_array().unwrap().iter();
+        let mut text =
+            "add table inet filter\nadd chain inet filter input\nadd chain inet filter output\n".to_owned();
+        for rule in rules.clone() {
+            text += rule.as_str().unwrap();
+            text += "\n";
+        }
+        assert!(rules.len() >= 2, "{explained}");
+        let mut nft =
+            Command::new("nft").args(["--check", "--file", "-"]).stdin(Stdio::piped()).spawn().expect("nft");
+        nft.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        assert!(nft.wait().unwrap().success(), "{text}");
+    }
+}
+
+#[test]
+fn a_peer_that_cannot_be_read_is_named_and_a_peer_needs_explain() {
+    let ran = explain("first.toml", &["--peer", "nowhere.toml"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.err.contains("nowhere.toml cannot be used"), "{ran:?}");
+    let ran: Ran = command(&["check", "a.toml", "--peer", "b.toml"]).output().unwrap().into();
+    assert_eq!(ran.code, 2, "{ran:?}");
+}
