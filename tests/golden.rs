@@ -110,6 +110,7 @@ fn describe(effect: &Effect) -> String {
         }
         Effect::Release { instance } => format!("release what instance {} holds", instance.0),
         Effect::Announce { instance, count } => format!("announce instance {} {count} times", instance.0),
+        Effect::AnnounceElsewhere { instance } => format!("announce elsewhere instance {}", instance.0),
         Effect::Watch(check) => format!("watch {check}"),
         Effect::Unwatch(check) => format!("unwatch {check}"),
         Effect::Notify(t) => {

@@ -112,8 +112,6 @@ pub struct Router {
     pub manner: Manner,
     /// When to announce the addresses.
     pub announce: Announcing,
-    /// How many frames an announcement has for each address, 1..=100.
-    pub announce_count: u8,
     /// The checks it tracks.
     pub tracks: Vec<Track>,
     /// Why it must not take part at all: an unreadable secret. One line for people.

@@ -155,6 +155,11 @@ pub enum Effect {
         /// Frames for each address.
         count: u8,
     },
+    /// The same with one frame, of addresses on other interfaces than that of the adverts.
+    AnnounceElsewhere {
+        /// Whose.
+        instance: InstanceId,
+    },
     /// Probe this from now on; anew, where it was probed already.
     Watch(CheckName),
     /// Stop probing this.

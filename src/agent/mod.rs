@@ -397,9 +397,8 @@ impl Agent {
                 router.members[member].held = false;
                 effects.push(Effect::Release { instance });
             }
-            Action::Announce => {
-                effects.push(Effect::Announce { instance, count: router.config.announce_count });
-            }
+            Action::Announce(count) => effects.push(Effect::Announce { instance, count }),
+            Action::AnnounceElsewhere => effects.push(Effect::AnnounceElsewhere { instance }),
             Action::Discard(reason) => {
                 *router.members[member].peers.discarded.entry(reason).or_default() += 1;
             }

@@ -63,7 +63,7 @@ impl Agent {
             format!("{address} was removed by something else on this host, and put back")
         };
         effects.push(Effect::Note(Note::Warning(router.config.name.clone(), line)));
-        effects.push(Effect::Announce { instance, count: router.config.announce_count });
+        effects.push(Effect::Announce { instance, count: router.config.announce.count });
         self.settle(now, effects);
     }
 

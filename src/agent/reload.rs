@@ -65,7 +65,7 @@ pub fn compare(old: &Wanted, new: &Wanted) -> Change {
         (old.manner != new.manner, "manner (preempt_delay, down_adverts, …)"),
         (old.auth != new.auth && old.auth.to_string() == new.auth.to_string(), "secrets of authentication"),
         (old.barred != new.barred, "secrets"),
-        (old.announce != new.announce || old.announce_count != new.announce_count, "announcing"),
+        (old.announce != new.announce, "announcing"),
         (old.fingerprint != new.fingerprint, "hooks"),
     ] {
         if changed {
@@ -299,7 +299,7 @@ impl Agent {
             // What adverts do not tell of (prefix, label, excluded) the instance does not know.
             let holds = |router: &Wanted| router.holding(family, String::new());
             if holds(&old) != holds(wanted) && self.instance(index, member).holds() {
-                for action in [Action::Hold, Action::Announce] {
+                for action in [Action::Hold, Action::Announce(wanted.announce.count)] {
                     self.act(now, self.routers[index].set, place, action, effects);
                 }
             }

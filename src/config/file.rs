@@ -89,7 +89,6 @@ pub(super) struct Router {
     pub(super) auth: Option<auth::Written>,
     pub(super) strict: bool,
     pub(super) announce: Announcing,
-    pub(super) announce_count: u8,
     pub(super) tracks: Vec<Track>,
     pub(super) max_failover: Option<Spanned<Duration>>,
     pub(super) notify: Notify,
@@ -215,7 +214,6 @@ const CHECKSUMS: &[(&str, ChecksumPolicy)] = &[
 
 fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
     let name = router_name(name, &section);
-    let (announce, announce_count) = announce(&section);
     let (vips, excluded) = addresses(&section).into_iter().partition(|address| address.advertise);
     let router = Router {
         name,
@@ -245,8 +243,7 @@ fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
         checksum: inner(section.optional("checksum", choice(CHECKSUMS))).unwrap_or_default(),
         auth: auth::read(&section),
         strict: inner(section.optional("strict", flag)).unwrap_or_default(),
-        announce,
-        announce_count,
+        announce: announce(&section),
         tracks: tracks(&section),
         max_failover: section.optional("max_failover", some_time),
         notify: notify(&section, true),
@@ -367,11 +364,10 @@ fn plain((address, prefix): (IpAddr, Option<u8>), span: Range<usize>) -> Address
     Address { vip, advertise: true, span, label: None }
 }
 
-fn announce(section: &Section<'_>) -> (Announcing, u8) {
-    const ONCE: u8 = 1;
+fn announce(section: &Section<'_>) -> Announcing {
     let mut announcing = Announcing::default();
-    let Some(table) = section.section("announce") else { return (announcing, ONCE) };
-    let count = inner(table.optional("count", number(1, 100))).unwrap_or(ONCE);
+    let Some(table) = section.section("announce") else { return announcing };
+    announcing.count = inner(table.optional("count", number(1, 100))).unwrap_or(announcing.count);
     if let Some(again) = table.list("again", some_time) {
         let span = again.span();
         announcing.again = again.into_inner().into_iter().map(Spanned::into_inner).collect();
@@ -383,11 +379,15 @@ fn announce(section: &Section<'_>) -> (Announcing, u8) {
             section.sink().add(finding.help("write them ascending, such as [\"200ms\", \"1s\", \"5s\"]"));
         }
     }
-    if let Some(refresh) = table.optional("refresh", time_or_off) {
-        announcing.refresh = refresh.into_inner();
-    }
+    let time = |key, usual| table.optional(key, time_or_off).map_or(usual, Spanned::into_inner);
+    announcing.refresh = time("refresh", announcing.refresh);
+    announcing.refresh_count = inner(table.optional("refresh_count", number(1, 100))).unwrap_or(1);
+    announcing.losing_count =
+        inner(table.optional("losing_count", number(0, 100))).unwrap_or(announcing.count);
+    announcing.losing_again = time("losing_again", None);
+    announcing.elsewhere = time("elsewhere", None);
     table.finish();
-    (announcing, count)
+    announcing
 }
 
 fn time_or_off(value: &Value<'_>) -> Result<Option<Duration>, Wrong> {

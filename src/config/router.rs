@@ -56,7 +56,6 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
         strict: part.strict,
         manner: manner(part),
         announce: part.announce.clone(),
-        announce_count: part.announce_count,
         tracks: part.tracks.iter().map(track).collect(),
         barred: part.barred.clone().or(barred),
         fingerprint,

@@ -4,10 +4,10 @@
 //! together.
 //!
 //! What keepalived has and Locum has not stands at its neutral value: `vmac_ifname`, `vroutes`,
-//! `vrules`, `promote_secondaries`, `skip_check_adv_addr`, `notify_deleted`, the separate plan after
-//! a lower advert (`garp_lower_prio_*`), `invalid_authtype`. `addr_list_err` counts what was refused
-//! for its addresses; a differing list alone is a remark in `locum status`. Counters of packets that
-//! keepalived has no name for (checksum, version, strangers) are in `locum status` only.
+//! `vrules`, `promote_secondaries`, `skip_check_adv_addr`, `notify_deleted`, `invalid_authtype`.
+//! `addr_list_err` counts what was refused for its addresses; a differing list alone is a remark in
+//! `locum status`. Counters of packets that keepalived has no name for (checksum, version, strangers)
+//! are in `locum status` only.
 
 use crate::agent::config::Router;
 use crate::agent::status::{AddressStatus, CheckStatus, RouterStatus, Status};
@@ -170,9 +170,9 @@ fn data_of(now: &RouterStatus, router: &Router, config: &Config, at: Timestamp) 
         "garp_delay": garp.delay,
         "garp_refresh": garp.refresh,
         "garp_rep": garp.repeat,
-        "garp_refresh_rep": garp.repeat,
-        "garp_lower_prio_delay": garp.delay,
-        "garp_lower_prio_rep": garp.repeat,
+        "garp_refresh_rep": router.announce.refresh_count,
+        "garp_lower_prio_delay": garp.losing_delay,
+        "garp_lower_prio_rep": router.announce.losing_count,
         "lower_prio_no_advert": u8::from(!answers_losing(router)),
         "higher_prio_send_advert": u8::from(router.manner.parting_advert),
         "vrid": now.vrid,
@@ -215,6 +215,7 @@ struct Garp {
     delay: u64,
     refresh: u64,
     repeat: u8,
+    losing_delay: u64,
 }
 
 impl Garp {
@@ -222,7 +223,8 @@ impl Garp {
         Garp {
             delay: router.announce.again.last().map_or(0, std::time::Duration::as_secs),
             refresh: router.announce.refresh.map_or(0, |refresh| refresh.as_secs()),
-            repeat: router.announce_count,
+            repeat: router.announce.count,
+            losing_delay: router.announce.losing_again.map_or(0, |pause| pause.as_secs()),
         }
     }
 }
@@ -394,9 +396,9 @@ fn properties(
         ("Gratuitous ARP delay", garp.delay.to_string()),
         ("Gratuitous ARP repeat", garp.repeat.to_string()),
         ("Gratuitous ARP refresh", garp.refresh.to_string()),
-        ("Gratuitous ARP refresh repeat", garp.repeat.to_string()),
-        ("Gratuitous ARP lower priority delay", garp.delay.to_string()),
-        ("Gratuitous ARP lower priority repeat", garp.repeat.to_string()),
+        ("Gratuitous ARP refresh repeat", router.announce.refresh_count.to_string()),
+        ("Gratuitous ARP lower priority delay", garp.losing_delay.to_string()),
+        ("Gratuitous ARP lower priority repeat", router.announce.losing_count.to_string()),
         ("Down timer adverts", router.manner.down_adverts.to_string()),
         ("Send advert after receive lower priority advert", answers_losing(router).to_string()),
         ("Send advert after receive higher priority advert", router.manner.parting_advert.to_string()),

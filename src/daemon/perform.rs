@@ -127,6 +127,9 @@ impl Performer {
             Effect::Announce { instance, count } => {
                 self.holder.order(Order::Announce { owner: instance.0, count });
             }
+            Effect::AnnounceElsewhere { instance } => {
+                self.holder.order(Order::AnnounceElsewhere { owner: instance.0 });
+            }
             Effect::Watch(name) => {
                 if let Some(spec) = self.details.checks.get(&name) {
                     self.tasks.command(Command::Watch(name, Box::new(spec.clone())));

@@ -43,6 +43,11 @@ pub enum Order {
         /// How often, one after the other.
         count: u8,
     },
+    /// The same, with one frame, of addresses on other interfaces than that of the owner.
+    AnnounceElsewhere {
+        /// The instance.
+        owner: u32,
+    },
     /// This address has gone from this interface: put it back if it is wanted.
     Gone {
         /// The interface.

@@ -22,6 +22,8 @@ pub(super) enum Task {
 /// What one owner wants.
 #[derive(Clone, Default)]
 struct Duty {
+    /// Where adverts leave.
+    interface: String,
     vmac: Option<Vmac>,
     refuse: bool,
     addresses: Vec<Wanted>,
@@ -38,6 +40,7 @@ impl Duty {
                 .into_iter()
                 .map(|vip| Wanted::new(vip, &interface, holding.own))
                 .collect(),
+            interface,
             vmac: holding.vmac,
             refuse: holding.refuse,
             entries: routes.chain(holding.rules.into_iter().map(Entry::Rule)).collect(),
@@ -114,7 +117,10 @@ impl<F: Fn(Report)> Worker<F> {
         match order {
             Order::Hold { owner, holding } => self.hold(owner, holding),
             Order::Release { owner } => self.release(owner),
-            Order::Announce { owner, count } => self.announce(owner, count),
+            Order::Announce { owner, count } => self.announce(owner, count, |_, _| true),
+            Order::AnnounceElsewhere { owner } => {
+                self.announce(owner, 1, |duty, place| place.interface != duty.interface);
+            }
             Order::Gone { interface, address } => {
                 self.restore(|place| place.interface == interface && place.address == address);
             }
@@ -297,11 +303,13 @@ impl<F: Fn(Report)> Worker<F> {
         }
     }
 
-    fn announce(&mut self, owner: u32, count: u8) {
+    fn announce(&mut self, owner: u32, count: u8, chosen: impl Fn(&Duty, &Place) -> bool) {
         let mut interfaces: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
-        let wanted = self.duties.get(&owner).into_iter().flat_map(|duty| &duty.addresses);
-        for wanted in wanted.filter(|wanted| self.settler.holds(&wanted.place)) {
-            interfaces.entry(wanted.place.interface.clone()).or_default().push(wanted.place.address);
+        if let Some(duty) = self.duties.get(&owner) {
+            let places = duty.addresses.iter().map(|wanted| &wanted.place);
+            for place in places.filter(|place| self.settler.holds(place) && chosen(duty, place)) {
+                interfaces.entry(place.interface.clone()).or_default().push(place.address);
+            }
         }
         let (mut sent, mut failed) = (0, 0);
         for (interface, addresses) in interfaces {

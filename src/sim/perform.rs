@@ -31,6 +31,9 @@ impl World {
                 self.laws.announced(&self.nodes[node], self.now, instance);
                 self.report(HOLDING, node, Input::Announced { instance, sent: u32::from(count), failed: 0 });
             }
+            Effect::AnnounceElsewhere { instance } => {
+                self.laws.announced(&self.nodes[node], self.now, instance);
+            }
             Effect::Watch(check) => {
                 let generation = self.nodes[node].probes.get(&check).map_or(0, |last| last + 1);
                 self.nodes[node].probes.insert(check.clone(), generation);

@@ -343,7 +343,6 @@ fn router(name: RouterName, vr: &VirtualRouter, member: &Member) -> Result<Route
         auth: Auth::None,
         strict: false,
         announce: Announcing::default(),
-        announce_count: 1,
         tracks: Vec::new(),
         barred: None,
         fingerprint: 0,

@@ -153,7 +153,6 @@ impl Shared {
             auth: self.auth.clone(),
             strict: false,
             announce: Announcing::default(),
-            announce_count: 1,
             manner: self.manner.clone(),
             excluded: Vec::new(),
             ignore_link: false,

@@ -6,33 +6,176 @@ use std::time::Duration;
 /// When a Master announces its addresses by gratuitous ARP or unsolicited NA.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcing {
+    /// Frames for each address, 1..=100.
+    pub count: u8,
     /// Pauses after becoming Master at which a further burst is sent, ascending.
     pub again: Vec<Duration>,
     /// The pause between refreshes for as long as the instance is Master; `None` for no refresh.
     pub refresh: Option<Duration>,
+    /// Frames of a refresh for each address, 1..=100.
+    pub refresh_count: u8,
+    /// Frames for each address when a losing advert was heard, 0..=100: somebody else may have told the
+    /// neighbours of them.
+    pub losing_count: u8,
+    /// The pause after that at which the same is sent once more.
+    pub losing_again: Option<Duration>,
+    /// The pause between refreshes of addresses on other interfaces than that of the adverts, which let
+    /// no switch forget where this host is.
+    pub elsewhere: Option<Duration>,
 }
 
 impl Default for Announcing {
     fn default() -> Self {
-        let again = [200, 1000, 5000].map(Duration::from_millis).to_vec();
-        Announcing { again, refresh: Some(Duration::from_mins(1)) }
+        Announcing {
+            count: 1,
+            again: [200, 1000, 5000].map(Duration::from_millis).to_vec(),
+            refresh: Some(Duration::from_mins(1)),
+            refresh_count: 1,
+            losing_count: 1,
+            losing_again: None,
+            elsewhere: None,
+        }
+    }
+}
+
+/// What comes when, as long as an instance is Master.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Schedule {
+    /// The next of the plan, or the next refresh, and its place in the plan.
+    planned: Option<(Time, usize)>,
+    losing: Option<Time>,
+    elsewhere: Option<Time>,
+}
+
+/// What is due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Due {
+    /// Frames for each address, if any.
+    pub count: Option<u8>,
+    /// One frame for each address on another interface.
+    pub elsewhere: bool,
+}
+
+impl Schedule {
+    /// What follows the announcement on becoming Master.
+    pub(super) fn first(announcing: &Announcing, now: Time) -> Self {
+        let Announcing { again, refresh, elsewhere, .. } = announcing;
+        let planned = again.first().map(|pause| (now + *pause, 0));
+        let refresh = || refresh.map(|pause| (now + pause, again.len()));
+        Schedule {
+            planned: planned.or_else(refresh),
+            losing: None,
+            elsewhere: elsewhere.map(|pause| now + pause),
+        }
+    }
+
+    /// When something is due.
+    pub(super) fn next(&self) -> Option<Time> {
+        self.planned.map(|(at, _)| at).into_iter().chain(self.losing).chain(self.elsewhere).min()
+    }
+
+    /// What is due at `now`, which is then over.
+    pub(super) fn due(&mut self, announcing: &Announcing, now: Time) -> Due {
+        let mut due = Due::default();
+        if let Some((_, step)) = self.planned.filter(|(at, _)| *at <= now) {
+            let refreshes = step >= announcing.again.len();
+            due.count = Some(if refreshes { announcing.refresh_count } else { announcing.count });
+            self.planned = announcing.after(step, now);
+        }
+        if self.losing.take_if(|at| *at <= now).is_some() {
+            due.count = due.count.max(Some(announcing.losing_count));
+        }
+        if self.elsewhere.take_if(|at| *at <= now).is_some() {
+            due.elsewhere = true;
+            self.elsewhere = announcing.elsewhere.map(|pause| now + pause);
+        }
+        due
+    }
+
+    /// A losing advert was heard. Returns the frames for each address to send at once.
+    pub(super) fn heard_losing(&mut self, announcing: &Announcing, now: Time) -> Option<u8> {
+        let count = Some(announcing.losing_count).filter(|count| *count > 0)?;
+        self.losing = announcing.losing_again.map(|pause| now + pause);
+        Some(count)
     }
 }
 
 impl Announcing {
-    /// The first announcement after the one on becoming Master.
-    pub(super) fn first(&self, now: Time) -> Option<(Time, usize)> {
-        self.again
-            .first()
-            .map(|pause| (now + *pause, 0))
-            .or_else(|| self.refresh.map(|pause| (now + pause, self.again.len())))
-    }
-
     /// The announcement after number `step`, which was made at `now`.
-    pub(super) fn after(&self, step: usize, now: Time) -> Option<(Time, usize)> {
+    fn after(&self, step: usize, now: Time) -> Option<(Time, usize)> {
         match (self.again.get(step), self.again.get(step + 1)) {
             (Some(this), Some(next)) => Some((now + next.saturating_sub(*this), step + 1)),
             _ => self.refresh.map(|pause| (now + pause, self.again.len())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Time = Time::ZERO;
+
+    fn at(seconds: u64) -> Time {
+        START + Duration::from_secs(seconds)
+    }
+
+    fn announcing() -> Announcing {
+        let seconds = Duration::from_secs;
+        Announcing {
+            count: 5,
+            again: vec![seconds(5)],
+            refresh: Some(seconds(60)),
+            refresh_count: 2,
+            losing_count: 3,
+            losing_again: Some(seconds(10)),
+            elsewhere: None,
+        }
+    }
+
+    /// Everything that comes until `end`, with the second it came at.
+    fn play(schedule: &mut Schedule, announcing: &Announcing, end: u64) -> Vec<(Time, Due)> {
+        let mut came = Vec::new();
+        while let Some(next) = schedule.next().filter(|next| *next <= at(end)) {
+            came.push((next, schedule.due(announcing, next)));
+        }
+        came
+    }
+
+    fn frames(count: u8) -> Due {
+        Due { count: Some(count), elsewhere: false }
+    }
+
+    #[test]
+    fn refreshes_have_a_count_of_their_own() {
+        let announcing = announcing();
+        let came = play(&mut Schedule::first(&announcing, START), &announcing, 130);
+        assert_eq!(came, [(at(5), frames(5)), (at(65), frames(2)), (at(125), frames(2))]);
+    }
+
+    #[test]
+    fn a_losing_advert_is_followed_by_two_announcements_and_the_plan_goes_on() {
+        let announcing = announcing();
+        let mut schedule = Schedule::first(&announcing, START);
+        assert_eq!(schedule.heard_losing(&announcing, at(1)), Some(3));
+        let came = play(&mut schedule, &announcing, 70);
+        assert_eq!(came, [(at(5), frames(5)), (at(11), frames(3)), (at(65), frames(2))]);
+    }
+
+    #[test]
+    fn without_frames_a_losing_advert_changes_nothing() {
+        let announcing = Announcing { losing_count: 0, ..announcing() };
+        let mut schedule = Schedule::first(&announcing, START);
+        let before = schedule.clone();
+        assert_eq!((schedule.heard_losing(&announcing, at(1)), &schedule), (None, &before));
+    }
+
+    #[test]
+    fn what_is_elsewhere_has_a_rhythm_of_its_own() {
+        let pause = Some(Duration::from_secs(30));
+        let announcing = Announcing { again: Vec::new(), refresh: None, elsewhere: pause, ..announcing() };
+        let came = play(&mut Schedule::first(&announcing, START), &announcing, 60);
+        let due = Due { count: None, elsewhere: true };
+        assert_eq!(came, [(at(30), due), (at(60), due)]);
     }
 }

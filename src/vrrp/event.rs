@@ -1,6 +1,7 @@
 //! What can happen to an instance, where it can be, and what it can want. Types only; the rules
 //! are in `instance`. RFC 9568 section 6.4.
 
+use super::announcing::Schedule;
 use super::instance::Config;
 use super::why::{Fault, Why};
 use super::{Advert, Interval, Priority};
@@ -33,8 +34,8 @@ pub enum State {
     Master {
         /// `Adver_Timer`.
         advertise_at: Time,
-        /// The next announcement and its place in the plan.
-        announce: Option<(Time, usize)>,
+        /// The next announcements.
+        announce: Schedule,
         /// Losing adverts are answered at most once until this moment (6.4.3 has no limit).
         quiet_until: Time,
     },
@@ -99,6 +100,8 @@ pub enum Event {
     Yield,
     /// Another member of the group has heard its successor: do not go back.
     Succeeded,
+    /// Another member of the group has heard a Master that loses against us.
+    Rivalled,
     /// There may be another holder, or the neighbours may have forgotten us: announce again.
     Reassert,
     /// The deadline has come.
@@ -114,8 +117,10 @@ pub enum Action {
     Hold,
     /// The addresses are not on the interface from now on.
     Release,
-    /// Tell the neighbours where the addresses are.
-    Announce,
+    /// Tell the neighbours where the addresses are, with so many frames for each.
+    Announce(u8),
+    /// The same, with one frame, of addresses on other interfaces than that of the adverts.
+    AnnounceElsewhere,
     /// An advert was heard and deliberately not followed.
     Discard(Discard),
 }

@@ -65,10 +65,17 @@ impl Group {
         if self.leaves_to_first(now, member, &event) {
             return vec![(member, Action::Discard(Discard::Losing))];
         }
+        let hears = matches!(event, Event::Heard { .. });
         let mut actions = self.pass(now, member, event);
         if before && matches!(self.members[member].state(), State::Backup { .. }) {
             for other in (0..self.members.len()).filter(|other| *other != member) {
                 actions.extend(self.pass(now, other, Event::Yield));
+            }
+        }
+        // Whoever announced one family's addresses may have announced all of them.
+        if hears && actions.iter().any(|(_, action)| matches!(action, Action::Announce(_))) {
+            for other in (0..self.members.len()).filter(|other| *other != member) {
+                actions.extend(self.pass(now, other, Event::Rivalled));
             }
         }
         actions

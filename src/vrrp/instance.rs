@@ -6,6 +6,7 @@
 //!
 //! Deadlines live inside the state, so leaving a state drops its timers.
 
+use super::announcing::Schedule;
 pub use super::config::{Config, Manner};
 pub use super::event::{Action, Discard, Event, State, Then, Wait};
 use super::why::{Fault, Why};
@@ -121,9 +122,10 @@ impl Instance {
         match self.state {
             State::Initialize | State::Fault(_) | State::Drained => None,
             State::Backup { .. } => self.take_over_at().map(|at| (at, Wait::TakeOver)),
-            State::Master { advertise_at, announce, .. } => {
-                earliest(Some((advertise_at, Wait::Advertise)), announce.map(|(at, _)| (at, Wait::Announce)))
-            }
+            State::Master { advertise_at, ref announce, .. } => earliest(
+                Some((advertise_at, Wait::Advertise)),
+                announce.next().map(|at| (at, Wait::Announce)),
+            ),
             State::Leaving { until, .. } => Some((until, Wait::Successor)),
         }
     }
@@ -185,7 +187,10 @@ impl Instance {
                 actions.extend(self.follow_nobody(now, Why::Group));
                 actions
             }
-            (State::Master { .. }, Event::Reassert) => vec![self.advertise(), Action::Announce],
+            (State::Master { .. }, Event::Reassert) => {
+                vec![self.advertise(), Action::Announce(self.config.announce.count)]
+            }
+            (State::Master { .. }, Event::Rivalled) => self.announce_again(now).into_iter().collect(),
 
             (State::Leaving { until, successor: None, then }, Event::Succeeded) => {
                 self.state = State::Leaving { until: *until, successor: self.source, then: *then };
@@ -296,7 +301,7 @@ impl Instance {
                     if version == Version::V3 && self.config.manner.answer_losing {
                         actions.push(advert);
                     }
-                    actions.push(Action::Announce);
+                    actions.extend(self.announce_again(now));
                 }
                 actions
             }
@@ -333,25 +338,26 @@ impl Instance {
             return Vec::new();
         };
         let mut actions = Vec::new();
-        let mut announces = false;
+        let mut due = announce.due(announcing, now);
         if *advertise_at <= now {
             // A Master silent for a whole down interval may have been replaced meanwhile.
-            announces = now.since(*advertise_at) > interval.down(version, priority);
+            if now.since(*advertise_at) > interval.down(version, priority) {
+                due.count = Some(announcing.count);
+            }
             // No drift: the next is due one interval after this one was, unless we slept over it.
             let next = *advertise_at + interval.duration();
             *advertise_at = if next <= now { now + interval.duration() } else { next };
             actions.push(advert);
         }
-        if let Some((at, step)) = *announce
-            && at <= now
-        {
-            announces = true;
-            *announce = announcing.after(step, now);
-        }
-        if announces {
-            actions.push(Action::Announce);
-        }
+        actions.extend(due.count.map(Action::Announce));
+        actions.extend(due.elsewhere.then_some(Action::AnnounceElsewhere));
         actions
+    }
+
+    /// Somebody else may have told the neighbours where the addresses are.
+    fn announce_again(&mut self, now: Time) -> Option<Action> {
+        let State::Master { announce, .. } = &mut self.state else { return None };
+        announce.heard_losing(&self.config.announce, now).map(Action::Announce)
     }
 
     /// 6.4.1 and 6.4.2: the advert goes first, then the addresses, then their announcement.
@@ -359,11 +365,11 @@ impl Instance {
         let advert = self.advertise();
         let state = State::Master {
             advertise_at: now + self.config.interval.duration(),
-            announce: self.config.announce.first(now),
+            announce: Schedule::first(&self.config.announce, now),
             quiet_until: now,
         };
         self.enter(now, state, why);
-        vec![advert, Action::Hold, Action::Announce]
+        vec![advert, Action::Hold, Action::Announce(self.config.announce.count)]
     }
 
     fn follow_nobody(&mut self, now: Time, why: Why) -> Vec<Action> {

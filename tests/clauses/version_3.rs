@@ -485,3 +485,22 @@ fn a_reload_of_another_prefix_holds_the_address_anew() {
     assert!(words(&effects).contains(&"hold"), "{effects:?}");
     assert_eq!(desk.give(Input::Reload { ticket: None, dry_run: false, config: other }), []);
 }
+
+// Ours: whoever loses against us may have told the neighbours of both families' addresses.
+#[test]
+fn a_losing_advert_in_one_family_has_both_announced_as_often_as_is_said_for_that() {
+    let more = "addresses = ['10.0.0.100', 'fe80::100']\nannounce = { count = 2, again = [], refresh = 'off', \
+                losing_count = 3, losing_again = '2s' }";
+    let mut desk = Desk::master(more);
+    desk.wait(SECOND);
+    let counts = |effects: &[Effect]| -> Vec<u8> {
+        let count = |effect: &Effect| match effect {
+            Effect::Announce { count, .. } => Some(*count),
+            _ => None,
+        };
+        effects.iter().filter_map(count).collect()
+    };
+    assert_eq!(counts(&desk.hear(&advert(BELOW, 50))), [3, 3]);
+    let later: Vec<Effect> = desk.wait(SECOND * 4).into_iter().map(|(_, effect)| effect).collect();
+    assert_eq!(counts(&later), [3, 3], "once more, and then no more");
+}

@@ -22,7 +22,7 @@ fn a_short_router_has_the_defaults() {
     assert_eq!((web.version, web.interval, web.preempt), (Version::V3, Interval::SECOND, true));
     assert_eq!(web.vips[0].to_string(), "10.0.0.100/32");
     assert_eq!((web.peers.len(), web.sources.len(), web.min_ttl), (0, 0, None));
-    assert_eq!((web.checksum, web.announce_count, web.barred), (ChecksumPolicy::Auto, 1, None));
+    assert_eq!((web.checksum, web.announce.count, web.barred), (ChecksumPolicy::Auto, 1, None));
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn every_key_of_a_router_arrives() {
         (web.announce.again.as_slice(), web.announce.refresh),
         ([Duration::from_secs(1)].as_slice(), None)
     );
-    assert_eq!(web.announce_count, 3);
+    assert_eq!(web.announce.count, 3);
 }
 
 #[test]

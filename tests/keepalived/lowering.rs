@@ -23,7 +23,7 @@ fn an_instance_has_the_defaults_of_keepalived() {
     assert!(router.preempt && router.peers.is_empty() && !router.strict && !router.manner.eager);
     assert_eq!(router.vips[0].to_string(), "10.0.0.100/32");
     assert_eq!(router.announce.again, [Duration::from_secs(5)]);
-    assert_eq!((router.announce.refresh, router.announce_count), (None, 5));
+    assert_eq!((router.announce.refresh, router.announce.count), (None, 5));
     assert_eq!((router.checksum, &router.auth), (ChecksumPolicy::Auto, &Auth::None));
 }
 
@@ -48,7 +48,7 @@ fn everything_an_instance_says_reaches_the_agent() {
             && router.ignore_link
     );
     assert!(router.announce.again.is_empty());
-    assert_eq!((router.announce.refresh, router.announce_count), (Some(Duration::from_mins(1)), 2));
+    assert_eq!((router.announce.refresh, router.announce.count), (Some(Duration::from_mins(1)), 2));
     assert_eq!(router.checksum, ChecksumPolicy::Rfc9568);
     assert_eq!((router.peers.len(), router.sources.len(), router.min_ttl), (2, 1, Some(240)));
     assert_eq!(router.excluded[0].to_string(), "2001:db8::1/64 on eth1");
@@ -245,4 +245,26 @@ fn what_is_static_is_held_from_start_to_end_on_the_default_interface() {
     assert_eq!(config(&(other + &instance(""))).agent.fixed.interface, "eth7");
     let moving = "static_ipaddress {\n 10.0.0.100\n}\n".to_owned() + &instance("");
     assert!(said(&moving).iter().any(|line| line.contains("10.0.0.100 is static, and stands here twice")));
+}
+
+#[test]
+fn announcements_have_the_defaults_of_keepalived_and_what_is_written() {
+    let announce = |text: &str| config(text).agent.routers.remove(0).announce;
+    let seconds = Duration::from_secs;
+    let usual = announce(&instance(""));
+    assert_eq!((usual.count, usual.refresh_count, usual.losing_count), (5, 1, 5));
+    assert_eq!((usual.losing_again, usual.elsewhere), (Some(seconds(5)), None));
+    let own = announce(&instance(
+        "garp_master_refresh_repeat 2\n garp_lower_prio_delay 7\n garp_lower_prio_repeat 0\n garp_extra_if all 30",
+    ));
+    assert_eq!((own.count, own.refresh_count, own.losing_count), (5, 2, 0));
+    assert_eq!((own.losing_again, own.elsewhere), (Some(seconds(7)), Some(seconds(30))));
+    let global = "global_defs {\n vrrp_garp_master_repeat 3\n vrrp_garp_lower_prio_repeat 2\n vrrp_garp_extra_if all 9\n}\n";
+    let global = announce(&(global.to_owned() + &instance("garp_lower_prio_repeat 4")));
+    assert_eq!((global.count, global.losing_count, global.elsewhere), (3, 4, Some(seconds(9))));
+    let few = announce(&("global_defs {\n vrrp_min_garp\n}\n".to_owned() + &instance("")));
+    assert_eq!((few.count, few.losing_count, few.again.len(), few.losing_again), (1, 1, 0, None));
+    let strict = announce(&instance("strict_mode"));
+    assert_eq!((strict.count, strict.losing_count), (5, 0));
+    assert!(said(&instance("garp_extra_if 30")).iter().any(|line| line.contains("there are none here")));
 }

@@ -159,3 +159,28 @@ fn what_could_not_be_held_is_not_announced() {
     holder.order(Order::Announce { owner: 1, count: 3 });
     assert_eq!(reports.next(), Report::Announced { owner: 1, sent: 3, failed: 0 });
 }
+
+#[test]
+fn what_is_on_another_interface_can_be_announced_alone() {
+    let (left, _right) = Namespace::pair();
+    left.ip("link add eth1 type veth peer name eth2");
+    left.ip("link set eth1 up");
+    left.ip("link set eth2 up");
+    let (sender, reports) = Reports::channel();
+    let holder =
+        left.run(|| Holder::start(Means::default(), move |r| drop(sender.send(r))).expect("a holder"));
+    let vip = |last, dev: Option<&str>| {
+        let address = IpAddr::from([10, 9, 0, last]);
+        Vip { address, prefix: 32, dev: dev.map(str::to_owned), label: None, scope: 0 }
+    };
+    let vips = vec![vip(1, None), vip(2, Some("eth1")), vip(3, Some("eth1"))];
+    holder.order(Order::Hold {
+        owner: 1,
+        holding: Holding { interface: "eth0".to_owned(), vips, ..Holding::default() },
+    });
+    assert_eq!(reports.next(), Report::Held { owner: 1, result: Ok(()) });
+    holder.order(Order::AnnounceElsewhere { owner: 1 });
+    assert_eq!(reports.next(), Report::Announced { owner: 1, sent: 2, failed: 0 });
+    holder.order(Order::Announce { owner: 1, count: 1 });
+    assert_eq!(reports.next(), Report::Announced { owner: 1, sent: 3, failed: 0 });
+}

@@ -5,6 +5,7 @@
 //! by it, and one file a block makes the `document`.
 
 mod address;
+mod announcing;
 mod checks;
 mod command;
 pub mod document;

@@ -2,8 +2,9 @@
 //! the other front door has too.
 
 use super::address::Address;
+use super::announcing;
 use super::checks;
-use super::document::{Document, Instance, is_on};
+use super::document::{Document, Instance};
 use super::report::Report;
 use super::routing;
 use super::trust::{self, Trust};
@@ -11,19 +12,11 @@ use crate::agent::RouterName;
 use crate::agent::config::{Interface, Router};
 use crate::config::problem::Span;
 use crate::config::{Config, Secrets, file, router as front};
-use crate::vrrp::announcing::Announcing;
 use crate::vrrp::{ChecksumPolicy, Family, GROUP_V4, GROUP_V6, Interval, Priority, Version, Vip, Vrid};
 use serde_spanned::Spanned;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
-
-/// Frames of an announcement in keepalived.
-const FRAMES: u32 = 5;
-/// The most of them here.
-const MOST_FRAMES: u32 = 100;
-/// The pause before keepalived's second announcement.
-const AGAIN: Duration = Duration::from_secs(5);
 
 /// The router, as the other front door would have read it; `None` where it cannot be, which is told of.
 pub(super) fn router(
@@ -50,7 +43,6 @@ pub(super) fn router(
             "add: virtual_router_id 51",
         );
     }
-    let (announce, announce_count) = announcing(instance, document, report);
     let routing = routing::Router { family, renamed: renamed(instance, family), report };
     let excluded = instance.virtual_ipaddress_excluded.iter();
     let part = file::Router {
@@ -99,8 +91,7 @@ pub(super) fn router(
         },
         auth: None,
         strict: false,
-        announce,
-        announce_count,
+        announce: announcing::announcing(instance, document, strict.is_some(), report),
         tracks: checks::tracks(instance, document, config, report),
         max_failover: None,
         notify: file::Notify::default(),
@@ -391,25 +382,7 @@ fn min_ttl(instance: &Instance, report: &Report) -> Option<Spanned<u8>> {
     all?.into_iter().min_by_key(|ttl| *ttl.get_ref())
 }
 
-fn announcing(instance: &Instance, document: &Document, report: &Report) -> (Announcing, u8) {
-    let (own, usual) = (&instance.advertising, &document.global.advertising);
-    if is_on(&document.global.vrrp_min_garp) && own.garp_master_repeat.is_none() {
-        return (Announcing { again: Vec::new(), refresh: None }, 1);
-    }
-    let some = |time: &Duration| !time.is_zero();
-    let again = either(own.garp_master_delay.as_ref(), usual.garp_master_delay.as_ref()).unwrap_or(AGAIN);
-    let refresh = either(own.garp_master_refresh.as_ref(), usual.garp_master_refresh.as_ref()).filter(some);
-    let frames = own.garp_master_repeat.as_ref().or(usual.garp_master_repeat.as_ref());
-    let count = frames.map_or(FRAMES, |frames| *frames.get_ref());
-    if let Some(frames) = frames.filter(|_| count > MOST_FRAMES) {
-        let message = format!("an announcement has at most {MOST_FRAMES} frames for each address here");
-        report.warning(&frames.span(), message, format!("write {MOST_FRAMES} or less"));
-    }
-    let count = u8::try_from(count.clamp(1, MOST_FRAMES)).unwrap_or(1);
-    (Announcing { again: Some(again).filter(some).into_iter().collect(), refresh }, count)
-}
-
 /// What the instance says, or `global_defs`.
-fn either<T: Copy>(own: Option<&Spanned<T>>, usual: Option<&Spanned<T>>) -> Option<T> {
+pub(super) fn either<T: Copy>(own: Option<&Spanned<T>>, usual: Option<&Spanned<T>>) -> Option<T> {
     own.or(usual).map(|value| *value.get_ref())
 }
