@@ -2,11 +2,10 @@
 //! and a script that sends signals need no change. Also what runs under the name `keepalived`.
 //!
 //! Otherwise than keepalived, on purpose: one process, so `-R` and `-C`'s and `-B`'s pid files have
-//! nothing to do; a second daemon exits with 1, not 0; `-n` logs to stderr, where the journal is;
-//! addresses always go at the end (`-V`); `-t` exits with 0 or 4: what only loses some lines (5) is
-//! shown and exits with 0, and unsafe scripts (6) are never run.
+//! nothing to do; `-n` logs to stderr, where the journal is; addresses always go at the end (`-V`);
+//! `-t` has no 6, scripts without script security: unsafe ones are never run.
 
-use super::pid_file::PidFile;
+use super::pid_file::{PidFile, Refused};
 use super::{Failure, WELL, complain, say};
 use crate::config::keepalived::Options;
 use crate::config::{Secrets, is_keepalived, render_all};
@@ -24,6 +23,8 @@ use std::path::{Path, PathBuf};
 const VERSION: &str = "2.4.3";
 /// keepalived's exit codes: missing permission, and with `-t` a configuration that cannot be used.
 const CANNOT: u8 = 4;
+/// With `-t`: a configuration of which some lines are left out.
+const FLAWED: u8 = 5;
 /// No configuration file.
 const NO_FILE: u8 = 6;
 /// Where `-t` writes unless told otherwise.
@@ -212,7 +213,7 @@ impl Keepalived {
 
     fn test(&self, log: &Path) -> Result<u8, Failure> {
         let (code, problems) = match self.overrides().load(&self.file, Secrets::MustRead) {
-            Ok(loaded) => (WELL, loaded.problems()),
+            Ok(loaded) => (if loaded.skipped.is_empty() { WELL } else { FLAWED }, loaded.problems()),
             Err(problems) => (CANNOT, problems.0),
         };
         let text = render_all(&problems, false);
@@ -230,7 +231,7 @@ impl Keepalived {
     fn serve(mut self) -> Result<u8, Failure> {
         self.anchor()?;
         let overrides = self.overrides();
-        if !self.file.exists() {
+        if !self.file.exists() || self.file.is_dir() {
             complain(&format!("there is no {}: name the configuration with -f", self.file.display()));
             return Ok(NO_FILE);
         }
@@ -247,7 +248,15 @@ impl Keepalived {
         let vrrp = self.vrrp_pid.clone().unwrap_or_else(|| self.usual("vrrp.pid"));
         let mut files = Vec::new();
         for path in [own, vrrp] {
-            files.push(PidFile::lock(&path).map_err(Failure::Other)?);
+            match PidFile::lock(&path) {
+                Ok(file) => files.push(file),
+                // What is wanted is the case: no unit is to start it again and again.
+                Err(runs @ Refused::Runs(_)) => {
+                    complain(&runs.to_string());
+                    return Ok(WELL);
+                }
+                Err(Refused::Cannot(line)) => return Err(Failure::Other(line)),
+            }
         }
         if !self.dont_fork {
             // Before any thread: a fork takes only its own along.

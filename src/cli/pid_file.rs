@@ -7,6 +7,17 @@ use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    /// Another daemon runs. One line for people.
+    #[error("{0}")]
+    Runs(String),
+    /// The file cannot be made. One line for people.
+    #[error("{0}")]
+    Cannot(String),
+}
+
 /// Held for the life of the daemon, and removed at its end.
 #[derive(Debug)]
 pub(super) struct PidFile {
@@ -19,23 +30,26 @@ impl PidFile {
     /// Makes it and locks it; what is in it stays.
     ///
     /// # Errors
-    /// One line for people: another daemon runs, or the file cannot be made.
-    pub(super) fn lock(path: &Path) -> Result<Self, String> {
+    /// Another daemon runs, or the file cannot be made.
+    pub(super) fn lock(path: &Path) -> Result<Self, Refused> {
         let shown = path.display();
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)
-                .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+                .map_err(|error| Refused::Cannot(format!("cannot make {}: {error}", folder.display())))?;
         }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).mode(0o644).custom_flags(nix::libc::O_NOFOLLOW);
-        let file = options.open(path).map_err(|error| format!("cannot open pid file {shown}: {error}"))?;
+        let file = options
+            .open(path)
+            .map_err(|error| Refused::Cannot(format!("cannot open pid file {shown}: {error}")))?;
         let mut file = Flock::lock(file, FlockArg::LockExclusiveNonblock)
-            .map_err(|_| format!("another daemon runs: it holds {shown}; stop it first"))?;
+            .map_err(|_| Refused::Runs(format!("another daemon runs: it holds {shown}; stop it first")))?;
         let mut text = String::new();
         let _ = file.read_to_string(&mut text);
         // keepalived itself holds no lock.
         if let Some(process) = text.trim().parse::<u32>().ok().filter(|process| is_keepalived(*process)) {
-            return Err(format!("keepalived runs already, as process {process} ({shown}): stop it first"));
+            let line = format!("keepalived runs already, as process {process} ({shown}): stop it first");
+            return Err(Refused::Runs(line));
         }
         Ok(PidFile { path: path.to_owned(), file, written: false })
     }
@@ -80,7 +94,7 @@ mod tests {
         let mut first = PidFile::lock(&path).unwrap();
         first.write().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
-        assert!(PidFile::lock(&path).unwrap_err().starts_with("another daemon runs: it holds "));
+        assert!(matches!(PidFile::lock(&path), Err(Refused::Runs(_))));
         drop(first);
         assert!(!path.exists());
         fs::write(&path, "1\n").unwrap();
@@ -93,7 +107,7 @@ mod tests {
         let (link, precious) = (place.path().join("link"), place.path().join("precious"));
         fs::write(&precious, "kept").unwrap();
         std::os::unix::fs::symlink(&precious, &link).unwrap();
-        assert!(PidFile::lock(&link).is_err());
+        assert!(matches!(PidFile::lock(&link), Err(Refused::Cannot(_))));
         assert_eq!(fs::read_to_string(&precious).unwrap(), "kept");
     }
 }

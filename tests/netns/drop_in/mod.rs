@@ -2,6 +2,7 @@
 //! command line with one and the same keepalived.conf.
 
 mod cases;
+mod exits;
 mod history;
 mod node;
 mod pairs;

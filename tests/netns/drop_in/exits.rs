@@ -1,0 +1,138 @@
+//! The exit codes of both daemons: for a test of a configuration, for a start that fails, for a second
+//! start.
+
+use super::node::{Daemon, Node};
+use crate::lab::{Host, Lab};
+use crate::locum::BINARY;
+use std::fs;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// A configuration, and what comes of it.
+struct Row {
+    name: &'static str,
+    text: String,
+    tested: Code,
+    started: Option<i32>,
+}
+
+enum Code {
+    Both(i32),
+    /// keepalived's, ours, and why.
+    Differ(i32, i32, &'static str),
+}
+use Code::{Both, Differ};
+
+fn instance(interface: &str, more: &str) -> String {
+    format!(
+        "vrrp_instance web {{\n interface {interface}\n virtual_router_id 51\n priority 100\n \
+         virtual_ipaddress {{ 10.77.0.100 }}\n{more}\n}}\n"
+    )
+}
+
+fn script(secure: bool, path: &str) -> String {
+    let safe = if secure { "global_defs {\n enable_script_security\n script_user root\n}\n" } else { "" };
+    format!("{safe}vrrp_script c {{\n script \"{path}\"\n}}\n{}", instance("eth0", "track_script { c }"))
+}
+
+fn rows() -> Vec<Row> {
+    let row = |name, text, tested, started| Row { name, text, tested, started };
+    let good = || instance("eth0", "");
+    let hidden = "a plain error, 5, hides that it cannot run, 4; we say 4";
+    vec![
+        row("good", good(), Both(0), None),
+        row("empty", String::new(), Both(0), None),
+        row("unknown keyword", instance("eth0", "prioritty 5"), Both(5), None),
+        row("bad value", instance("eth0", "priority 999"), Both(5), None),
+        row("a brace is missing", good().replace("\n}\n", "\n"), Both(5), None),
+        row("unknown script", instance("eth0", "track_script { nope }"), Both(5), None),
+        row("broken script", script(true, "/nowhere/script"), Both(5), None),
+        row("good script", script(true, "/bin/true"), Both(0), None),
+        row(
+            "no script security",
+            script(false, "/bin/true"),
+            Differ(6, 0, "keepalived warns that it would run an unsafe script; we never do"),
+            None,
+        ),
+        row(
+            "no such interface",
+            instance("eth9", ""),
+            Differ(5, 0, "we wait for it to come, as with dynamic_interfaces"),
+            None,
+        ),
+        row("no number", good().replace("virtual_router_id 51", ""), Differ(5, 4, hidden), Some(2)),
+        row("one number twice", good() + &good().replace("web", "db"), Differ(5, 4, hidden), Some(2)),
+    ]
+}
+
+/// The exit code of `keepalived ARGUMENTS` on a host, by either program.
+fn run(daemon: Daemon, host: &Host, dir: &Path, arguments: &[&str]) -> i32 {
+    let mut command = match daemon {
+        Daemon::Keepalived => host.command("keepalived"),
+        Daemon::Locum => {
+            let mut command = host.command(BINARY);
+            command.arg("keepalived");
+            command
+        }
+    };
+    command.arg("-P").args(arguments).arg("-p").arg(dir.join("pid")).arg("-r").arg(dir.join("child"));
+    command.output().unwrap().status.code().unwrap()
+}
+
+const DAEMONS: [Daemon; 2] = [Daemon::Keepalived, Daemon::Locum];
+
+#[test]
+fn a_configuration_is_tested_and_refused_with_the_same_exit_codes() {
+    let lab = Lab::new(&["first"]);
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("keepalived.conf");
+    let file = file.to_str().unwrap();
+    for row in rows() {
+        fs::write(file, &row.text).unwrap();
+        let codes =
+            |arguments: &[&str]| DAEMONS.map(|daemon| run(daemon, &lab["first"], dir.path(), arguments));
+        let wanted = match row.tested {
+            Both(code) => [code, code],
+            Differ(theirs, ours, why) => {
+                println!("{}: {theirs} and {ours}: {why}", row.name);
+                [theirs, ours]
+            }
+        };
+        assert_eq!(codes(&["-t", "-f", file]), wanted, "-t: {}", row.name);
+        if let Some(code) = row.started {
+            assert_eq!(codes(&["-n", "-l", "-f", file]), [code, code], "{}", row.name);
+        }
+    }
+}
+
+#[test]
+fn without_a_file_both_end_with_6_and_a_test_of_none_fails() {
+    let lab = Lab::new(&["first"]);
+    let dir = TempDir::new().unwrap();
+    let folder = dir.path().to_str().unwrap().to_owned();
+    for file in [format!("{folder}/missing"), folder] {
+        let codes =
+            |arguments: &[&str]| DAEMONS.map(|daemon| run(daemon, &lab["first"], dir.path(), arguments));
+        assert_eq!(codes(&["-n", "-l", "-f", &file]), [6, 6], "{file}");
+        // On purpose: 2.2.7 says that all is well, later ones 4, and so do we.
+        assert_eq!(codes(&["-t", "-f", &file]), [0, 4], "{file}");
+    }
+}
+
+#[test]
+fn a_second_daemon_of_either_kind_says_so_and_ends_well() {
+    for daemon in DAEMONS {
+        let lab = Lab::new(&["first"]);
+        let dir = TempDir::new().unwrap();
+        fs::write(dir.path().join("conf"), instance("eth0", "")).unwrap();
+        let node = Node::start(daemon, &lab["first"], dir.path());
+        node.wait_state(&["web"], "MASTER");
+        let file = dir.path().join("conf");
+        for second in DAEMONS {
+            // keepalived does not look whose number it is.
+            let code = run(second, &lab["first"], &node.dir, &["-n", "-l", "-f", file.to_str().unwrap()]);
+            assert_eq!(code, 0, "{second:?} after {daemon:?}");
+        }
+        assert_eq!(node.state("web"), "MASTER");
+    }
+}
