@@ -111,6 +111,7 @@ fn describe(effect: &Effect) -> String {
         Effect::Release { instance } => format!("release what instance {} holds", instance.0),
         Effect::Announce { instance, count } => format!("announce instance {} {count} times", instance.0),
         Effect::AnnounceElsewhere { instance } => format!("announce elsewhere instance {}", instance.0),
+        Effect::Pace(paces) => format!("keep a distance by {} rules", paces.len()),
         Effect::Watch(check) => format!("watch {check}"),
         Effect::Unwatch(check) => format!("unwatch {check}"),
         Effect::Notify(t) => {

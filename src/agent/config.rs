@@ -10,7 +10,7 @@ use crate::vrrp::auth::Auth;
 use crate::vrrp::instance::{self, Manner};
 use crate::vrrp::{ChecksumPolicy, Family, Interval, Priority, Version, Vip, Vrid};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -31,6 +31,20 @@ pub struct Config {
     pub link_delays: BTreeMap<String, LinkDelay>,
     /// What is held from start to end, whatever the state of the routers; its addresses are own ones.
     pub fixed: Holding,
+    /// Where announcements keep a distance. An interface is in one at most, and one at most is for all
+    /// that none names.
+    pub paces: Vec<Pace>,
+}
+
+/// The distance between announcements.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// On these interfaces together; where empty, on every interface that no other names by itself.
+    pub interfaces: BTreeSet<String>,
+    /// After a gratuitous ARP.
+    pub arp: Duration,
+    /// After an unsolicited neighbour advertisement.
+    pub na: Duration,
 }
 
 /// How long a change of carrier must last before it counts.

@@ -1,6 +1,6 @@
 //! What goes in and what comes out: the whole contract between the agent and the world.
 
-use super::config::Config;
+use super::config::{Config, Pace};
 use super::holding::Holding;
 use super::incident::Incident;
 use super::link::Link;
@@ -160,6 +160,8 @@ pub enum Effect {
         /// Whose.
         instance: InstanceId,
     },
+    /// Announcements keep this distance from now on.
+    Pace(Vec<Pace>),
     /// Probe this from now on; anew, where it was probed already.
     Watch(CheckName),
     /// Stop probing this.

@@ -66,6 +66,7 @@ pub struct Agent {
     check_order: Vec<CheckName>,
     links: Links,
     fixed: Fixed,
+    paces: Vec<config::Pace>,
     /// Nobody takes part before this.
     start_at: Option<Time>,
     /// Sockets that could not be opened, and why.

@@ -124,6 +124,9 @@ impl Agent {
         if self.links.delays != config.link_delays {
             plan.push("link delays: changed".to_owned());
         }
+        if self.paces != config.paces {
+            plan.push("pauses of announcements: changed".to_owned());
+        }
         if *self.fixed.holding() != config.fixed {
             plan.push("what is static: changed".to_owned());
         }
@@ -168,6 +171,10 @@ impl Agent {
     /// Makes `config` the one in force. Untouched routers and checks do not notice.
     pub(super) fn adopt(&mut self, now: Time, config: &Config) -> Vec<Effect> {
         let mut effects = Vec::new();
+        if self.paces != config.paces {
+            self.paces.clone_from(&config.paces);
+            effects.push(Effect::Pace(config.paces.clone()));
+        }
         effects.extend(self.fixed.adopt(&config.fixed));
         self.adopt_checks(now, config, &mut effects);
         self.links.delays.clone_from(&config.link_delays);

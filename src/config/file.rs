@@ -2,6 +2,7 @@
 
 use super::auth;
 use super::fixed::{self, Fixed};
+use super::pace;
 use super::problem::{Finding, Sink};
 use super::routes::{routes, rules};
 use super::section::{Section, Value, Wrong};
@@ -29,6 +30,8 @@ pub(super) struct File<'a> {
     pub(super) groups: Vec<Group>,
     /// `[link.NAME]`
     pub(super) links: BTreeMap<String, LinkDelay>,
+    /// `[pace.NAME]`
+    pub(super) paces: Vec<pace::Written>,
     /// `[static]`
     pub(super) fixed: Fixed,
     /// Name and table of every check; what is in it depends on its type.
@@ -148,9 +151,10 @@ pub(super) fn read<'a>(table: &'a Spanned<DeTable<'a>>, sink: &'a Sink) -> File<
     let links = top.named("link").into_iter().map(link_delay).collect();
     let table = top.raw("static").and_then(|value| top.inner("static", value, "[static]".to_owned()));
     let fixed = table.map(fixed::read).unwrap_or_default();
+    let paces = top.named("pace").into_iter().map(pace::read).collect();
     let checks = top.named("check");
     top.finish();
-    File { agent, routers, groups, links, fixed, checks }
+    File { agent, routers, groups, links, paces, fixed, checks }
 }
 
 fn agent(section: Section<'_>) -> Agent<'_> {

@@ -13,6 +13,7 @@ mod fixed;
 mod hooks;
 pub mod keepalived;
 mod lint;
+mod pace;
 mod problem;
 mod router;
 mod routes;
@@ -220,6 +221,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
             start_delay: start_delay(file.agent.start_delay, file.agent.delay_after_boot),
             link_delays: std::mem::take(&mut file.links),
             fixed,
+            paces: pace::paces(&file.paces, |finding, _| sink.add(finding)),
             ..agent::config::Config::default()
         },
         details: Details {

@@ -130,6 +130,7 @@ impl Performer {
             Effect::AnnounceElsewhere { instance } => {
                 self.holder.order(Order::AnnounceElsewhere { owner: instance.0 });
             }
+            Effect::Pace(paces) => self.holder.order(Order::Pace(paces)),
             Effect::Watch(name) => {
                 if let Some(spec) = self.details.checks.get(&name) {
                     self.tasks.command(Command::Watch(name, Box::new(spec.clone())));

@@ -14,6 +14,7 @@
 use super::Placed;
 use super::worker::{Task, Worker};
 use crate::agent::Holding;
+use crate::agent::config::Pace;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -48,6 +49,8 @@ pub enum Order {
         /// The instance.
         owner: u32,
     },
+    /// Announcements keep this distance from now on.
+    Pace(Vec<Pace>),
     /// This address has gone from this interface: put it back if it is wanted.
     Gone {
         /// The interface.
@@ -94,7 +97,7 @@ pub enum Report {
         /// A few words that name it: `route default via 10.0.0.1`.
         what: String,
     },
-    /// The answer to [`Order::Announce`].
+    /// The answer to [`Order::Announce`]; for frames that keep a distance, to each as it leaves.
     Announced {
         /// The instance.
         owner: u32,

@@ -11,6 +11,7 @@ mod macvlan;
 mod netlink;
 mod netlink_socket;
 mod nftables;
+mod pace;
 pub mod raw_socket;
 mod route;
 mod routing;

@@ -5,6 +5,7 @@ use super::address::{Means, Order, Report};
 use super::announce::{Announcer, frame};
 use super::firewall::Firewall;
 use super::macvlan::Macvlans;
+use super::pace::{Frame, Pacer};
 use super::routing::{self, Entry, Routing};
 use super::settle::{Outcome, Outcomes, Place, Settler, Wanted};
 use crate::agent::{Holding, Vmac};
@@ -12,7 +13,8 @@ use nix::net::if_::if_nametoindex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::Instant;
 
 pub(super) enum Task {
     Order(Order),
@@ -47,6 +49,11 @@ impl Duty {
         }
     }
 
+    /// The interface that frames of this one leave by.
+    fn cable<'a>(&'a self, interface: &'a str) -> &'a str {
+        self.vmac.as_ref().filter(|vmac| vmac.name == interface).map_or(interface, |vmac| &vmac.base)
+    }
+
     fn refused(&self) -> impl Iterator<Item = IpAddr> {
         self.addresses.iter().filter(|_| self.refuse).map(|wanted| wanted.place.address)
     }
@@ -70,6 +77,7 @@ pub(super) struct Worker<F> {
     /// Routes and rules that should have been removed and could not.
     overdue: Vec<Entry>,
     announcers: BTreeMap<String, Announcer>,
+    pacer: Pacer,
     report: F,
 }
 
@@ -83,13 +91,14 @@ impl<F: Fn(Report)> Worker<F> {
             duties: BTreeMap::new(),
             overdue: Vec::new(),
             announcers: BTreeMap::new(),
+            pacer: Pacer::default(),
             report,
         })
     }
 
     pub(super) fn run(&mut self, queue: &Receiver<Task>) {
         let mut next = None;
-        while let Some(task) = next.take().or_else(|| queue.recv().ok()) {
+        while let Some(task) = next.take().or_else(|| self.wait(queue)) {
             match task {
                 Task::Finish(done) => {
                     // The other side may have given up waiting.
@@ -113,6 +122,23 @@ impl<F: Fn(Report)> Worker<F> {
         }
     }
 
+    /// The next task. Frames that have waited long enough leave meanwhile.
+    fn wait(&mut self, queue: &Receiver<Task>) -> Option<Task> {
+        loop {
+            let now = Instant::now();
+            let Some(at) = self.pacer.due(now) else { return queue.recv().ok() };
+            match queue.recv_timeout(at.saturating_duration_since(now)) {
+                Ok(task) => return Some(task),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Some(frame) = self.pacer.take(Instant::now()) {
+                        self.announce_one(&frame);
+                    }
+                }
+            }
+        }
+    }
+
     fn perform(&mut self, order: Order) {
         match order {
             Order::Hold { owner, holding } => self.hold(owner, holding),
@@ -121,6 +147,7 @@ impl<F: Fn(Report)> Worker<F> {
             Order::AnnounceElsewhere { owner } => {
                 self.announce(owner, 1, |duty, place| place.interface != duty.interface);
             }
+            Order::Pace(paces) => self.pacer.set(paces),
             Order::Gone { interface, address } => {
                 self.restore(|place| place.interface == interface && place.address == address);
             }
@@ -177,6 +204,7 @@ impl<F: Fn(Report)> Worker<F> {
 
     fn release(&mut self, owner: u32) {
         let old = self.duties.remove(&owner).unwrap_or_default();
+        self.pacer.forget(owner);
         let removed = self.remove(old.entries);
         // Its addresses go with it.
         let deleted = self.delete_vmac(old.vmac);
@@ -313,6 +341,14 @@ impl<F: Fn(Report)> Worker<F> {
         }
         let (mut sent, mut failed) = (0, 0);
         for (interface, addresses) in interfaces {
+            if let Some(lane) =
+                self.pacer.lane(self.duties.get(&owner).map_or("", |duty| duty.cable(&interface)))
+            {
+                let frame = |address| Frame { owner, interface: interface.clone(), address };
+                let frames: Vec<Frame> = addresses.into_iter().map(frame).collect();
+                self.pacer.queue(lane, &frames, count);
+                continue;
+            }
             let all = addresses.len() * usize::from(count);
             match self.announce_on(&interface, &addresses, count) {
                 Ok(Some(left)) => {
@@ -325,6 +361,24 @@ impl<F: Fn(Report)> Worker<F> {
             }
         }
         (self.report)(Report::Announced { owner, sent, failed });
+    }
+
+    /// A frame that had to wait, if its address is still there.
+    fn announce_one(&mut self, frame: &Frame) {
+        let Frame { owner, interface, address } = frame;
+        let same = |place: &&Place| place.interface == *interface && place.address == *address;
+        let places = self.duties.get(owner).into_iter().flat_map(|duty| &duty.addresses);
+        let there =
+            places.map(|wanted| &wanted.place).find(same).is_some_and(|place| self.settler.holds(place));
+        if !there {
+            return;
+        }
+        let left = self.announce_on(interface, &[*address], 1);
+        let (sent, failed) = match left {
+            Ok(left) => (left.unwrap_or(0), usize::from(left == Some(0))),
+            Err(_) => (0, 1),
+        };
+        (self.report)(Report::Announced { owner: *owner, sent, failed });
     }
 
     fn announce_on(

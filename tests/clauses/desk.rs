@@ -187,6 +187,7 @@ pub fn words<'a>(effects: impl IntoIterator<Item = &'a Effect>) -> Vec<&'static 
         Effect::Hold { .. } => "hold",
         Effect::Release { .. } => "release",
         Effect::Announce { .. } | Effect::AnnounceElsewhere { .. } => "announce",
+        Effect::Pace(_) => "pace",
         Effect::Notify(_) => "notify",
         Effect::Note(_) => "note",
         Effect::Listen(_) => "listen",

@@ -198,3 +198,19 @@ fn what_is_static_needs_an_interface_and_moves_with_no_router() {
     let twice = said(&fixed("interface = 'eth0'\naddresses = ['10.0.0.100']"));
     assert!(twice.contains("10.0.0.100 is static, and stands here twice"), "{twice}");
 }
+
+#[test]
+fn an_interface_has_one_distance_between_announcements() {
+    let pace = |text: &str| format!("{}\n{text}", router(""));
+    let one = "[pace.one]\ninterfaces = ['eth0']\narp = '10ms'\n";
+    let paces = config(&pace(&format!("{one}[pace.all]\nna = '5ms'"))).agent.paces;
+    let shown: Vec<_> = paces.iter().map(|pace| (pace.interfaces.len(), pace.arp, pace.na)).collect();
+    assert_eq!(
+        shown,
+        [(1, Duration::from_millis(10), Duration::ZERO), (0, Duration::ZERO, Duration::from_millis(5))]
+    );
+    let twice = said(&pace(&format!("{one}[pace.two]\ninterfaces = ['eth0']\nna = '1s'")));
+    assert!(twice.contains("interface eth0 has its pauses already"), "{twice}");
+    let alls = said(&pace("[pace.a]\narp = '1s'\n[pace.b]\narp = '2s'"));
+    assert!(alls.contains("every other interface has its pauses already"), "{alls}");
+}

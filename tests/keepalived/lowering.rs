@@ -268,3 +268,17 @@ fn announcements_have_the_defaults_of_keepalived_and_what_is_written() {
     assert_eq!((strict.count, strict.losing_count), (5, 0));
     assert!(said(&instance("garp_extra_if 30")).iter().any(|line| line.contains("there are none here")));
 }
+
+#[test]
+fn pauses_of_announcements_are_for_groups_of_interfaces_and_for_all_others() {
+    let text = "global_defs {\n vrrp_garp_interval 0.01\n}\n\
+                garp_group {\n garp_interval 0.1\n gna_interval 0.2\n interfaces {\n eth0\n eth1\n }\n}\n";
+    let paces = config(&(text.to_owned() + &instance(""))).agent.paces;
+    let milliseconds = Duration::from_millis;
+    let shown: Vec<_> = paces.iter().map(|pace| (pace.interfaces.len(), pace.arp, pace.na)).collect();
+    assert_eq!(shown, [(2, milliseconds(100), milliseconds(200)), (0, milliseconds(10), milliseconds(0))]);
+    let sample = "global_defs {\n vrrp_garp_interval 0\n vrrp_gna_interval 0\n}\n".to_owned() + &instance("");
+    assert_eq!((config(&sample).agent.paces.len(), said(&sample).len()), (0, 0));
+    let twice = "garp_group {\n garp_interval 1\n interface eth0\n}\n".repeat(2) + &instance("");
+    assert!(said(&twice).iter().any(|line| line.contains("interface eth0 has its pauses already")));
+}

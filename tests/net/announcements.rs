@@ -2,6 +2,7 @@
 
 use crate::namespace::{Namespace, PATIENCE, Reports};
 use locum::agent::Holding;
+use locum::agent::config::Pace;
 use locum::net::address::{Holder, Means, Order, Report};
 use locum::net::announce::frame;
 use locum::vrrp::Vip;
@@ -15,6 +16,7 @@ use serde_json::Value;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
@@ -183,4 +185,45 @@ fn what_is_on_another_interface_can_be_announced_alone() {
     assert_eq!(reports.next(), Report::Announced { owner: 1, sent: 2, failed: 0 });
     holder.order(Order::Announce { owner: 1, count: 1 });
     assert_eq!(reports.next(), Report::Announced { owner: 1, sent: 3, failed: 0 });
+}
+
+#[test]
+fn paced_frames_keep_their_distance_while_orders_go_on_and_end_with_their_address() {
+    let (left, _right) = Namespace::pair();
+    let (sender, reports) = Reports::channel();
+    let holder =
+        left.run(|| Holder::start(Means::default(), move |r| drop(sender.send(r))).expect("a holder"));
+    let vip = |last| {
+        let address = IpAddr::from([10, 9, 0, last]);
+        Vip { address, prefix: 32, dev: None, label: None, scope: 0 }
+    };
+    let hold = |owner, last| Order::Hold {
+        owner,
+        holding: Holding { interface: "eth0".to_owned(), vips: vec![vip(last)], ..Holding::default() },
+    };
+    let arp = Duration::from_millis(200);
+    holder.order(Order::Pace(vec![Pace { arp, ..Pace::default() }]));
+    holder.order(hold(1, 1));
+    assert_eq!(reports.next(), Report::Held { owner: 1, result: Ok(()) });
+    let start = Instant::now();
+    holder.order(Order::Announce { owner: 1, count: 100 });
+    holder.order(hold(2, 2));
+    let one = |owner| Report::Announced { owner, sent: 1, failed: 0 };
+    assert_eq!(reports.next(), Report::Announced { owner: 1, sent: 0, failed: 0 }, "all of it waits");
+    let mut next: Vec<Report> = (0..4).map(|_| reports.next()).collect();
+    let answered = next.iter().position(|report| *report == Report::Held { owner: 2, result: Ok(()) });
+    assert!(answered.is_some_and(|place| place < 3), "nobody waits for a hundred frames: {next:?}");
+    next.retain(|report| *report == one(1));
+    assert_eq!(next.len(), 3);
+    // The first leaves at once.
+    assert!(start.elapsed() >= arp * 2, "{:?}", start.elapsed());
+    holder.order(Order::Release { owner: 1 });
+    let mut rest = reports.next();
+    while rest == one(1) {
+        rest = reports.next();
+    }
+    assert_eq!(rest, Report::Released { owner: 1, result: Ok(()) });
+    holder.order(Order::Announce { owner: 2, count: 1 });
+    assert_eq!(reports.next(), Report::Announced { owner: 2, sent: 0, failed: 0 });
+    assert_eq!(reports.next(), one(2), "nothing of the other is left");
 }

@@ -120,19 +120,11 @@ fn protocol(inner: &Statement<'_>, global: &mut Global) -> bool {
         "vrrp_startup_delay" => inner.one(&mut global.vrrp_startup_delay, value::seconds(0.0, LONGEST)),
         "vrrp_delay_after_boot" => inner.one(&mut global.vrrp_delay_after_boot, value::seconds(0.0, LONGEST)),
         "vrrp_min_garp" => inner.flag(&mut global.vrrp_min_garp),
-        "vrrp_garp_interval" => pause(inner, &mut global.vrrp_garp_interval),
-        "vrrp_gna_interval" => pause(inner, &mut global.vrrp_gna_interval),
+        "vrrp_garp_interval" => inner.one(&mut global.vrrp_garp_interval, value::seconds(0.0, LONGEST)),
+        "vrrp_gna_interval" => inner.one(&mut global.vrrp_gna_interval, value::seconds(0.0, LONGEST)),
         _ => return false,
     }
     true
-}
-
-/// A pause between frames. Without one, as in the sample of keepalived, there is nothing to do.
-fn pause(inner: &Statement<'_>, slot: &mut Option<Spanned<Duration>>) {
-    inner.one(slot, value::seconds(0.0, LONGEST));
-    if slot.as_ref().is_some_and(|pause| !pause.get_ref().is_zero()) {
-        inner.not_done("announcements leave without pauses");
-    }
 }
 
 /// Reads `garp_…` and its kin, by their names here or with `vrrp_` before; `false` where it is none.

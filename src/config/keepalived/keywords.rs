@@ -112,7 +112,7 @@ const KEYWORDS: &[Keyword] = &[
     row(Top, "net_namespace", B, Done),
     row(Top, "instance", C, Done),
     row(Top, "interface_up_down_delays", C, Done),
-    row(Top, "garp_group", C, Later("announcements leave without pauses")),
+    row(Top, "garp_group", C, Done),
     row(Top, "track_group", C, Effect("a static entry that cannot be set changes no instance")),
     row(Top, "bfd_instance", B, Effect("no BFD session is held")),
     row(Top, "use_pid_dir", C, Effect("Locum has no pid file")),

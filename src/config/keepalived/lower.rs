@@ -32,6 +32,7 @@ pub(super) fn lower(document: &Document, options: &Options, report: &Report) -> 
         agent: agent::config::Config {
             start_delay: start_delay(document),
             link_delays: link_delays(document),
+            paces: statics::paces(document, report),
             ..agent::config::Config::default()
         },
         details: Details {

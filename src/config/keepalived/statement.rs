@@ -167,13 +167,6 @@ impl<'a> Statement<'a> {
         }
     }
 
-    /// Says what a value has no effect on yet.
-    pub(super) fn not_done(&self, effect: &str) {
-        self.report()
-            .sink
-            .add(Finding::warning(&self.span(), format!("{}: {}", self.name, not_done(effect))));
-    }
-
     /// Warns where keepalived does not do what is written.
     pub(super) fn trap(&self, span: &Span, keepalived: &str, help: &str) {
         let message = format!("keepalived does otherwise here: {keepalived}; Locum does what is written");

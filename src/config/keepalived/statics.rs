@@ -1,13 +1,15 @@
 //! What stands outside the large blocks: `static_*`, `interface_up_down_delays` and `garp_group`.
 
-use super::document::{Document, LinkDelay, Pacing};
+use super::document::{Document, LinkDelay, Pacing, Written};
 use super::report::Report;
 use super::router;
 use super::routing;
 use super::statement::Statement;
 use super::tree::Word;
 use super::value;
+use crate::agent::config::Pace;
 use crate::config::fixed::Fixed;
+use crate::config::pace;
 use crate::vrrp::Family;
 use serde_spanned::Spanned;
 use std::time::Duration;
@@ -77,4 +79,20 @@ pub(super) fn fixed(document: &Document, report: &Report) -> Fixed {
         routes: document.static_routes.iter().filter_map(|route| routing.route(route)).collect(),
         rules: document.static_rules.iter().filter_map(|rule| routing.rule(rule)).collect(),
     }
+}
+
+/// Pauses of announcements, of `garp_group` and of `global_defs` for all other interfaces.
+pub(super) fn paces(document: &Document, report: &Report) -> Vec<Pace> {
+    let pause =
+        |written: &Written<Duration>| written.as_ref().map_or(Duration::ZERO, |pause| *pause.get_ref());
+    let mut written = Vec::new();
+    for group in &document.pacing {
+        let Some(first) = group.interfaces.first() else { continue };
+        let (arp, na) = (pause(&group.garp_interval), pause(&group.gna_interval));
+        written.push(pace::Written { span: first.span(), interfaces: group.interfaces.clone(), arp, na });
+    }
+    let global = &document.global;
+    let (arp, na) = (pause(&global.vrrp_garp_interval), pause(&global.vrrp_gna_interval));
+    written.push(pace::Written { span: 0..0, interfaces: Vec::new(), arp, na });
+    pace::paces(&written, |finding, span| report.refuse_finding(finding, span))
 }
