@@ -1,10 +1,11 @@
 //! Rules between routers, and between routers and checks.
 
 use super::file::{File, Group, Router};
+use super::lint::unequal;
 use super::problem::{Finding, Sink};
 use super::suggest::nearest;
 use crate::agent::RouterName;
-use crate::vrrp::Family;
+use crate::vrrp::{Family, Priority};
 use serde_spanned::Spanned;
 
 /// Reports every rule that is broken between the parts of a file.
@@ -96,6 +97,17 @@ pub(super) fn members(group: &Group, file: &File<'_>, sink: &Sink) -> Vec<Router
             sink.add(finding.help("remove one"));
         }
         members.push(found.clone());
+    }
+    let routers = file.routers.iter().filter(|router| members.contains(router.name.get_ref()));
+    let priority = |router: &'_ Router| {
+        let (value, span) = match &router.priority {
+            Some(written) => (*written.get_ref(), written.span()),
+            None => (Priority::DEFAULT, router.name.span()),
+        };
+        (router.name.get_ref().to_string(), value.get(), span)
+    };
+    if let Some(finding) = unequal(&routers.map(priority).collect::<Vec<_>>()) {
+        sink.add(finding);
     }
     if members.len() == 1 {
         let finding = Finding::warning(&group.name.span(), "a group of one router changes nothing");

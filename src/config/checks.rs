@@ -1,6 +1,7 @@
 //! `[check.NAME]`: what every check has, and what each kind has of its own.
 
 use super::hooks;
+use super::lint;
 use super::problem::{Finding, Sink};
 use super::section::{Section, Value, Wrong};
 use super::value::{
@@ -233,6 +234,9 @@ fn script(section: &Section<'_>, script_user: Option<&Spanned<String>>) -> Optio
     let command = command?;
     let user = hooks::user(user.as_ref().or(script_user), &command.span(), section.sink())?;
     hooks::may_run(&command, &user, section.sink());
+    if let Some(finding) = lint::never_fails(command.get_ref(), &command.span()) {
+        section.sink().add(finding);
+    }
     Some(script::Config { argv: command.into_inner(), user })
 }
 

@@ -46,8 +46,52 @@ pub(super) fn lint(part: &file::Router, router: &Router, config: &Config, sink: 
         );
         sink.add(finding.help("write a priority of 254 or less, or remove this line"));
     }
+    waiting(part, router, sink);
     strict(part, router, sink);
     addresses(part, router, sink);
+}
+
+/// Times that never count, and one that counts too soon.
+fn waiting(part: &file::Router, router: &Router, sink: &Sink) {
+    if let Some(delay) = part.preempt_delay.as_ref().filter(|delay| !delay.get_ref().is_zero()) {
+        let never = if router.priority.is_owner() {
+            Some(("priority 255 waits for nothing", "remove it, or write a priority of 254 or less"))
+        } else if !router.preempt {
+            Some(("nothing is preempted here", "remove it, or let this router preempt"))
+        } else {
+            None
+        };
+        if let Some((why, help)) = never {
+            let finding = Finding::warning(&delay.span(), format!("{why}, so preempt_delay has no effect"));
+            sink.add(finding.help(help));
+        }
+    }
+    if let Some(count) = part.down_adverts.as_ref().filter(|count| *count.get_ref() == 1) {
+        let finding = Finding::warning(&count.span(), "one lost advert is enough for a takeover");
+        sink.add(finding.help("write 2 or more; for a faster failover a shorter interval"));
+    }
+}
+
+/// A script that ends well whatever it finds: people print a verdict, and only the exit code counts.
+pub(super) fn never_fails(command: &[String], span: &Span) -> Option<Finding> {
+    /// Programs that cannot say no.
+    const YES: [&str; 4] = ["true", "echo", "printf", ":"];
+    let program = command.first()?.rsplit('/').next()?;
+    let message = format!("{program} always succeeds, so this check never fails");
+    let finding = Finding::warning(span, message).help(
+        "name a script that ends with exit code 1 when the service is down; what it prints does not count",
+    );
+    YES.contains(&program).then_some(finding)
+}
+
+/// Routers that share one role, and would win it with different priorities: the name, priority and place of
+/// each.
+pub(super) fn unequal(members: &[(String, u8, Span)]) -> Option<Finding> {
+    let (first, priority, span) = members.first()?;
+    let (name, other, place) = members.iter().find(|(_, other, _)| other != priority)?;
+    let message = format!("{name} has priority {other} and {first} {priority}, and they share one role");
+    let finding = Finding::warning(place, message).also(span, "the other");
+    Some(finding.help("write the same priority in all of the group, so that one host wins with all"))
 }
 
 fn addresses(part: &file::Router, router: &Router, sink: &Sink) {

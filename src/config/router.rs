@@ -65,8 +65,8 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
 fn manner(part: &file::Router) -> Manner {
     let usual = Manner::default();
     Manner {
-        preempt_delay: part.preempt_delay.unwrap_or(usual.preempt_delay),
-        down_adverts: part.down_adverts.unwrap_or(usual.down_adverts),
+        preempt_delay: part.preempt_delay.as_ref().map_or(usual.preempt_delay, |delay| *delay.get_ref()),
+        down_adverts: part.down_adverts.as_ref().map_or(usual.down_adverts, |count| *count.get_ref()),
         answer_losing: part.answer_losing,
         parting_advert: part.parting_advert,
         eager: part.eager,

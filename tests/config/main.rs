@@ -3,6 +3,7 @@
 mod examples;
 mod groups;
 mod lints;
+mod mistakes;
 mod mutations;
 mod problems;
 mod reading;

@@ -18,7 +18,7 @@ fn keepalived_doing_otherwise_is_told_of() {
     let otherwise = "keepalived does otherwise here: ";
     let traps = [
         ("state MASTER\n nopreempt", "state MASTER turns nopreempt off"),
-        ("nopreempt\n preempt_delay 5", "nopreempt turns preempt_delay off"),
+        ("state MASTER\n priority 150\n preempt_delay 5", "state MASTER turns preempt_delay off"),
         ("strict_mode\n accept\n unicast_peer { 10.0.0.2 }", "strict mode has no unicast"),
         ("skip_check_adv_addr no", "\"no\" turns skip_check_adv_addr on"),
     ];

@@ -6,7 +6,7 @@ use super::runs::Runner;
 use crate::check::{self, Pattern, Probe, Schedule, Spec};
 use crate::config::problem::{Finding, Span};
 use crate::config::suggest::nearest;
-use crate::config::{Config, file};
+use crate::config::{Config, file, lint};
 use crate::health::{self, CheckName, Initial, OnFail};
 use serde_spanned::Spanned;
 use std::path::PathBuf;
@@ -37,7 +37,7 @@ pub(super) fn checks(document: &Document, runner: &Runner<'_>, report: &Report, 
         if weights.is_empty() {
             continue;
         }
-        if let Some(spec) = script_spec(script, runner) {
+        if let Some(spec) = script_spec(script, runner, report) {
             let initial = if script.init_fail.is_some() { Initial::Down } else { Initial::Pending };
             let counted = (count(script.rise.as_ref()), count(script.fall.as_ref()), initial);
             add(config, script.name.get_ref(), &weights, counted, Some(&spec), None);
@@ -155,7 +155,7 @@ fn schedule(interval: Duration, timeout: Duration) -> Schedule {
 }
 
 /// `</path` looks whether the file can be opened; anything else is run.
-fn script_spec(script: &Script, runner: &Runner<'_>) -> Option<Spec> {
+fn script_spec(script: &Script, runner: &Runner<'_>, report: &Report) -> Option<Spec> {
     let command = script.script.as_ref()?;
     let interval = script.interval.as_ref().map_or(SCRIPT_INTERVAL, |interval| *interval.get_ref());
     let timeout = script.timeout.as_ref().map_or(interval, |timeout| *timeout.get_ref());
@@ -163,6 +163,9 @@ fn script_spec(script: &Script, runner: &Runner<'_>) -> Option<Spec> {
         Probe::File(check::file::Config { readable: true, ..looked_at(path) })
     } else {
         let (argv, user) = runner.ready(command, script.user.as_ref())?;
+        if let Some(finding) = lint::never_fails(&command.get_ref().words, &command.span()) {
+            report.add(finding, &command.span());
+        }
         Probe::Script(check::script::Config { argv, user })
     };
     Some(Spec { probe, schedule: schedule(interval, timeout) })
@@ -344,12 +347,14 @@ impl<'a> Tracks<'a> {
 
 /// The first tracker of an instance whose weight moves the priority.
 pub(super) fn weighted(instance: &Instance, document: &Document) -> Option<Span> {
-    let own = |track: &Track| {
-        let script = document.scripts.iter().find(|script| script.name.get_ref() == track.name.get_ref());
-        script.and_then(|script| script.weight.clone())
-    };
-    let tracking = &instance.tracking;
-    let scripts = tracking.scripts.iter().find(|track| !weight(track, own(track).as_ref()).is_fault());
-    let others = tracking.interfaces.iter().find(|track| !weight(track, None).is_fault());
-    scripts.or(others).map(|track| track.name.span())
+    let script = |name: &str| document.scripts.iter().find(|it| it.name.get_ref() == name)?.weight.as_ref();
+    let process =
+        |name: &str| document.processes.iter().find(|it| it.name.get_ref() == name)?.weight.as_ref();
+    let moves = |track: &&Track, own| !weight(track, own).is_fault();
+    let Tracking { scripts, interfaces, files, processes } = &instance.tracking;
+    let scripts = scripts.iter().find(|track| moves(track, script(track.name.get_ref())));
+    let processes = || processes.iter().find(|track| moves(track, process(track.name.get_ref())));
+    let interfaces = || interfaces.iter().find(|track| moves(track, None));
+    let first = scripts.or_else(processes).or_else(interfaces).or_else(|| files.first());
+    first.map(|track| track.name.span())
 }

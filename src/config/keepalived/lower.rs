@@ -3,7 +3,7 @@
 
 use super::Options;
 use super::checks;
-use super::document::{Command, Document, Group as Written, Notify};
+use super::document::{Command, Document, Group as Written, Instance, Notify};
 use super::report::Report;
 use super::router;
 use super::runs::Runner;
@@ -188,6 +188,17 @@ fn members(
                     .cloned(),
             );
         }
+    }
+    let mine = document
+        .instances
+        .iter()
+        .filter(|it| group.group.iter().any(|name| name.get_ref() == it.name.get_ref()));
+    let priority = |instance: &Instance| {
+        let span = instance.priority.as_ref().map_or(instance.name.span(), Spanned::span);
+        (instance.name.get_ref().clone(), instance.priority(), span)
+    };
+    if let Some(finding) = lint::unequal(&mine.map(priority).collect::<Vec<_>>()) {
+        report.add(finding, &group.name.span());
     }
     if group.group.len() == 1 {
         report.warning(

@@ -57,11 +57,13 @@ pub(super) fn router(
         peer_priority: None,
         interval: Some(interval(instance, version, report)),
         preempt: Some(preempt(instance)),
-        preempt_delay: instance.preempt_delay.as_ref().map(|delay| *delay.get_ref()),
-        down_adverts: either(
-            instance.advertising.down_timer_adverts.as_ref(),
-            usual.down_timer_adverts.as_ref(),
-        ),
+        preempt_delay: instance.preempt_delay.clone(),
+        down_adverts: instance
+            .advertising
+            .down_timer_adverts
+            .as_ref()
+            .or(usual.down_timer_adverts.as_ref())
+            .cloned(),
         answer_losing: !either(
             instance.advertising.lower_prio_no_advert.as_ref(),
             usual.lower_prio_no_advert.as_ref(),
@@ -146,12 +148,15 @@ fn traps(instance: &Instance, document: &Document, strict: Option<&Span>, report
         report.warning(span, message, help);
     };
     let owner = instance.priority() == 255;
-    if let Some(nopreempt) = instance.nopreempt.as_ref().filter(|_| !*preempt(instance).get_ref()) {
-        if instance.is_master() {
-            trap(&nopreempt.span(), "state MASTER turns nopreempt off", "write state BACKUP");
-        }
-        if let Some(delay) = &instance.preempt_delay {
-            trap(&delay.span(), "nopreempt turns preempt_delay off", "remove one");
+    let never = instance.nopreempt.as_ref().filter(|_| !*preempt(instance).get_ref());
+    if let Some(nopreempt) = never.filter(|_| instance.is_master()) {
+        trap(&nopreempt.span(), "state MASTER turns nopreempt off", "write state BACKUP");
+    }
+    if let Some(delay) = instance.preempt_delay.as_ref().filter(|delay| !delay.get_ref().is_zero()) {
+        if instance.is_master() && *preempt(instance).get_ref() && !owner {
+            trap(&delay.span(), "state MASTER turns preempt_delay off", "write state BACKUP");
+        } else if strict.is_some() {
+            trap(&delay.span(), "strict mode turns preempt_delay off", "remove vrrp_strict");
         }
     }
     if let Some(state) = instance.state.as_ref().filter(|_| owner && instance.priority.is_none()) {
@@ -163,6 +168,13 @@ fn traps(instance: &Instance, document: &Document, strict: Option<&Span>, report
         if instance.accept.is_none() && !owner {
             let message = "strict mode drops all packets to the addresses of others, as in keepalived";
             report.warning(strict, message, "write accept in the instance, or remove vrrp_strict");
+        }
+        if let Some(state) = instance.state.as_ref().filter(|_| instance.is_master() && !owner) {
+            trap(
+                &state.span(),
+                "strict mode has no state MASTER but with priority 255",
+                "write state BACKUP",
+            );
         }
         if let Some(peers) = &instance.unicast_peer {
             trap(&peers.span(), "strict mode has no unicast", "remove vrrp_strict");
