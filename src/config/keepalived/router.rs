@@ -77,7 +77,7 @@ pub(super) fn router(
         eager: instance.is_master(),
         barred: auth.barred.take(),
         vips: vips(instance, family, report),
-        excluded: excluded.map(|address| vip(address, false, report)).collect(),
+        excluded: excluded.map(|address| held(instance, address, false, report)).collect(),
         routes: instance.virtual_routes.iter().filter_map(|route| routing.route(route)).collect(),
         rules: instance.virtual_rules.iter().filter_map(|rule| routing.rule(rule)).collect(),
         virtual_mac: virtual_mac(instance, report),
@@ -292,7 +292,7 @@ fn vips(instance: &Instance, family: Family, report: &Report) -> Vec<file::Addre
     let mut found = Vec::new();
     for address in &instance.virtual_ipaddress {
         if Family::of(address.address) == family {
-            found.push(vip(address, true, report));
+            found.push(held(instance, address, true, report));
         } else {
             let message = format!(
                 "{} is not {family} like the first address: keepalived leaves it out",
@@ -302,6 +302,14 @@ fn vips(instance: &Instance, family: Family, report: &Report) -> Vec<file::Addre
         }
     }
     found
+}
+
+/// `dev` with the instance's own interface says nothing: with a virtual MAC address it is on that.
+fn held(instance: &Instance, address: &Address, advertise: bool, report: &Report) -> file::Address {
+    let mut held = vip(address, advertise, report);
+    let own = inner(instance.interface.as_ref());
+    held.vip.dev = held.vip.dev.filter(|dev| Some(dev) != own.as_ref());
+    held
 }
 
 pub(super) fn vip(address: &Address, advertise: bool, report: &Report) -> file::Address {
