@@ -3,25 +3,23 @@
 //! Functions of the status and the configuration; no disk here. One entry is one router, both families
 //! together.
 //!
-//! What keepalived has and Locum has not stands at its neutral value: `vmac_ifname`, `vroutes`,
-//! `vrules`, `promote_secondaries`, `skip_check_adv_addr`, `notify_deleted`, `invalid_authtype`.
-//! `addr_list_err` counts what was refused for its addresses; a differing list alone is a remark in
-//! `locum status`. Counters of packets that keepalived has no name for (checksum, version, strangers)
-//! are in `locum status` only.
+//! What keepalived has and Locum has not stands at its neutral value: `promote_secondaries`,
+//! `skip_check_adv_addr`, `notify_deleted`, `invalid_authtype`.
 
+use super::counters::counted;
+pub use super::counters::{Cleared, Counters, counters, stats};
 use crate::agent::config::Router;
 use crate::agent::status::{AddressStatus, CheckStatus, RouterStatus, Status};
-use crate::agent::{RouterName, Standing, Subject};
+use crate::agent::{Route, RouterName, Rule, Standing, Subject};
+use crate::check::Probe;
 use crate::config::Config;
-use crate::health;
+use crate::health::{self, CheckName, OnFail, Track};
 use crate::notify::{Hooks, Script};
 use crate::vrrp::auth::Auth;
 use crate::vrrp::{Version, Vip};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// What a signal asks for.
@@ -47,93 +45,6 @@ impl Dump {
             Dump::Json => "keepalived.json",
         }
     }
-}
-
-/// The counters of each router when they were last cleared.
-pub type Cleared = BTreeMap<RouterName, Counters>;
-
-/// The counters of one router, under keepalived's names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "the names are all there is to say, and they are keepalived's")]
-pub struct Counters {
-    pub advert_rcvd: u64,
-    pub advert_sent: u64,
-    pub become_master: u64,
-    pub release_master: u64,
-    pub packet_len_err: u64,
-    pub advert_interval_err: u64,
-    pub ip_ttl_err: u64,
-    pub invalid_type_rcvd: u64,
-    pub addr_list_err: u64,
-    pub invalid_authtype: u64,
-    pub authtype_mismatch: u64,
-    pub auth_failure: u64,
-    pub auth_ext_missing: u64,
-    pub auth_ext_malformed: u64,
-    pub auth_ext_unknown_key: u64,
-    pub auth_ext_invalid_hmac: u64,
-    pub auth_ext_stale: u64,
-    pub auth_ext_replay: u64,
-    pub pri_zero_rcvd: u64,
-    pub pri_zero_sent: u64,
-}
-
-impl Counters {
-    /// Those of `router` since the daemon began.
-    #[must_use]
-    pub fn of(router: &RouterStatus) -> Self {
-        let mut sum = Counters {
-            become_master: router.became_master,
-            release_master: router.left_master,
-            ..Counters::default()
-        };
-        for instance in &router.instances {
-            let refused =
-                |names: &[&str]| -> u64 { names.iter().filter_map(|name| instance.refused.get(*name)).sum() };
-            sum.advert_rcvd += instance.heard;
-            sum.advert_sent += instance.sent;
-            sum.packet_len_err +=
-                refused(&["ip-header", "ip-length", "fragment", "truncated", "count-zero", "trailing-bytes"]);
-            sum.advert_interval_err += refused(&["interval-mismatch", "interval-zero"]);
-            sum.ip_ttl_err += refused(&["ttl"]);
-            sum.invalid_type_rcvd += refused(&["type"]);
-            sum.addr_list_err += refused(&["first-not-link-local"]);
-            sum.authtype_mismatch += refused(&["auth-type"]);
-            sum.auth_failure += refused(&["wrong-password", "bad-digest", "other-spi"]);
-            sum.auth_ext_missing += refused(&["unsigned"]);
-            sum.auth_ext_malformed += refused(&["bad-trailer"]);
-            sum.auth_ext_unknown_key += refused(&["unknown-key"]);
-            sum.auth_ext_invalid_hmac += refused(&["bad-signature"]);
-            sum.auth_ext_stale += refused(&["stale"]);
-            sum.auth_ext_replay += refused(&["replay"]);
-            sum.pri_zero_rcvd += instance.farewells_heard;
-            sum.pri_zero_sent += instance.farewells_sent;
-        }
-        sum
-    }
-
-    /// What has come since they were `cleared`.
-    #[must_use]
-    pub fn since(self, cleared: &Counters) -> Self {
-        macro_rules! less {
-            ($($name:ident)*) => { Counters { $($name: self.$name.saturating_sub(cleared.$name),)* } };
-        }
-        less!(advert_rcvd advert_sent become_master release_master packet_len_err advert_interval_err
-              ip_ttl_err invalid_type_rcvd addr_list_err invalid_authtype authtype_mismatch auth_failure
-              auth_ext_missing auth_ext_malformed auth_ext_unknown_key auth_ext_invalid_hmac
-              auth_ext_stale auth_ext_replay pri_zero_rcvd pri_zero_sent)
-    }
-}
-
-/// The counters of every router now, to be kept when they are cleared.
-#[must_use]
-pub fn counters(status: &Status) -> Cleared {
-    status.routers.iter().map(|router| (router.name.clone(), Counters::of(router))).collect()
-}
-
-fn counted(router: &RouterStatus, cleared: &Cleared) -> Counters {
-    let counters = Counters::of(router);
-    cleared.get(&router.name).map_or(counters, |cleared| counters.since(cleared))
 }
 
 /// The JSON dump: a list of `{"data": …, "stats": …}`, one for each router, on one line.
@@ -163,8 +74,8 @@ fn data_of(now: &RouterStatus, router: &Router, config: &Config, at: Timestamp) 
         "dont_track_primary": u8::from(router.ignore_link),
         "skip_check_adv_addr": 0,
         "strict_mode": u8::from(router.strict),
-        "vmac_ifname": "",
-        "ifp_ifname": interface(now, router),
+        "vmac_ifname": vmac(router).unwrap_or_default(),
+        "ifp_ifname": vmac(router).unwrap_or_else(|| interface(now, router)),
         "master_priority": master_priority(now),
         "last_transition": seconds(entered(now, at)),
         "garp_delay": garp.delay,
@@ -182,9 +93,9 @@ fn data_of(now: &RouterStatus, router: &Router, config: &Config, at: Timestamp) 
         "promote_secondaries": false,
         "adver_int": tenths(now.interval_ms),
         "master_adver_int": tenths(master_interval(now)),
-        "accept": 1,
+        "accept": u8::from(router.accept),
         "nopreempt": !router.preempt,
-        "preempt_delay": router.manner.preempt_delay.as_secs_f64(),
+        "preempt_delay": tenths(u32::try_from(router.manner.preempt_delay.as_millis()).unwrap_or(u32::MAX)),
         "state": number(now.state),
         "wantstate": number(now.state),
         "version": if now.version == Version::V2 { 2 } else { 3 },
@@ -197,7 +108,15 @@ fn data_of(now: &RouterStatus, router: &Router, config: &Config, at: Timestamp) 
     for (key, script) in scripts(config.details.hooks.get(&Subject::Router(router.name.clone()))) {
         set(key, json!(script));
     }
-    for (key, list) in [("vips", vips(false)), ("evips", vips(true)), ("track_script", tracked(now))] {
+    let tracked = |interfaces: bool| tracked(router, config, interfaces).into_iter().map(|(name, _)| name);
+    for (key, list) in [
+        ("vips", vips(false)),
+        ("evips", vips(true)),
+        ("vroutes", router.routes.iter().map(Route::to_string).collect()),
+        ("vrules", router.rules.iter().map(Rule::to_string).collect()),
+        ("track_ifp", tracked(true).collect()),
+        ("track_script", tracked(false).map(|check| command(check, config)).collect()),
+    ] {
         if !list.is_empty() {
             set(key, json!(list));
         }
@@ -237,6 +156,13 @@ fn interface<'a>(now: &'a RouterStatus, router: &'a Router) -> String {
     now.interface.clone().unwrap_or_else(|| router.interface.to_string())
 }
 
+fn interval(now: &RouterStatus) -> String {
+    match now.version {
+        Version::V2 => format!("{} sec", now.interval_ms / 1000),
+        Version::V3 => format!("{} milli-sec", now.interval_ms),
+    }
+}
+
 /// The priority of the Master that is followed; 0 without one, and as Master.
 fn master_priority(now: &RouterStatus) -> u8 {
     master(now).and_then(|peer| peer.priority).unwrap_or(0)
@@ -263,7 +189,7 @@ fn seconds(at: Timestamp) -> f64 {
     at.as_duration().as_secs_f64()
 }
 
-/// Seconds; a whole number where they are whole.
+/// Seconds; a whole number where they are whole: some readers take no other.
 fn tenths(milliseconds: u32) -> Value {
     if milliseconds.is_multiple_of(1000) {
         json!(milliseconds / 1000)
@@ -298,7 +224,11 @@ fn strings(now: &RouterStatus, router: &Router, excluded: bool) -> Vec<String> {
 
 fn string(vip: &Vip, now: &RouterStatus, router: &Router) -> String {
     let held = |address: &&AddressStatus| address.address == vip.address && address.held;
-    let dev = vip.dev.clone().unwrap_or_else(|| interface(now, router));
+    let base = interface(now, router);
+    let dev = vip.dev.clone().unwrap_or_else(|| match vmac(router) {
+        Some(vmac) => format!("{vmac}@{base}"),
+        None => base,
+    });
     let scope = match vip.scope {
         0 => "global".to_owned(),
         200 => "site".to_owned(),
@@ -308,7 +238,9 @@ fn string(vip: &Vip, now: &RouterStatus, router: &Router) -> String {
     };
     let label = vip.label.as_ref().map(|label| format!(" label {label}")).unwrap_or_default();
     let set = if now.addresses.iter().any(|address| held(&address)) { " set" } else { "" };
-    format!("{}/{} dev {dev} scope {scope}{label}{set}", vip.address, vip.prefix)
+    let whole = if vip.address.is_ipv4() { 32 } else { 128 };
+    let prefix = if vip.prefix == whole { String::new() } else { format!("/{}", vip.prefix) };
+    format!("{}{prefix} dev {dev} scope {scope}{label}{set}", vip.address)
 }
 
 fn scripts(hooks: Option<&Hooks>) -> Vec<(&'static str, String)> {
@@ -327,8 +259,39 @@ fn scripts(hooks: Option<&Hooks>) -> Vec<(&'static str, String)> {
     .collect()
 }
 
-fn tracked(now: &RouterStatus) -> Vec<String> {
-    now.priority.tracks.iter().map(|track| track.check.to_string()).collect()
+/// The interface that has the virtual MAC address.
+fn vmac(router: &Router) -> Option<String> {
+    let family = *router.families().first()?;
+    router.holding(family, String::new()).vmac.map(|vmac| vmac.name)
+}
+
+/// The interfaces that it tracks, or the other checks, each with its weight.
+fn tracked(router: &Router, config: &Config, interfaces: bool) -> Vec<(String, i32)> {
+    let one = |track: &Track| {
+        let weight = match track.on_fail {
+            OnFail::Fault => 0,
+            OnFail::Weight(weight) | OnFail::Times(weight) => weight,
+        };
+        match link(&track.check, config) {
+            Some(interface) => interfaces.then(|| (interface.to_owned(), weight)),
+            None => (!interfaces).then(|| (track.check.to_string(), weight)),
+        }
+    };
+    router.tracks.iter().filter_map(one).collect()
+}
+
+/// The interface whose state this check is.
+fn link<'a>(check: &CheckName, config: &'a Config) -> Option<&'a str> {
+    config.agent.checks.iter().find(|known| known.name == *check)?.link.as_deref()
+}
+
+/// What a check runs; the name of one that runs nothing.
+fn command(check: String, config: &Config) -> String {
+    let spec = config.details.checks.iter().find(|(name, _)| *name.0 == *check);
+    match spec.map(|(_, spec)| &spec.probe) {
+        Some(Probe::Script(script)) => script.argv.join(" "),
+        _ => check,
+    }
 }
 
 /// keepalived's number of the kind, and the secret, masked.
@@ -350,24 +313,29 @@ pub fn data(status: &Status, config: &Config, at: Timestamp) -> String {
         for (key, value) in properties(now, router, config, at) {
             let _ = writeln!(text, "   {key} = {value}");
         }
-        for (title, excluded) in [("Virtual IP", false), ("Virtual IP Excluded", true)] {
+        for excluded in [false, true] {
             let vips = strings(now, router, excluded);
-            if !vips.is_empty() {
-                let _ = writeln!(text, "   {title} ({}):", vips.len());
-            }
+            let _ = match (vips.len(), excluded) {
+                (0, _) => Ok(()),
+                (count, false) => writeln!(text, "   Virtual IP ({count}):"),
+                (_, true) => writeln!(text, "   Virtual IP Excluded :"),
+            };
             for vip in vips {
                 let _ = writeln!(text, "     {vip}");
             }
         }
-        if !now.priority.tracks.is_empty() {
-            text.push_str("   Tracked scripts :\n");
-        }
-        for track in &now.priority.tracks {
-            let _ = writeln!(text, "     {} weight {}", track.check, track.adds);
+        for (title, interfaces) in [("Tracked interfaces", true), ("Tracked scripts", false)] {
+            let tracks = tracked(router, config, interfaces);
+            if !tracks.is_empty() {
+                let _ = writeln!(text, "   {title} :");
+            }
+            for (name, weight) in tracks {
+                let _ = writeln!(text, "     {name} weight {weight}");
+            }
         }
     }
     text.push_str("------< VRRP Scripts >------\n");
-    for check in &status.checks {
+    for check in status.checks.iter().filter(|check| link(&check.name, config).is_none()) {
         text.push_str(&script(check));
     }
     text.push_str("------< End >------\n");
@@ -383,12 +351,13 @@ fn properties(
     let garp = Garp::of(router);
     let entered = entered(now, at);
     let local = entered.to_zoned(TimeZone::system()).strftime("%a %b %e %H:%M:%S %Y").to_string();
+    let base = interface(now, router);
     let mut all = vec![
         ("VRRP Version", if now.version == Version::V2 { "2" } else { "3" }.to_owned()),
         ("State", word(now.state).to_owned()),
         ("Wantstate", word(now.state).to_owned()),
         ("Last transition", format!("{:.6} ({local})", seconds(entered))),
-        ("Interface", interface(now, router)),
+        ("Interface", vmac(router).map_or_else(|| base.clone(), |vmac| format!("{vmac}, vmac on {base}"))),
     ];
     let source = now.instances.iter().find_map(|instance| instance.source);
     all.extend(source.map(|source| ("Using src_ip", source.to_string())));
@@ -406,8 +375,8 @@ fn properties(
         ("Priority", now.priority.base.to_string()),
         ("Effective priority", now.priority.effective.to_string()),
         ("Total priority", now.priority.effective.to_string()),
-        ("Advert interval", format!("{} milli-sec", now.interval_ms)),
-        ("Accept", "enabled".to_owned()),
+        ("Advert interval", interval(now)),
+        ("Accept", if router.accept { "enabled" } else { "disabled" }.to_owned()),
         ("Preempt", if router.preempt { "enabled" } else { "disabled" }.to_owned()),
     ]);
     let master = now.instances.iter().find_map(|instance| instance.master);
@@ -425,36 +394,4 @@ fn script(check: &CheckStatus) -> String {
         check.name,
         if good { "GOOD" } else { "BAD" }
     )
-}
-
-/// The text dump of counters.
-#[must_use]
-pub fn stats(status: &Status, cleared: &Cleared) -> String {
-    let mut text = String::new();
-    for router in &status.routers {
-        let c = counted(router, cleared);
-        let _ = write!(
-            text,
-            "VRRP Instance: {}\n  Advertisements:\n    Received: {}\n    Sent: {}\n  Became master: {}\n  \
-             Released master: {}\n  Packet Errors:\n    Length: {}\n    TTL: {}\n    Invalid Type: {}\n    \
-             Advertisement Interval: {}\n    Address List: {}\n  Authentication Errors:\n    Invalid Type: {}\n    \
-             Type Mismatch: {}\n    Failure: {}\n  Priority Zero:\n    Received: {}\n    Sent: {}\n",
-            router.name,
-            c.advert_rcvd,
-            c.advert_sent,
-            c.become_master,
-            c.release_master,
-            c.packet_len_err,
-            c.ip_ttl_err,
-            c.invalid_type_rcvd,
-            c.advert_interval_err,
-            c.addr_list_err,
-            c.invalid_authtype,
-            c.authtype_mismatch,
-            c.auth_failure,
-            c.pri_zero_rcvd,
-            c.pri_zero_sent,
-        );
-    }
-    text
 }

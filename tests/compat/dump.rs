@@ -38,7 +38,7 @@ fn the_json_dump_is_what_exporters_decode() {
     assert_eq!((web.data.vrid, web.data.state, web.data.wantstate, web.data.garp_delay), (7, 2, 2, 5));
     assert!(web.data.last_transition > 999_989.0 && web.data.last_transition < 1_000_000.0);
     assert_eq!(web.data.vips[0], "10.0.0.100/24 dev eth0 scope global");
-    assert_eq!(web.data.vips[1], "10.0.0.101/32 dev eth1 scope global");
+    assert_eq!(web.data.vips[1], "10.0.0.101 dev eth1 scope global");
     assert_eq!((web.stats["become_master"], web.stats["pri_zero_rcvd"], web.stats["advert_rcvd"]), (1, 1, 1));
     assert!(web.stats["advert_sent"] > 5 && db.stats["advert_sent"] > web.stats["advert_sent"]);
     assert_eq!(db.data.iname, "db");

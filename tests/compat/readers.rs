@@ -22,6 +22,43 @@ pub(crate) struct Data {
     pub(crate) wantstate: i64,
     #[serde(default)]
     pub(crate) vips: Vec<String>,
+    /// The second decodes these as well, and all of the dump is lost to it where one cannot be.
+    #[serde(flatten)]
+    #[expect(dead_code, reason = "decoding it is what counts")]
+    rest: Rest,
+}
+
+/// Absent is as good as zero.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "the dump has that many")]
+struct Rest {
+    dont_track_primary: i64,
+    skip_check_adv_addr: i64,
+    strict_mode: i64,
+    vmac_ifname: String,
+    master_priority: i64,
+    garp_refresh: i64,
+    garp_rep: i64,
+    garp_refresh_rep: i64,
+    garp_lower_prio_delay: i64,
+    garp_lower_prio_rep: i64,
+    lower_prio_no_advert: i64,
+    higher_prio_send_advert: i64,
+    base_priority: i64,
+    effective_priority: i64,
+    vipset: bool,
+    promote_secondaries: bool,
+    /// A whole number too for it, but keepalived itself writes parts of a second.
+    adver_int: f64,
+    master_adver_int: f64,
+    accept: i64,
+    nopreempt: bool,
+    preempt_delay: i64,
+    version: i64,
+    smtp_alert: bool,
+    auth_type: i64,
+    auth_data: String,
 }
 
 /// The counters that both read.

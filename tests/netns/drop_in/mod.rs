@@ -2,7 +2,10 @@
 //! command line with one and the same keepalived.conf.
 
 mod cases;
+mod dumps;
 mod exits;
 mod history;
 mod node;
 mod pairs;
+#[path = "../../compat/readers.rs"]
+mod readers;

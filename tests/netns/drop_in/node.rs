@@ -123,6 +123,13 @@ impl<'a> Node<'a> {
             wait_until("nothing is left of keepalived's child", LONG, || kill(pid, None).is_err());
         }
     }
+
+    /// A signal by its number, for those that have no name.
+    pub fn signal(&self, number: i32) {
+        let pid = self.process.pid().to_string();
+        let status = Command::new("kill").arg(format!("-{number}")).arg(pid).status();
+        assert!(status.unwrap().success());
+    }
 }
 
 /// The same words for both.
