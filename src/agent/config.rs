@@ -96,8 +96,10 @@ pub struct Router {
     pub interval: Interval,
     /// Whether it takes over from a Master of lower priority.
     pub preempt: bool,
-    /// The addresses to hold and to advertise; at least one.
+    /// The addresses to hold and to advertise.
     pub vips: Vec<Vip>,
+    /// The family of the election where no address is advertised; then not `None`.
+    pub family: Option<Family>,
     /// Addresses to hold as well, of any family, that adverts do not name.
     pub excluded: Vec<Vip>,
     /// Routes to hold with the addresses.
@@ -106,6 +108,8 @@ pub struct Router {
     pub rules: Vec<Rule>,
     /// Hold the addresses on an interface with the virtual MAC address (RFC 9568 section 7.3).
     pub virtual_mac: bool,
+    /// Adverts leave with the interface's own MAC address nevertheless.
+    pub adverts_from_base: bool,
     /// Answer on the addresses though this host does not own them (`Accept_Mode`, section 6.1).
     pub accept: bool,
     /// Take part whatever the state of the interface.
@@ -114,6 +118,8 @@ pub struct Router {
     pub peers: Vec<IpAddr>,
     /// The addresses to send adverts from, at most one a family; the interface's first otherwise.
     pub sources: Vec<IpAddr>,
+    /// The TTL or hop limit of adverts by unicast, 1..=255; by multicast it is 255.
+    pub ttl: u8,
     /// The smallest TTL accepted; see [`instance::Config::min_ttl`].
     pub min_ttl: Option<u8>,
     /// The checksum sent, version 3 over IPv4.
@@ -159,6 +165,7 @@ impl Router {
         [Family::Ipv4, Family::Ipv6]
             .into_iter()
             .filter(|family| self.vips.iter().any(|vip| Family::of(vip.address) == *family))
+            .chain(self.family.filter(|_| self.vips.is_empty()))
             .collect()
     }
 
@@ -185,6 +192,7 @@ impl Router {
             }),
             interface,
             own: false,
+            adverts_from_base: self.adverts_from_base,
             refuse: !self.accept && !self.priority.is_owner(),
             vips: self.vips_of(family).chain(excluded).cloned().collect(),
             routes: self.routes.iter().filter(|route| with(route.family)).cloned().collect(),

@@ -211,10 +211,12 @@ pub struct Outgoing {
     pub destination: IpAddr,
     /// From this Ethernet address, where it goes to a group; the interface's own where `None`.
     pub mac: Option<[u8; 6]>,
-    /// With this IP protocol,
+    /// With this TTL or hop limit,
+    pub ttl: u8,
+    /// this IP protocol,
     pub protocol: u8,
-    /// and this identification in an IPv4 header, which also has a TTL of 255, no options and no flags; 0
-    /// where the kernel may choose.
+    /// and this identification in an IPv4 header, which has no options and no flags; 0 where the kernel may
+    /// choose.
     pub identification: u16,
     /// What follows the IP header.
     pub payload: Vec<u8>,

@@ -14,6 +14,9 @@ pub struct Holding {
     /// The addresses are this host's own, which adverts may leave from, and move nowhere.
     #[serde(default)]
     pub own: bool,
+    /// Adverts leave from `interface` though there is a virtual one.
+    #[serde(default)]
+    pub adverts_from_base: bool,
     /// Packets to the addresses are dropped, all but neighbour discovery (RFC 9568, `Accept_Mode`).
     pub refuse: bool,
     /// The addresses.

@@ -48,6 +48,7 @@ pub fn compare(old: &Wanted, new: &Wanted) -> Change {
     note("preempt", old.preempt.to_string(), new.preempt.to_string());
     note("checksum", text(&old.checksum), text(&new.checksum));
     note("min_ttl", text(&old.min_ttl), text(&new.min_ttl));
+    note("ttl", old.ttl.to_string(), new.ttl.to_string());
     note("strict", old.strict.to_string(), new.strict.to_string());
     note("source", text(&old.sources), text(&new.sources));
     let vips = |router: &Wanted| list(&mut router.vips.iter().map(ToString::to_string));
@@ -61,6 +62,8 @@ pub fn compare(old: &Wanted, new: &Wanted) -> Change {
         (old.ignore_link != new.ignore_link, "ignore_link"),
         (old.routes != new.routes || old.rules != new.rules, "routes and rules"),
         (old.virtual_mac != new.virtual_mac, "virtual_mac"),
+        (old.adverts_from_base != new.adverts_from_base, "adverts_from_base"),
+        (old.family != new.family, "family"),
         (old.accept != new.accept, "accept"),
         (old.manner != new.manner, "manner (preempt_delay, down_adverts, …)"),
         (old.auth != new.auth && old.auth.to_string() == new.auth.to_string(), "secrets of authentication"),

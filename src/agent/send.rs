@@ -33,6 +33,7 @@ impl Agent {
         let member = &mut router.members[member];
         let Some(seal) = member.ledger.next(&auth, source, clock) else { return };
         self.keeping.news |= seal != Seal::None;
+        let virtual_mac = router.config.virtual_mac && !router.config.adverts_from_base;
         let draft = Draft::new(advert, source, &auth, &seal);
         for destination in destinations {
             let Parcel { protocol, identification, payload } = draft.to(destination, form);
@@ -41,7 +42,8 @@ impl Agent {
                 interface: interface.clone(),
                 source,
                 destination,
-                mac: router.config.virtual_mac.then(|| router.config.vrid.mac(member.family)),
+                mac: virtual_mac.then(|| router.config.vrid.mac(member.family)),
+                ttl: if destination.is_multicast() { u8::MAX } else { router.config.ttl },
                 protocol,
                 identification,
                 payload,

@@ -14,7 +14,7 @@ use crate::agent::config::{Interface, LinkDelay};
 use crate::agent::route::{Route, Rule};
 use crate::health::OnFail;
 use crate::vrrp::announcing::Announcing;
-use crate::vrrp::{ChecksumPolicy, Priority, Version, Vip, Vrid};
+use crate::vrrp::{ChecksumPolicy, Family, Priority, Version, Vip, Vrid};
 use serde_spanned::Spanned;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -72,21 +72,26 @@ pub(super) struct Router {
     pub(super) preempt_delay: Option<Spanned<Duration>>,
     pub(super) down_adverts: Option<Spanned<u8>>,
     pub(super) answer_losing: bool,
+    pub(super) owner_ignores: bool,
     pub(super) parting_advert: bool,
     pub(super) eager: bool,
     /// Why it takes no part at all.
     pub(super) barred: Option<String>,
     /// What adverts name.
     pub(super) vips: Vec<Address>,
+    /// Of an election without addresses.
+    pub(super) family: Option<Family>,
     /// What is held besides.
     pub(super) excluded: Vec<Address>,
     pub(super) ignore_link: bool,
     pub(super) routes: Vec<Route>,
     pub(super) rules: Vec<Rule>,
     pub(super) virtual_mac: bool,
+    pub(super) adverts_from_base: bool,
     pub(super) accept: bool,
     pub(super) peers: Option<Spanned<Vec<Spanned<IpAddr>>>>,
     pub(super) sources: Vec<Spanned<IpAddr>>,
+    pub(super) ttl: Option<Spanned<u8>>,
     pub(super) min_ttl: Option<Spanned<u8>>,
     pub(super) checksum: ChecksumPolicy,
     pub(super) auth: Option<auth::Written>,
@@ -210,6 +215,7 @@ fn inner<T>(value: Option<Spanned<T>>) -> Option<T> {
 }
 
 const VERSIONS: [(i64, Version); 2] = [(2, Version::V2), (3, Version::V3)];
+const FAMILIES: &[(&str, Family)] = &[("ipv4", Family::Ipv4), ("ipv6", Family::Ipv6)];
 const CHECKSUMS: &[(&str, ChecksumPolicy)] = &[
     ("auto", ChecksumPolicy::Auto),
     ("rfc9568", ChecksumPolicy::Rfc9568),
@@ -231,18 +237,22 @@ fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
         preempt_delay: section.optional("preempt_delay", duration),
         down_adverts: section.optional("down_adverts", number(1, 100)),
         answer_losing: inner(section.optional("answer_losing", flag)).unwrap_or(true),
+        owner_ignores: inner(section.optional("owner_ignores", flag)).unwrap_or_default(),
         parting_advert: inner(section.optional("parting_advert", flag)).unwrap_or_default(),
         eager: inner(section.optional("eager", flag)).unwrap_or_default(),
         barred: inner(section.optional("barred", text)),
+        family: inner(section.optional("family", choice(FAMILIES))),
         vips,
         excluded,
         ignore_link: inner(section.optional("ignore_link", flag)).unwrap_or_default(),
         routes: routes(&section),
         rules: rules(&section),
         virtual_mac: inner(section.optional("virtual_mac", flag)).unwrap_or_default(),
+        adverts_from_base: inner(section.optional("adverts_from_base", flag)).unwrap_or_default(),
         accept: inner(section.optional("accept", flag)).unwrap_or(true),
         peers: section.list("peers", ip),
         sources: inner(section.one_or_more("source", ip)).unwrap_or_default(),
+        ttl: section.optional("ttl", number(1, 255)),
         min_ttl: section.optional("min_ttl", number(0, 255)),
         checksum: inner(section.optional("checksum", choice(CHECKSUMS))).unwrap_or_default(),
         auth: auth::read(&section),
@@ -313,9 +323,10 @@ fn addresses(section: &Section<'_>) -> Vec<Address> {
         return Vec::new();
     };
     let members = section.members("addresses", "a list: [\"10.0.0.100\"]");
-    if members.is_some_and(<[_]>::is_empty) {
+    if members.is_some_and(<[_]>::is_empty) && section.raw("family").is_none() {
         let finding = Finding::error(&value.span(), "a router needs at least one address");
-        section.sink().add(finding.help("write addresses = [\"10.0.0.100\"]"));
+        let help = "write addresses = [\"10.0.0.100\"]; or family = \"ipv4\" for an election without";
+        section.sink().add(finding.help(help));
     }
     members.unwrap_or_default().iter().filter_map(|value| one_address(section, value)).collect()
 }

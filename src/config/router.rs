@@ -43,13 +43,16 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
         preempt: part.preempt.as_ref().is_none_or(|preempt| *preempt.get_ref()),
         vips: part.vips.iter().map(|address| address.vip.clone()).collect(),
         excluded: part.excluded.iter().map(|address| address.vip.clone()).collect(),
+        family: part.family.filter(|_| part.vips.is_empty()),
         ignore_link: part.ignore_link,
         routes: part.routes.clone(),
         rules: part.rules.clone(),
         virtual_mac: part.virtual_mac,
+        adverts_from_base: part.adverts_from_base,
         accept: part.accept,
         peers: part.peers.iter().flat_map(Spanned::get_ref).map(|peer| *peer.get_ref()).collect(),
         sources: part.sources.iter().map(|source| *source.get_ref()).collect(),
+        ttl: part.ttl.as_ref().map_or(u8::MAX, |ttl| *ttl.get_ref()),
         min_ttl: part.min_ttl.as_ref().map(|ttl| *ttl.get_ref()),
         checksum: part.checksum,
         auth,
@@ -68,6 +71,7 @@ fn manner(part: &file::Router) -> Manner {
         preempt_delay: part.preempt_delay.as_ref().map_or(usual.preempt_delay, |delay| *delay.get_ref()),
         down_adverts: part.down_adverts.as_ref().map_or(usual.down_adverts, |count| *count.get_ref()),
         answer_losing: part.answer_losing,
+        owner_ignores: part.owner_ignores,
         parting_advert: part.parting_advert,
         eager: part.eager,
     }
@@ -117,7 +121,7 @@ fn shown(time: Duration) -> String {
 }
 
 fn vips(part: &file::Router, sink: &Sink) {
-    if let (true, Some(first)) = (part.vips.is_empty(), part.excluded.first()) {
+    if let (true, None, Some(first)) = (part.vips.is_empty(), part.family, part.excluded.first()) {
         let finding = Finding::error(&first.span, "no address of this router is advertised");
         sink.add(finding.help("advertise one at least: the others follow it"));
     }
@@ -176,7 +180,9 @@ fn peers(part: &file::Router, sink: &Sink) {
         sink.add(finding.help("name the peers, such as [\"10.0.0.2\"], or remove the line for multicast"));
         return;
     }
-    let has = |family| part.vips.iter().any(|address| Family::of(address.vip.address) == family);
+    let bare = |family| part.vips.is_empty() && part.family == Some(family);
+    let has =
+        |family| bare(family) || part.vips.iter().any(|address| Family::of(address.vip.address) == family);
     for (place, peer) in peers.get_ref().iter().enumerate() {
         let ip = *peer.get_ref();
         let family = Family::of(ip);

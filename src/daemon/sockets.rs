@@ -149,7 +149,7 @@ impl Sockets {
         let datagram = raw_socket::Outgoing {
             source: outgoing.source,
             destination: outgoing.destination,
-            ttl: 255,
+            ttl: outgoing.ttl,
             protocol: outgoing.protocol,
             identification: outgoing.identification,
             payload: outgoing.payload,

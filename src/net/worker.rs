@@ -34,7 +34,8 @@ struct Duty {
 
 impl Duty {
     fn of(holding: Holding) -> Self {
-        let interface = holding.vmac.as_ref().map_or(holding.interface, |vmac| vmac.name.clone());
+        let base = holding.interface;
+        let interface = holding.vmac.as_ref().map_or_else(|| base.clone(), |vmac| vmac.name.clone());
         let routes = holding.routes.into_iter().map(Entry::Route);
         Duty {
             addresses: holding
@@ -42,7 +43,7 @@ impl Duty {
                 .into_iter()
                 .map(|vip| Wanted::new(vip, &interface, holding.own))
                 .collect(),
-            interface,
+            interface: if holding.adverts_from_base { base } else { interface },
             vmac: holding.vmac,
             refuse: holding.refuse,
             entries: routes.chain(holding.rules.into_iter().map(Entry::Rule)).collect(),

@@ -52,6 +52,8 @@ impl Config {
             vrid: self.vrid,
             interval: self.interval,
             owner: self.priority.is_owner(),
+            owner_ignores: self.manner.owner_ignores,
+            bare: self.addresses.is_empty(),
             reach,
             min_ttl: self.min_ttl,
             auth: &self.auth,
@@ -63,6 +65,7 @@ impl Config {
 }
 
 /// What the RFCs leave open, or others do otherwise.
+#[expect(clippy::struct_excessive_bools, reason = "each is a habit of its own")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manner {
     /// How long to follow a Master of lower priority before preempting it; zero: not at all.
@@ -71,6 +74,8 @@ pub struct Manner {
     pub down_adverts: u8,
     /// Answer a losing advert at once (RFC 9568 section 6.4.3); version 2 never does.
     pub answer_losing: bool,
+    /// Believe nobody else while priority 255 is configured; version 2 never does.
+    pub owner_ignores: bool,
     /// Advertise once more before yielding, so that the winner announces its addresses again.
     pub parting_advert: bool,
     /// Wait for one advert only, instead of three, when just started.
@@ -83,6 +88,7 @@ impl Default for Manner {
             preempt_delay: Duration::ZERO,
             down_adverts: 3,
             answer_losing: true,
+            owner_ignores: false,
             parting_advert: false,
             eager: false,
         }

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// What the receiving instance expects of a packet.
+#[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own")]
 #[derive(Clone, Copy, Debug)]
 pub struct Expect<'a> {
     /// The version it speaks.
@@ -21,6 +22,10 @@ pub struct Expect<'a> {
     pub interval: Interval,
     /// It owns the addresses (priority 255).
     pub owner: bool,
+    /// An owner believes nobody else, in version 3 either.
+    pub owner_ignores: bool,
+    /// It advertises no address: neither need the others.
+    pub bare: bool,
     /// How it speaks to the others.
     pub reach: Reach<'a>,
     /// The lowest TTL or hop limit to accept; `None` is 255 for multicast, any for unicast.
@@ -128,6 +133,7 @@ impl Expect<'_> {
             // RFC 3768 7.1 discards; erratum 8298 of RFC 9568 lets the addresses decide.
             match advert.version {
                 Version::V2 => return Err(Refusal::LocalOwner),
+                Version::V3 if self.owner_ignores => return Err(Refusal::LocalOwner),
                 Version::V3 if advert.priority == Some(Priority::OWNER) => {
                     remarks.push(Remark::OwnerConflict);
                 }

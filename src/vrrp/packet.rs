@@ -49,7 +49,7 @@ pub fn parse(envelope: &Envelope<'_>, expect: &Expect<'_>) -> Result<Heard, Refu
 
 /// Verifies that a packet is well-formed, is for its receiver, and comes from who may send it.
 pub fn authenticate<'a>(envelope: &Envelope<'a>, expect: &Expect<'_>) -> Result<Authentic<'a>, Refusal> {
-    let message = Message::read(envelope, matches!(expect.auth, Auth::Hmac(_)))?;
+    let message = Message::read(envelope, matches!(expect.auth, Auth::Hmac(_)), expect.bare)?;
     expect.admit(envelope, &message)?;
     Ok(Authentic { envelope: *envelope, message })
 }
@@ -77,7 +77,7 @@ impl Authentic<'_> {
 /// Decodes a packet of either version without a receiver's expectations: for looking at traffic.
 /// The message itself is checked as [`parse`] checks it; its seal is told and not verified.
 pub fn decode(envelope: &Envelope<'_>) -> Result<Heard, Refusal> {
-    let message = Message::read(envelope, true)?;
+    let message = Message::read(envelope, true, false)?;
     let mut remarks = Vec::new();
     if first_not_link_local(&message.advert) {
         remarks.push(Remark::FirstNotLinkLocal);
@@ -104,8 +104,8 @@ pub(super) struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// A trailer is known by its length alone, and only where `signed`: elsewhere it is trailing bytes.
-    fn read(envelope: &Envelope<'a>, signed: bool) -> Result<Self, Refusal> {
+    /// Without addresses it is nothing but where `bare`. A trailer is known by its length alone, and only where `signed`: elsewhere it is trailing bytes.
+    fn read(envelope: &Envelope<'a>, signed: bool, bare: bool) -> Result<Self, Refusal> {
         let payload = envelope.payload;
         let &[first, vrid, priority, count, fifth, sixth, _, _, ref rest @ ..] = payload else {
             return Err(Refusal::Truncated);
@@ -119,7 +119,7 @@ impl<'a> Message<'a> {
             return Err(Refusal::Type);
         }
         let vrid = Vrid::new(vrid).ok_or(Refusal::VridZero)?;
-        if count == 0 {
+        if count == 0 && !bare {
             return Err(Refusal::CountZero);
         }
         let (list, rest) =

@@ -67,7 +67,7 @@ counted! {
         BadSignature "bad-signature" "the signature is wrong: compare the keys"
         Replay "replay" "this sender has sent it, or a later one, before"
         IntervalMismatch "interval-mismatch" "the interval differs from ours, which version 2 forbids"
-        LocalOwner "local-owner" "this router owns the addresses and obeys nobody (version 2)"
+        LocalOwner "local-owner" "this router owns the addresses and obeys nobody (version 2, or as configured)"
         FirstNotLinkLocal "first-not-link-local" "the first IPv6 address is not link-local (strict)"
     }
 }

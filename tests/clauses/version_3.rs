@@ -504,3 +504,12 @@ fn a_losing_advert_in_one_family_has_both_announced_as_often_as_is_said_for_that
     let later: Vec<Effect> = desk.wait(SECOND * 4).into_iter().map(|(_, effect)| effect).collect();
     assert_eq!(counts(&later), [3, 3], "once more, and then no more");
 }
+
+// Ours: keepalived's strict owner hears nobody.
+#[test]
+fn an_owner_that_ignores_others_stays_master_whatever_is_heard() {
+    let (mut desk, _) = Desk::start(&config("priority = 255\nowner_ignores = true"));
+    desk.hear(&advert(ABOVE, 255));
+    assert_eq!(desk.state(), Standing::Master);
+    assert_eq!(desk.refused("local-owner"), 1);
+}

@@ -7,7 +7,7 @@ use locum::agent::route::RouteOption;
 use locum::check::Probe;
 use locum::health::{Initial, OnFail};
 use locum::vrrp::auth::Auth;
-use locum::vrrp::{ChecksumPolicy, Version};
+use locum::vrrp::{ChecksumPolicy, Family, Version};
 use std::time::Duration;
 
 #[test]
@@ -281,4 +281,57 @@ fn pauses_of_announcements_are_for_groups_of_interfaces_and_for_all_others() {
     assert_eq!((config(&sample).agent.paces.len(), said(&sample).len()), (0, 0));
     let twice = "garp_group {\n garp_interval 1\n interface eth0\n}\n".repeat(2) + &instance("");
     assert!(said(&twice).iter().any(|line| line.contains("interface eth0 has its pauses already")));
+}
+
+#[test]
+fn adverts_leave_as_is_written() {
+    let one = |text: &str| config(text).agent.routers.remove(0);
+    let usual = one(&instance("use_vmac"));
+    assert_eq!((usual.virtual_mac, usual.adverts_from_base, usual.ttl), (true, false, 255));
+    let own = one(&instance("use_vmac\n vmac_xmit_base\n garp_extra_if 7"));
+    assert_eq!((own.virtual_mac, own.adverts_from_base), (true, true));
+    assert_eq!(own.announce.elsewhere, Some(Duration::from_secs(7)));
+    let far = one(&instance("unicast_src_ip 10.0.0.1\n unicast_peer {\n 10.0.0.2\n }\n unicast_ttl 5"));
+    assert_eq!(far.ttl, 5);
+}
+
+#[test]
+fn an_election_without_addresses_is_one_when_it_is_asked_for() {
+    let bare =
+        |lines: &str| format!("vrrp_instance a {{\n interface eth0\n virtual_router_id 1\n{lines}\n}}\n");
+    let families = |lines: &str| config(&bare(lines)).agent.routers.remove(0).families();
+    assert_eq!(families("no_virtual_ipaddress"), [Family::Ipv4]);
+    assert_eq!(families("no_virtual_ipaddress\n mcast_src_ip fe80::1"), [Family::Ipv6]);
+    let excluded = "no_virtual_ipaddress\n virtual_ipaddress_excluded {\n 10.0.0.100\n }";
+    assert_eq!(config(&bare(excluded)).agent.routers[0].excluded.len(), 1);
+    assert!(
+        said(&bare("")).iter().any(|line| line.contains("no_virtual_ipaddress for an election without")),
+        "{:?}",
+        said(&bare(""))
+    );
+}
+
+#[test]
+fn what_would_be_another_mac_address_than_meant_is_refused_with_the_reason() {
+    let refused = |lines: &str, why: &str| {
+        let said = said(&instance(lines));
+        assert!(
+            said.iter().any(|line| line.contains(": error: ") && line.contains(why)),
+            "{lines}: {said:#?}"
+        );
+    };
+    refused("use_ipvlan", "the addresses are on the interface itself");
+    let elsewhere = "virtual_ipaddress_excluded {\n 10.1.0.1 dev eth1\n }";
+    refused(&format!("use_vmac\n use_vmac_addr\n {elsewhere}"), "have the virtual MAC address");
+    refused("virtual_ipaddress_excluded {\n 10.1.0.1 use_vmac\n }", "all of them or none");
+    assert!(config(&instance("use_vmac\n use_vmac_addr")).agent.routers[0].virtual_mac);
+}
+
+#[test]
+fn an_owner_believes_others_unless_it_is_told_not_to_or_strict() {
+    let ignores = |lines: &str| config(&instance(lines)).agent.routers.remove(0).manner.owner_ignores;
+    assert_eq!(
+        ["", "owner_ignore_adverts", "strict_mode", "strict_mode\n owner_ignore_adverts off"].map(ignores),
+        [false, true, true, false]
+    );
 }

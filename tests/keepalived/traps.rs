@@ -115,8 +115,8 @@ fn lenient_leaves_out_what_keepalived_does_and_lists_it() {
 #[test]
 fn what_is_known_and_not_done_has_its_effect() {
     let wanted =
-        "use_vmac_addr: known to keepalived, not done by Locum, effect: addresses on other interfaces have";
-    says(&instance("use_vmac_addr"), &[wanted]);
+        "kernel_rx_buf_size: known to keepalived, not done by Locum, effect: Locum sizes its own buffers";
+    says(&instance("kernel_rx_buf_size 100000"), &[wanted]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! One Locum on an empty network: it takes the addresses, announces them, and gives them up.
 
-use crate::lab::{Lab, VIP, VIP6};
-use crate::locum::Router;
+use crate::lab::{Lab, SOON, VIP, VIP6, wait_until};
+use crate::locum::{Router, settle};
 
 #[test]
 fn alone_it_takes_the_address_announces_it_and_gives_it_up_when_stopped() {
@@ -61,4 +61,33 @@ fn a_router_of_both_families_holds_both_addresses_and_moves_them_together() {
     lab.wait_owner(VIP6, &["b"]);
     assert!(client.pings(VIP) && client.pings(VIP6));
     assert_eq!(client.neighbour(VIP6), Some(lab["b"].mac()));
+}
+
+#[test]
+fn an_election_needs_no_addresses() {
+    let lab = Lab::new(&["a", "b"]);
+    let bare = |priority| Router::new(priority).with("addresses", "[]").with("family", r#""ipv4""#);
+    let mut a = lab["a"].locum(&bare(200));
+    a.wait_state("MASTER");
+    let b = lab["b"].locum(&bare(100));
+    settle(10);
+    assert_eq!((a.state().as_str(), b.state().as_str(), b.became_master()), ("MASTER", "BACKUP", 0));
+    assert_eq!(b.refused_at_all(), 0);
+    assert!(a.stop().success());
+    b.wait_state("MASTER");
+    assert_eq!(b.status()["health"], "healthy");
+}
+
+#[test]
+fn adverts_to_peers_have_the_ttl_that_is_set() {
+    let lab = Lab::new(&["a", "b"]);
+    let unicast = |priority, peer: &str| Router::new(priority).with("peers", &format!("[\"{peer}\"]"));
+    let a = lab["a"].locum(&unicast(200, "10.77.0.2").with("ttl", "9"));
+    a.wait_state("MASTER");
+    let b = lab["b"].locum(&unicast(100, "10.77.0.1").with("min_ttl", "9"));
+    settle(10);
+    assert_eq!((b.state().as_str(), b.refused_at_all()), ("BACKUP", 0));
+    drop(b);
+    let b = lab["b"].locum(&unicast(100, "10.77.0.1").with("min_ttl", "10"));
+    wait_until("it is refused", SOON, || b.refused("ttl") > 0);
 }

@@ -76,6 +76,16 @@ impl Packets {
         self.frames().filter_map(ipv4).filter(from).collect()
     }
 
+    /// The source MAC addresses of frames with VRRP in them, each once.
+    pub fn advert_macs(&self) -> std::collections::BTreeSet<String> {
+        let mac = |frame: Captured<'_>| {
+            let source = frame.frame.get(6..12)?.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>();
+            let Network::Ipv4(packet) = network(frame.link, frame.frame)? else { return None };
+            open_ipv4(packet).ok().map(|_| source.join(":"))
+        };
+        self.frames().filter_map(mac).collect()
+    }
+
     /// The priorities that `source` advertised, in order; 0 is its farewell.
     pub fn priorities(&self, source: &str) -> Vec<u8> {
         let source: IpAddr = source.parse().unwrap();

@@ -50,3 +50,18 @@ fn what_is_not_accepted_is_not_answered_though_it_is_announced() {
     assert!(locum.stop().success());
     assert_eq!(lab.owners(VIP), [""; 0]);
 }
+
+#[test]
+fn adverts_can_keep_the_mac_of_the_interface_though_the_addresses_have_a_virtual_one() {
+    let lab = Lab::new(&["a", "client"]);
+    let router = Router::new(100).with("virtual_mac", "true");
+    for (from_base, mac) in [("false", "00:00:5e:00:01:33".to_owned()), ("true", lab["a"].mac())] {
+        let capture = lab["client"].capture();
+        let mut locum = lab["a"].locum(&router.clone().with("adverts_from_base", from_base));
+        lab.wait_owner(VIP, &["a"]);
+        crate::lab::wait_until("it answers", crate::lab::LONG, || lab["client"].pings(VIP));
+        assert_eq!(lab["client"].neighbour(VIP).as_deref(), Some("00:00:5e:00:01:33"));
+        assert!(locum.stop().success());
+        assert_eq!(capture.end().advert_macs(), [mac].into());
+    }
+}

@@ -75,6 +75,8 @@ fn receive(name: &str, envelope: &Envelope<'_>, at: Duration) -> Heard {
         vrid: seen.advert.vrid,
         interval: seen.advert.interval,
         owner: false,
+        owner_ignores: false,
+        bare: false,
         reach: if name.contains("unicast") { Reach::Unicast(&peers) } else { Reach::Multicast },
         min_ttl: None,
         auth: &auth,

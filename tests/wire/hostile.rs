@@ -35,6 +35,8 @@ impl Sent {
             vrid: self.advert.vrid,
             interval: self.advert.interval,
             owner: false,
+            owner_ignores: false,
+            bare: false,
             reach: Reach::Multicast,
             min_ttl: None,
             auth: &self.auth,

@@ -28,6 +28,8 @@ fn expect<'a>(version: Version, reach: Reach<'a>, auth: &'a Auth) -> Expect<'a> 
         vrid: Vrid::new(51).unwrap(),
         interval: Interval::SECOND,
         owner: false,
+        owner_ignores: false,
+        bare: false,
         reach,
         min_ttl: None,
         auth,

@@ -118,6 +118,8 @@ impl Vector {
             vrid: vrid.and_then(Vrid::new).unwrap_or(Vrid::new(1).unwrap()),
             interval: centiseconds.and_then(Interval::from_centiseconds).unwrap_or(Interval::SECOND),
             owner: config.owner,
+            owner_ignores: false,
+            bare: false,
             reach: Reach::Multicast,
             min_ttl: None,
             auth,

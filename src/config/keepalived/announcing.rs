@@ -59,16 +59,17 @@ fn narrow(count: u32) -> u8 {
     u8::try_from(count.min(MOST_FRAMES)).unwrap_or(u8::MAX)
 }
 
-/// `garp_extra_if [all] SECS`. Without `all` it is for virtual MAC addresses on other interfaces, of
-/// which there are none here.
+/// `garp_extra_if [all] SECS`. Without `all` it is for virtual MAC addresses that adverts do not leave
+/// from.
 fn elsewhere(instance: &Instance, document: &Document, report: &Report) -> Option<Duration> {
     let usual = &document.global.advertising.garp_extra_if;
     let written = instance.advertising.garp_extra_if.as_ref().or(usual.as_ref())?;
     let (pause, all) = *written.get_ref();
-    if !all && !pause.is_zero() {
-        let message = "without all this is for virtual MAC addresses on other interfaces than that of the instance: \
+    let there_are = all || (instance.use_vmac.is_some() && instance.vmac_xmit_base.is_some());
+    if !there_are && !pause.is_zero() {
+        let message = "without all this is for virtual MAC addresses that adverts do not leave from: \
                        there are none here";
         report.warning(&written.span(), message, "write all before the time, or remove it");
     }
-    Some(pause).filter(|pause| all && !pause.is_zero())
+    Some(pause).filter(|pause| there_are && !pause.is_zero())
 }

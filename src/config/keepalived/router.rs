@@ -69,6 +69,11 @@ pub(super) fn router(
             usual.lower_prio_no_advert.as_ref(),
         )
         .unwrap_or(false),
+        owner_ignores: either(
+            instance.advertising.owner_ignore_adverts.as_ref(),
+            usual.owner_ignore_adverts.as_ref(),
+        )
+        .unwrap_or(strict.is_some()),
         parting_advert: either(
             instance.advertising.higher_prio_send_advert.as_ref(),
             usual.higher_prio_send_advert.as_ref(),
@@ -76,15 +81,18 @@ pub(super) fn router(
         .unwrap_or(false),
         eager: instance.is_master(),
         barred: auth.barred.take(),
+        family: Some(family),
         vips: vips(instance, family, report),
         excluded: excluded.map(|address| held(instance, address, false, report)).collect(),
         routes: instance.virtual_routes.iter().filter_map(|route| routing.route(route)).collect(),
         rules: instance.virtual_rules.iter().filter_map(|rule| routing.rule(rule)).collect(),
         virtual_mac: virtual_mac(instance, report),
+        adverts_from_base: instance.vmac_xmit_base.is_some(),
         accept: instance.accept.as_ref().map_or(strict.is_none(), |accept| *accept.get_ref()),
         ignore_link: instance.dont_track_primary.is_some(),
         peers,
         sources: source(instance, unicast, family, report),
+        ttl: instance.unicast_ttl.clone(),
         min_ttl: min_ttl(instance, report),
         checksum: match instance.v3_checksum_as_v2.as_ref().or(document.global.v3_checksum_as_v2.as_ref()) {
             None => ChecksumPolicy::Auto,
@@ -110,16 +118,22 @@ pub(super) fn judged(part: &file::Router, trust: &Trust, report: &Report) -> Opt
 }
 
 fn family(instance: &Instance, report: &Report) -> Option<Family> {
-    let first = instance.virtual_ipaddress.first();
-    // Where its addresses are wrong, that was told of.
-    if first.is_none() && !report.sink.has_errors_in(&instance.span) {
-        let name = instance.name.get_ref();
-        let message = format!(
-            "instance {name} has no virtual_ipaddress, and Locum holds no election without addresses"
-        );
-        report.refuse(&instance.name.span(), message, "add: virtual_ipaddress { 10.0.0.100 }");
+    if let Some(first) = instance.virtual_ipaddress.first() {
+        return Some(Family::of(first.address));
     }
-    first.map(|address| Family::of(address.address))
+    if instance.no_virtual_ipaddress.is_some() {
+        let peer = instance.unicast_peer.as_ref().and_then(|peers| peers.get_ref().first());
+        let known = [&instance.unicast_src_ip, &instance.mcast_src_ip].into_iter().flatten();
+        let known = known.chain(peer.map(|peer| &peer.address)).map(|known| Family::of(*known.get_ref()));
+        return Some(known.into_iter().next().unwrap_or(Family::Ipv4));
+    }
+    // Where its addresses are wrong, that was told of.
+    if !report.sink.has_errors_in(&instance.span) {
+        let message = format!("instance {} has no virtual_ipaddress", instance.name.get_ref());
+        let help = "add: virtual_ipaddress { 10.0.0.100 }; or no_virtual_ipaddress for an election without";
+        report.refuse(&instance.name.span(), message, help);
+    }
+    None
 }
 
 fn version(instance: &Instance, document: &Document, family: Family, report: &Report) -> Version {
@@ -271,7 +285,26 @@ fn preempt(instance: &Instance) -> Spanned<bool> {
 /// Whether the addresses go onto an interface with the virtual MAC address, which keepalived lets one
 /// name and give another address.
 fn virtual_mac(instance: &Instance, report: &Report) -> bool {
-    let Some(vmac) = instance.use_vmac.as_ref().filter(|vmac| !vmac.get_ref().ipvlan) else { return false };
+    let all = instance.virtual_ipaddress.iter().chain(&instance.virtual_ipaddress_excluded);
+    let own = instance.interface.as_ref().map(Spanned::get_ref);
+    let asked = |address: &&Address| {
+        let elsewhere = address.dev.as_ref().is_some_and(|dev| Some(dev.get_ref()) != own);
+        (instance.use_vmac_addr.is_some() && elsewhere)
+            || (address.use_vmac && (elsewhere || instance.use_vmac.is_none()))
+    };
+    if let Some(address) = all.into_iter().find(asked) {
+        let message = "known to keepalived, not done by Locum, effect: only addresses on the instance's own \
+                       interface have the virtual MAC address, and all of them or none";
+        let help = "write use_vmac in an instance of its own on the address's interface";
+        report.refuse(&address.span, message, help);
+    }
+    let Some(vmac) = &instance.use_vmac else { return false };
+    if vmac.get_ref().ipvlan {
+        let message = "known to keepalived, not done by Locum, effect: the addresses are on the interface itself, \
+                       with its MAC address, which an ipvlan has as well";
+        report.refuse(&vmac.span(), message, "remove it; or write use_vmac for the virtual MAC address");
+        return false;
+    }
     let words = &vmac.get_ref().words;
     if words.iter().any(|word| word.contains(':') || word == "group") {
         let message = "known to keepalived, not done by Locum, effect: the virtual MAC address is that of the RFC, \
@@ -323,7 +356,6 @@ pub(super) fn vip(address: &Address, advertise: bool, report: &Report) -> file::
         ("noprefixroute", address.noprefixroute),
         ("autojoin", address.autojoin),
         ("no_track", address.no_track),
-        ("use_vmac", address.use_vmac),
         ("track_group", address.track_group.is_some()),
     ];
     let ignored: Vec<_> = ignored.iter().filter(|(_, written)| *written).map(|(name, _)| *name).collect();
