@@ -14,6 +14,12 @@ impl Pattern {
         Regex::new(text).map(Pattern)
     }
 
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
     /// Whether it matches anywhere in `text`; bytes that are not UTF-8 are replaced.
     #[must_use]
     pub fn matches(&self, text: &[u8]) -> bool {

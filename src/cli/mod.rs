@@ -1,6 +1,7 @@
 //! The command line: what can be written, and one file per subcommand. Decides nothing about VRRP.
 
 mod check;
+mod convert;
 mod daemon;
 mod generate;
 mod handover;
@@ -55,6 +56,7 @@ struct Line {
 enum Command {
     Run(daemon::Run),
     Check(check::Check),
+    Convert(convert::Convert),
     Status(status::Status),
     Reload(reload::Reload),
     Handover(handover::Handover),
@@ -136,6 +138,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let outcome = match line.command {
         Command::Run(command) => Ok(command.run()),
         Command::Check(command) => command.run(),
+        Command::Convert(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Reload(command) => command.run(),
         Command::Handover(command) => command.run(),

@@ -276,6 +276,24 @@ impl Sink {
         found.into_iter().map(|(_, problem)| problem).collect()
     }
 
+    /// Everything found so far, and where.
+    pub(super) fn placed(&self) -> Vec<(usize, Problem)> {
+        self.found.borrow().clone()
+    }
+
+    /// The text of a place.
+    pub(super) fn text(&self, span: &Span) -> String {
+        let file = self.file(span.start);
+        file.text.get(local(span, &file)).unwrap_or_default().to_owned()
+    }
+
+    /// Whether two places are on one line of one file.
+    pub(super) fn on_one_line(&self, from: usize, to: usize) -> bool {
+        let file = self.file(from);
+        let ours = to <= file.start + file.text.len();
+        ours && file.text.get(local(&(from..to), &file)).is_some_and(|text| !text.contains('\n'))
+    }
+
     /// Whether an error was found inside `span`.
     pub(super) fn has_errors_in(&self, span: &Span) -> bool {
         let found = self.found.borrow();

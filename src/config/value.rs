@@ -206,12 +206,17 @@ pub(super) fn interface(value: &Value<'_>) -> Result<String, Wrong> {
     Ok(name)
 }
 
+/// Whether this can be a host: an IP address, or a name.
+pub(super) fn is_host(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    text.parse::<IpAddr>().is_ok() || !text.is_empty() && text.chars().all(fits)
+}
+
 /// A host: an IP address, in brackets or not, or a name.
 pub(super) fn host(value: &Value<'_>) -> Result<String, Wrong> {
     let text = text(value)?;
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&text);
-    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if bare.parse::<IpAddr>().is_ok() || bare.chars().all(fits) {
+    if is_host(bare) {
         Ok(bare.to_owned())
     } else {
         Err(Wrong::new(format!("\"{text}\" is no IP address or host name")))

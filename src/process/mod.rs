@@ -7,7 +7,7 @@ mod tail;
 mod user;
 mod vet;
 
-pub use user::{User, resolve_user, user_name as owner_name};
+pub use user::{User, group_name, resolve_user, user_name as owner_name};
 pub use vet::vet;
 
 use nix::sys::signal::{Signal, killpg};

@@ -58,7 +58,8 @@ pub fn user_name(uid: u32) -> String {
 }
 
 /// The name of a group id, or the number where it has none.
-pub(super) fn group_name(gid: u32) -> String {
+#[must_use]
+pub fn group_name(gid: u32) -> String {
     match Group::from_gid(Gid::from_raw(gid)) {
         Ok(Some(group)) => group.name,
         _ => gid.to_string(),

@@ -45,6 +45,12 @@ impl Key {
     pub const fn id(&self) -> NonZeroU8 {
         self.id
     }
+
+    /// The key itself.
+    #[must_use]
+    pub const fn secret(&self) -> &Secret {
+        &self.secret
+    }
 }
 
 /// What a router does about signatures besides verifying every one it sees.
@@ -74,6 +80,18 @@ impl Keyring {
     pub fn new(keys: Vec<Key>, active: NonZeroU8, anti_replay: AntiReplay, mode: Mode) -> Option<Self> {
         let active = keys.iter().find(|key| key.id == active)?.clone();
         Some(Keyring { keys, active, anti_replay, mode })
+    }
+
+    /// All keys.
+    #[must_use]
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// What is done about signatures.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// The key that signs.

@@ -3,6 +3,7 @@
 mod canned;
 mod captures;
 mod check;
+mod convert;
 mod explain;
 mod hostile;
 mod live;

@@ -65,13 +65,21 @@ const WRONG: &[(&str, &[&str])] = &[
 /// What is wrong with this machine, or with the file, by its scripts and users.
 const MISSING: [&str; 4] = ["does not exist", "there is no program", "there is no user", "there is no group"];
 
-fn corpus() -> Vec<PathBuf> {
+pub fn corpus() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/keepalived/corpus");
     let mut files: Vec<_> =
         fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "conf"));
     files.sort();
     files
+}
+
+/// Whether the file is for a network namespace that the test does not run in.
+pub fn has_namespace(path: &Path) -> bool {
+    let name = path.file_name().unwrap().to_string_lossy();
+    WRONG
+        .iter()
+        .any(|(number, wrong)| name.starts_with(number) && wrong.contains(&"this is for network namespace"))
 }
 
 fn errors(problems: &[Problem]) -> Vec<String> {

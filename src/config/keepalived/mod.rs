@@ -8,6 +8,7 @@ mod address;
 mod announcing;
 mod checks;
 mod command;
+mod convert;
 pub mod document;
 #[cfg(test)]
 mod every_keyword;
@@ -37,11 +38,12 @@ mod trust;
 mod value;
 
 pub use address::{Address, Broadcast};
+pub use convert::{Converted, SecretFile, convert, convert_text};
 pub use report::Skipped;
 pub use route::{Insertion, Network, Nexthop, Route, RouteKind, Rule, Table};
 
-use super::problem::{Finding, Problem, Problems};
-use super::{Loaded, Severity};
+use super::problem::{Finding, Problem, Problems, Span};
+use super::{Config, Loaded, Severity};
 use document::Document;
 use expand::Reader;
 use keywords::Block;
@@ -79,15 +81,21 @@ pub fn load(path: &Path, options: &Options) -> Result<Loaded, Problems> {
 
 /// As [`load`], of `text` that stands in `path`; relative paths of includes begin beside it.
 pub fn parse(text: &str, path: &Path, options: &Options) -> Result<Loaded, Problems> {
+    let (_, config, report) = judge(text, path, options)?;
+    let (warnings, skipped) = report.into_parts();
+    Ok(Loaded { config, warnings, skipped })
+}
+
+/// What is written, what it stands for, and what is to be said of it.
+fn judge(text: &str, path: &Path, options: &Options) -> Result<(Reading, Config, Report), Problems> {
     let report = Report::new(path, text, options.lenient);
     let reading = read(text, path, options, &report);
     let config = lower::lower(&reading.document, options, &report);
-    let failed = report.sink.has_errors();
-    let refused = report.refused();
-    let (mut found, skipped) = report.into_parts();
-    if !failed {
-        return Ok(Loaded { config, warnings: found, skipped });
+    if !report.sink.has_errors() {
+        return Ok((reading, config, report));
     }
+    let refused = report.refused();
+    let (mut found, _) = report.into_parts();
     if refused > 0 {
         let message =
             format!("keepalived leaves out what is wrong in {refused} of these places, and goes on");
@@ -110,8 +118,11 @@ pub fn document(text: &str, path: &Path, options: &Options) -> (Document, Vec<Pr
 /// One reading: what is written, and what stands between it for people.
 struct Reading {
     document: Document,
+    /// The statements on top: keyword, and from its first word to its last.
+    blocks: Vec<(String, Span)>,
+    /// The blocks inside them.
+    inner: Vec<Span>,
     /// What `convert` puts beside the keys.
-    #[expect(dead_code, reason = "for convert")]
     comments: Vec<Comment>,
 }
 
@@ -126,7 +137,10 @@ fn read(text: &str, path: &Path, options: &Options, report: &Report) -> Reading 
     let context = Context { report, balancer: Vec::new().into(), named: BTreeMap::new().into() };
     let document = document_of(&nodes, &context);
     balancer(&context, options);
-    Reading { document, comments: gathered.comments }
+    let blocks = nodes.iter().map(|node| (node.keyword().to_owned(), node.extent())).collect();
+    let inner =
+        nodes.iter().flat_map(Node::nodes).filter(|node| node.block.is_some()).map(Node::extent).collect();
+    Reading { document, blocks, inner, comments: gathered.comments }
 }
 
 fn document_of(nodes: &[Node], context: &Context<'_>) -> Document {

@@ -98,6 +98,11 @@ impl Report {
         self.refused.get()
     }
 
+    /// What was left out, and where.
+    pub(super) fn placed_skipped(&self) -> Vec<(usize, Problem)> {
+        self.skipped.borrow().iter().map(|(at, skipped)| (*at, skipped.problem.clone())).collect()
+    }
+
     /// Everything found, then everything skipped, in the order of the files.
     pub(super) fn into_parts(self) -> (Vec<Problem>, Vec<Skipped>) {
         let mut skipped = self.skipped.into_inner();

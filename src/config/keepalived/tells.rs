@@ -4,6 +4,7 @@ use super::document::{Command, Document, Fifo as Written, Notify, is_on};
 use super::report::Report;
 use super::runs::Runner;
 use crate::agent::Subject;
+use crate::config::value::is_host;
 use crate::config::{Told, host_name};
 use crate::notify::Script;
 use crate::notify::fifo::Fifo;
@@ -69,6 +70,16 @@ fn fifo(
 fn mail(document: &Document, report: &Report) -> Option<Mail> {
     let global = &document.global;
     let relay = global.smtp_server.as_ref()?;
+    let helo = global.smtp_helo_name.as_ref();
+    let hosts = [Some((&relay.get_ref().0, relay.span())), helo.map(|name| (name.get_ref(), name.span()))];
+    for (host, span) in hosts.into_iter().flatten() {
+        if !is_host(host) {
+            let name = host.escape_debug();
+            let message = format!("\"{name}\" is no IP address or host name, so no mail leaves");
+            report.warning(&span, message, "name the relay, or this host");
+            return None;
+        }
+    }
     let mailbox = |written: &Spanned<String>| {
         let found = Mailbox::parse(written.get_ref());
         if found.is_none() {
@@ -86,7 +97,7 @@ fn mail(document: &Document, report: &Report) -> Option<Mail> {
     let from = from.or_else(|| Mailbox::parse(&format!("keepalived@{}", host_name())))?;
     (!to.is_empty()).then(|| Mail {
         relay: relay.get_ref().clone(),
-        helo: global.smtp_helo_name.as_ref().map_or_else(host_name, |name| name.get_ref().clone()),
+        helo: helo.map_or_else(host_name, |name| name.get_ref().clone()),
         from,
         to,
         timeout: global.smtp_connect_timeout.as_ref().map_or(TIMEOUT, |time| *time.get_ref()),

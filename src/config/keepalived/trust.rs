@@ -4,7 +4,7 @@
 use super::document::{AntiReplay, AuthHmac, AuthType, HmacMode, Instance};
 use super::report::Report;
 use crate::config::problem::{Finding, Span};
-use crate::vrrp::auth::Auth;
+use crate::vrrp::auth::{Auth, PASSWORD_LEN, Secret};
 use crate::vrrp::hmac::{Key, Keyring, Mode};
 use crate::vrrp::sequence;
 use crate::vrrp::{Family, Version};
@@ -69,14 +69,20 @@ pub(super) fn trust(instance: &Instance, version: Version, strict: bool, report:
             "write auth_hmac",
             report,
         ),
-        AuthType::Ah => Trust { auth: Auth::Ah(pass.get_ref().clone()), barred: None },
+        AuthType::Ah => Trust { auth: Auth::Ah(cut(pass.get_ref())), barred: None },
         AuthType::Pass => {
             let finding = Finding::warning(&pass.span(), "every host on the network can read this password");
             let help = "it keeps misconfigured neighbours apart, not attackers: filter IP protocol 112";
             report.sink.add(finding.help(help));
-            Trust { auth: Auth::Pass(pass.get_ref().clone()), barred: None }
+            Trust { auth: Auth::Pass(cut(pass.get_ref())), barred: None }
         }
     }
+}
+
+/// As much of a password as counts.
+fn cut(pass: &Secret) -> Secret {
+    let bytes = pass.expose();
+    Secret::new(bytes.get(..PASSWORD_LEN).unwrap_or(bytes))
 }
 
 fn family(instance: &Instance) -> Option<Family> {
