@@ -1,10 +1,10 @@
 //! Rules between routers, and between routers and checks.
 
-use super::file::{File, Group, Router};
-use super::lint::unequal;
+use super::file::{File, Group, Router, Track};
 use super::problem::{Finding, Sink};
 use super::suggest::nearest;
 use crate::agent::RouterName;
+use crate::health::OnFail;
 use crate::vrrp::{Family, Priority};
 use serde_spanned::Spanned;
 
@@ -98,20 +98,44 @@ pub(super) fn members(group: &Group, file: &File<'_>, sink: &Sink) -> Vec<Router
         }
         members.push(found.clone());
     }
-    let routers = file.routers.iter().filter(|router| members.contains(router.name.get_ref()));
-    let priority = |router: &'_ Router| {
-        let (value, span) = match &router.priority {
-            Some(written) => (*written.get_ref(), written.span()),
-            None => (Priority::DEFAULT, router.name.span()),
-        };
-        (router.name.get_ref().to_string(), value.get(), span)
-    };
-    if let Some(finding) = unequal(&routers.map(priority).collect::<Vec<_>>()) {
-        sink.add(finding);
-    }
+    one_role(&members, &file.routers, sink);
     if members.len() == 1 {
         let finding = Finding::warning(&group.name.span(), "a group of one router changes nothing");
         sink.add(finding.help("name the routers that are to share its role, or remove the group"));
     }
     members
+}
+
+/// Warns of what keeps the routers of a group apart, though they share one role.
+pub(super) fn one_role(members: &[RouterName], routers: &[Router], sink: &Sink) {
+    let routers: Vec<&Router> =
+        routers.iter().filter(|router| members.contains(router.name.get_ref())).collect();
+    let priority = |router: &Router| {
+        let written = router.priority.as_ref();
+        let value = written.map_or(Priority::DEFAULT, |written| *written.get_ref());
+        (value, written.map_or(router.name.span(), Spanned::span))
+    };
+    let Some(first) = routers.first() else { return };
+    if let Some(other) = routers.iter().find(|router| priority(router).0 != priority(first).0) {
+        let (name, lead) = (other.name.get_ref(), first.name.get_ref());
+        let ((theirs, place), (ours, span)) = (priority(other), priority(first));
+        let message = format!("{name} has priority {theirs} and {lead} {ours}, and they share one role");
+        let finding = Finding::warning(&place, message).also(&span, "the other");
+        sink.add(finding.help("write the same priority in all of the group, so that one host wins with all"));
+    }
+    let weighs = |router: &Router, check: &str| {
+        let weight = |track: &Track| matches!(track.on_fail, OnFail::Weight(_));
+        router.tracks.iter().any(|track| track.check.get_ref() == check && weight(track))
+    };
+    for track in routers.iter().flat_map(|router| &router.tracks) {
+        let check = track.check.get_ref();
+        let without = routers.iter().find(|router| !weighs(router, check));
+        if let (OnFail::Weight(_), Some(without)) = (track.on_fail, without) {
+            let name = without.name.get_ref();
+            let message =
+                format!("this weight moves nothing: {name} shares the role, and keeps its priority");
+            let finding = Finding::warning(&track.span, message);
+            sink.add(finding.help("track it in every router of the group, or without a weight"));
+        }
+    }
 }

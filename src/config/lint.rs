@@ -84,16 +84,6 @@ pub(super) fn never_fails(command: &[String], span: &Span) -> Option<Finding> {
     YES.contains(&program).then_some(finding)
 }
 
-/// Routers that share one role, and would win it with different priorities: the name, priority and place of
-/// each.
-pub(super) fn unequal(members: &[(String, u8, Span)]) -> Option<Finding> {
-    let (first, priority, span) = members.first()?;
-    let (name, other, place) = members.iter().find(|(_, other, _)| other != priority)?;
-    let message = format!("{name} has priority {other} and {first} {priority}, and they share one role");
-    let finding = Finding::warning(place, message).also(span, "the other");
-    Some(finding.help("write the same priority in all of the group, so that one host wins with all"))
-}
-
 fn addresses(part: &file::Router, router: &Router, sink: &Sink) {
     for family in router.families() {
         let first_unnamed =

@@ -68,8 +68,8 @@ impl<'a> Cast<'a> {
         let own = only(&config.agent, &written);
         let (mut peers, mut absent) = (Vec::new(), Vec::new());
         for file in files {
-            let same = |router: &&Router| written.iter().any(|own| meets(own, router));
-            let found: Vec<&Router> = file.rules.routers.iter().filter(same).collect();
+            let theirs = &file.rules.routers;
+            let found: Vec<&Router> = written.iter().filter_map(|own| counterpart(own, theirs)).collect();
             if found.is_empty() {
                 absent.push(file.name.clone());
             } else {
@@ -143,7 +143,7 @@ impl<'a> Cast<'a> {
         let mut rehearsal = self.rehearsal(USUAL);
         rehearsal.start(OWN);
         rehearsal.settle();
-        Priority::new(effective(&rehearsal))
+        priorities(&rehearsal).first().copied().and_then(Priority::new)
     }
 
     /// The checks that must have passed before this host takes part.
@@ -169,10 +169,16 @@ impl<'a> Cast<'a> {
     }
 }
 
-/// This host's priority at the moment, in the first router; 0 where it does not run.
-pub(super) fn effective(rehearsal: &Rehearsal) -> u8 {
-    let status = rehearsal.status(OWN);
-    status.and_then(|status| status.routers.first().map(|it| it.priority.effective)).unwrap_or(0)
+/// This host's priorities at the moment, a router each; none where it does not run.
+pub(super) fn priorities(rehearsal: &Rehearsal) -> Vec<u8> {
+    let routers = rehearsal.status(OWN).map(|status| status.routers).unwrap_or_default();
+    routers.iter().map(|router| router.priority.effective).collect()
+}
+
+/// The same virtual router on another host: where its number stands there for several, on the same interface.
+fn counterpart<'a>(own: &Router, theirs: &'a [Router]) -> Option<&'a Router> {
+    let all = || theirs.iter().filter(|router| meets(own, router));
+    all().find(|router| router.interface == own.interface).or_else(|| all().next())
 }
 
 /// Whether two routers are the same virtual router.

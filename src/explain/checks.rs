@@ -3,26 +3,26 @@
 use super::cast::{Cast, OWN, PEER};
 use super::scenes::Scene;
 use super::turn::{Turn, millis, stage, turn};
-use crate::agent::Standing;
+use crate::agent;
 use crate::config::{Config, show};
-use crate::health::{CheckName, OnFail};
+use crate::health::{CheckName, OnFail, Standing, Track};
 use crate::sim::{Finding, Rehearsal};
 use crate::vrrp::Priority;
 use std::time::Duration;
 
 /// A scene for each check that the role tracks.
 pub(super) fn checks(cast: &Cast<'_>, config: &Config) -> Vec<Scene> {
-    let mut tracked: Vec<(&CheckName, OnFail)> = Vec::new();
+    let mut tracked: Vec<&Track> = Vec::new();
     for track in cast.written.iter().flat_map(|router| &router.tracks) {
-        if !tracked.iter().any(|(known, _)| **known == track.check) {
-            tracked.push((&track.check, track.on_fail));
+        if !tracked.iter().any(|known| known.check == track.check) {
+            tracked.push(track);
         }
     }
-    tracked.into_iter().map(|(check, on_fail)| scene(cast, config, check, on_fail)).collect()
+    tracked.into_iter().map(|track| scene(cast, config, track)).collect()
 }
 
-fn scene(cast: &Cast<'_>, config: &Config, check: &CheckName, on_fail: OnFail) -> Scene {
-    let finding = finding(on_fail);
+fn scene(cast: &Cast<'_>, config: &Config, track: &Track) -> Scene {
+    let (check, on_fail, finding) = (&track.check, track.on_fail, finding(track));
     let mut rehearsal = stage(cast, cast.assumed);
     if rehearsal.masters(cast.seat) == [OWN] {
         rehearsal.await_advert(OWN, cast.seat);
@@ -56,18 +56,15 @@ fn scene(cast: &Cast<'_>, config: &Config, check: &CheckName, on_fail: OnFail) -
     }
 }
 
-/// What stands for its failure. Of numbers: the least that is a fault.
-fn finding(on_fail: OnFail) -> Finding {
-    /// The sum that is a fault.
-    const FAULT: i32 = -254;
-    match on_fail {
-        OnFail::Times(0) => Finding::Reads(1),
-        OnFail::Times(times) => {
-            let size = (FAULT.abs() - 1) / times.saturating_abs().max(1) + 1;
-            Finding::Reads(if times < 0 { size } else { -size })
-        }
-        OnFail::Fault | OnFail::Weight(_) => Finding::Fails,
+/// What stands for its failure. Of numbers: the least that is a fault, by the rule that counts.
+fn finding(track: &Track) -> Finding {
+    /// No number that matters is larger.
+    const MOST: i32 = 254;
+    if !matches!(track.on_fail, OnFail::Times(_)) {
+        return Finding::Fails;
     }
+    let mut numbers = (1..=MOST).flat_map(|number| [-number, number]);
+    numbers.find(|number| track.bars(Standing::Up, *number, true)).map_or(Finding::Fails, Finding::Reads)
 }
 
 const fn weighted(on_fail: OnFail) -> bool {
@@ -79,7 +76,7 @@ fn changed(cast: &Cast<'_>, failed: &Turn) -> String {
     let [before, after] = failed.priority;
     let told = failed.told(cast);
     match failed.state {
-        Some(Standing::Fault) => told,
+        Some(agent::Standing::Fault) => told,
         _ if before == after => format!("priority {before} as before: {told}"),
         _ => format!("priority {before} -> {after}: {told}"),
     }

@@ -18,7 +18,7 @@ pub use firewall::Firewall;
 pub use scenes::Scene;
 pub use wire::Wire;
 
-use crate::agent::{self, RouterName};
+use crate::agent::{self, RouterName, Standing};
 use crate::config::Config;
 use cast::Cast;
 use serde::Serialize;
@@ -71,12 +71,15 @@ pub fn explain(config: &Config, peers: &[Peer]) -> Explanation {
 }
 
 fn role(cast: &Cast<'_>, config: &Config) -> Role {
+    let election = scenes::election(cast);
+    // Of one that takes no part nothing can fail.
+    let takes_part = election.first().is_some_and(|start| start.state != Some(Standing::Fault));
     Role {
         name: cast.name.clone(),
         routers: cast.written.iter().map(|router| router.name.clone()).collect(),
         about: about::about(cast),
         against: about::against(cast),
-        election: scenes::election(cast),
-        checks: checks::checks(cast, config),
+        election,
+        checks: if takes_part { checks::checks(cast, config) } else { Vec::new() },
     }
 }

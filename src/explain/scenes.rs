@@ -119,7 +119,7 @@ fn evenly(cast: &Cast<'_>, own: Priority) -> Option<Scene> {
     };
     let kept =
         if stage(cast, own).masters(cast.seat) == [OWN] { "; else whoever is Master stays it" } else { "" };
-    let when = format!("it and a peer of {own} are both Master, of a network that was split");
+    let when = format!("a split network had made it and a peer of {own} both Master");
     (turn.masters[0].len() > 1).then(|| turn.scene(cast, when, winner + kept))
 }
 

@@ -1,6 +1,6 @@
 //! One event in a rehearsal, and what it led to.
 
-use super::cast::{Cast, OWN, effective};
+use super::cast::{Cast, OWN, priorities};
 use super::scenes::Scene;
 use crate::agent::Standing;
 use crate::config::show;
@@ -72,7 +72,7 @@ pub(super) fn millis(span: Duration) -> f64 {
 
 /// Has something happen, and waits until all that follows has happened.
 pub(super) fn turn(cast: &Cast<'_>, rehearsal: &mut Rehearsal, event: impl FnOnce(&mut Rehearsal)) -> Turn {
-    let before = (effective(rehearsal), rehearsal.masters(cast.seat), rehearsal.now());
+    let before = (priorities(rehearsal), rehearsal.masters(cast.seat), rehearsal.now());
     event(rehearsal);
     rehearsal.settle();
     let status = rehearsal.status(OWN).and_then(|status| status.routers.into_iter().next());
@@ -80,12 +80,20 @@ pub(super) fn turn(cast: &Cast<'_>, rehearsal: &mut Rehearsal, event: impl FnOnc
     let mut fresh = masters.iter().copied().filter(|node| !before.1.contains(node));
     let taken = fresh.find_map(|node| Some((node, since(cast, rehearsal, node, before.2)?)));
     Turn {
-        priority: [before.0, effective(rehearsal)],
+        priority: changed(&before.0, &priorities(rehearsal)),
         state: status.as_ref().map(|it| it.state),
         why: status.map(|it| it.why).unwrap_or_default(),
         masters: [before.1, masters],
         taken,
     }
+}
+
+/// Before and after, of the first router whose priority is another one; else of the first.
+fn changed(before: &[u8], after: &[u8]) -> [u8; 2] {
+    let mut both = before.iter().zip(after).map(|(before, after)| [*before, *after]);
+    let first = both.clone().next();
+    let at_end = |all: &[u8]| all.first().copied().unwrap_or(0);
+    both.find(|[before, after]| before != after).or(first).unwrap_or([at_end(before), at_end(after)])
 }
 
 /// How long after `begin` a host became Master; where it took part only later, after that. A check may take

@@ -99,6 +99,29 @@ fn a_peer_without_such_a_router_is_named() {
 }
 
 #[test]
+fn in_a_group_the_priority_that_changes_is_told() {
+    let explained = json("group.conf", &[]);
+    let weighted = scene(&explained, "check interface.eth2 fails");
+    assert_eq!(weighted["priority"], json!([120, 90]), "{weighted}");
+    let number = scene(&explained, "check file.load reads -254");
+    assert_eq!(
+        (&number["state"], &number["masters"][1]),
+        (&"FAULT".into(), &json!(["the peer"])),
+        "{number}"
+    );
+}
+
+#[test]
+fn a_router_that_takes_no_part_says_why_and_sends_nothing() {
+    let explained = json("nobody.conf", &[]);
+    let start = scene(&explained, "no other host runs");
+    assert_eq!((&start["state"], &start["masters"][1]), (&"FAULT".into(), &json!([])), "{start}");
+    assert!(start["outcome"].as_str().unwrap().contains("unicast without peers"), "{start}");
+    assert_eq!((&explained["wire"], &explained["roles"][0]["checks"]), (&json!([]), &json!([])));
+    assert!(explain("nobody.conf", &[]).out.ends_with("nothing is sent: no router takes part\n"));
+}
+
+#[test]
 fn the_wire_is_as_the_adverts_are() {
     let wire = &json("nopreempt.conf", &[])["wire"][0];
     // IP header 20, authentication header 24, eight bytes, one address, eight bytes of no password.

@@ -3,7 +3,7 @@
 
 use super::Options;
 use super::checks;
-use super::document::{Command, Document, Group as Written, Instance, Notify};
+use super::document::{Command, Document, Group as Written, Notify};
 use super::report::Report;
 use super::router;
 use super::runs::Runner;
@@ -46,8 +46,8 @@ pub(super) fn lower(document: &Document, options: &Options, report: &Report) -> 
         },
     };
     checks::checks(document, &runner, report, &mut config);
-    routers(document, &runner, report, &mut config);
-    groups(document, &runner, report, &mut config);
+    let parts = routers(document, &runner, report, &mut config);
+    groups(document, &parts, &runner, report, &mut config);
     if document.instances.is_empty() && !report.sink.has_errors() {
         let finding = Finding::warning(&(0..0), "this file has no vrrp_instance: nothing will be held");
         report.sink.add(finding.help("add a vrrp_instance"));
@@ -91,7 +91,13 @@ fn link_delays(document: &Document) -> BTreeMap<String, LinkDelay> {
         .collect()
 }
 
-fn routers(document: &Document, runner: &Runner<'_>, report: &Report, config: &mut Config) {
+/// Adds the routers, and returns them as the other front door would have read them.
+fn routers(
+    document: &Document,
+    runner: &Runner<'_>,
+    report: &Report,
+    config: &mut Config,
+) -> Vec<file::Router> {
     let (mut parts, mut rest) = (Vec::new(), Vec::new());
     for instance in &document.instances {
         if let Some((part, trust)) = router::router(instance, document, config, report) {
@@ -119,6 +125,7 @@ fn routers(document: &Document, runner: &Runner<'_>, report: &Report, config: &m
             config.agent.routers.push(router);
         }
     }
+    parts
 }
 
 fn hooks(notify: &Notify, runner: &Runner<'_>) -> notify::Hooks {
@@ -136,10 +143,16 @@ fn hooks(notify: &Notify, runner: &Runner<'_>) -> notify::Hooks {
     }
 }
 
-fn groups(document: &Document, runner: &Runner<'_>, report: &Report, config: &mut Config) {
+fn groups(
+    document: &Document,
+    parts: &[file::Router],
+    runner: &Runner<'_>,
+    report: &Report,
+    config: &mut Config,
+) {
     let mut taken: Vec<Spanned<String>> = Vec::new();
     for written in &document.groups {
-        let routers = members(written, document, config, &mut taken, report);
+        let routers = members(written, document, (parts, config), &mut taken, report);
         let hooks = hooks(&written.notify, runner);
         if routers.is_empty() {
             continue;
@@ -158,7 +171,7 @@ fn groups(document: &Document, runner: &Runner<'_>, report: &Report, config: &mu
 fn members(
     group: &Written,
     document: &Document,
-    config: &Config,
+    (parts, config): (&[file::Router], &Config),
     taken: &mut Vec<Spanned<String>>,
     report: &Report,
 ) -> Vec<RouterName> {
@@ -189,17 +202,7 @@ fn members(
             );
         }
     }
-    let mine = document
-        .instances
-        .iter()
-        .filter(|it| group.group.iter().any(|name| name.get_ref() == it.name.get_ref()));
-    let priority = |instance: &Instance| {
-        let span = instance.priority.as_ref().map_or(instance.name.span(), Spanned::span);
-        (instance.name.get_ref().clone(), instance.priority(), span)
-    };
-    if let Some(finding) = lint::unequal(&mine.map(priority).collect::<Vec<_>>()) {
-        report.add(finding, &group.name.span());
-    }
+    across::one_role(&members, parts, &report.sink);
     if group.group.len() == 1 {
         report.warning(
             &group.name.span(),

@@ -195,16 +195,21 @@ fn traps(instance: &Instance, document: &Document, strict: Option<&Span>, report
         }
     }
     let weighted = checks::weighted(instance, document);
-    if let (true, Some(track)) = (trackers_alone_count(instance, document), weighted) {
+    if let (true, Some(track)) = (groups_alone_count(instance, document), weighted) {
         let help = "track it in the vrrp_sync_group, or write sync_group_tracking_weight there";
         trap(&track, "weights of instances in a sync group do not count", help);
     }
 }
 
-/// Whether it is in a sync group that keeps weights to its own trackers.
-fn trackers_alone_count(instance: &Instance, document: &Document) -> bool {
+/// Whether it is in a sync group all of whose instances have weights, where only those of the group count.
+fn groups_alone_count(instance: &Instance, document: &Document) -> bool {
+    let weighs = |name: &Spanned<String>| {
+        let mut all = document.instances.iter();
+        all.any(|it| it.name.get_ref() == name.get_ref() && checks::weighted(it, document).is_some())
+    };
     let mine = |name: &Spanned<String>| name.get_ref() == instance.name.get_ref();
-    document.groups.iter().any(|group| group.member_weights.is_none() && group.group.iter().any(mine))
+    let mut groups = document.groups.iter().filter(|group| group.member_weights.is_none());
+    groups.any(|group| group.group.iter().any(mine) && group.group.iter().all(weighs))
 }
 
 /// Where strict mode is asked for, if it is.
