@@ -12,6 +12,7 @@ use crate::vrrp::packet::Refusal;
 use crate::vrrp::{Family, Vrid};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The name of an instance towards the doers: never used twice in the life of an agent.
@@ -101,7 +102,7 @@ pub enum Input {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Datagram {
     /// Where it came in.
-    pub interface: String,
+    pub interface: Arc<str>,
     /// Its source.
     pub source: IpAddr,
     /// Its destination.
@@ -204,7 +205,7 @@ pub struct Outgoing {
     /// Whose.
     pub instance: InstanceId,
     /// Out of this interface.
-    pub interface: String,
+    pub interface: Arc<str>,
     /// From this address.
     pub source: IpAddr,
     /// To this one.

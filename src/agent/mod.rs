@@ -5,6 +5,7 @@
 //! The same inputs at the same times give the same effects, always.
 
 pub mod config;
+mod deadlines;
 pub mod effect;
 mod fixed;
 pub mod holding;
@@ -37,17 +38,22 @@ pub use transition::{RouterName, Standing, Subject, Transition};
 
 use crate::health::{CheckName, Health, Outcome};
 use crate::time::{Time, earliest};
-use crate::vrrp::auth::Auth;
+use crate::vrrp::group::Steps;
 use crate::vrrp::instance::{Action, Event, Instance, State, Wait};
 use crate::vrrp::why::{Fault, Why};
 use crate::vrrp::{Family, Priority, Version, Vrid};
+use deadlines::Deadlines;
 use fixed::Fixed;
 use links::Links;
 use router::{Router, World};
 use set::{Seat, Set};
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
+
+/// The routers of a set, and what each of them was.
+type Standings = SmallVec<[(usize, Standing); 4]>;
 
 /// Decides for one host. See the module for the contract.
 #[derive(Debug, Default)]
@@ -59,14 +65,18 @@ pub struct Agent {
     by_vrid: BTreeMap<(Vrid, Family), Vec<Seat>>,
     /// Whose each instance is.
     by_id: BTreeMap<InstanceId, Seat>,
-    /// The sets by their next deadline.
-    deadlines: BTreeSet<(Time, usize)>,
+    /// Which set is due next.
+    deadlines: Deadlines,
     checks: BTreeMap<CheckName, Health>,
     /// The checks in the order of the configuration.
     check_order: Vec<CheckName>,
     links: Links,
     fixed: Fixed,
     paces: Vec<config::Pace>,
+    /// Some router signs its adverts by the wall clock.
+    signs: bool,
+    /// When the first router that could not hold its addresses tries again.
+    retry_at: Option<Time>,
     /// Nobody takes part before this.
     start_at: Option<Time>,
     /// Sockets that could not be opened, and why.
@@ -170,7 +180,7 @@ impl Agent {
     /// Whether it has to be told when the wall clock is set.
     #[must_use]
     pub fn needs_clock(&self) -> bool {
-        self.routers.iter().any(|router| matches!(router.config.auth, Auth::Hmac(_)))
+        self.signs
     }
 
     /// What the wall clock reads, since the Unix epoch.
@@ -181,20 +191,23 @@ impl Agent {
     /// When to tick at the latest, and what for.
     #[must_use]
     pub fn deadline(&self) -> Option<(Time, Wait)> {
-        let first = self.deadlines.first().and_then(|(_, set)| self.sets[*set].group.deadline());
-        let retries = self.routers.iter().filter_map(|router| router.contested.as_ref());
-        let later = retries.map(|(_, at)| *at).chain(self.links.deadline()).chain(self.start_at).min();
+        let first = self.deadlines.first().and_then(|(_, set)| self.sets[set].group.deadline());
+        let later = self.retry_at.into_iter().chain(self.links.deadline()).chain(self.start_at).min();
         earliest(first, later.filter(|_| !self.stopping).map(|at| (at, Wait::Heal)))
     }
 
     fn tick(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        let due: Vec<usize> =
-            self.deadlines.iter().take_while(|(at, _)| *at <= now).map(|(_, set)| *set).collect();
-        for set in due {
+        // A tick puts off the deadline it was for. Each set has its turn here, and none has many.
+        for _ in 0..self.sets.len() {
+            let Some((_, set)) = self.deadlines.first().filter(|(at, _)| *at <= now) else { break };
             self.pass(now, set, &Event::Tick, effects);
         }
-        let healed = |router: &mut Router| router.contested.take_if(|(_, at)| *at <= now).is_some();
-        let mut news = self.routers.iter_mut().map(healed).filter(|healed| *healed).count() > 0;
+        let mut news = self.retry_at.take_if(|at| *at <= now).is_some();
+        if news {
+            for router in &mut self.routers {
+                router.contested.take_if(|(_, at)| *at <= now);
+            }
+        }
         news |= self.start_at.take_if(|at| *at <= now).is_some();
         if self.links.tick(now) || news {
             self.relink(now, effects);
@@ -226,11 +239,13 @@ impl Agent {
         for set in 0..self.sets.len() {
             self.settle_set(now, set, effects);
         }
+        let contested = self.routers.iter().filter_map(|router| router.contested.as_ref());
+        self.retry_at = contested.map(|(_, at)| *at).min();
         self.listen(effects);
     }
 
     fn settle_set(&mut self, now: Time, set: usize, effects: &mut Vec<Effect>) {
-        let routers = self.sets[set].routers();
+        let routers = self.sets[set].routers.clone();
         let mut faults = Vec::new();
         let mut awaits = false;
         for index in &routers {
@@ -298,7 +313,7 @@ impl Agent {
         let healed = members.iter().any(|m| matches!(m.state(), State::Fault(_)));
         let idle = members.iter().any(|m| *m.state() == State::Initialize);
         if healed || idle {
-            let drained = self.sets[set].routers().iter().any(|index| self.routers[*index].drained);
+            let drained = self.sets[set].routers.iter().any(|index| self.routers[*index].drained);
             let why = match (drained, healed) {
                 (true, _) => Why::HandedOver,
                 (false, true) => Why::Healed,
@@ -320,8 +335,8 @@ impl Agent {
     /// Sends an event to a whole set, and everything that follows from it to the world.
     fn pass(&mut self, now: Time, set: usize, event: &Event, effects: &mut Vec<Effect>) {
         let before = self.standings(set);
-        let actions = self.sets[set].group.handle(now, event);
-        self.follow(now, set, &before, actions, effects);
+        let steps = self.sets[set].group.handle(now, event);
+        self.follow(now, set, &before, steps, effects);
         self.follow_group(set, &before, effects);
     }
 
@@ -346,16 +361,16 @@ impl Agent {
         member: usize,
         event: Event,
         effects: &mut Vec<Effect>,
-    ) -> Vec<(usize, Standing)> {
+    ) -> Standings {
         let (set, place) = (self.routers[index].set, self.routers[index].members[member].seat);
         let before = self.standings(set);
-        let actions = self.sets[set].group.handle_member(now, place, event);
-        self.follow(now, set, &before, actions, effects);
+        let steps = self.sets[set].group.handle_member(now, place, event);
+        self.follow(now, set, &before, steps, effects);
         before
     }
 
-    fn standings(&self, set: usize) -> Vec<(usize, Standing)> {
-        self.sets[set].routers().into_iter().map(|index| (index, self.standing(index))).collect()
+    fn standings(&self, set: usize) -> Standings {
+        self.sets[set].routers.iter().map(|index| (*index, self.standing(*index))).collect()
     }
 
     fn follow(
@@ -363,10 +378,10 @@ impl Agent {
         now: Time,
         set: usize,
         before: &[(usize, Standing)],
-        actions: Vec<(usize, Action)>,
+        steps: Steps,
         effects: &mut Vec<Effect>,
     ) {
-        for (place, action) in actions {
+        for (place, action) in steps {
             self.act(now, set, place, action, effects);
         }
         self.file(set);
@@ -390,7 +405,7 @@ impl Agent {
         match action {
             Action::Advertise(advert) => self.advertise(now, index, member, &advert, effects),
             Action::Hold => {
-                let interface = router.link.clone().unwrap_or_default();
+                let interface = router.link.as_deref().unwrap_or_default().to_owned();
                 let holding = Box::new(router.config.holding(router.members[member].family, interface));
                 effects.push(Effect::Hold { instance, holding });
             }
@@ -408,14 +423,7 @@ impl Agent {
 
     /// Files a set under its deadline, so that the next one is always at hand.
     fn file(&mut self, set: usize) {
-        let next = self.sets[set].group.deadline().map(|(at, _)| at);
-        let filed = std::mem::replace(&mut self.sets[set].filed, next);
-        if filed != next {
-            if let Some(at) = filed {
-                self.deadlines.remove(&(at, set));
-            }
-            self.deadlines.extend(next.map(|at| (at, set)));
-        }
+        self.deadlines.file(set, self.sets[set].group.deadline().map(|(at, _)| at));
     }
 
     /// Tells of a sync group's own change of state, after those of its routers.

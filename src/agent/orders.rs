@@ -107,7 +107,11 @@ impl Agent {
             }
             _ if self.stopping => Err(vec!["the daemon is stopping".to_owned()]),
             // Who shares a role shares the order.
-            _ => Ok(self.sets_of(&chosen).into_iter().flat_map(|set| self.sets[set].routers()).collect()),
+            _ => Ok(self
+                .sets_of(&chosen)
+                .into_iter()
+                .flat_map(|set| self.sets[set].routers.iter().copied())
+                .collect()),
         }
     }
 
@@ -197,8 +201,8 @@ impl Agent {
     pub(super) fn stop(&mut self, now: Time, at_once: bool, effects: &mut Vec<Effect>) {
         self.stopping = true;
         for set in 0..self.sets.len() {
-            let longest = |index: usize| patience(&self.routers[index].config);
-            let patience = self.sets[set].routers().into_iter().map(longest).max();
+            let longest = |index: &usize| patience(&self.routers[*index].config);
+            let patience = self.sets[set].routers.iter().map(longest).max();
             let wait = patience.filter(|_| !at_once).unwrap_or(Duration::ZERO);
             self.pass(now, set, &Event::Shutdown { wait }, effects);
         }

@@ -177,7 +177,7 @@ mod tests {
             vrid: crate::vrrp::Vrid::new(1).unwrap(),
             priority: Some(Priority::DEFAULT),
             interval: Interval::SECOND,
-            addresses: vec![real],
+            addresses: [real].into(),
         };
         let heard = Heard { source: real, advert, checksum: None, seal: Seal::None, remarks: Vec::new() };
         peers.hear(Time::ZERO, &heard, Priority::DEFAULT);

@@ -12,6 +12,7 @@ use super::set::{Seat, Set};
 use super::transition::{RouterName, Standing};
 use crate::health::{self, Health};
 use crate::time::Time;
+use crate::vrrp::auth::Auth;
 use crate::vrrp::group::Group;
 use crate::vrrp::instance::{Action, Event, Instance};
 use std::collections::BTreeMap;
@@ -206,6 +207,7 @@ impl Agent {
             }));
         }
         self.groups.clone_from(&config.groups);
+        self.signs = config.routers.iter().any(|router| matches!(router.auth, Auth::Hmac(_)));
         self.seat(now, config, &mut instances);
         for (index, wanted) in config.routers.iter().enumerate().filter(|(index, _)| retuned[*index]) {
             self.retune(now, index, wanted, &mut effects);
@@ -256,7 +258,7 @@ impl Agent {
                     self.by_vrid.entry(key).or_default().push(seat);
                 }
             }
-            self.sets.push(Set { name, group: Group::new(members), seats, filed: None });
+            self.sets.push(Set::new(name, Group::new(members), seats));
             self.file(self.sets.len() - 1);
         }
     }

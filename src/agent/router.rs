@@ -21,6 +21,7 @@ use crate::vrrp::why::{Fault, Why};
 use crate::vrrp::{Checksum, ChecksumPolicy, Family, Priority};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A held address that was removed by somebody else more often than this within
@@ -41,7 +42,7 @@ pub(super) struct Router {
     pub set: usize,
     /// One for each address family, IPv4 first.
     pub members: Vec<Member>,
-    pub link: Option<String>,
+    pub link: Option<Arc<str>>,
     /// Taken out by the operator.
     pub drained: bool,
     /// Why the addresses cannot be held, and when to try again.
@@ -178,7 +179,10 @@ impl Router {
     /// What keeps it from taking part, the most basic reason first. Also binds it to its interface.
     pub fn assess(&mut self, links: &BTreeMap<String, Link>, world: &World<'_>) -> Assessment {
         let link = self.find(links);
-        self.link = link.map(|link| link.name.clone());
+        // Adverts carry the name on their way out: shared, and made anew only where it is another.
+        if self.link.as_deref() != link.map(|link| &*link.name) {
+            self.link = link.map(|link| link.name.as_str().into());
+        }
         let mut sources = Vec::new();
         let fault = self.fault(link, world, &mut sources);
         Assessment { fault, sources }

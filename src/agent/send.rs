@@ -23,25 +23,24 @@ impl Agent {
     ) {
         let clock = self.wall_clock(now);
         let form = self.routers[index].checksum(member);
-        let instance = self.instance(index, member);
-        let config = instance.config();
-        let destinations =
-            if config.peers.is_empty() { vec![config.family.group()] } else { config.peers.clone() };
-        let (source, auth) = (instance.source(), config.auth.clone());
         let router = &mut self.routers[index];
-        let (Some(source), Some(interface)) = (source, router.link.clone()) else { return };
         let member = &mut router.members[member];
-        let Some(seal) = member.ledger.next(&auth, source, clock) else { return };
+        let instance = &self.sets[router.set].group.members()[member.seat];
+        let config = instance.config();
+        let (Some(source), Some(interface)) = (instance.source(), &router.link) else { return };
+        let Some(seal) = member.ledger.next(&config.auth, source, clock) else { return };
         self.keeping.news |= seal != Seal::None;
         let virtual_mac = router.config.virtual_mac && !router.config.adverts_from_base;
-        let draft = Draft::new(advert, source, &auth, &seal);
+        let draft = Draft::new(advert, source, &config.auth, &seal);
+        let group = [config.family.group()];
+        let destinations = if config.peers.is_empty() { &group[..] } else { &config.peers };
         for destination in destinations {
-            let Parcel { protocol, identification, payload } = draft.to(destination, form);
+            let Parcel { protocol, identification, payload } = draft.to(*destination, form);
             effects.push(Effect::Send(Outgoing {
                 instance: member.id,
                 interface: interface.clone(),
                 source,
-                destination,
+                destination: *destination,
                 mac: virtual_mac.then(|| router.config.vrid.mac(member.family)),
                 ttl: if destination.is_multicast() { u8::MAX } else { router.config.ttl },
                 protocol,
@@ -59,7 +58,7 @@ impl Agent {
     pub(super) fn listen(&mut self, effects: &mut Vec<Effect>) {
         let mut wanted: BTreeMap<Place<'_>, (bool, BTreeSet<Vrid>)> = BTreeMap::new();
         for router in &self.routers {
-            let Some(link) = router.link.as_ref().and_then(|name| self.links.known().get(name)) else {
+            let Some(link) = router.link.as_deref().and_then(|name| self.links.known().get(name)) else {
                 continue;
             };
             let ah = matches!(router.config.auth, Auth::Ah(_)).then_some(ah::PROTOCOL);

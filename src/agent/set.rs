@@ -4,7 +4,6 @@
 //! seat of one set; the seat tells whose it is.
 
 use super::config::GroupName;
-use crate::time::Time;
 use crate::vrrp::group::Group;
 
 /// One role, held or not held by all of it together.
@@ -15,8 +14,8 @@ pub(super) struct Set {
     pub group: Group,
     /// For each member of the group, in the same order, whose it is.
     pub seats: Vec<Seat>,
-    /// What the group last asked to be ticked at, as filed in [`super::Agent`]'s order of deadlines.
-    pub filed: Option<Time>,
+    /// Its routers, each once, in order.
+    pub routers: Vec<usize>,
 }
 
 /// Whose an instance is.
@@ -29,10 +28,10 @@ pub(super) struct Seat {
 }
 
 impl Set {
-    /// The routers of this set, each once, in order.
-    pub fn routers(&self) -> Vec<usize> {
-        let mut routers: Vec<usize> = self.seats.iter().map(|seat| seat.router).collect();
+    /// A set with one seat for each member of `group`, those of a router beside each other.
+    pub fn new(name: Option<GroupName>, group: Group, seats: Vec<Seat>) -> Self {
+        let mut routers: Vec<usize> = seats.iter().map(|seat| seat.router).collect();
         routers.dedup();
-        routers
+        Set { name, group, seats, routers }
     }
 }

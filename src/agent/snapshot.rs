@@ -47,7 +47,7 @@ impl Agent {
             drained: router.drained,
             waits_for,
             waits_ms: waits_at.map(|at| millis(at.since(now))),
-            interface: router.link.clone(),
+            interface: router.link.as_deref().map(str::to_owned),
             vrid: config.vrid.get(),
             version: config.version,
             interval_ms: u32::from(config.interval.centiseconds()) * 10,

@@ -28,6 +28,7 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
 use perform::Performer;
+use smallvec::SmallVec;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -48,6 +49,8 @@ pub const EXIT_PRIVILEGES: u8 = 77;
 
 /// Datagrams taken from one socket before timers get their turn: a flood delays no advert.
 const DRAIN: usize = 128;
+/// Packets that come closer upon each other than this are read together.
+const BURST: Duration = Duration::from_millis(1);
 /// By how much the wall clock has to jump to be told. Kernel and network correct it by less at a time.
 const CLOCK_WAS_SET: Duration = Duration::from_millis(1);
 /// How long address work may take at the end.
@@ -121,11 +124,12 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
         return failed("cannot drop supplementary groups", &error, &overrides.log);
     }
     let (agent, effects) = Agent::new(&config.agent, now());
-    let mut core = Core { agent, performer, inbox, arrivals, wall_clock: None, stopped: false };
+    let mut core =
+        Core { agent, performer, inbox, arrivals, wall_clock: None, read: Time::ZERO, stopped: false };
     core.tell_wall_clock();
     let memory = state::read(&state::path(&config.details.control.path));
     core.decide(Input::Remembered(memory));
-    core.carry_out(effects);
+    core.carry_out(now(), effects);
     info!(node = %config.details.node, routers = config.agent.routers.len(), "locum {} runs", crate::VERSION);
     watchdog::ready();
     core.guarded_loop()
@@ -177,6 +181,8 @@ struct Core {
     arrivals: Receiver<Arrival>,
     /// What the wall clock read when the agent was last told, and when that was.
     wall_clock: Option<(Time, Duration)>,
+    /// When packets were last read.
+    read: Time,
     stopped: bool,
 }
 
@@ -195,8 +201,7 @@ impl Core {
         }
         error!("a bug: giving up every address");
         let farewell = catch_unwind(AssertUnwindSafe(|| {
-            let effects = self.agent.handle(now(), Input::Stop { at_once: true });
-            self.carry_out(effects);
+            self.decide(Input::Stop { at_once: true });
         }));
         if farewell.is_err() {
             error!("no farewell could be sent: the backups take over after the down interval");
@@ -209,11 +214,17 @@ impl Core {
     /// Backup is often in the queue already when our timer has run out.
     fn turn(&mut self) {
         let ready = self.sleep();
+        let woken = now();
         if self.agent.needs_clock() {
             self.tell_wall_clock();
         }
         if ready.sockets {
-            for datagram in self.performer.sockets.drain(DRAIN) {
+            // One advert is all there is, most of the time: to ask again costs as much as to read it.
+            // Where more have come, or somebody is about to take over, all of it is read.
+            let due = self.agent.deadline().is_some_and(|(at, _)| at <= woken);
+            let most = if due || woken.since(self.read) < BURST { DRAIN } else { 1 };
+            self.read = woken;
+            for datagram in self.performer.sockets.drain(most) {
                 self.decide(Input::Datagram(datagram));
             }
         }
@@ -226,10 +237,10 @@ impl Core {
         if self.agent.deadline().is_some_and(|(at, _)| at <= now()) {
             self.decide(Input::Tick);
         }
-        for input in self.performer.look_after(now()) {
+        for input in self.performer.look_after(woken) {
             self.decide(input);
         }
-        watchdog::pat(now());
+        watchdog::pat(woken);
     }
 
     /// Tells the agent what the wall clock reads, if somebody has set it.
@@ -239,13 +250,13 @@ impl Core {
         if expected.is_none_or(|expected| expected.abs_diff(reads) > CLOCK_WAS_SET) {
             self.wall_clock = Some((at, reads));
             let effects = self.agent.handle(at, Input::Clock(reads));
-            self.carry_out(effects);
+            self.carry_out(at, effects);
         }
     }
 
     fn sleep(&self) -> Ready {
-        let mut descriptors = vec![PollFd::new(self.inbox.as_fd(), PollFlags::POLLIN)];
-        descriptors.extend(self.performer.sockets.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        let fds = std::iter::once(self.inbox.as_fd()).chain(self.performer.sockets.fds());
+        let mut descriptors: SmallVec<[_; 9]> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         let deadlines =
             [self.agent.deadline().map(|(at, _)| at), self.performer.look_at(), watchdog::deadline()];
         let timeout = deadlines.into_iter().flatten().min().map(|at| TimeSpec::from(at.since(now())));
@@ -273,14 +284,15 @@ impl Core {
     }
 
     fn decide(&mut self, input: Input) {
-        let effects = self.agent.handle(now(), input);
-        self.carry_out(effects);
+        let at = now();
+        let effects = self.agent.handle(at, input);
+        self.carry_out(at, effects);
     }
 
-    fn carry_out(&mut self, effects: Vec<Effect>) {
+    fn carry_out(&mut self, at: Time, effects: Vec<Effect>) {
         for effect in effects {
             self.stopped |= effect == Effect::Stopped;
-            for input in self.performer.perform(effect, now()) {
+            for input in self.performer.perform(effect, at) {
                 self.decide(input);
             }
         }

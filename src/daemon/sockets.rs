@@ -12,6 +12,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The pause before a socket that could not be opened is tried again.
@@ -24,12 +25,12 @@ pub(super) fn sole() -> io::Result<UnixListener> {
     UnixListener::bind_addr(&SocketAddr::from_abstract_name("locum")?)
 }
 
-type Key = (String, Family, u8);
 type Claim = (u32, Family, Vrid);
 
 #[derive(Default)]
 pub(super) struct Sockets {
-    open: BTreeMap<Key, Open>,
+    /// A few: one finds its own faster by looking at each.
+    open: Vec<Open>,
     claims: BTreeMap<Claim, UnixListener>,
     wanted: BTreeSet<Listen>,
     /// What is told to the agent, which does not tell protocols apart.
@@ -41,15 +42,26 @@ pub(super) struct Sockets {
 struct Open {
     socket: RawSocket,
     listen: Listen,
+    /// Its name, as every datagram carries it.
+    interface: Arc<str>,
+}
+
+impl Open {
+    fn is(&self, interface: &str, family: Family, protocol: u8) -> bool {
+        let listen = &self.listen;
+        listen.family == family && listen.protocol == protocol && listen.interface == interface
+    }
+
+    fn serves(&self, listen: &Listen) -> bool {
+        self.is(&listen.interface, listen.family, listen.protocol)
+    }
 }
 
 impl Sockets {
     /// These and no others. Returns what the agent must know.
     pub(super) fn want(&mut self, now: Time, wanted: BTreeSet<Listen>) -> Vec<Input> {
         self.wanted = wanted;
-        self.open.retain(|key, open| {
-            self.wanted.iter().any(|l| key_of(l) == *key && same_socket(l, &open.listen))
-        });
+        self.open.retain(|open| self.wanted.iter().any(|l| open.serves(l) && same_socket(l, &open.listen)));
         let claimed = |(index, family, vrid): &Claim| {
             self.wanted.iter().any(|l| l.index == *index && l.family == *family && l.vrids.contains(vrid))
         };
@@ -88,8 +100,7 @@ impl Sockets {
         for vrid in &listen.vrids {
             self.claim((listen.index, listen.family, *vrid), &listen.interface)?;
         }
-        let key = key_of(listen);
-        if let Some(open) = self.open.get_mut(&key) {
+        if let Some(open) = self.open.iter_mut().find(|open| open.serves(listen)) {
             if open.listen.vrids != listen.vrids {
                 open.socket.set_vrids(&listen.vrids)?;
                 open.listen = listen.clone();
@@ -98,7 +109,7 @@ impl Sockets {
         }
         let Listen { interface, index, family, protocol, multicast, vrids } = listen;
         let socket = RawSocket::open(interface, *index, *family, *protocol, *multicast, vrids)?;
-        self.open.insert(key, Open { socket, listen: listen.clone() });
+        self.open.push(Open { socket, listen: listen.clone(), interface: interface.as_str().into() });
         Ok(())
     }
 
@@ -120,32 +131,29 @@ impl Sockets {
     }
 
     pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.open.values().map(|open| open.socket.fd())
+        self.open.iter().map(|open| open.socket.fd())
     }
 
     /// What has arrived, at most `most` from each socket.
     pub(super) fn drain(&mut self, most: usize) -> Vec<Datagram> {
         self.buffer.resize(BUFFER, 0);
         let mut datagrams = Vec::new();
-        for open in self.open.values() {
+        for open in &self.open {
             // An error here is the interface going away, which the links report as well.
-            while let Ok(Some(received)) = open.socket.receive(&mut self.buffer) {
-                datagrams.push(datagram(&open.listen.interface, received));
-                if datagrams.len() % most == 0 {
-                    break;
-                }
-            }
+            let received = std::iter::from_fn(|| open.socket.receive(&mut self.buffer).ok().flatten());
+            datagrams.extend(received.take(most).map(|received| datagram(&open.interface, received)));
         }
         datagrams
     }
 
     pub(super) fn send(&self, outgoing: Outgoing) -> io::Result<()> {
         // One sends for all protocols, and VRRP's own is always there.
-        let key = (outgoing.interface, Family::of(outgoing.destination), PROTOCOL);
+        let (interface, family) = (&*outgoing.interface, Family::of(outgoing.destination));
         let open = self
             .open
-            .get(&key)
-            .ok_or_else(|| io::Error::other(format!("no {} socket is open on {}", key.1, key.0)))?;
+            .iter()
+            .find(|open| open.is(interface, family, PROTOCOL))
+            .ok_or_else(|| io::Error::other(format!("no {family} socket is open on {interface}")))?;
         let datagram = raw_socket::Outgoing {
             source: outgoing.source,
             destination: outgoing.destination,
@@ -161,10 +169,6 @@ impl Sockets {
     }
 }
 
-fn key_of(listen: &Listen) -> Key {
-    (listen.interface.clone(), listen.family, listen.protocol)
-}
-
 fn place_of(listen: &Listen) -> (String, Family) {
     (listen.interface.clone(), listen.family)
 }
@@ -174,9 +178,9 @@ fn same_socket(a: &Listen, b: &Listen) -> bool {
     a.index == b.index && a.multicast == b.multicast
 }
 
-fn datagram(interface: &str, received: raw_socket::Received) -> Datagram {
+fn datagram(interface: &Arc<str>, received: raw_socket::Received) -> Datagram {
     Datagram {
-        interface: interface.to_owned(),
+        interface: interface.clone(),
         source: received.source,
         destination: received.destination,
         ttl: received.ttl,

@@ -11,12 +11,12 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::libc::{c_int, in6_addr, in6_pktinfo};
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn6, SockaddrStorage, recvmsg, sendmsg,
-    setsockopt, sockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrStorage, recvmsg,
+    sendmsg, setsockopt, sockopt,
 };
 use pnet::packet::ip::IpNextHeaderProtocol;
 use pnet::packet::ipv4::MutableIpv4Packet;
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockAddr, SockFilter, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
 
 use std::collections::BTreeSet;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -226,9 +226,11 @@ impl RawSocket {
     }
 
     fn send_v4(&self, source: Ipv4Addr, destination: Ipv4Addr, datagram: &Outgoing) -> io::Result<()> {
-        let packet = ipv4_packet(source, destination, datagram)?;
-        let to = SockAddr::from(SocketAddrV4::new(destination, 0));
-        self.sending.send_to(&packet, &to).map(drop)
+        let header = ipv4_header(source, destination, datagram)?;
+        let to = SockaddrIn::from(SocketAddrV4::new(destination, 0));
+        let packet = [IoSlice::new(&header), IoSlice::new(&datagram.payload)];
+        let sent = sendmsg(self.sending.as_raw_fd(), &packet, &[], MsgFlags::empty(), Some(&to));
+        sent.map(drop).map_err(io::Error::from)
     }
 
     fn send_v6(&self, source: Ipv6Addr, destination: Ipv6Addr, datagram: &Outgoing) -> io::Result<()> {
@@ -325,14 +327,14 @@ fn raw(family: Family, protocol: i32) -> io::Result<Socket> {
 }
 
 /// The header checksum is left at zero, as the identification may be: the kernel fills them in.
-pub(super) fn ipv4_packet(
+pub(super) fn ipv4_header(
     source: Ipv4Addr,
     destination: Ipv4Addr,
     datagram: &Outgoing,
-) -> io::Result<Vec<u8>> {
+) -> io::Result<[u8; IPV4_HEADER]> {
     let length = IPV4_HEADER + datagram.payload.len();
     let too_long = || io::Error::from(Errno::EMSGSIZE);
-    let mut bytes = vec![0; length];
+    let mut bytes = [0; IPV4_HEADER];
     let mut packet = MutableIpv4Packet::new(&mut bytes).ok_or_else(too_long)?;
     packet.set_version(4);
     packet.set_header_length(5);
@@ -343,7 +345,6 @@ pub(super) fn ipv4_packet(
     packet.set_next_level_protocol(IpNextHeaderProtocol(datagram.protocol));
     packet.set_source(source);
     packet.set_destination(destination);
-    packet.set_payload(&datagram.payload);
     Ok(bytes)
 }
 

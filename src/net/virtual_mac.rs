@@ -5,7 +5,7 @@
 //! before the interface is there, nor from a source address that is on the base.
 
 use super::announce::ethernet;
-use super::raw_socket::{Outgoing, TRAFFIC_CLASS, ipv4_packet};
+use super::raw_socket::{Outgoing, TRAFFIC_CLASS, ipv4_header};
 use nix::errno::Errno;
 use pnet::packet::ethernet::EtherTypes;
 use pnet::packet::ip::IpNextHeaderProtocol;
@@ -22,10 +22,11 @@ pub(super) fn frame(mac: [u8; 6], datagram: &Outgoing) -> io::Result<Vec<u8>> {
     let mac = MacAddr::from(mac);
     match (datagram.source, datagram.destination) {
         (IpAddr::V4(source), IpAddr::V4(group)) if group.is_multicast() => {
-            let mut packet = ipv4_packet(source, group, datagram)?;
-            if let Some(mut ip) = MutableIpv4Packet::new(&mut packet) {
+            let mut header = ipv4_header(source, group, datagram)?;
+            if let Some(mut ip) = MutableIpv4Packet::new(&mut header) {
                 ip.set_checksum(checksum(&ip.to_immutable()));
             }
+            let packet = [&header[..], &datagram.payload].concat();
             Ok(ethernet(mac, group_mac_v4(group), EtherTypes::Ipv4, &packet))
         }
         (IpAddr::V6(source), IpAddr::V6(group)) if group.is_multicast() => {

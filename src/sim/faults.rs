@@ -261,7 +261,7 @@ fn noise(world: &mut World, node: usize) {
         #[expect(clippy::cast_possible_truncation, reason = "a byte of it is wanted")]
         let packet = (0..len).map(|_| world.rng.draw() as u8).collect();
         let destination = Family::of(source).group();
-        let datagram = Datagram { interface, source, destination, ttl: Some(255), packet };
+        let datagram = Datagram { interface: interface.into(), source, destination, ttl: Some(255), packet };
         world.inject(Duration::ZERO, node, datagram, false);
     }
 }

@@ -79,7 +79,7 @@ impl World {
         if doubled && self.lan.one_farewell {
             return;
         }
-        if !self.nodes[node].links.iter().any(|link| link.up && link.name == out.interface) {
+        if !self.nodes[node].links.iter().any(|link| link.up && *link.name == *out.interface) {
             let error = "Network is down".to_owned();
             return self.report(Duration::ZERO, node, Input::SendFailed { instance: out.instance, error });
         }
@@ -189,6 +189,6 @@ fn hears(node: &Node, out: &Outgoing) -> Option<String> {
                 node.has_address(out.destination)
             }
     };
-    let same = node.listening.iter().filter(listens).find(|listen| listen.interface == out.interface);
+    let same = node.listening.iter().filter(listens).find(|listen| *listen.interface == *out.interface);
     same.or_else(|| node.listening.iter().find(listens)).map(|listen| listen.interface.clone())
 }

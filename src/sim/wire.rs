@@ -101,7 +101,7 @@ impl Way {
             }
             _ => payload.to_vec(),
         };
-        Datagram { interface: interface.to_owned(), source, destination, ttl: Some(ttl), packet }
+        Datagram { interface: interface.into(), source, destination, ttl: Some(ttl), packet }
     }
 }
 

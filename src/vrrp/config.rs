@@ -5,6 +5,7 @@ use super::auth::Auth;
 use super::packet::{Expect, Reach};
 use super::{ChecksumPolicy, Family, Interval, Priority, Version, Vrid};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What an instance is configured to be. The runtime type: it cannot be wrong.
@@ -23,7 +24,7 @@ pub struct Config {
     /// Whether a Backup takes over from a Master of lower priority. An owner always does.
     pub preempt: bool,
     /// The addresses named in adverts, in order.
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Arc<[IpAddr]>,
     /// Unicast peers; empty for multicast.
     pub peers: Vec<IpAddr>,
     /// The smallest TTL or hop limit accepted; `None` for 255 by multicast and any by unicast.

@@ -4,7 +4,7 @@
 //! the checksum over it differ between the copies of one advert.
 
 use super::auth::{Auth, PASSWORD_LEN, Seal, Secret};
-use super::hmac::{Origin, sign};
+use super::hmac::{Origin, TRAILER_LEN, sign};
 use super::packet::{ADVERTISEMENT, CHECKSUM_AT, HEADER_LEN, INTERVAL_MASK, address_len};
 use super::{Advert, Checksum, Family, PROTOCOL, Priority, Version, ah, checksum};
 use std::net::IpAddr;
@@ -14,10 +14,10 @@ use std::net::IpAddr;
 pub struct Draft<'a> {
     version: Version,
     source: IpAddr,
-    /// With zeros for its checksum.
-    message: Vec<u8>,
-    /// Empty where there is none.
-    trailer: Vec<u8>,
+    /// The message, with zeros for its checksum, and a trailer where there is one.
+    bytes: Vec<u8>,
+    /// Where the message ends.
+    message: usize,
     ah: Option<(u32, &'a Secret)>,
 }
 
@@ -39,17 +39,17 @@ impl<'a> Draft<'a> {
     /// of the other family, those after the 255th, the part of an interval the wire has no bits for.
     #[must_use]
     pub fn new(advert: &Advert, source: IpAddr, auth: &'a Auth, seal: &Seal) -> Self {
-        let message = message(advert, Family::of(source), auth);
-        let (mut trailer, mut ah) = (Vec::new(), None);
+        let mut bytes = message(advert, Family::of(source), auth);
+        let (message, mut ah) = (bytes.len(), None);
         match (auth, seal) {
             (Auth::Hmac(ring), Seal::Signed { sequence, .. }) => {
                 let origin = Origin { source, version: advert.version, vrid: advert.vrid };
-                trailer.extend(sign(&message, origin, ring.active(), *sequence));
+                bytes.extend(sign(&bytes, origin, ring.active(), *sequence));
             }
             (Auth::Ah(secret), Seal::Ah { sequence, .. }) => ah = Some((*sequence, secret)),
             _ => {}
         }
-        Draft { version: advert.version, source, message, trailer, ah }
+        Draft { version: advert.version, source, bytes, message, ah }
     }
 
     /// The copy for `destination`. `form` matters for version 3 over IPv4 only.
@@ -69,10 +69,10 @@ impl<'a> Draft<'a> {
     /// Message and trailer with the checksum. Over IPv6 the sum covers both, over IPv4 the message.
     fn summed(&self, destination: IpAddr, form: Checksum) -> Vec<u8> {
         let family = Family::of(self.source);
-        let mut bytes = [self.message.as_slice(), &self.trailer].concat();
+        let mut bytes = self.bytes.clone();
         let covered = match family {
-            Family::Ipv4 => &self.message,
-            Family::Ipv6 => &bytes,
+            Family::Ipv4 => self.bytes.get(..self.message).unwrap_or_default(),
+            Family::Ipv6 => &self.bytes,
         };
         let start = match (self.version, family, form) {
             (Version::V2, ..) | (Version::V3, Family::Ipv4, Checksum::Rfc9568) => 0,
@@ -95,12 +95,14 @@ pub fn encode(advert: &Advert, source: IpAddr, destination: IpAddr, form: Checks
 
 fn message(advert: &Advert, family: Family, auth: &Auth) -> Vec<u8> {
     let same_family = advert.addresses.iter().filter(|ip| Family::of(**ip) == family);
-    let addresses: Vec<IpAddr> = same_family.take(usize::from(u8::MAX)).copied().collect();
+    let addresses = same_family.take(usize::from(u8::MAX));
+    let count = addresses.clone().count();
     let [fifth, sixth] = interval_field(advert, auth);
-    let (version, count) = (version_number(advert.version), u8::try_from(addresses.len()).unwrap_or(u8::MAX));
-    let priority = advert.priority.map_or(0, Priority::get);
+    let (version, priority) = (version_number(advert.version), advert.priority.map_or(0, Priority::get));
 
-    let mut message = Vec::with_capacity(HEADER_LEN + addresses.len() * address_len(family) + PASSWORD_LEN);
+    let mut message =
+        Vec::with_capacity(HEADER_LEN + count * address_len(family) + PASSWORD_LEN + TRAILER_LEN);
+    let count = u8::try_from(count).unwrap_or(u8::MAX);
     message.extend([version << 4 | ADVERTISEMENT, advert.vrid.get(), priority, count, fifth, sixth, 0, 0]);
     for address in addresses {
         match address {

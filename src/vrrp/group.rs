@@ -15,6 +15,10 @@
 
 use super::instance::{Action, Discard, Event, Instance, State, Wait};
 use crate::time::{Time, earliest};
+use smallvec::{SmallVec, smallvec};
+
+/// What a group wants done, in order, each with the place of the member that wants it.
+pub type Steps = SmallVec<[(usize, Action); 3]>;
 
 /// Instances with one role.
 #[derive(Clone, Debug)]
@@ -45,11 +49,11 @@ impl Group {
 
     /// Something that concerns every member. Actions come with their member's place.
     #[must_use]
-    pub fn handle(&mut self, now: Time, event: &Event) -> Vec<(usize, Action)> {
+    pub fn handle(&mut self, now: Time, event: &Event) -> Steps {
         if *event == Event::Tick {
             return self.tick(now);
         }
-        let mut actions = Vec::new();
+        let mut actions = Steps::new();
         for member in 0..self.members.len() {
             actions.extend(self.pass(now, member, event.clone()));
         }
@@ -58,12 +62,12 @@ impl Group {
 
     /// Something that happened to one member; the others follow where it lost its role.
     #[must_use]
-    pub fn handle_member(&mut self, now: Time, member: usize, event: Event) -> Vec<(usize, Action)> {
+    pub fn handle_member(&mut self, now: Time, member: usize, event: Event) -> Steps {
         let Some(before) = self.members.get(member).map(Instance::is_master) else {
-            return Vec::new();
+            return Steps::new();
         };
         if self.leaves_to_first(now, member, &event) {
-            return vec![(member, Action::Discard(Discard::Losing))];
+            return smallvec![(member, Action::Discard(Discard::Losing))];
         }
         let hears = matches!(event, Event::Heard { .. });
         let mut actions = self.pass(now, member, event);
@@ -100,9 +104,9 @@ impl Group {
             .fold(takeover.filter(|_| all_wait), |first, next| earliest(first, Some(next)))
     }
 
-    fn tick(&mut self, now: Time) -> Vec<(usize, Action)> {
+    fn tick(&mut self, now: Time) -> Steps {
         let together = self.members.iter().all(|member| member.is_master() || member.is_due(now));
-        let mut actions = Vec::new();
+        let mut actions = Steps::new();
         // A handover has succeeded once any family's successor was heard: nobody goes back alone.
         if self.members.iter().any(Instance::has_handed_over) {
             actions.extend(self.handle(now, &Event::Succeeded));
@@ -131,7 +135,7 @@ impl Group {
         now.since(since) < interval
     }
 
-    fn pass(&mut self, now: Time, member: usize, event: Event) -> Vec<(usize, Action)> {
+    fn pass(&mut self, now: Time, member: usize, event: Event) -> Steps {
         self.members[member].handle(now, event).into_iter().map(|action| (member, action)).collect()
     }
 }

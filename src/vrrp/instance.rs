@@ -12,12 +12,16 @@ pub use super::event::{Action, Discard, Event, State, Then, Wait};
 use super::why::{Fault, Why};
 use super::{Advert, Interval, Priority, Version};
 use crate::time::{Time, earliest};
+use smallvec::{SmallVec, smallvec};
 use std::net::IpAddr;
 use std::time::Duration;
 
 /// How long the old Master keeps the addresses after it has heard its successor: the successor
 /// installs and announces them in that time, and no client finds the address nowhere.
 pub const LINGER: Duration = Duration::from_millis(150);
+
+/// What an instance wants done, in order. Rarely more than this at once, and then on the heap.
+pub type Actions = SmallVec<[Action; 3]>;
 
 /// One virtual router's state machine. See the module for the contract.
 #[derive(Clone, Debug)]
@@ -132,7 +136,7 @@ impl Instance {
 
     /// Moves the machine. Returns what shall be done, in order.
     #[must_use]
-    pub fn handle(&mut self, now: Time, event: Event) -> Vec<Action> {
+    pub fn handle(&mut self, now: Time, event: Event) -> Actions {
         match (&self.state, event) {
             (_, Event::Retune(config)) => self.retune(*config),
             (_, Event::Priority(priority)) => self.set_priority(priority),
@@ -156,7 +160,7 @@ impl Instance {
             (State::Leaving { until, successor, .. }, Event::Shutdown { wait }) => {
                 let (until, successor) = ((*until).min(now + wait), *successor);
                 self.state = State::Leaving { until, successor, then: Then::Stop };
-                if wait.is_zero() { self.left(now) } else { Vec::new() }
+                if wait.is_zero() { self.left(now) } else { Actions::new() }
             }
             (_, Event::Shutdown { .. }) => self.enter(now, State::Initialize, Why::Stopped),
 
@@ -172,7 +176,7 @@ impl Instance {
             (State::Leaving { .. }, Event::Heard { source, priority, .. }) => {
                 self.hear_as_leaving(now, source, priority)
             }
-            (_, Event::Heard { .. }) => vec![Action::Discard(Discard::NotTakingPart)],
+            (_, Event::Heard { .. }) => smallvec![Action::Discard(Discard::NotTakingPart)],
 
             (State::Backup { master, preempt_at, cause, .. }, Event::Tick) if self.is_due(now) => {
                 let preempts = preempt_at.filter(|at| *at <= now).and(*master);
@@ -183,21 +187,21 @@ impl Instance {
             (State::Leaving { until, .. }, Event::Tick) if *until <= now => self.left(now),
 
             (State::Master { .. }, Event::Yield) => {
-                let mut actions = vec![Action::Release];
+                let mut actions = smallvec![Action::Release];
                 actions.extend(self.follow_nobody(now, Why::Group));
                 actions
             }
             (State::Master { .. }, Event::Reassert) => {
-                vec![self.advertise(), Action::Announce(self.config.announce.count)]
+                smallvec![self.advertise(), Action::Announce(self.config.announce.count)]
             }
             (State::Master { .. }, Event::Rivalled) => self.announce_again(now).into_iter().collect(),
 
             (State::Leaving { until, successor: None, then }, Event::Succeeded) => {
                 self.state = State::Leaving { until: *until, successor: self.source, then: *then };
-                Vec::new()
+                Actions::new()
             }
             // What does not concern a state leaves it as it is.
-            _ => Vec::new(),
+            _ => Actions::new(),
         }
     }
 
@@ -208,15 +212,15 @@ impl Instance {
         source: IpAddr,
         heard: Option<Priority>,
         theirs: Interval,
-    ) -> Vec<Action> {
+    ) -> Actions {
         let (version, own, adverts) = (self.config.version, self.priority, self.config.manner.down_adverts);
         let preempts = self.config.preempt || own.is_owner();
         let delay = if own.is_owner() { Duration::ZERO } else { self.config.manner.preempt_delay };
         let State::Backup { master, interval, down_at, preempt_at, cause } = &mut self.state else {
-            return Vec::new();
+            return Actions::new();
         };
         if Some(source) == self.source {
-            return vec![Action::Discard(Discard::Own)];
+            return smallvec![Action::Discard(Discard::Own)];
         }
         match heard {
             // Believe only the Master that we follow or are about to preempt, and only once: a late
@@ -225,19 +229,19 @@ impl Instance {
                 && (master.is_some_and(|followed| followed != source)
                     || matches!(cause, Why::Farewell(_))) =>
             {
-                vec![Action::Discard(Discard::StrangersFarewell)]
+                smallvec![Action::Discard(Discard::StrangersFarewell)]
             }
             None => {
                 *down_at = now + interval.skew(version, own);
                 *cause = Why::Farewell(source);
-                Vec::new()
+                Actions::new()
             }
             Some(priority) if preempts && priority < own && delay.is_zero() => {
                 // The timer keeps running and nothing is learned: we are about to preempt.
                 if matches!(cause, Why::Silence) {
                     *cause = Why::Preempted(source);
                 }
-                vec![Action::Discard(Discard::LowerPriority)]
+                smallvec![Action::Discard(Discard::LowerPriority)]
             }
             Some(priority) => {
                 let lower = preempts && priority < own;
@@ -248,7 +252,7 @@ impl Instance {
                 *master = Some(source);
                 *down_at = now + interval.down_after(adverts, version, own);
                 *cause = Why::Silence;
-                Vec::new()
+                Actions::new()
             }
         }
     }
@@ -260,21 +264,21 @@ impl Instance {
         source: IpAddr,
         heard: Option<Priority>,
         theirs: Interval,
-    ) -> Vec<Action> {
+    ) -> Actions {
         if Some(source) == self.source {
-            return vec![Action::Discard(Discard::Own)];
+            return smallvec![Action::Discard(Discard::Own)];
         }
         let interval = self.config.interval;
         let version = self.config.version;
         let advert = self.advertise();
         let beats_us = heard.is_some_and(|priority| self.loses_to(source, priority));
         let State::Master { advertise_at, quiet_until, .. } = &mut self.state else {
-            return Vec::new();
+            return Actions::new();
         };
         match heard {
             None => {
                 *advertise_at = now + interval.duration();
-                vec![advert]
+                smallvec![advert]
             }
             Some(priority) if beats_us => {
                 let learned = if version == Version::V3 { theirs } else { interval };
@@ -287,7 +291,7 @@ impl Instance {
                     preempt_at: None,
                     cause: Why::Silence,
                 };
-                let mut actions = if manner.parting_advert { vec![advert] } else { Vec::new() };
+                let mut actions = if manner.parting_advert { smallvec![advert] } else { Actions::new() };
                 actions.push(Action::Release);
                 actions.extend(self.enter(now, state, Why::Better(source, priority)));
                 actions
@@ -295,7 +299,7 @@ impl Instance {
             // RFC 9568 answers at once, RFC 3768 is silent; both mean that somebody else may have
             // held the addresses, so the neighbours are told again.
             Some(_) => {
-                let mut actions = vec![Action::Discard(Discard::Losing)];
+                let mut actions = smallvec![Action::Discard(Discard::Losing)];
                 if *quiet_until <= now {
                     *quiet_until = now + interval.duration() / 16;
                     if version == Version::V3 && self.config.manner.answer_losing {
@@ -308,15 +312,15 @@ impl Instance {
         }
     }
 
-    fn hear_as_leaving(&mut self, now: Time, source: IpAddr, heard: Option<Priority>) -> Vec<Action> {
+    fn hear_as_leaving(&mut self, now: Time, source: IpAddr, heard: Option<Priority>) -> Actions {
         let State::Leaving { until, successor, .. } = &mut self.state else {
-            return Vec::new();
+            return Actions::new();
         };
         if Some(source) != self.source && heard.is_some() && successor.is_none() {
             *successor = Some(source);
             *until = (*until).min(now + LINGER);
         }
-        Vec::new()
+        Actions::new()
     }
 
     /// The tie-break of 6.4.3: priority, then the greater source address, as unsigned numbers.
@@ -330,14 +334,14 @@ impl Instance {
         priority == self.priority && self.loses_to(source, priority)
     }
 
-    fn tick_as_master(&mut self, now: Time) -> Vec<Action> {
+    fn tick_as_master(&mut self, now: Time) -> Actions {
         let advert = self.advertise();
         let (interval, version, priority) = (self.config.interval, self.config.version, self.priority);
         let announcing = &self.config.announce;
         let State::Master { advertise_at, announce, .. } = &mut self.state else {
-            return Vec::new();
+            return Actions::new();
         };
-        let mut actions = Vec::new();
+        let mut actions = Actions::new();
         let mut due = announce.due(announcing, now);
         if *advertise_at <= now {
             // A Master silent for a whole down interval may have been replaced meanwhile.
@@ -361,7 +365,7 @@ impl Instance {
     }
 
     /// 6.4.1 and 6.4.2: the advert goes first, then the addresses, then their announcement.
-    fn take_over(&mut self, now: Time, why: Why) -> Vec<Action> {
+    fn take_over(&mut self, now: Time, why: Why) -> Actions {
         let advert = self.advertise();
         let state = State::Master {
             advertise_at: now + self.config.interval.duration(),
@@ -369,10 +373,10 @@ impl Instance {
             quiet_until: now,
         };
         self.enter(now, state, why);
-        vec![advert, Action::Hold, Action::Announce(self.config.announce.count)]
+        smallvec![advert, Action::Hold, Action::Announce(self.config.announce.count)]
     }
 
-    fn follow_nobody(&mut self, now: Time, why: Why) -> Vec<Action> {
+    fn follow_nobody(&mut self, now: Time, why: Why) -> Actions {
         let Config { interval, version, manner, .. } = &self.config;
         let adverts = if manner.eager && why == Why::Started { 1 } else { manner.down_adverts };
         let state = State::Backup {
@@ -386,7 +390,7 @@ impl Instance {
     }
 
     /// Says farewell and keeps answering for at most `wait`.
-    fn leave(&mut self, now: Time, wait: Duration, then: Then) -> Vec<Action> {
+    fn leave(&mut self, now: Time, wait: Duration, then: Then) -> Actions {
         let mut actions = self.farewell();
         // `since` and `why` stay: for people this is still the Master, on its way out.
         self.state = State::Leaving { until: now + wait, successor: None, then };
@@ -397,27 +401,27 @@ impl Instance {
     }
 
     /// The wait for the successor is over.
-    fn left(&mut self, now: Time) -> Vec<Action> {
+    fn left(&mut self, now: Time) -> Actions {
         let State::Leaving { successor, then, .. } = self.state else {
-            return Vec::new();
+            return Actions::new();
         };
         match then {
             Then::Drain if successor.is_none() => self.take_over(now, Why::NobodyTook),
             Then::Drain => {
                 self.enter(now, State::Drained, Why::HandedOver);
-                vec![Action::Release]
+                smallvec![Action::Release]
             }
             Then::Stop => {
                 self.enter(now, State::Initialize, Why::Stopped);
-                vec![Action::Release]
+                smallvec![Action::Release]
             }
         }
     }
 
-    fn fail(&mut self, now: Time, fault: Fault) -> Vec<Action> {
+    fn fail(&mut self, now: Time, fault: Fault) -> Actions {
         let mut actions = match self.state {
             State::Master { .. } => self.farewell(),
-            _ => Vec::new(),
+            _ => Actions::new(),
         };
         if self.holds() {
             actions.push(Action::Release);
@@ -429,34 +433,34 @@ impl Instance {
     }
 
     /// The next comparison, advert and timer start know the new values; running timers stay.
-    fn retune(&mut self, config: Config) -> Vec<Action> {
+    fn retune(&mut self, config: Config) -> Actions {
         let other_addresses = self.config.addresses != config.addresses;
         self.config = config;
-        if other_addresses && self.is_master() { vec![self.advertise()] } else { Vec::new() }
+        if other_addresses && self.is_master() { smallvec![self.advertise()] } else { Actions::new() }
     }
 
     /// A Master tells its new priority at once, on top of its rhythm.
-    fn set_priority(&mut self, priority: Priority) -> Vec<Action> {
+    fn set_priority(&mut self, priority: Priority) -> Actions {
         let changed = self.priority != priority;
         self.priority = priority;
-        if changed && self.is_master() { vec![self.advertise()] } else { Vec::new() }
+        if changed && self.is_master() { smallvec![self.advertise()] } else { Actions::new() }
     }
 
-    fn set_source(&mut self, source: IpAddr) -> Vec<Action> {
+    fn set_source(&mut self, source: IpAddr) -> Actions {
         let changed = self.source.is_some_and(|old| old != source);
         self.source = Some(source);
-        if changed && self.is_master() { vec![self.advertise()] } else { Vec::new() }
+        if changed && self.is_master() { smallvec![self.advertise()] } else { Actions::new() }
     }
 
-    fn enter(&mut self, since: Time, state: State, why: Why) -> Vec<Action> {
+    fn enter(&mut self, since: Time, state: State, why: Why) -> Actions {
         self.state = state;
         self.why = why;
         self.since = since;
-        Vec::new()
+        Actions::new()
     }
 
-    fn farewell(&self) -> Vec<Action> {
-        vec![Action::Advertise(self.advert(None)); usize::from(self.config.farewells)]
+    fn farewell(&self) -> Actions {
+        smallvec![Action::Advertise(self.advert(None)); usize::from(self.config.farewells)]
     }
 
     fn advertise(&self) -> Action {

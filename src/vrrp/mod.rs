@@ -66,6 +66,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU8;
+use std::sync::Arc;
 
 /// The IP protocol number of VRRP.
 pub const PROTOCOL: u8 = 112;
@@ -183,7 +184,7 @@ pub struct Advert {
     /// The sender's advertisement interval.
     pub interval: Interval,
     /// The addresses of the virtual router, for people to compare; never part of the election.
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Arc<[IpAddr]>,
 }
 
 /// The two readings of the version 3 checksum over IPv4. RFC 9568 5.2.8 sums the message alone;

@@ -13,6 +13,7 @@ use super::expect::first_not_link_local;
 use super::hmac::{TRAILER_LEN, claim};
 use super::{Advert, Checksum, Family, Interval, Priority, Version, Vrid, checksum};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 /// The bytes in front of the addresses, in both versions.
 pub(super) const HEADER_LEN: usize = 8;
@@ -191,7 +192,7 @@ pub(super) const fn address_len(family: Family) -> usize {
     }
 }
 
-fn addresses(list: &[u8], family: Family) -> Vec<IpAddr> {
+fn addresses(list: &[u8], family: Family) -> Arc<[IpAddr]> {
     match family {
         Family::Ipv4 => list.as_chunks::<4>().0.iter().map(|octets| Ipv4Addr::from(*octets).into()).collect(),
         Family::Ipv6 => {

@@ -183,5 +183,5 @@ pub fn arrives(outgoing: &Outgoing) -> Datagram {
         }
         _ => payload.clone(),
     };
-    Datagram { interface: "eth0".to_owned(), source, destination, ttl: Some(255), packet }
+    Datagram { interface: "eth0".into(), source, destination, ttl: Some(255), packet }
 }

@@ -23,7 +23,7 @@ fn advert(vrid: u8, priority: u8, address: IpAddr) -> Advert {
         vrid: Vrid::new(vrid).unwrap(),
         priority: Priority::new(priority),
         interval: Interval::SECOND,
-        addresses: vec![address],
+        addresses: [address].into(),
     }
 }
 

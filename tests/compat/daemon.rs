@@ -111,7 +111,7 @@ impl Place {
             vrid,
             priority: Priority::new(priority),
             interval: Interval::SECOND,
-            addresses: vec!["10.9.0.100".parse().expect("an address")],
+            addresses: ["10.9.0.100".parse().expect("an address")].into(),
         };
         let destination = IpAddr::V4(GROUP_V4);
         let payload = encode(&advert, source, destination, Checksum::Pseudo, &Auth::None);

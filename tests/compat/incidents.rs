@@ -82,7 +82,7 @@ impl Host {
             vrid: Vrid::new(7).expect("a number"),
             priority: Priority::new(priority),
             interval: Interval::SECOND,
-            addresses: vec![ip("10.0.0.100")],
+            addresses: [ip("10.0.0.100")].into(),
         };
         let (source, group) = (ip(source), IpAddr::V4(GROUP_V4));
         let message = encode(&advert, source, group, Checksum::Pseudo, &Auth::None);
@@ -97,7 +97,7 @@ impl Host {
         packet.extend(message);
         let interface = "eth0".to_owned();
         self.give(Input::Datagram(Datagram {
-            interface,
+            interface: interface.into(),
             source,
             destination: group,
             ttl: Some(255),

@@ -111,7 +111,7 @@ fn forged() -> Vec<u8> {
         vrid: Vrid::new(51).unwrap(),
         priority: Priority::new(255),
         interval: Interval::from_centiseconds(10).unwrap(),
-        addresses: vec![VIP.parse().unwrap()],
+        addresses: [VIP.parse().unwrap()].into(),
     };
     let source = Ipv4Addr::new(10, 77, 0, 2);
     packet::encode(&advert, source.into(), GROUP_V4.into(), Checksum::Pseudo, &Auth::None)

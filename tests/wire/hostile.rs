@@ -94,7 +94,7 @@ fn sent() -> impl Strategy<Value = Sent> {
                     vrid: Vrid::new(vrid).unwrap(),
                     priority: Priority::new(priority),
                     interval: Interval::from_centiseconds(centiseconds).unwrap(),
-                    addresses,
+                    addresses: addresses.into(),
                 };
                 Sent { advert, source, form, auth }
             },

@@ -18,7 +18,7 @@ fn advert(version: Version) -> Advert {
         vrid: Vrid::new(51).unwrap(),
         priority: Priority::new(200),
         interval: Interval::SECOND,
-        addresses: vec![IpAddr::from([192, 0, 2, 100])],
+        addresses: [IpAddr::from([192, 0, 2, 100])].into(),
     }
 }
 
@@ -42,10 +42,10 @@ fn expect<'a>(version: Version, reach: Reach<'a>, auth: &'a Auth) -> Expect<'a> 
 /// What a receiver makes of a version 3 advert that came this way.
 fn over(source: IpAddr, destination: IpAddr, ttl: Option<u8>, expect: &Expect<'_>) -> Result<Heard, Refusal> {
     let addresses = match source {
-        IpAddr::V4(_) => vec![IpAddr::from([192, 0, 2, 100])],
+        IpAddr::V4(_) => [IpAddr::from([192, 0, 2, 100])].into(),
         IpAddr::V6(_) => vec!["fe80::100".parse().unwrap()],
     };
-    let advert = Advert { addresses, ..advert(Version::V3) };
+    let advert = Advert { addresses: addresses.into(), ..advert(Version::V3) };
     let payload = encode(&advert, source, destination, Checksum::Pseudo, &Auth::None);
     parse(&Envelope { source, destination, ttl, ah: None, payload: &payload }, expect)
 }
@@ -120,6 +120,6 @@ fn what_the_wire_has_no_room_for_is_cut_and_still_a_valid_message() {
     let envelope =
         Envelope { source: SENDER, destination: GROUP, ttl: Some(255), ah: None, payload: &payload };
     let heard = parse(&envelope, &expect(Version::V3, Reach::Multicast, &Auth::None)).unwrap();
-    assert_eq!(heard.advert.addresses, large.addresses[..255]);
+    assert_eq!(heard.advert.addresses[..], large.addresses[..255]);
     assert_eq!(heard.advert.interval.centiseconds(), 4095);
 }

@@ -175,7 +175,7 @@ impl Vector {
             ("vrid", Some(advert.vrid.get()) == packet.vrid),
             ("priority", Some(advert.priority.map_or(0, Priority::get)) == packet.priority),
             ("interval", Some(advert.interval.centiseconds()) == packet.interval.as_ref().map(|i| i.cs)),
-            ("addresses", Some(&advert.addresses) == packet.addrs.as_ref()),
+            ("addresses", Some(&*advert.addresses) == packet.addrs.as_deref()),
             ("checksum", heard.checksum == form),
         ];
         let wrong: Vec<_> = fields.iter().filter(|(_, right)| !right).map(|(name, _)| *name).collect();
