@@ -24,6 +24,8 @@ struct Input {
     centiseconds: u16,
     owner: bool,
     strict: bool,
+    bare: bool,
+    owner_ignores: bool,
     peers: Option<Vec<IpAddr>>,
     password: Option<[u8; 8]>,
     source: IpAddr,
@@ -44,6 +46,8 @@ fuzz_target!(|input: Input| {
         clock: None,
         addresses: &[],
         strict: input.strict,
+        bare: input.bare,
+        owner_ignores: input.owner_ignores,
     };
     // The IP layer never mixes families.
     let same_family = input.source.is_ipv4() == input.destination.is_ipv4();

@@ -19,7 +19,7 @@ impl Journal {
     /// Reads what an earlier process has left; nothing where there is no file.
     pub(super) fn open(path: Option<PathBuf>) -> Self {
         let text = path.as_ref().and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
-        Journal { path, written: text.lines().filter_map(parse).collect() }
+        Journal { path, written: parse(&text) }
     }
 
     /// What it says.
@@ -43,7 +43,11 @@ impl Journal {
     }
 }
 
-fn parse(line: &str) -> Option<Place> {
+pub(super) fn parse(text: &str) -> BTreeSet<Place> {
+    text.lines().filter_map(place).collect()
+}
+
+fn place(line: &str) -> Option<Place> {
     let (interface, rest) = line.split_once(' ')?;
     let (address, prefix) = rest.split_once('/')?;
     let (address, prefix) = (address.parse().ok()?, prefix.parse().ok()?);

@@ -4,6 +4,8 @@
 
 pub mod address;
 pub mod announce;
+#[doc(hidden)]
+pub mod decoders;
 mod firewall;
 mod journal;
 pub mod link;

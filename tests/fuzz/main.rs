@@ -1,0 +1,12 @@
+//! Whatever reads what others have written, against changed and broken input. `scripts/test --long` does
+//! it for a minute each.
+
+mod answers;
+mod harness;
+mod packets;
+mod state;
+mod texts;
+
+/// Counts what is allocated.
+#[global_allocator]
+static PEAK: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;
