@@ -50,7 +50,10 @@ fn holds(router: &Router) -> String {
     let counted = more.into_iter().filter(|(count, ..)| *count > 0);
     let counted =
         counted.map(|(count, what, s)| format!("{count} {what}{}", if count == 1 { "" } else { s }));
-    let held: Vec<_> = named.chain(counted).collect();
+    let mut held: Vec<_> = named.chain(counted).collect();
+    if held.is_empty() {
+        held.push("no address".to_owned());
+    }
     let place = match &router.interface {
         Interface::Named(name) => format!("on {name}"),
         Interface::Subnet(..) => format!("on the interface {}", router.interface),

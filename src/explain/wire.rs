@@ -90,7 +90,7 @@ fn one(router: &Router, family: Family, sent: &[&Outgoing]) -> Option<Wire> {
         destinations: sent.iter().map(|out| out.destination).collect(),
         source: router.sources.iter().copied().find(|source| Family::of(*source) == family),
         interval_ms: u32::try_from(router.interval.duration().as_millis()).unwrap_or(u32::MAX),
-        ttl: 255,
+        ttl: first.ttl,
         min_ttl: router.instance(family).expect(None).least_ttl(),
         source_mac: first.mac.map(|_| mac(router.vrid.mac(family))),
         bytes: header + first.payload.len(),

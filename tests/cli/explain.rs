@@ -127,6 +127,9 @@ fn the_wire_is_as_the_adverts_are() {
     // IP header 20, authentication header 24, eight bytes, one address, eight bytes of no password.
     assert_eq!((&wire["protocol"], &wire["bytes"]), (&json!(51), &json!(64)), "{wire}");
     assert_eq!(wire["destinations"], json!(["10.0.0.2", "10.0.0.3"]), "{wire}");
+    let explained = json("election-only.conf", &[]);
+    assert_eq!((&explained["wire"][0]["ttl"], &explained["wire"][0]["bytes"]), (&json!(64), &json!(36)));
+    assert_eq!(explained["roles"][0]["about"], json!(["the Master holds no address on eth0"]));
     let wire = &json("group.conf", &[])["wire"][1];
     assert_eq!((&wire["vrid"], &wire["source_mac"]), (&json!(9), &Value::Null), "{wire}");
 }
