@@ -1,10 +1,11 @@
 //! The daemon: start-up, the loop, shutdown. The only place that knows deciders and doers both.
 //!
-//! Two threads matter. This one, the core, sleeps in poll(2) over the VRRP sockets and one wake-up
+//! Two threads matter. This one, the core, sleeps in epoll(7) over the VRRP sockets and one wake-up
 //! descriptor, hands everything that came to the agent, and sends adverts itself, at once. The other
 //! runs everything that may wait for the world (`tasks`). Addresses have a thread of their own in
 //! `net::address`. So neither a hanging script nor five thousand addresses delay an advert.
 
+mod bell;
 mod counters;
 pub mod dump;
 mod dumper;
@@ -24,12 +25,8 @@ use crate::config::{self, Loaded, Problems};
 use crate::time::Time;
 use inbox::{Arrival, Inbox};
 pub use log::Log;
-use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
 use perform::Performer;
-use smallvec::SmallVec;
-use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
@@ -168,12 +165,6 @@ fn wall_clock() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Where there is something to read.
-struct Ready {
-    sockets: bool,
-    inbox: bool,
-}
-
 struct Core {
     agent: Agent,
     performer: Performer,
@@ -213,12 +204,12 @@ impl Core {
     /// Waits for something, then lets the agent decide. Packets first: the advert that keeps us
     /// Backup is often in the queue already when our timer has run out.
     fn turn(&mut self) {
-        let ready = self.sleep();
+        self.sleep();
         let woken = now();
         if self.agent.needs_clock() {
             self.tell_wall_clock();
         }
-        if ready.sockets {
+        if self.performer.sockets.readable() {
             // One advert is all there is, most of the time: to ask again costs as much as to read it.
             // Where more have come, or somebody is about to take over, all of it is read.
             let due = self.agent.deadline().is_some_and(|(at, _)| at <= woken);
@@ -228,7 +219,7 @@ impl Core {
                 self.decide(Input::Datagram(datagram));
             }
         }
-        if ready.inbox {
+        if self.performer.sockets.called() {
             self.inbox.clear();
             while let Ok(arrival) = self.arrivals.try_recv() {
                 self.accept(arrival);
@@ -254,19 +245,11 @@ impl Core {
         }
     }
 
-    fn sleep(&self) -> Ready {
-        let fds = std::iter::once(self.inbox.as_fd()).chain(self.performer.sockets.fds());
-        let mut descriptors: SmallVec<[_; 9]> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+    fn sleep(&mut self) {
         let deadlines =
             [self.agent.deadline().map(|(at, _)| at), self.performer.look_at(), watchdog::deadline()];
-        let timeout = deadlines.into_iter().flatten().min().map(|at| TimeSpec::from(at.since(now())));
-        if ppoll(&mut descriptors, timeout, None).is_err() {
-            // Interrupted: whatever there is, is looked at next.
-            return Ready { sockets: true, inbox: true };
-        }
-        let ready = |descriptor: &PollFd<'_>| descriptor.any() != Some(false);
-        let (inbox, sockets) = descriptors.split_at(1);
-        Ready { inbox: inbox.iter().any(ready), sockets: sockets.iter().any(ready) }
+        let longest = deadlines.into_iter().flatten().min().map(|at| at.since(now()));
+        self.performer.sockets.sleep(longest);
     }
 
     fn accept(&mut self, arrival: Arrival) {

@@ -87,7 +87,7 @@ impl Performer {
         let tasks = Tasks::start(inbox, placed, &config.details.control, dumps)?;
         tasks.command(Command::Told(Box::new(config.details.told.clone())));
         Ok(Performer {
-            sockets: Sockets::default(),
+            sockets: Sockets::new(inbox)?,
             tasks,
             holder,
             sole,

@@ -3,13 +3,14 @@
 //! Each virtual router is also claimed by an abstract unix socket, which the kernel scopes to the
 //! network namespace and drops with the process: a second daemon for the same router is refused.
 
+use super::bell::Bell;
 use crate::agent::{Datagram, Input, Listen, Outgoing};
 use crate::net::raw_socket::{self, RawSocket};
 use crate::time::Time;
 use crate::vrrp::{Family, PROTOCOL, Vrid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::Arc;
@@ -27,8 +28,13 @@ pub(super) fn sole() -> io::Result<UnixListener> {
 
 type Claim = (u32, Family, Vrid);
 
-#[derive(Default)]
+/// The number of whoever wakes the core besides the sockets.
+const CALLER: u64 = 0;
+
 pub(super) struct Sockets {
+    bell: Bell,
+    /// The last number given to a socket.
+    last: u64,
     /// A few: one finds its own faster by looking at each.
     open: Vec<Open>,
     claims: BTreeMap<Claim, UnixListener>,
@@ -40,6 +46,8 @@ pub(super) struct Sockets {
 }
 
 struct Open {
+    /// Never used twice.
+    number: u64,
     socket: RawSocket,
     listen: Listen,
     /// Its name, as every datagram carries it.
@@ -58,6 +66,22 @@ impl Open {
 }
 
 impl Sockets {
+    /// None, and `caller` who wakes the core while it can be read.
+    pub(super) fn new(caller: impl AsFd) -> io::Result<Self> {
+        let bell = Bell::new()?;
+        bell.watch(caller, CALLER)?;
+        Ok(Sockets {
+            bell,
+            last: CALLER,
+            open: Vec::new(),
+            claims: BTreeMap::new(),
+            wanted: BTreeSet::new(),
+            failed: BTreeMap::new(),
+            retry_at: None,
+            buffer: vec![0; BUFFER],
+        })
+    }
+
     /// These and no others. Returns what the agent must know.
     pub(super) fn want(&mut self, now: Time, wanted: BTreeSet<Listen>) -> Vec<Input> {
         self.wanted = wanted;
@@ -109,7 +133,10 @@ impl Sockets {
         }
         let Listen { interface, index, family, protocol, multicast, vrids } = listen;
         let socket = RawSocket::open(interface, *index, *family, *protocol, *multicast, vrids)?;
-        self.open.push(Open { socket, listen: listen.clone(), interface: interface.as_str().into() });
+        self.last += 1;
+        self.bell.watch(socket.fd(), self.last)?;
+        let interface = interface.as_str().into();
+        self.open.push(Open { number: self.last, socket, listen: listen.clone(), interface });
         Ok(())
     }
 
@@ -130,15 +157,26 @@ impl Sockets {
         Ok(())
     }
 
-    pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.open.iter().map(|open| open.socket.fd())
+    /// Sleeps until a socket or the caller has something, or `longest` is over.
+    pub(super) fn sleep(&mut self, longest: Option<Duration>) {
+        self.bell.sleep(longest);
     }
 
-    /// What has arrived, at most `most` from each socket.
+    /// Whether a socket had something when the last sleep ended.
+    pub(super) fn readable(&self) -> bool {
+        self.bell.rung().any(|number| number != CALLER)
+    }
+
+    /// Whether the caller had something then.
+    pub(super) fn called(&self) -> bool {
+        self.bell.rung().any(|number| number == CALLER)
+    }
+
+    /// What had arrived when the last sleep ended, at most `most` from each socket.
     pub(super) fn drain(&mut self, most: usize) -> Vec<Datagram> {
-        self.buffer.resize(BUFFER, 0);
         let mut datagrams = Vec::new();
-        for open in &self.open {
+        for open in self.bell.rung().filter_map(|number| self.open.iter().find(|open| open.number == number))
+        {
             // An error here is the interface going away, which the links report as well.
             let received = std::iter::from_fn(|| open.socket.receive(&mut self.buffer).ok().flatten());
             datagrams.extend(received.take(most).map(|received| datagram(&open.interface, received)));

@@ -127,7 +127,7 @@ fn hear(agent: &mut Agent, now: Time, packet: &[u8]) {
     drop(agent.handle(
         now,
         Input::Datagram(Datagram {
-            interface: "eth0".to_owned(),
+            interface: "eth0".into(),
             source: ip("10.0.0.2"),
             destination: ip("224.0.0.18"),
             ttl: Some(255),
