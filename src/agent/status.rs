@@ -44,6 +44,14 @@ impl Status {
         }
         skipped.clone_into(&mut self.skipped);
     }
+
+    /// Says that this was asked for and cannot be had, a line each.
+    pub fn cannot(&mut self, refused: &[String]) {
+        if !refused.is_empty() {
+            self.health = self.health.max(Overall::Degraded);
+            self.complaints.extend_from_slice(refused);
+        }
+    }
 }
 
 /// What everything comes to; the exit code of `locum status`.

@@ -1,5 +1,6 @@
 //! The TOML file as written: each value read and with its place, nothing yet compared with another.
 
+use super::Scheduling;
 use super::auth;
 use super::fixed::{self, Fixed};
 use super::pace;
@@ -55,6 +56,7 @@ pub(super) struct Agent<'a> {
     pub(super) notify_fifos: Vec<Section<'a>>,
     pub(super) mail: Option<Section<'a>>,
     pub(super) start_delay: Option<Duration>,
+    pub(super) scheduling: Scheduling,
     pub(super) delay_after_boot: Option<Duration>,
 }
 
@@ -168,6 +170,10 @@ fn agent(section: Section<'_>) -> Agent<'_> {
         script_user: section.optional("script_user", text),
         notify_fifos: fifos(&section),
         mail: section.section("mail"),
+        scheduling: Scheduling {
+            realtime: inner(section.optional("realtime", number(0, 99))),
+            lock_memory: inner(section.optional("lock_memory", flag)).unwrap_or_default(),
+        },
         start_delay: inner(section.optional("start_delay", duration)),
         delay_after_boot: inner(section.optional("delay_after_boot", duration)),
         ..Agent::default()

@@ -67,12 +67,24 @@ pub struct Details {
     pub told: Told,
     /// The daemon's socket.
     pub control: Control,
+    /// How the daemon is scheduled.
+    pub scheduling: Scheduling,
     /// What this host is called in status and logs.
     pub node: String,
     /// How long a failover may take at most, for the routers that promise it.
     pub max_failover: BTreeMap<RouterName, Duration>,
     /// The best priority among the peers, for the routers that say it.
     pub peer_priority: BTreeMap<RouterName, Priority>,
+}
+
+/// How the daemon is scheduled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scheduling {
+    /// The real-time priority of the thread that sends adverts, 1..=99; 0 for none. `None` for
+    /// what whoever started the daemon has set.
+    pub realtime: Option<u8>,
+    /// Keep all memory from being swapped out.
+    pub lock_memory: bool,
 }
 
 /// The daemon's socket.
@@ -229,6 +241,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
             hooks: BTreeMap::new(),
             told,
             control: control(&file.agent, sink),
+            scheduling: file.agent.scheduling.clone(),
             node: file.agent.node.clone().unwrap_or_else(host_name),
             max_failover: BTreeMap::new(),
             peer_priority: BTreeMap::new(),

@@ -2,6 +2,7 @@
 //! cleared. What is in a dump is decided in `dump`.
 
 use super::dump::{self, Cleared, Dump};
+use super::scheduling;
 use crate::agent::Ticket;
 use crate::agent::status::Status;
 use crate::config::Config;
@@ -59,7 +60,7 @@ impl Dumper {
                 warn!("{} cannot be written: {error}", directory.join(dump.file_name()).display());
             }
         };
-        if let Err(error) = std::thread::Builder::new().name("dump".to_owned()).spawn(write) {
+        if let Err(error) = scheduling::spawn("dump", write) {
             warn!("no dump can be written: {error}");
         }
         true

@@ -13,6 +13,7 @@ mod inbox;
 mod log;
 mod perform;
 mod privileges;
+mod scheduling;
 mod sockets;
 mod state;
 mod tasks;
@@ -113,13 +114,15 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
         Ok(both) => both,
         Err(error) => return failed("no event descriptor", &error, &overrides.log),
     };
-    let performer = match Performer::start(path, overrides, &config, skipped, &inbox) {
+    let mut performer = match Performer::start(path, overrides, &config, skipped, &inbox) {
         Ok(performer) => performer,
         Err(error) => return failed("cannot start", &error, &overrides.log),
     };
     if let Err(error) = privileges::leave_groups() {
         return failed("cannot drop supplementary groups", &error, &overrides.log);
     }
+    // Threads that are there already stay what they are.
+    performer.scheduled.adopt(&config.details.scheduling);
     let (agent, effects) = Agent::new(&config.agent, now());
     let mut core =
         Core { agent, performer, inbox, arrivals, wall_clock: None, read: Time::ZERO, stopped: false };

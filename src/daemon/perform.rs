@@ -2,6 +2,7 @@
 
 use super::dumper::Dumper;
 use super::inbox::{Arrival, Inbox};
+use super::scheduling::{self, Scheduled};
 use super::sockets::{self, Sockets};
 use super::state::{self, Keeper};
 use super::tasks::{Command, Tasks};
@@ -42,6 +43,7 @@ pub(super) struct Performer {
     details: Details,
     /// What was left out of the configuration.
     skipped: Vec<String>,
+    pub scheduled: Scheduled,
     dumper: Option<Dumper>,
     path: PathBuf,
     overrides: Overrides,
@@ -95,6 +97,7 @@ impl Performer {
             inbox: inbox.clone(),
             details: config.details.clone(),
             skipped,
+            scheduled: Scheduled::default(),
             dumper: overrides.instead.as_ref().map(|instead| Dumper::new(&instead.dumps, config)),
             path: path.to_owned(),
             overrides: overrides.clone(),
@@ -196,6 +199,7 @@ impl Performer {
         if details.told != self.details.told {
             self.tasks.command(Command::Told(Box::new(details.told.clone())));
         }
+        self.scheduled.adopt(&details.scheduling);
         self.details = details;
     }
 
@@ -286,7 +290,9 @@ impl Performer {
                 ("config", self.path.display().to_string()),
             ];
             status.leave_out(&self.skipped);
-            status.daemon = facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+            status.cannot(&self.scheduled.refused);
+            let facts = facts.into_iter().chain(self.scheduled.facts());
+            status.daemon = facts.map(|(key, value)| (key.to_owned(), value)).collect();
         }
         // Whoever asked may have gone.
         let _ = asked.answer.send(response);
@@ -299,7 +305,7 @@ impl Performer {
             let result = overrides.load(&path, config::Secrets::BarRouter).map(Box::new);
             inbox.put(Arrival::Loaded { asked, dry_run, result });
         };
-        if let Err(error) = std::thread::Builder::new().name("reload".to_owned()).spawn(read) {
+        if let Err(error) = scheduling::spawn("reload", read) {
             warn!("the configuration cannot be read again: {error}");
         }
     }

@@ -3,6 +3,7 @@
 //! Written by a thread of its own, since a disk may hang and an advert must not; whole or not at all, and for
 //! its owner alone. Whatever cannot be read is as good as nothing.
 
+use super::scheduling;
 use crate::agent::Memory;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -57,7 +58,7 @@ impl Keeper {
             let path = path.clone();
             let body = move || write_all(&path, &from);
             // Without the thread nobody listens, and nothing is remembered.
-            self.thread = std::thread::Builder::new().name("state".to_owned()).spawn(body).ok();
+            self.thread = scheduling::spawn("state", body).ok();
             to
         });
         let _ = to.send(memory);

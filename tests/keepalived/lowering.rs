@@ -5,6 +5,7 @@ use locum::agent::Subject;
 use locum::agent::config::Interface;
 use locum::agent::route::RouteOption;
 use locum::check::Probe;
+use locum::config::Scheduling;
 use locum::health::{Initial, OnFail};
 use locum::vrrp::auth::Auth;
 use locum::vrrp::{ChecksumPolicy, Family, Version};
@@ -334,4 +335,12 @@ fn an_owner_believes_others_unless_it_is_told_not_to_or_strict() {
         ["", "owner_ignore_adverts", "strict_mode", "strict_mode\n owner_ignore_adverts off"].map(ignores),
         [false, true, true, false]
     );
+}
+
+#[test]
+fn scheduling_is_as_is_written() {
+    let scheduling = |text: &str| config(&(text.to_owned() + &instance(""))).details.scheduling;
+    assert_eq!(scheduling(""), Scheduling::default());
+    let written = scheduling("global_defs {\n vrrp_rt_priority 50\n vrrp_no_swap\n}\n");
+    assert_eq!(written, Scheduling { realtime: Some(50), lock_memory: true });
 }

@@ -36,3 +36,36 @@ fn a_missing_capability_is_named_in_one_line() {
         assert!(text.contains(named), "{text}");
     }
 }
+
+const SCHEDULING: &str = "[agent]\nrealtime = 50\nlock_memory = true\n";
+
+#[test]
+fn only_the_thread_that_sends_adverts_is_real_time_and_memory_is_locked_when_asked_for() {
+    let lab = Lab::new(&["a"]);
+    let a = lab["a"].locum(&Router::new(100).and(SCHEDULING));
+    lab.wait_owner(VIP, &["a"]);
+    let status = a.status();
+    assert_eq!(
+        (&status["daemon"]["realtime"], &status["daemon"]["memory"]),
+        (&"50".into(), &"locked".into())
+    );
+    assert_eq!(status["health"], "healthy");
+    let pid = a.process.pid();
+    let priorities = lab["a"].run(&format!("ps -L -o rtprio= -p {pid}"));
+    let realtime = priorities.split_whitespace().filter(|priority| *priority != "-").collect::<Vec<_>>();
+    assert_eq!(realtime, ["50"], "{priorities}");
+    let memory = lab["a"].run(&format!("grep VmLck /proc/{pid}/status"));
+    assert!(!memory.contains(" 0 kB"), "{memory}");
+}
+
+#[test]
+fn priority_that_is_not_permitted_is_told_of_and_stops_nothing() {
+    let lab = Lab::new(&["a"]);
+    let a = lab["a"].locum_under(AS_NOBODY, &Router::new(100).and(SCHEDULING));
+    lab.wait_owner(VIP, &["a"]);
+    let told = "real-time priority 50 is not permitted: Operation not permitted";
+    let status = a.status();
+    assert_eq!(status["health"], "degraded");
+    assert!(status["complaints"].to_string().contains(told), "{status}");
+    assert_eq!(a.process.log().matches(told).count(), 1);
+}

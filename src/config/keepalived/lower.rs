@@ -3,7 +3,7 @@
 
 use super::Options;
 use super::checks;
-use super::document::{Command, Document, Group as Written, Notify};
+use super::document::{Command, Document, Group as Written, Notify, is_on};
 use super::report::Report;
 use super::router;
 use super::runs::Runner;
@@ -13,7 +13,9 @@ use crate::agent::config::{Group, GroupName, LinkDelay};
 use crate::agent::{self, RouterName, Subject};
 use crate::config::problem::Finding;
 use crate::config::suggest::nearest;
-use crate::config::{Config, Control, Details, SOCKET, across, file, fingerprint, host_name, lint};
+use crate::config::{
+    Config, Control, Details, SOCKET, Scheduling, across, file, fingerprint, host_name, lint,
+};
 use crate::notify;
 use serde_spanned::Spanned;
 use std::collections::BTreeMap;
@@ -40,6 +42,10 @@ pub(super) fn lower(document: &Document, options: &Options, report: &Report) -> 
             hooks: BTreeMap::new(),
             told: tells::told(document, &runner, report),
             control: control(document, options),
+            scheduling: Scheduling {
+                realtime: document.global.vrrp_rt_priority.as_ref().map(|priority| *priority.get_ref()),
+                lock_memory: is_on(&document.global.vrrp_no_swap),
+            },
             node: document.global.router_id.as_ref().map_or_else(host_name, |id| id.get_ref().clone()),
             max_failover: BTreeMap::new(),
             peer_priority: BTreeMap::new(),
