@@ -5,7 +5,7 @@ use super::auth;
 use super::fixed::{self, Fixed};
 use super::pace;
 use super::problem::{Finding, Sink};
-use super::routes::{routes, rules};
+use super::routes::{FAMILIES, routes, rules};
 use super::section::{Section, Value, Wrong};
 use super::value::{
     address, choice, command, duration, flag, interface, ip, number, path, some_time, subnet, text, whole,
@@ -221,7 +221,6 @@ fn inner<T>(value: Option<Spanned<T>>) -> Option<T> {
 }
 
 const VERSIONS: [(i64, Version); 2] = [(2, Version::V2), (3, Version::V3)];
-const FAMILIES: &[(&str, Family)] = &[("ipv4", Family::Ipv4), ("ipv6", Family::Ipv6)];
 const CHECKSUMS: &[(&str, ChecksumPolicy)] = &[
     ("auto", ChecksumPolicy::Auto),
     ("rfc9568", ChecksumPolicy::Rfc9568),

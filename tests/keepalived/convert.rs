@@ -169,6 +169,9 @@ const INSTANCE: &str = "vrrp_instance web {
  dont_track_primary
  no_accept
  use_vmac
+ vmac_xmit_base
+ unicast_ttl 9
+ owner_ignore_adverts
  v3_checksum_as_v2
  garp_master_delay 2
  garp_master_repeat 7
@@ -227,6 +230,13 @@ fn all_that_can_be_said_means_the_same_in_toml() {
 }
 
 #[test]
+fn an_election_without_addresses_means_the_same_in_toml() {
+    let text = instance("no_virtual_ipaddress").replace("virtual_ipaddress { 10.0.0.100 }", "");
+    let found = converted(&text);
+    assert!(found.config.agent.routers[0].vips.is_empty() && found.toml.contains("addresses = []\n"));
+}
+
+#[test]
 fn secrets_go_into_files_of_their_own() {
     let pass = converted(&instance(
         "authentication {\n auth_type PASS\n auth_pass sesame-open\n}\n#auth_pass older",
@@ -266,11 +276,11 @@ fn comments_and_order_stay() {
 
 #[test]
 fn what_is_lost_is_told_and_stands_in_the_file() {
-    let text =
-        instance("use_vmac_addr\n nonsense") + "virtual_server 10.0.0.100 80 {\n # comment\n lb_algo rr\n}\n";
+    let text = instance("notify_deleted\n nonsense")
+        + "virtual_server 10.0.0.100 80 {\n # comment\n lb_algo rr\n}\n";
     let lenient = Options { lenient: true, ..options() };
     let found = same(&text, Path::new("k.conf"), &lenient);
-    for wanted in ["use_vmac_addr: addresses on other", "unknown keyword nonsense", "no load is balanced"] {
+    for wanted in ["notify_deleted: an instance that", "unknown keyword nonsense", "no load is balanced"] {
         let told =
             found.lost.iter().find(|line| line.contains(wanted)).unwrap_or_else(|| panic!("{found:#?}"));
         assert!(told.starts_with("k.conf:"), "{told}");

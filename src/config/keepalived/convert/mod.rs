@@ -11,7 +11,7 @@ mod words;
 use super::document::{Document, Written};
 use super::keywords::{self, Block, Does};
 use super::{Options, Reading, judge};
-use crate::agent::{RouterName, Subject};
+use crate::agent::{self, RouterName, Subject};
 use crate::config::problem::{Problem, Problems, Severity, Span};
 use crate::config::{Config, file};
 use crate::process::User;
@@ -201,24 +201,33 @@ impl<'a> Writer<'a> {
 
     /// All tables, in the order of the file as far as names allow it.
     fn tables(&mut self) -> Vec<Table> {
-        let config = self.config;
+        // Whoever adds something to the configuration is led here. The delay is in `agent`.
+        let agent::config::Config {
+            routers,
+            checks,
+            groups,
+            start_delay: _,
+            link_delays: _,
+            fixed: _,
+            paces: _,
+        } = &self.config.agent;
         let mut placed: Vec<(usize, Table)> = self.agent().into_iter().map(|table| (0, table)).collect();
         placed
             .extend(self.links().into_iter().chain(self.paces()).chain(self.fixed()).map(|table| (1, table)));
         let mut latest = 2;
-        for check in &config.agent.checks {
+        for check in checks {
             let (table, place) = self.check(check);
             latest = latest.max(place.map_or(usize::MAX, |at| self.place(at)));
             placed.push((latest, table));
         }
-        for router in &config.agent.routers {
+        for router in routers {
             let written = self.document.instances.iter().find(|one| **one.name.get_ref() == *router.name.0);
             if let Some(instance) = written {
                 let place = self.place(instance.span.start);
                 placed.extend(self.router(router, instance).into_iter().map(|table| (place, table)));
             }
         }
-        for group in &config.agent.groups {
+        for group in groups {
             let written = self.document.groups.iter().find(|one| **one.name.get_ref() == *group.name.0);
             if let Some(written) = written {
                 let name = self.groups.here(&group.name.0);

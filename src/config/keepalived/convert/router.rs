@@ -1,11 +1,12 @@
 //! One router: the lines of `[router.NAME]`, in the words of the other front door.
 
 use super::page::{Item, Table, inline, list, quoted};
-use super::words::{route, rule, script, time, vip};
+use super::words::{route, rule, script, time, vip, word};
 use super::{Writer, at};
 use crate::agent::config::{Interface, Router};
 use crate::agent::{RouterName, Subject};
 use crate::config::keepalived::document::{Instance, Notify, Track};
+use crate::config::routes::FAMILIES;
 use crate::health::OnFail;
 use crate::notify::Hooks;
 use crate::vrrp::announcing::Announcing;
@@ -45,6 +46,7 @@ impl Writer<'_> {
             let place = at(&instance.unicast_src_ip).or(at(&instance.mcast_src_ip));
             table.put("source", quoted(&source.to_string()), place);
         }
+        table.differs("ttl", router.ttl.to_string(), "255", at(&instance.unicast_ttl));
         if let Some(ttl) = router.min_ttl {
             table.put("min_ttl", ttl.to_string(), None);
         }
@@ -192,6 +194,8 @@ fn election(table: &mut Table, router: &Router, instance: &Instance) {
     let losing = at(&own.lower_prio_no_advert);
     table.differs("answer_losing", manner.answer_losing.to_string(), "true", losing);
     let parting = at(&own.higher_prio_send_advert);
+    let owner = at(&own.owner_ignore_adverts);
+    table.differs("owner_ignores", manner.owner_ignores.to_string(), "false", owner);
     table.differs("parting_advert", manner.parting_advert.to_string(), "false", parting);
     table.differs("eager", manner.eager.to_string(), "false", at(&instance.state));
     if let Some(why) = &router.barred {
@@ -209,8 +213,17 @@ fn held(table: &mut Table, router: &Router, instance: &Instance) {
         vips.iter().map(item).collect()
     };
     let addresses = held(&router.vips, true).into_iter().chain(held(&router.excluded, false));
-    table.list("addresses", addresses.collect());
+    let addresses: Vec<_> = addresses.collect();
+    if addresses.is_empty() {
+        table.put("addresses", "[]".to_owned(), None);
+    }
+    table.list("addresses", addresses);
+    if let Some(family) = &router.family {
+        table.put("family", word(FAMILIES, family), None);
+    }
     table.differs("virtual_mac", router.virtual_mac.to_string(), "false", at(&instance.use_vmac));
+    let base = at(&instance.vmac_xmit_base);
+    table.differs("adverts_from_base", router.adverts_from_base.to_string(), "false", base);
     table.differs("accept", router.accept.to_string(), "true", at(&instance.accept));
     table.differs("ignore_link", router.ignore_link.to_string(), "false", at(&instance.dont_track_primary));
     // Where one was left out, nobody can say which is which.

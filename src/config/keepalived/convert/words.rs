@@ -33,7 +33,7 @@ pub(super) fn script(script: &Script, usual: &str) -> String {
     if user == usual { command } else { inline(&[("command", command), ("user", quoted(&user))]) }
 }
 
-fn word<T: PartialEq>(choices: &[(&str, T)], value: &T) -> String {
+pub(super) fn word<T: PartialEq>(choices: &[(&str, T)], value: &T) -> String {
     let found = choices.iter().find(|(_, choice)| choice == value);
     quoted(found.map_or("", |(word, _)| word))
 }
