@@ -3,7 +3,7 @@
 use super::target::plain;
 use super::{Attempt, Pattern};
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -25,6 +25,42 @@ pub struct Config {
     /// The number it begins with is read: whoever tracks the check adds it to its priority. A
     /// missing file, and one that begins with no number, reads 0 and passes.
     pub number: bool,
+    /// The file is made when the daemon starts.
+    pub make: Option<Make>,
+}
+
+/// How a file is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Make {
+    /// The number in it.
+    pub number: i32,
+    /// Also where it is there already.
+    pub overwrite: bool,
+}
+
+impl Config {
+    /// Makes the file, if it is to be made and not there. Blocks on the file system.
+    ///
+    /// # Errors
+    /// One line with path and reason.
+    pub fn make(&self) -> Result<(), String> {
+        let Some(make) = self.make else { return Ok(()) };
+        let mut options = OpenOptions::new();
+        // What is behind a link is not ours to overwrite; nor is a FIFO waited for.
+        let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK;
+        options.write(true).custom_flags(flags.bits());
+        if make.overwrite {
+            options.create(true).truncate(true)
+        } else {
+            options.create_new(true)
+        };
+        match options.open(&self.path).and_then(|mut file| writeln!(file, "{}", make.number)) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && !make.overwrite => Ok(()),
+            written => {
+                written.map_err(|error| format!("cannot make {}: {}", self.path.display(), plain(&error)))
+            }
+        }
+    }
 }
 
 pub(super) async fn probe(config: &Config, attempt: &Attempt<'_>) -> Result<(), String> {

@@ -256,7 +256,17 @@ fn file(section: &Section<'_>) -> Option<file::Config> {
     let contains = section.optional("contains", pattern).map(Spanned::into_inner);
     let younger_than = section.optional("younger_than", some_time).map(Spanned::into_inner);
     let number = section.optional("number", flag).is_some_and(Spanned::into_inner);
-    Some(file::Config { path: path?.into_inner(), readable, contains, younger_than, number })
+    let make = section.section("make").map(|table| {
+        let make = file::Make {
+            number: table
+                .optional("number", self::number(i64::from(i32::MIN), i64::from(i32::MAX)))
+                .map_or(0, Spanned::into_inner),
+            overwrite: table.optional("overwrite", flag).is_some_and(Spanned::into_inner),
+        };
+        table.finish();
+        make
+    });
+    Some(file::Config { path: path?.into_inner(), readable, contains, younger_than, number, make })
 }
 
 fn dns(section: &Section<'_>) -> Option<dns::Config> {

@@ -21,8 +21,9 @@ mod tell;
 mod watchdog;
 
 use crate::agent::{Agent, Effect, Input};
+use crate::check::Probe;
 use crate::config::keepalived::Skipped;
-use crate::config::{self, Loaded, Problems};
+use crate::config::{self, Details, Loaded, Problems};
 use crate::time::Time;
 use inbox::{Arrival, Inbox};
 pub use log::Log;
@@ -110,6 +111,7 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
     };
     let skipped = warned(&loaded);
     let config = loaded.config;
+    make_files(&config.details);
     let (inbox, arrivals) = match Inbox::new() {
         Ok(both) => both,
         Err(error) => return failed("no event descriptor", &error, &overrides.log),
@@ -133,6 +135,17 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
     info!(node = %config.details.node, routers = config.agent.routers.len(), "locum {} runs", crate::VERSION);
     watchdog::ready();
     core.guarded_loop()
+}
+
+/// Makes the files that checks look at and that are to be there from the start. Before anybody looks.
+fn make_files(details: &Details) {
+    for spec in details.checks.values() {
+        if let Probe::File(file) = &spec.probe
+            && let Err(line) = file.make()
+        {
+            warn!("{line}");
+        }
+    }
 }
 
 /// Logs what is odd about a configuration that is used. Returns what was left out of it, a line each.

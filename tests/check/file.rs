@@ -7,7 +7,14 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 fn exists(path: &Path) -> file::Config {
-    file::Config { path: path.to_owned(), readable: false, contains: None, younger_than: None, number: false }
+    file::Config {
+        path: path.to_owned(),
+        readable: false,
+        contains: None,
+        younger_than: None,
+        number: false,
+        make: None,
+    }
 }
 
 fn contains(path: &Path, pattern: &str) -> Probe {
@@ -109,4 +116,25 @@ async fn a_number_is_read_from_the_beginning_and_anything_else_is_0() {
 fn numbered(path: &Path) -> Spec {
     let probe = Probe::File(file::Config { number: true, ..exists(path) });
     Spec { probe, schedule: Schedule::default() }
+}
+
+#[test]
+fn a_file_is_made_with_its_number_and_what_is_there_stays_unless_told_otherwise() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("load");
+    let make = |number, overwrite| {
+        let make = Some(file::Make { number, overwrite });
+        file::Config { make, ..exists(&path) }.make()
+    };
+    let content = || std::fs::read_to_string(&path).unwrap();
+    assert_eq!((exists(&path).make(), path.exists()), (Ok(()), false));
+    assert_eq!((make(7, false), content().as_str()), (Ok(()), "7\n"));
+    assert_eq!((make(-8, false), content().as_str()), (Ok(()), "7\n"));
+    assert_eq!((make(-8, true), content().as_str()), (Ok(()), "-8\n"));
+    let link = place.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let through = file::Config { make: Some(file::Make { number: 1, overwrite: true }), ..exists(&link) };
+    let refused = through.make().unwrap_err();
+    assert!(refused.starts_with(&format!("cannot make {}: ", link.display())), "{refused}");
+    assert_eq!(content(), "-8\n");
 }

@@ -312,3 +312,10 @@ fn comments_of_included_files_come_along() {
         assert!(found.toml.contains(line), "{line}{}", found.toml);
     }
 }
+
+#[test]
+fn scheduling_and_files_to_make_mean_the_same_in_toml() {
+    let text = "global_defs {\n vrrp_rt_priority 50\n vrrp_no_swap\n}\n\
+                track_file f {\n file /run/f\n init_file 5 overwrite\n}\n";
+    converted(&(text.to_owned() + &instance("track_file {\n f\n }")));
+}

@@ -5,6 +5,7 @@ use locum::agent::Subject;
 use locum::agent::config::Interface;
 use locum::agent::route::RouteOption;
 use locum::check::Probe;
+use locum::check::file::Make;
 use locum::config::Scheduling;
 use locum::health::{Initial, OnFail};
 use locum::vrrp::auth::Auth;
@@ -343,4 +344,19 @@ fn scheduling_is_as_is_written() {
     assert_eq!(scheduling(""), Scheduling::default());
     let written = scheduling("global_defs {\n vrrp_rt_priority 50\n vrrp_no_swap\n}\n");
     assert_eq!(written, Scheduling { realtime: Some(50), lock_memory: true });
+}
+
+#[test]
+fn a_tracked_file_is_made_when_it_is_to_be() {
+    let made = |line: &str| {
+        let text = format!("track_file f {{\n file /run/f\n{line}\n}}\n{}", instance("track_file {\n f\n }"));
+        let config = config(&text);
+        let Probe::File(file) = &config.details.checks.values().next().unwrap().probe else {
+            panic!("{text}")
+        };
+        file.make
+    };
+    assert_eq!(made(""), None);
+    assert_eq!(made("init_file"), Some(Make { number: 0, overwrite: false }));
+    assert_eq!(made("init_file -5 overwrite"), Some(Make { number: -5, overwrite: true }));
 }

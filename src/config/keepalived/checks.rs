@@ -178,6 +178,7 @@ fn looked_at(path: &str) -> check::file::Config {
         contains: None,
         younger_than: None,
         number: false,
+        make: None,
     }
 }
 
@@ -191,7 +192,9 @@ fn file_spec(file: &File, report: &Report) -> Option<Spec> {
         );
         return None;
     }
-    let probe = Probe::File(check::file::Config { number: true, ..looked_at(path.get_ref()) });
+    let make = file.init_file.as_ref().map(Spanned::get_ref);
+    let make = make.map(|(number, overwrite)| check::file::Make { number: *number, overwrite: *overwrite });
+    let probe = Probe::File(check::file::Config { number: true, make, ..looked_at(path.get_ref()) });
     Some(Spec { probe, schedule: schedule(LOOK_INTERVAL, LOOK_INTERVAL) })
 }
 

@@ -283,7 +283,7 @@ const KEYWORDS: &[Keyword] = &[
     row(Process, "full_command", C, Done),
     row(File, "file", C, Done),
     row(File, "weight", C, Done),
-    row(File, "init_file", C, Later("the file is not made; a missing one counts as 0")),
+    row(File, "init_file", C, Done),
     row(Group, "group", B, Done),
     row(Group, "track_script", C, Done),
     row(Group, "track_interface", C, Done),

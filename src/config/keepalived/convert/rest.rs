@@ -4,6 +4,7 @@ use super::page::{Item, Table, key, list, quoted};
 use super::words::{route, rule, script, time, user, vip};
 use super::{Writer, at};
 use crate::agent::config::Pace;
+use crate::check::file::Make;
 use crate::check::{Probe, Spec};
 use crate::config::SOCKET;
 use crate::config::hooks::NOBODY;
@@ -34,6 +35,12 @@ impl Writer<'_> {
             if let Some(delay) = delay {
                 agent.put(key, time(*delay.get_ref()), Some(delay.span().start));
             }
+        }
+        if let Some(priority) = &global.vrrp_rt_priority {
+            agent.put("realtime", priority.get_ref().to_string(), Some(priority.span().start));
+        }
+        if details.scheduling.lock_memory {
+            agent.put("lock_memory", "true".to_owned(), at(&global.vrrp_no_swap));
         }
         let mut control = Table::new("[agent.control]".to_owned(), Vec::new());
         if details.control.path != Path::new(SOCKET) {
@@ -191,6 +198,9 @@ impl Writer<'_> {
                 table.put("path", quoted(&file.path.to_string_lossy()), command);
                 table.differs("readable", file.readable.to_string(), "false", None);
                 table.differs("number", file.number.to_string(), "false", None);
+                if let Some(Make { number, overwrite }) = file.make {
+                    table.put("make", format!("{{ number = {number}, overwrite = {overwrite} }}"), None);
+                }
             }
             Probe::Process(process) => {
                 table.put("type", quoted("process"), place);
