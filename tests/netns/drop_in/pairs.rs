@@ -101,7 +101,8 @@ impl<'a> Pair<'a> {
         }
         if self.case.back != Back::AtOnce {
             self.first.wait_state(self.case.instances(), "BACKUP");
-            settle(10);
+            // Longer than it would wait to take over at once, and less than it has to.
+            settle(25);
             self.wait_owner(&["second"]);
         }
         if self.case.back == Back::Never {
@@ -149,8 +150,8 @@ fn run(case: &Case, first: Daemon) {
     pair.understood();
 }
 
-/// Enough that two cores have something to do.
-const AT_A_TIME: usize = 8;
+/// Enough that two cores have something to do, and not more than they can.
+const AT_A_TIME: usize = 7;
 
 #[test]
 fn each_takes_over_from_the_other_in_every_case_however_it_ends() {
