@@ -6,6 +6,7 @@
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -19,8 +20,16 @@ pub(super) struct Bell {
 }
 
 impl Bell {
+    /// Fails where the kernel cannot do it, rather than never to sleep later on.
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Bell { epoll: epoll::create(CreateFlags::CLOEXEC)?, rung: Vec::with_capacity(AT_ONCE) })
+        let mut bell =
+            Bell { epoll: epoll::create(CreateFlags::CLOEXEC)?, rung: Vec::with_capacity(AT_ONCE) };
+        match bell.wait(Some(&Timespec::default())) {
+            Err(Errno::NOSYS) => Err(io::Error::other(
+                "this needs epoll_pwait2: Linux 5.11 or newer, and no filter that forbids it",
+            )),
+            _ => Ok(bell),
+        }
     }
 
     /// Wakes whoever sleeps while `descriptor` can be read, and says `number` then.
@@ -30,10 +39,14 @@ impl Bell {
 
     /// Sleeps until something can be read, `longest` is over, or a signal comes.
     pub(super) fn sleep(&mut self, longest: Option<Duration>) {
-        self.rung.clear();
         let longest = longest.and_then(|longest| Timespec::try_from(longest).ok());
         // Interrupted: whatever there is, is told of next time.
-        let _ = epoll::wait(&self.epoll, spare_capacity(&mut self.rung), longest.as_ref());
+        let _ = self.wait(longest.as_ref());
+    }
+
+    fn wait(&mut self, longest: Option<&Timespec>) -> Result<usize, Errno> {
+        self.rung.clear();
+        epoll::wait(&self.epoll, spare_capacity(&mut self.rung), longest)
     }
 
     /// The numbers of those that can be read, as of the last sleep.
