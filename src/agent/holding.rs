@@ -27,6 +27,14 @@ pub struct Holding {
     pub rules: Vec<Rule>,
 }
 
+impl Holding {
+    /// Whether it is addresses alone, of which the kernel tells when somebody removes one.
+    #[must_use]
+    pub fn is_told_of(&self) -> bool {
+        self.routes.is_empty() && self.rules.is_empty() && !self.refuse
+    }
+}
+
 /// An interface with the virtual router's MAC address: RFC 9568 section 7.3.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Vmac {

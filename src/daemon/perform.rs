@@ -18,7 +18,7 @@ use crate::net::{Placed, link};
 use crate::notify::mail::{Mail, Message};
 use crate::time::Time;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,8 @@ use tracing::{info, warn};
 
 /// How often held addresses are compared with the kernel's, besides on every change it tells of.
 const AUDIT: Duration = Duration::from_secs(20);
+/// The same where the kernel tells of every change: what is left are changes it had no room to tell of.
+const AUDIT_TOLD: Duration = Duration::from_secs(120);
 /// How long hooks may still run at the end.
 const HOOKS_WITHIN: Duration = Duration::from_secs(5);
 /// How long the state file may still take at the end.
@@ -47,8 +49,9 @@ pub(super) struct Performer {
     dumper: Option<Dumper>,
     path: PathBuf,
     overrides: Overrides,
-    held: BTreeSet<InstanceId>,
-    audit_at: Time,
+    /// How often to compare what each instance holds.
+    held: BTreeMap<InstanceId, Duration>,
+    audited: Time,
     waiting: BTreeMap<Ticket, Asked>,
     last_ticket: u64,
     stops: u32,
@@ -101,8 +104,8 @@ impl Performer {
             dumper: overrides.instead.as_ref().map(|instead| Dumper::new(&instead.dumps, config)),
             path: path.to_owned(),
             overrides: overrides.clone(),
-            held: BTreeSet::new(),
-            audit_at: Time::ZERO,
+            held: BTreeMap::new(),
+            audited: Time::ZERO,
             waiting: BTreeMap::new(),
             last_ticket: 0,
             stops: 0,
@@ -120,7 +123,7 @@ impl Performer {
                 }
             }
             Effect::Hold { instance, holding } => {
-                self.held.insert(instance);
+                self.held.insert(instance, if holding.is_told_of() { AUDIT_TOLD } else { AUDIT });
                 self.holder.order(Order::Hold { owner: instance.0, holding: *holding });
             }
             Effect::Release { instance } => {
@@ -205,8 +208,8 @@ impl Performer {
 
     /// What doers do on their own account: try sockets again, compare addresses with the kernel.
     pub(super) fn look_after(&mut self, now: Time) -> Vec<Input> {
-        if self.audit_at <= now {
-            self.audit_at = now + AUDIT;
+        if self.audit_at().is_some_and(|at| at <= now) {
+            self.audited = now;
             self.sole = self.sole.take().or_else(|| sole(&self.holder));
             self.holder.order(Order::Check);
         }
@@ -216,10 +219,13 @@ impl Performer {
 
     /// When to call [`Performer::look_after`] next.
     pub(super) fn look_at(&self) -> Option<Time> {
-        // Who holds nothing has nothing to compare, and sleeps on.
-        let idle = self.held.is_empty() && self.sole.is_some();
-        let audit = (!idle).then_some(self.audit_at);
-        self.sockets.retry_at().into_iter().chain(audit).min()
+        self.sockets.retry_at().into_iter().chain(self.audit_at()).min()
+    }
+
+    /// Who holds nothing has nothing to compare, and sleeps on.
+    fn audit_at(&self) -> Option<Time> {
+        let often = self.sole.is_none().then_some(AUDIT);
+        self.held.values().copied().chain(often).min().map(|every| self.audited + every)
     }
 
     /// Gives up what is left, and waits for it. Whether everything was given up in time.
