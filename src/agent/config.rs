@@ -1,7 +1,7 @@
 //! What the agent is configured to be: names and rules, never hosts, commands or passwords (but for
 //! the VRRP key itself, since checking a packet is protocol).
 
-use super::holding::{Holding, Vmac};
+use super::holding::{Holding, Install, Vmac};
 use super::route::{Route, Rule};
 use super::transition::RouterName;
 use crate::health::{self, Track};
@@ -106,6 +106,8 @@ pub struct Router {
     pub routes: Vec<Route>,
     /// Rules to hold with the addresses.
     pub rules: Vec<Rule>,
+    /// How it holds its addresses; local routes are for IPv4 alone, without a virtual MAC address.
+    pub install: Install,
     /// Hold the addresses on an interface with the virtual MAC address (RFC 9568 section 7.3).
     pub virtual_mac: bool,
     /// Adverts leave with the interface's own MAC address nevertheless.
@@ -191,6 +193,7 @@ impl Router {
                 mac: self.vrid.mac(family),
             }),
             interface,
+            install: self.install,
             own: false,
             adverts_from_base: self.adverts_from_base,
             refuse: !self.accept && !self.priority.is_owner(),

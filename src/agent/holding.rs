@@ -4,6 +4,17 @@ use super::route::{Route, Rule};
 use crate::vrrp::Vip;
 use serde::{Deserialize, Serialize};
 
+/// How IPv4 addresses are put there; IPv6 ones are always addresses of the interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Install {
+    /// As addresses of the interface.
+    #[default]
+    Address,
+    /// As routes of type local on the interface: the kernel answers for them like for its addresses, and
+    /// takes thousands of them in milliseconds.
+    LocalRoute,
+}
+
 /// What one instance holds. It is put there from top to bottom and taken away the other way round.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holding {
@@ -11,6 +22,9 @@ pub struct Holding {
     pub interface: String,
     /// The interface with the virtual MAC address. It is made here, and then has those addresses.
     pub vmac: Option<Vmac>,
+    /// How the IPv4 addresses are put there.
+    #[serde(default)]
+    pub install: Install,
     /// The addresses are this host's own, which adverts may leave from, and move nowhere.
     #[serde(default)]
     pub own: bool,

@@ -28,7 +28,7 @@ pub mod transition;
 
 pub use config::Config;
 pub use effect::{Datagram, Effect, HookEnd, Input, InstanceId, Listen, Note, Outgoing};
-pub use holding::{Holding, Vmac};
+pub use holding::{Holding, Install, Vmac};
 pub use incident::Incident;
 pub use link::{Link, LinkAddress};
 pub use memory::Memory;

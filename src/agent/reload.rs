@@ -62,6 +62,7 @@ pub fn compare(old: &Wanted, new: &Wanted) -> Change {
         (old.excluded != new.excluded, "addresses that are not advertised"),
         (old.ignore_link != new.ignore_link, "ignore_link"),
         (old.routes != new.routes || old.rules != new.rules, "routes and rules"),
+        (old.install != new.install, "install"),
         (old.virtual_mac != new.virtual_mac, "virtual_mac"),
         (old.adverts_from_base != new.adverts_from_base, "adverts_from_base"),
         (old.family != new.family, "family"),

@@ -2,6 +2,7 @@
 
 use super::show::on_terminal;
 use super::{DEFAULT_CONFIG, Failure, NOT_DONE, Reading, WELL, complain, rules, say};
+use crate::agent::Install;
 use crate::agent::config::Router;
 use crate::config::{self, Config, Problem, Secrets, Timeline, load_as, render_all, timelines};
 use crate::explain::{Explanation, Peer, explain};
@@ -99,6 +100,13 @@ impl Check {
             text.push('\n');
             for line in timelines(router, config) {
                 let _ = writeln!(text, "  {line}");
+            }
+            if router.install == Install::LocalRoute {
+                let held = count(router.vips.len() + router.excluded.len(), "local route");
+                let _ = writeln!(
+                    text,
+                    "  held as {held}: ip route show table local proto 113 shows them, ip address does not"
+                );
             }
         }
         text

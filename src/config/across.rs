@@ -1,19 +1,22 @@
 //! Rules between routers, and between routers and checks.
 
-use super::file::{File, Group, Router, Track};
+use super::file::{Address, File, Group, Router, Track};
 use super::problem::{Finding, Sink};
 use super::suggest::nearest;
-use crate::agent::RouterName;
+use crate::agent::{Install, RouterName};
 use crate::health::OnFail;
 use crate::vrrp::{Family, Priority};
 use serde_spanned::Spanned;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// Reports every rule that is broken between the parts of a file.
 pub(super) fn across(routers: &[Router], checks: &[Spanned<String>], sink: &Sink) {
+    same_addresses(routers, sink);
     for (place, router) in routers.iter().enumerate() {
         for earlier in &routers[..place] {
             same_virtual_router(earlier, router, sink);
-            same_address(earlier, router, sink);
+            silenced(earlier, router, sink);
         }
         tracks(router, checks, sink);
     }
@@ -41,14 +44,41 @@ fn same_virtual_router(earlier: &Router, later: &Router, sink: &Sink) {
     sink.add(finding.help("give this router another number, 1 to 255, the same on every host"));
 }
 
-fn same_address(earlier: &Router, later: &Router, sink: &Sink) {
-    for address in later.held() {
-        let first = earlier.held().find(|other| other.vip.address == address.vip.address);
-        if let Some(first) = first {
-            let (ip, name) = (address.vip.address, earlier.name.get_ref());
-            let finding = Finding::error(&address.span, format!("{ip} is held by router {name} already"));
-            sink.add(finding.also(&first.span, "first here").help("one router holds an address: remove one"));
+fn same_addresses(routers: &[Router], sink: &Sink) {
+    let mut holders: BTreeMap<IpAddr, (usize, &Address)> = BTreeMap::new();
+    for (place, router) in routers.iter().enumerate() {
+        for address in router.held() {
+            let ip = address.vip.address;
+            let (holder, first) = *holders.entry(ip).or_insert((place, address));
+            // Twice in one router is told of elsewhere.
+            if holder != place
+                && let Some(earlier) = routers.get(holder)
+            {
+                let message = format!("{ip} is held by router {} already", earlier.name.get_ref());
+                let finding = Finding::error(&address.span, message).also(&first.span, "first here");
+                sink.add(finding.help("one router holds an address: remove one"));
+            }
         }
+    }
+}
+
+/// With a virtual MAC address on it an interface answers ARP for its own addresses alone.
+fn silenced(one: &Router, other: &Router, sink: &Sink) {
+    let pairs = [(one, other), (other, one)];
+    let routes =
+        |(routes, vmac): &(&Router, &Router)| routes.install() == Install::LocalRoute && vmac.virtual_mac;
+    let Some((silent, vmac)) = pairs.into_iter().find(routes) else { return };
+    let (Some(install), Some(interface), Some(theirs)) =
+        (&silent.install, &silent.interface, &vmac.interface)
+    else {
+        return;
+    };
+    if interface.get_ref() == theirs.get_ref() {
+        let name = vmac.name.get_ref();
+        let message =
+            format!("router {name} has virtual_mac on this interface, which then answers for no local route");
+        let finding = Finding::error(&install.span(), message).also(&vmac.name.span(), "that router");
+        sink.add(finding.help("write virtual_mac = true here too instead of this line, or remove it there"));
     }
 }
 

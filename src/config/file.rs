@@ -10,9 +10,9 @@ use super::section::{Section, Value, Wrong};
 use super::value::{
     address, choice, command, duration, flag, interface, ip, number, path, some_time, subnet, text, whole,
 };
-use crate::agent::RouterName;
 use crate::agent::config::{Interface, LinkDelay};
 use crate::agent::route::{Route, Rule};
+use crate::agent::{Install, RouterName};
 use crate::health::OnFail;
 use crate::vrrp::announcing::Announcing;
 use crate::vrrp::{ChecksumPolicy, Family, Priority, Version, Vip, Vrid};
@@ -88,6 +88,7 @@ pub(super) struct Router {
     pub(super) ignore_link: bool,
     pub(super) routes: Vec<Route>,
     pub(super) rules: Vec<Rule>,
+    pub(super) install: Option<Spanned<Install>>,
     pub(super) virtual_mac: bool,
     pub(super) adverts_from_base: bool,
     pub(super) accept: bool,
@@ -105,6 +106,11 @@ pub(super) struct Router {
 }
 
 impl Router {
+    /// How it holds its IPv4 addresses.
+    pub(super) fn install(&self) -> Install {
+        self.install.as_ref().map_or(Install::Address, |install| *install.get_ref())
+    }
+
     /// Every address it holds, advertised or not.
     pub(super) fn held(&self) -> impl Iterator<Item = &Address> {
         self.vips.iter().chain(&self.excluded)
@@ -221,6 +227,7 @@ fn inner<T>(value: Option<Spanned<T>>) -> Option<T> {
 }
 
 const VERSIONS: [(i64, Version); 2] = [(2, Version::V2), (3, Version::V3)];
+const INSTALLS: &[(&str, Install)] = &[("address", Install::Address), ("local-route", Install::LocalRoute)];
 const CHECKSUMS: &[(&str, ChecksumPolicy)] = &[
     ("auto", ChecksumPolicy::Auto),
     ("rfc9568", ChecksumPolicy::Rfc9568),
@@ -252,6 +259,7 @@ fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
         ignore_link: inner(section.optional("ignore_link", flag)).unwrap_or_default(),
         routes: routes(&section),
         rules: rules(&section),
+        install: section.optional("install", choice(INSTALLS)),
         virtual_mac: inner(section.optional("virtual_mac", flag)).unwrap_or_default(),
         adverts_from_base: inner(section.optional("adverts_from_base", flag)).unwrap_or_default(),
         accept: inner(section.optional("accept", flag)).unwrap_or(true),

@@ -6,11 +6,13 @@ use super::auth;
 use super::file;
 use super::problem::{Finding, Sink};
 use super::value::show;
+use crate::agent::Install;
 use crate::agent::config::{Interface, Router};
 use crate::health::{CheckName, Track};
 use crate::vrrp::instance::Manner;
 use crate::vrrp::{Family, Interval, Priority, Version};
 use serde_spanned::Spanned;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::path::Path;
@@ -28,6 +30,7 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
     let version = part.version.as_ref().map_or(Version::V3, |version| *version.get_ref());
     versions(part, version, sink);
     vips(part, sink);
+    install(part, sink);
     peers(part, sink);
     sources(part, sink);
     let interval = interval(part, version, sink);
@@ -47,6 +50,7 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
         ignore_link: part.ignore_link,
         routes: part.routes.clone(),
         rules: part.rules.clone(),
+        install: part.install(),
         virtual_mac: part.virtual_mac,
         adverts_from_base: part.adverts_from_base,
         accept: part.accept,
@@ -125,17 +129,49 @@ fn vips(part: &file::Router, sink: &Sink) {
         let finding = Finding::error(&first.span, "no address of this router is advertised");
         sink.add(finding.help("advertise one at least: the others follow it"));
     }
-    for (place, address) in part.held().enumerate() {
+    let mut seen = BTreeMap::new();
+    for address in part.held() {
         let ip = address.vip.address;
         if let Some(why) = unusable(ip) {
             sink.add(Finding::error(&address.span, format!("{ip} {why}, it cannot be held")));
         }
-        let earlier = part.held().take(place).find(|other| other.vip.address == ip);
-        if let Some(first) = earlier {
+        let first = *seen.entry(ip).or_insert(address);
+        if first.span != address.span {
             let finding = Finding::error(&address.span, format!("{ip} stands here twice"));
             sink.add(finding.also(&first.span, "first here").help("remove one"));
         }
         label(part, address, sink);
+    }
+}
+
+/// What a route cannot be that stands for an address.
+fn install(part: &file::Router, sink: &Sink) {
+    let Some(install) = part.install.as_ref().filter(|_| part.install() == Install::LocalRoute) else {
+        return;
+    };
+    let other = "or write install = \"address\"";
+    if part.virtual_mac {
+        let message = "an interface with the virtual MAC address takes thousands of addresses as fast, and \
+                       answers for no local route";
+        sink.add(Finding::error(&install.span(), message).help("remove this line, or virtual_mac"));
+    }
+    for address in part.held() {
+        let (ip, prefix) = (address.vip.address, address.vip.prefix);
+        let refuse = |why: String, help: &str| {
+            sink.add(Finding::error(&address.span, why).also(&install.span(), "because of this").help(help));
+        };
+        if ip.is_ipv6() {
+            let help = format!("move it to a router of its own, {other}");
+            refuse(format!("{ip}: nobody would answer neighbour discovery for a local route of IPv6"), &help);
+        } else if prefix != 32 {
+            let help = format!("write {ip} without a prefix length, {other}");
+            refuse(format!("a local route of {ip}/{prefix} would take the whole network"), &help);
+        } else if address.label.is_some() || address.vip.scope != 0 {
+            refuse(
+                format!("{ip}: a local route has no label and no scope"),
+                &format!("remove them, {other}"),
+            );
+        }
     }
 }
 

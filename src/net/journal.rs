@@ -4,6 +4,7 @@
 //! address: `eth0 10.0.0.1/32`.
 
 use super::settle::Place;
+use crate::agent::Install;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -51,5 +52,5 @@ fn place(line: &str) -> Option<Place> {
     let (interface, rest) = line.split_once(' ')?;
     let (address, prefix) = rest.split_once('/')?;
     let (address, prefix) = (address.parse().ok()?, prefix.parse().ok()?);
-    Some(Place { interface: interface.to_owned(), address, prefix })
+    Some(Place { interface: interface.into(), install: Install::Address, address, prefix })
 }

@@ -5,6 +5,7 @@
 //! order is the kernel's. When messages were lost, everything is read anew.
 
 use super::Placed;
+use super::local_route::{HELD, LocalRoute};
 use super::netlink::{AddressFact, LinkFact, Message, framed};
 use super::rtnl::{closed, dump};
 use crate::agent::{Link, LinkAddress};
@@ -16,6 +17,7 @@ use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 use netlink_sys::{AsyncSocket, SocketAddr};
 use nix::sys::socket::{setsockopt, sockopt};
 use rtnetlink::MulticastGroup;
+use socket2::{SockFilter, SockRef};
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::io;
@@ -38,7 +40,7 @@ pub enum Report {
     Gone(String),
     /// Every interface has been reported once.
     Ready,
-    /// An address, Locum's or not, has gone from an interface.
+    /// An address, Locum's or not, has gone from an interface; or Locum's route that stood for one.
     AddressGone {
         /// The interface it was on.
         interface: String,
@@ -91,10 +93,38 @@ fn subscribe(buffer: usize) -> io::Result<(impl Future<Output = ()>, impl Stream
     if setsockopt(socket, sockopt::RcvBufForce, &buffer).is_err() {
         setsockopt(socket, sockopt::RcvBuf, &buffer)?;
     }
-    for group in [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr] {
+    SockRef::from(&*socket).attach_filter(&filter())?;
+    for group in [
+        MulticastGroup::Link,
+        MulticastGroup::Ipv4Ifaddr,
+        MulticastGroup::Ipv6Ifaddr,
+        MulticastGroup::Ipv4Route,
+    ] {
         socket.add_membership(group as u32)?;
     }
     Ok((connection, messages))
+}
+
+/// Of all routes only those that stood for an address of Locum's and have gone: a host may have a million
+/// others, and they change all day.
+fn filter() -> [SockFilter; 7] {
+    const LOAD_HALF: u16 = 0x28;
+    const LOAD_BYTE: u16 = 0x30;
+    const JUMP_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    const TYPE_AT: u32 = 4;
+    const PROTOCOL_AT: u32 = 16 + 5;
+    // Loaded as if it came from a network.
+    let kind = |kind: u16| u32::from(u16::from_be_bytes(kind.to_ne_bytes()));
+    [
+        SockFilter::new(LOAD_HALF, 0, 0, TYPE_AT),
+        SockFilter::new(JUMP_EQUAL, 4, 0, kind(nix::libc::RTM_NEWROUTE)),
+        SockFilter::new(JUMP_EQUAL, 0, 2, kind(nix::libc::RTM_DELROUTE)),
+        SockFilter::new(LOAD_BYTE, 0, 0, PROTOCOL_AT),
+        SockFilter::new(JUMP_EQUAL, 0, 1, u32::from(HELD)),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+        SockFilter::new(RETURN, 0, 0, 0),
+    ]
 }
 
 struct Known {
@@ -185,7 +215,12 @@ impl<F: Fn(Report)> Watcher<F> {
                 let (interface, address, prefix) = (known.link.name.clone(), fact.address, fact.prefix);
                 self.gone.push(Report::AddressGone { interface, address, prefix });
             }
-            Message::Done(_) | Message::Answer(_) | Message::Lost => {}
+            Message::LocalRouteGone(LocalRoute { index, address }) => {
+                let Some(known) = self.known.get(&index) else { return };
+                let (interface, address) = (known.link.name.clone(), address.into());
+                self.gone.push(Report::AddressGone { interface, address, prefix: 32 });
+            }
+            Message::LocalRoute(_) | Message::Done(_) | Message::Answer(_) | Message::Lost => {}
         }
     }
 

@@ -9,6 +9,7 @@ pub mod decoders;
 mod firewall;
 mod journal;
 pub mod link;
+mod local_route;
 mod macvlan;
 mod netlink;
 mod netlink_socket;

@@ -1,6 +1,7 @@
 //! What Locum wants to know of links and addresses, out of `netlink-packet-route`'s messages, and its
 //! changes of addresses as such messages. No sockets here.
 
+use super::local_route::LocalRoute;
 use netlink_packet_core::{
     ErrorMessage, NLM_F_ACK_TLVS, NLM_F_CREATE, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REQUEST, NetlinkBuffer,
     NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator, parse_string,
@@ -171,6 +172,9 @@ pub(super) enum Message {
     LinkGone(u32),
     Address(AddressFact),
     AddressGone(AddressFact),
+    /// A route that stands for an address.
+    LocalRoute(LocalRoute),
+    LocalRouteGone(LocalRoute),
     /// The end of a dump; an error number where it failed.
     Done(i32),
     /// The answer to a change; `Ok` is the acknowledgement.
@@ -256,6 +260,8 @@ fn message(flags: u16, payload: NetlinkPayload<RouteNetlinkMessage>) -> Option<M
             RouteNetlinkMessage::DelLink(link) if whole_link(&link) => Message::LinkGone(link.header.index),
             RouteNetlinkMessage::NewAddress(address) => Message::Address(AddressFact::of(address)?),
             RouteNetlinkMessage::DelAddress(address) => Message::AddressGone(AddressFact::of(address)?),
+            RouteNetlinkMessage::NewRoute(route) => Message::LocalRoute(LocalRoute::of(&route)?),
+            RouteNetlinkMessage::DelRoute(route) => Message::LocalRouteGone(LocalRoute::of(&route)?),
             _ => return None,
         },
         _ => return None,
@@ -264,6 +270,12 @@ fn message(flags: u16, payload: NetlinkPayload<RouteNetlinkMessage>) -> Option<M
 
 fn whole_link(link: &LinkMessage) -> bool {
     link.header.interface_family == AddressFamily::Unspec
+}
+
+/// Something to ask of the kernel.
+pub(super) trait Encode {
+    /// Appends it to what is to be sent.
+    fn encode(&self, flags: u16, sequence: u32, out: &mut Vec<u8>);
 }
 
 /// A change to the kernel's addresses.
@@ -281,9 +293,10 @@ impl Change {
             Change::Add(fact) | Change::PutBack(fact) | Change::Delete(fact) => fact,
         }
     }
+}
 
-    /// Appends it to what is to be sent.
-    pub(super) fn encode(&self, flags: u16, sequence: u32, out: &mut Vec<u8>) {
+impl Encode for Change {
+    fn encode(&self, flags: u16, sequence: u32, out: &mut Vec<u8>) {
         let (message, flags) = match self {
             Change::Add(fact) | Change::PutBack(fact) => {
                 (RouteNetlinkMessage::NewAddress(fact.message()), flags | NLM_F_CREATE | NLM_F_EXCL)

@@ -4,7 +4,8 @@
 //! `rtnetlink` sends and awaits one change at a time, which takes twice as long for a thousand
 //! addresses (25 ms against 12 ms); the messages are the library's here too.
 
-use super::netlink::{AddressFact, Change, DATAGRAM, Framed, Message, Refusal, append, messages};
+use super::local_route::{self, LocalRoute};
+use super::netlink::{AddressFact, DATAGRAM, Encode, Framed, Message, Refusal, append, messages};
 use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
@@ -65,10 +66,36 @@ impl Netlink {
 
     /// The addresses of one link, or of all, in the kernel's order.
     pub(super) fn addresses(&mut self, index: Option<u32>) -> io::Result<Vec<AddressFact>> {
+        let mut question = AddressMessage::default();
+        question.header.index = index.unwrap_or(0);
+        let mut found = self.dump(&RouteNetlinkMessage::GetAddress(question), |message| match message {
+            Message::Address(fact) => Some(fact),
+            _ => None,
+        })?;
+        // Kernels before 4.20 do not filter.
+        found.retain(|fact| index.is_none_or(|index| fact.index == index));
+        Ok(found)
+    }
+
+    /// The routes that stand for an address, on one link or on all.
+    pub(super) fn local_routes(&mut self, index: Option<u32>) -> io::Result<Vec<LocalRoute>> {
+        let question = local_route::question(index);
+        let mut found = self.dump(&RouteNetlinkMessage::GetRoute(question), |message| match message {
+            Message::LocalRoute(route) => Some(route),
+            _ => None,
+        })?;
+        // As above.
+        found.retain(|route| index.is_none_or(|index| route.index == index));
+        Ok(found)
+    }
+
+    fn dump<T>(
+        &mut self,
+        question: &RouteNetlinkMessage,
+        pick: impl Fn(Message) -> Option<T>,
+    ) -> io::Result<Vec<T>> {
         for _ in 0..DUMP_ATTEMPTS {
-            if let Some(mut found) = self.addresses_once(index)? {
-                // Kernels before 4.20 do not filter.
-                found.retain(|fact| index.is_none_or(|index| fact.index == index));
+            if let Some(found) = self.dump_once(question.clone(), &pick)? {
                 return Ok(found);
             }
         }
@@ -76,10 +103,12 @@ impl Netlink {
     }
 
     /// `None` where a change came in between.
-    fn addresses_once(&mut self, index: Option<u32>) -> io::Result<Option<Vec<AddressFact>>> {
-        let mut question = AddressMessage::default();
-        question.header.index = index.unwrap_or(0);
-        let sequence = self.send(RouteNetlinkMessage::GetAddress(question), NLM_F_DUMP)?;
+    fn dump_once<T>(
+        &mut self,
+        question: RouteNetlinkMessage,
+        pick: impl Fn(Message) -> Option<T>,
+    ) -> io::Result<Option<Vec<T>>> {
+        let sequence = self.send(question, NLM_F_DUMP)?;
         let (mut found, mut whole) = (Vec::new(), true);
         loop {
             for framed in self.receive()?.into_iter().filter(|framed| framed.sequence == sequence) {
@@ -88,11 +117,10 @@ impl Netlink {
                     Message::Done(0) => return Ok(whole.then_some(found)),
                     Message::Done(number) => Errno::from_raw(number.saturating_neg()),
                     Message::Answer(Err(refusal)) => refusal.errno,
-                    Message::Address(fact) => {
-                        found.push(fact);
+                    message => {
+                        found.extend(pick(message));
                         continue;
                     }
-                    _ => continue,
                 };
                 // A link that has just gone has no addresses.
                 return if failure == Errno::ENODEV { Ok(Some(Vec::new())) } else { Err(failure.into()) };
@@ -111,7 +139,7 @@ impl Netlink {
 
     /// Makes the changes in their order, in batches of which only the last message is acknowledged.
     /// Returns one result for each. An error of the socket itself leaves open what was done.
-    pub(super) fn change(&mut self, changes: &[Change]) -> io::Result<Vec<Result<(), Refusal>>> {
+    pub(super) fn change(&mut self, changes: &[impl Encode]) -> io::Result<Vec<Result<(), Refusal>>> {
         let mut results = Vec::with_capacity(changes.len());
         for batch in changes.chunks(BATCH) {
             results.extend(self.batch(batch)?);
@@ -119,7 +147,7 @@ impl Netlink {
         Ok(results)
     }
 
-    fn batch(&mut self, changes: &[Change]) -> io::Result<Vec<Result<(), Refusal>>> {
+    fn batch(&mut self, changes: &[impl Encode]) -> io::Result<Vec<Result<(), Refusal>>> {
         let mut results = vec![Ok(()); changes.len()];
         let mut request = Vec::new();
         let first = self.sequence.wrapping_add(1);

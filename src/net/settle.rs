@@ -5,8 +5,10 @@
 
 use super::address::Means;
 use super::journal::Journal;
-use super::netlink::{AddressFact, Change};
+use super::local_route::{self, LocalRoute};
+use super::netlink::{AddressFact, Change, Refusal};
 use super::netlink_socket::Netlink;
+use crate::agent::Install;
 use crate::vrrp::Vip;
 use netlink_packet_route::address::AddressFlags;
 use nix::errno::Errno;
@@ -15,12 +17,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 /// One address on one interface.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
-    pub(super) interface: String,
+    /// Shared: there may be thousands on one.
+    pub(super) interface: Arc<str>,
+    pub(super) install: Install,
     pub(super) address: IpAddr,
     pub(super) prefix: u8,
 }
@@ -42,9 +46,10 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    pub(super) fn new(vip: Vip, interface: &str, own: bool) -> Self {
-        let interface = vip.dev.unwrap_or_else(|| interface.to_owned());
-        let place = Place { interface, address: vip.address, prefix: vip.prefix };
+    pub(super) fn new(vip: Vip, interface: &Arc<str>, install: Install, own: bool) -> Self {
+        let interface = vip.dev.map_or_else(|| interface.clone(), Arc::from);
+        let install = if vip.address.is_ipv4() { install } else { Install::Address };
+        let place = Place { interface, install, address: vip.address, prefix: vip.prefix };
         Wanted { place, label: vip.label, scope: vip.scope, own }
     }
 
@@ -75,9 +80,10 @@ impl Wanted {
 
     /// Whether an address of Locum's is already there as it shall be.
     fn matches(&self, fact: &AddressFact) -> bool {
-        let label = self.label.as_ref().unwrap_or(&self.place.interface);
+        let label = self.label.as_deref().unwrap_or(&self.place.interface);
         // IPv6 has no labels, and its scope follows from the address.
-        let same = fact.address.is_ipv6() || (fact.label.as_ref() == Some(label) && fact.scope == self.scope);
+        let same =
+            fact.address.is_ipv6() || (fact.label.as_deref() == Some(label) && fact.scope == self.scope);
         let mark = fact.proto.is_none() || fact.own() == self.own;
         fact.address == self.place.address && fact.prefix == self.place.prefix && same && mark
     }
@@ -143,22 +149,34 @@ impl Settler {
         let present = self.ask(|netlink| netlink.addresses(None))?;
         let marked = present.iter().filter(|fact| fact.marked()).filter_map(|fact| {
             let interface = if_indextoname(fact.index).ok()?.into_string().ok()?;
-            Some(place(&interface, fact))
+            Some(place(&interface.into(), fact))
         });
-        Ok(marked.chain(self.put.iter().cloned()).collect())
+        let mut ours: BTreeSet<Place> = marked.chain(self.put.iter().cloned()).collect();
+        let routes = self.ask(|netlink| netlink.local_routes(None))?;
+        ours.extend(routes.into_iter().filter_map(|LocalRoute { index, address }| {
+            let interface = if_indextoname(index).ok()?.into_string().ok()?.into();
+            let address = address.into();
+            Some(Place { interface, install: Install::LocalRoute, address, prefix: 32 })
+        }));
+        Ok(ours)
     }
 
     /// Makes it true that `wanted` is there and `unwanted` is not, as far as it is Locum's.
     pub(super) fn settle(&mut self, wanted: &[Wanted], unwanted: &[Place]) -> Outcomes {
-        let places = wanted.iter().map(|wanted| &wanted.place).chain(unwanted);
-        let interfaces: BTreeSet<String> = places.map(|place| place.interface.clone()).collect();
+        let mut work: BTreeMap<_, (Vec<&Wanted>, Vec<&Place>)> = BTreeMap::new();
+        for wanted in wanted {
+            work.entry((&wanted.place.interface, wanted.place.install)).or_default().0.push(wanted);
+        }
+        for place in unwanted {
+            work.entry((&place.interface, place.install)).or_default().1.push(place);
+        }
         let mut outcomes = Outcomes::new();
-        for interface in interfaces {
-            let wanted: Vec<&Wanted> =
-                wanted.iter().filter(|wanted| wanted.place.interface == interface).collect();
-            let unwanted: Vec<&Place> =
-                unwanted.iter().filter(|place| place.interface == interface).collect();
-            if let Err(reason) = self.settle_on(&interface, &wanted, &unwanted, &mut outcomes) {
+        for ((interface, install), (wanted, unwanted)) in work {
+            let settled = match install {
+                Install::Address => self.settle_on(interface, &wanted, &unwanted, &mut outcomes),
+                Install::LocalRoute => self.settle_routes(interface, &wanted, &unwanted, &mut outcomes),
+            };
+            if let Err(reason) = settled {
                 let touched = wanted.iter().map(|wanted| &wanted.place).chain(unwanted.iter().copied());
                 outcomes.extend(touched.map(|place| (place.clone(), Err(format!("{place}: {reason}")))));
                 self.overdue.extend(unwanted.into_iter().cloned());
@@ -177,20 +195,12 @@ impl Settler {
     /// `Err`: nothing is known of any of the addresses.
     fn settle_on(
         &mut self,
-        interface: &str,
+        interface: &Arc<str>,
         wanted: &[&Wanted],
         unwanted: &[&Place],
         outcomes: &mut Outcomes,
     ) -> Result<(), String> {
-        let Ok(index) = if_nametoindex(interface) else {
-            // With the interface its addresses are gone.
-            self.forget(unwanted.iter().copied());
-            let reason = "there is no such interface";
-            let failed =
-                |wanted: &&Wanted| (wanted.place.clone(), Err(format!("{}: {reason}", wanted.place)));
-            outcomes.extend(wanted.iter().map(failed));
-            return Ok(());
-        };
+        let Some(index) = self.index(interface, wanted, unwanted, outcomes) else { return Ok(()) };
         let before = self.present(index)?;
         let changes = self.plan(interface, index, &before, wanted, unwanted);
         outcomes.extend(wanted.iter().map(|wanted| (wanted.place.clone(), Ok(Outcome::WasThere))));
@@ -207,11 +217,84 @@ impl Settler {
         Ok(())
     }
 
+    /// The same for routes that stand for addresses. They carry Locum's mark in every kernel, and need
+    /// no journal.
+    fn settle_routes(
+        &mut self,
+        interface: &Arc<str>,
+        wanted: &[&Wanted],
+        unwanted: &[&Place],
+        outcomes: &mut Outcomes,
+    ) -> Result<(), String> {
+        let Some(index) = self.index(interface, wanted, unwanted, outcomes) else { return Ok(()) };
+        let obstacle = if wanted.is_empty() { None } else { local_route::obstacle(interface) };
+        let present: BTreeSet<LocalRoute> =
+            self.ask(|netlink| netlink.local_routes(Some(index)))?.into_iter().collect();
+        let route = |place: &Place| match place.address {
+            IpAddr::V4(address) => Some(LocalRoute { index, address }),
+            IpAddr::V6(_) => None,
+        };
+        let delete = unwanted.iter().filter_map(|place| {
+            let route = route(place).filter(|route| present.contains(route))?;
+            Some((*place, local_route::Change::Delete(route)))
+        });
+        let add = wanted.iter().filter_map(|wanted| {
+            let route = route(&wanted.place).filter(|route| !present.contains(route))?;
+            Some((&wanted.place, local_route::Change::Add(route)))
+        });
+        let (places, changes): (Vec<_>, Vec<_>) = delete.chain(add).unzip();
+        outcomes.extend(wanted.iter().map(|wanted| (wanted.place.clone(), Ok(Outcome::WasThere))));
+        let results = self.ask(|netlink| netlink.change(&changes))?;
+        for ((place, change), result) in places.into_iter().zip(changes).zip(results) {
+            let outcome = match (change, result) {
+                (local_route::Change::Add(_), Ok(())) => Ok(Outcome::Added),
+                (local_route::Change::Delete(_), Ok(())) => Ok(Outcome::Removed),
+                // Answered for already, by an address of this host or somebody else's route; or somebody
+                // was faster.
+                (_, Err(Refusal { errno: Errno::EEXIST | Errno::ESRCH | Errno::ENODEV, .. })) => continue,
+                (local_route::Change::Add(_), Err(refusal)) => Err(format!("{place}: {refusal}")),
+                (local_route::Change::Delete(_), Err(refusal)) => {
+                    self.overdue.insert(place.clone());
+                    Err(format!("cannot remove {place}: {refusal}"))
+                }
+            };
+            outcomes.insert(place.clone(), outcome);
+        }
+        if let (Some(first), Some(reason)) = (wanted.first(), obstacle) {
+            outcomes.insert(first.place.clone(), Err(format!("{}: {reason}", first.place)));
+        }
+        let done = |place: &&&Place| !matches!(outcomes.get(**place), Some(Err(_)));
+        for place in unwanted.iter().filter(done) {
+            self.overdue.remove(place);
+            self.missing.remove(place);
+        }
+        Ok(())
+    }
+
+    /// The number of the interface. Where there is none, all is said.
+    fn index(
+        &mut self,
+        interface: &str,
+        wanted: &[&Wanted],
+        unwanted: &[&Place],
+        outcomes: &mut Outcomes,
+    ) -> Option<u32> {
+        if let Ok(index) = if_nametoindex(interface) {
+            return Some(index);
+        }
+        // With the interface its addresses are gone.
+        self.forget(unwanted.iter().copied());
+        let reason = "there is no such interface";
+        let failed = |wanted: &&Wanted| (wanted.place.clone(), Err(format!("{}: {reason}", wanted.place)));
+        outcomes.extend(wanted.iter().map(failed));
+        None
+    }
+
     /// What has to be done on one interface: first the deletions, the last put there first, so that
     /// an address goes before the one that it is secondary to.
     fn plan(
         &self,
-        interface: &str,
+        interface: &Arc<str>,
         index: u32,
         present: &[AddressFact],
         wanted: &[&Wanted],
@@ -247,11 +330,16 @@ impl Settler {
     }
 
     /// Whether Locum has put this address there.
-    fn ours(&self, interface: &str, fact: &AddressFact) -> bool {
+    fn ours(&self, interface: &Arc<str>, fact: &AddressFact) -> bool {
         if self.marks == Some(false) { self.put.contains(&place(interface, fact)) } else { fact.marked() }
     }
 
-    fn change(&mut self, interface: &str, changes: &[Change], outcomes: &mut Outcomes) -> Result<(), String> {
+    fn change(
+        &mut self,
+        interface: &Arc<str>,
+        changes: &[Change],
+        outcomes: &mut Outcomes,
+    ) -> Result<(), String> {
         if changes.is_empty() {
             return Ok(());
         }
@@ -288,7 +376,7 @@ impl Settler {
     }
 
     /// A crash in the next moment must not leave an address that nobody knows of.
-    fn before_adding(&mut self, interface: &str, changes: &[Change]) {
+    fn before_adding(&mut self, interface: &Arc<str>, changes: &[Change]) {
         let added = changes.iter().filter(|change| matches!(change, Change::Add(_))).map(Change::fact);
         let addresses = added.clone().filter(|fact| !fact.own()).map(|fact| fact.address);
         self.means.placed.write().unwrap_or_else(PoisonError::into_inner).extend(addresses);
@@ -354,8 +442,9 @@ impl Settler {
     }
 }
 
-fn place(interface: &str, fact: &AddressFact) -> Place {
-    Place { interface: interface.to_owned(), address: fact.address, prefix: fact.prefix }
+fn place(interface: &Arc<str>, fact: &AddressFact) -> Place {
+    let install = Install::Address;
+    Place { interface: interface.clone(), install, address: fact.address, prefix: fact.prefix }
 }
 
 /// With a primary IPv4 address the kernel deletes its secondaries, unless `promote_secondaries` is set.

@@ -13,6 +13,7 @@ use nix::net::if_::if_nametoindex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Instant;
 
@@ -36,12 +37,13 @@ impl Duty {
     fn of(holding: Holding) -> Self {
         let base = holding.interface;
         let interface = holding.vmac.as_ref().map_or_else(|| base.clone(), |vmac| vmac.name.clone());
+        let place: Arc<str> = interface.as_str().into();
         let routes = holding.routes.into_iter().map(Entry::Route);
         Duty {
             addresses: holding
                 .vips
                 .into_iter()
-                .map(|vip| Wanted::new(vip, &interface, holding.own))
+                .map(|vip| Wanted::new(vip, &place, holding.install, holding.own))
                 .collect(),
             interface: if holding.adverts_from_base { base } else { interface },
             vmac: holding.vmac,
@@ -63,7 +65,7 @@ impl Duty {
     /// new.
     fn make_vmac(&self, macvlans: &mut Macvlans) -> Result<bool, String> {
         let Some(vmac) = &self.vmac else { return Ok(false) };
-        let on_it = |wanted: &&Wanted| wanted.place.interface == vmac.name;
+        let on_it = |wanted: &&Wanted| *wanted.place.interface == *vmac.name;
         let ipv6 = self.addresses.iter().filter(on_it).any(|wanted| wanted.place.address.is_ipv6());
         macvlans.make(vmac, ipv6)
     }
@@ -116,7 +118,7 @@ impl<F: Fn(Report)> Worker<F> {
                             other => break other.ok(),
                         }
                     };
-                    self.restore(|place| gone.contains(&(place.interface.clone(), place.address)));
+                    self.restore(|place| gone.contains(&(place.interface.to_string(), place.address)));
                 }
                 Task::Order(order) => self.perform(order),
             }
@@ -146,11 +148,11 @@ impl<F: Fn(Report)> Worker<F> {
             Order::Release { owner } => self.release(owner),
             Order::Announce { owner, count } => self.announce(owner, count, |_, _| true),
             Order::AnnounceElsewhere { owner } => {
-                self.announce(owner, 1, |duty, place| place.interface != duty.interface);
+                self.announce(owner, 1, |duty, place| *place.interface != *duty.interface);
             }
             Order::Pace(paces) => self.pacer.set(paces),
             Order::Gone { interface, address } => {
-                self.restore(|place| place.interface == interface && place.address == address);
+                self.restore(|place| *place.interface == *interface && place.address == address);
             }
             Order::Check => {
                 let overdue = self.settler.overdue();
@@ -327,13 +329,14 @@ impl<F: Fn(Report)> Worker<F> {
         let left: Vec<Place> = left.into_iter().collect();
         for (Place { address, interface, .. }, outcome) in self.settler.settle(&[], &left) {
             if outcome == Ok(Outcome::Removed) {
+                let interface = interface.to_string();
                 (self.report)(Report::Swept { address, interface });
             }
         }
     }
 
     fn announce(&mut self, owner: u32, count: u8, chosen: impl Fn(&Duty, &Place) -> bool) {
-        let mut interfaces: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
+        let mut interfaces: BTreeMap<Arc<str>, Vec<IpAddr>> = BTreeMap::new();
         if let Some(duty) = self.duties.get(&owner) {
             let places = duty.addresses.iter().map(|wanted| &wanted.place);
             for place in places.filter(|place| self.settler.holds(place) && chosen(duty, place)) {
@@ -345,7 +348,7 @@ impl<F: Fn(Report)> Worker<F> {
             if let Some(lane) =
                 self.pacer.lane(self.duties.get(&owner).map_or("", |duty| duty.cable(&interface)))
             {
-                let frame = |address| Frame { owner, interface: interface.clone(), address };
+                let frame = |address| Frame { owner, interface: interface.to_string(), address };
                 let frames: Vec<Frame> = addresses.into_iter().map(frame).collect();
                 self.pacer.queue(lane, &frames, count);
                 continue;
@@ -367,7 +370,7 @@ impl<F: Fn(Report)> Worker<F> {
     /// A frame that had to wait, if its address is still there.
     fn announce_one(&mut self, frame: &Frame) {
         let Frame { owner, interface, address } = frame;
-        let same = |place: &&Place| place.interface == *interface && place.address == *address;
+        let same = |place: &&Place| *place.interface == **interface && place.address == *address;
         let places = self.duties.get(owner).into_iter().flat_map(|duty| &duty.addresses);
         let there =
             places.map(|wanted| &wanted.place).find(same).is_some_and(|place| self.settler.holds(place));

@@ -12,7 +12,7 @@ use super::trace::{Trace, clock};
 use super::wire::Crafted;
 use super::world::{Sent, World};
 use crate::agent::config::{Interface, Router};
-use crate::agent::{Config, RouterName, Standing};
+use crate::agent::{Config, Install, RouterName, Standing};
 use crate::time::Time;
 use crate::vrrp::announcing::Announcing;
 use crate::vrrp::auth::Auth;
@@ -326,6 +326,7 @@ fn router(name: RouterName, vr: &VirtualRouter, member: &Member) -> Result<Route
         ignore_link: false,
         routes: Vec::new(),
         rules: Vec::new(),
+        install: Install::Address,
         virtual_mac: false,
         adverts_from_base: false,
         family: None,

@@ -4,7 +4,7 @@
 use super::node::{Node, link, links_for};
 use super::rng::Rng;
 use crate::agent::config::{Group, GroupName, Interface, Router};
-use crate::agent::{Config, RouterName};
+use crate::agent::{Config, Install, RouterName};
 use crate::health::{self, CheckName, Initial, OnFail, Track};
 use crate::vrrp::announcing::Announcing;
 use crate::vrrp::auth::{Auth, Secret};
@@ -158,6 +158,7 @@ impl Shared {
             ignore_link: false,
             routes: Vec::new(),
             rules: Vec::new(),
+            install: Install::Address,
             virtual_mac: false,
             adverts_from_base: false,
             family: None,

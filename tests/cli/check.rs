@@ -42,6 +42,13 @@ fn a_promise_that_cannot_be_kept_is_an_error() {
 }
 
 #[test]
+fn local_routes_are_said_to_be_no_addresses_of_the_interface() {
+    let ran = check(&format!("{GOOD}install = \"local-route\"\n"), &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains("held as 1 local route: ip route show table local proto 113"), "{ran:?}");
+}
+
+#[test]
 fn json_says_the_same() {
     let good = check(&format!("{GOOD}max_failover = \"4s\"\n"), &["--json"]);
     let json: Value = serde_json::from_str(&good.out).unwrap();

@@ -347,3 +347,41 @@ fn with_the_mark_no_journal_is_kept() {
     assert_eq!(reports.next(), held());
     assert!(!path.exists());
 }
+
+fn hold_routes(vips: Vec<Vip>) -> Order {
+    let install = locum::agent::Install::LocalRoute;
+    let holding = Holding { interface: "eth0".to_owned(), install, vips, ..Holding::default() };
+    Order::Hold { owner: OURS, holding }
+}
+
+fn local_routes(namespace: &Namespace) -> Vec<String> {
+    let routes = namespace.show(&["route", "show", "table", "local", "proto", "113"]);
+    routes.iter().map(|route| route["dst"].as_str().unwrap_or("?").to_owned()).collect()
+}
+
+#[test]
+fn local_routes_of_the_host_itself_count_as_held_and_are_never_removed() {
+    let (left, _right) = Namespace::pair();
+    left.ip("addr add 10.9.0.100/32 dev eth0");
+    left.ip("route add local 10.9.0.101 dev eth0 table local proto static");
+    let (holder, reports) = start(&left);
+    holder.order(hold_routes(["10.9.0.100/32", "10.9.0.101/32", "10.9.0.102/32"].map(vip).into()));
+    assert_eq!(reports.next(), held());
+    assert_eq!(local_routes(&left), ["10.9.0.102"]);
+    // A sweep takes what nobody wants, and the address that is wanted stays.
+    left.ip("route add local 10.9.0.103 dev eth0 table local proto 113");
+    holder.order(Order::Sweep);
+    let swept =
+        Report::Swept { address: "10.9.0.103".parse().expect("an address"), interface: "eth0".into() };
+    assert_eq!(reports.next(), swept);
+    assert_eq!(local_routes(&left), ["10.9.0.102"]);
+    left.ip("route del local 10.9.0.102 dev eth0 table local");
+    holder.order(Order::Check);
+    let address = "10.9.0.102".parse().expect("an address");
+    assert_eq!(reports.next(), Report::Restored { owner: OURS, address });
+    holder.order(Order::Release { owner: OURS });
+    assert_eq!(reports.next(), released());
+    assert_eq!(local_routes(&left), [""; 0]);
+    assert!(find(&left, "eth0", "10.9.0.100").is_some());
+    assert_eq!(left.show(&["route", "show", "table", "local", "proto", "static"]).len(), 1);
+}

@@ -21,6 +21,7 @@ mod handover;
 mod holding;
 mod interface;
 mod keepalived;
+mod pool;
 mod privileges;
 mod running;
 mod takeover;

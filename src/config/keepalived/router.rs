@@ -86,6 +86,7 @@ pub(super) fn router(
         excluded: excluded.map(|address| held(instance, address, false, report)).collect(),
         routes: instance.virtual_routes.iter().filter_map(|route| routing.route(route)).collect(),
         rules: instance.virtual_rules.iter().filter_map(|rule| routing.rule(rule)).collect(),
+        install: None,
         virtual_mac: virtual_mac(instance, report),
         adverts_from_base: instance.vmac_xmit_base.is_some(),
         accept: instance.accept.as_ref().map_or(strict.is_none(), |accept| *accept.get_ref()),
