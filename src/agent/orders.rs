@@ -210,8 +210,11 @@ impl Agent {
 
     /// Says once that everything is given up.
     pub(super) fn finish_stop(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        let holds = self.sets.iter().flat_map(|set| set.group.members()).any(Instance::holds);
-        if self.stopping && !self.stopped && !holds {
+        // This follows every input: only who stops looks at all routers.
+        if !self.stopping || self.stopped {
+            return;
+        }
+        if !self.sets.iter().flat_map(|set| set.group.members()).any(Instance::holds) {
             self.stopped = true;
             self.remember(now, true, effects);
             effects.push(Effect::Stopped);
