@@ -369,9 +369,13 @@ fn drop_all() -> SockFilter {
     SockFilter::new(RETURN, 0, 0, 0)
 }
 
-/// A VRRP message has its VRID in the second byte, behind an Authentication Header where there is one. An IPv4 raw socket shows the filter the whole
-/// packet, an IPv6 one the payload. Two instructions for each VRID stay far below the limit of 4096.
-fn filter(family: Family, protocol: u8, multicast: bool, vrids: &BTreeSet<Vrid>) -> Vec<SockFilter> {
+/// What the kernel runs for each packet, before anything of it costs us: only those VRIDs pass.
+///
+/// A VRRP message has its VRID in the second byte, behind an Authentication Header where there is one. An
+/// IPv4 raw socket shows the filter the whole packet, an IPv6 one the payload. Two instructions for each
+/// VRID stay far below the limit of 4096.
+#[must_use]
+pub fn filter(family: Family, protocol: u8, multicast: bool, vrids: &BTreeSet<Vrid>) -> Vec<SockFilter> {
     let mut program = Vec::new();
     let vrid_at = if protocol == ah::PROTOCOL { AH_VRID_AT } else { 1 };
     match family {
