@@ -5,6 +5,8 @@
 //!   was asked*, so that an answer from a virtual address proves that this host held it.
 //! * `probe run ADDRESS:PORT` asks that address at a fixed pace and reports what was lost, when, and
 //!   who answered.
+//! * `probe watch` times the kernel's events about addresses and links: see `watch`.
+//! * `probe flood KIND` sends packets of VRRP that nobody asked for: see `flood`.
 //! * `probe service NAME --port P` is a small real service: HTTP `/` and `/health`, and a WebSocket
 //!   echo on the same port.
 //!
@@ -26,15 +28,20 @@
 
 #[path = "probe/client.rs"]
 mod client;
+#[path = "probe/flood.rs"]
+mod flood;
 #[path = "probe/judge.rs"]
 mod judge;
 #[path = "probe/server.rs"]
 mod server;
 #[path = "probe/service.rs"]
 mod service;
+#[path = "probe/watch.rs"]
+mod watch;
 
 use clap::{Parser, Subcommand};
-use std::net::SocketAddr;
+use serde::Serialize;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -60,6 +67,32 @@ enum Command {
         name: String,
         #[arg(long)]
         port: u16,
+    },
+    /// Time what the kernel does with addresses and links; says "ready", then reports in JSON
+    Watch {
+        /// Only addresses that begin so, such as 10.1.
+        #[arg(long, default_value = "")]
+        prefix: String,
+        /// End once so many addresses are there
+        #[arg(long)]
+        added: Option<usize>,
+        /// End once so many addresses are gone
+        #[arg(long)]
+        gone: Option<usize>,
+        #[arg(long = "for", default_value = "60s", value_parser = duration)]
+        length: Duration,
+    },
+    /// Send packets of VRRP as fast as one core can; report in JSON
+    Flood {
+        kind: flood::Kind,
+        /// The own address to send from
+        #[arg(long)]
+        from: Ipv4Addr,
+        /// The router attacked
+        #[arg(long)]
+        vrid: u8,
+        #[arg(long = "for", default_value = "5s", value_parser = duration)]
+        length: Duration,
     },
     /// Ask an address at a fixed pace; report losses, outages and who answered
     Run {
@@ -92,8 +125,15 @@ fn main() -> ExitCode {
         Command::Service { name, port } => service::serve(&name, port).map_err(|error| error.to_string()),
         Command::Run { target, every, length, patience, json } => {
             let plan = client::Plan { target, every, length, patience };
-            client::run(&plan).map(|report| print(&report, json))
+            client::run(&plan).map(|report| if json { print(&report) } else { println!("{report}") })
         }
+        Command::Watch { prefix, added, gone, length } => {
+            let plan = watch::Plan { prefix, added, gone, length };
+            watch::watch(&plan).map(|report| print(&report)).map_err(|error| error.to_string())
+        }
+        Command::Flood { kind, from, vrid, length } => flood::flood(kind, from, vrid, length)
+            .map(|report| print(&report))
+            .map_err(|error| error.to_string()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -104,9 +144,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn print(report: &judge::Report, json: bool) {
+fn print(report: &impl Serialize) {
     match serde_json::to_string(report) {
-        Ok(text) if json => println!("{text}"),
-        _ => println!("{report}"),
+        Ok(text) => println!("{text}"),
+        Err(error) => eprintln!("probe: {error}"),
     }
 }

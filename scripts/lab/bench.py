@@ -1,214 +1,57 @@
-"""The measurements of `scripts/bench`, which says what they are."""
+"""The measurements of `scripts/bench`, which says what they are: runs every row, alternating."""
 
+import argparse
 import json
 import os
-import random
-import re
-import statistics
 import subprocess
 import sys
 import time
 from datetime import datetime
-from lan import VIP, LOCUM, Host, Probing, Server, sh, switch, wait_for
 
-INTERVAL = 1.0
-PRIORITY = {"a": 150, "b": 100}
-BOUND = 3 * INTERVAL + (256 - PRIORITY["b"]) / 256 * INTERVAL
+# Each of these files registers its rows.
+import rows_takeover  # noqa: F401
+import rows_pools  # noqa: F401
+import rows_load
+from daemons import Keepalived, Locum, LocumBeforeKeepalived
+from lan import LOCUM, sh, switch
+from pair import ROWS, Lab, Pair
+from table import show
+
 RESULT = "target/bench/result.json"
-
-LOCUM_CONFIG = """\
-[router.web]
-interface = "eth0"
-vrid = 51
-priority = {priority}
-interval = "1s"
-addresses = ["{vip}"]
-"""
-KEEPALIVED_CONFIG = """\
-global_defs {{
-    vrrp_version 3
-}}
-vrrp_instance web {{
-    state BACKUP
-    interface eth0
-    virtual_router_id 51
-    priority {priority}
-    advert_int 1
-    virtual_ipaddress {{
-        {vip}/32
-    }}
-}}
-"""
+RUNS = {"quick": 1, "full": 5}
+# No scene begins later: what is missing by then has fewer runs, and the table says how many.
+LONGEST_SECONDS = {"quick": 270, "full": 2250}
+FAILURES = (TimeoutError, RuntimeError, OSError, KeyError, IndexError, ValueError, subprocess.SubprocessError)
 
 
-class Locum:
-    name = "locum"
-
-    def start(self, server):
-        server.start_locum(LOCUM_CONFIG.format(priority=PRIORITY[server.name], vip=VIP))
-
-    def hand_over(self, server):
-        server.locum("handover")
-
-    def stop(self, server):
-        server.daemon.terminate()
-
-
-class Keepalived:
-    name = "keepalived"
-
-    def start(self, server):
-        path = server.write("keepalived.conf", KEEPALIVED_CONFIG.format(priority=PRIORITY[server.name], vip=VIP))
-        pids = [os.path.join(server.directory, name) for name in ("keepalived.pid", "vrrp.pid")]
-        command = ("keepalived", "--dont-fork", "--log-console", "--vrrp", "--use-file", path)
-        server.daemon = server.start(*command, "--pid", pids[0], "--vrrp_pid", pids[1], log="keepalived.log")
-
-    def stop(self, server):
-        server.daemon.terminate()
+def arguments():
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures Locum beside keepalived.")
+    parser.add_argument("--quick", action="store_true", help="one run of what is not large: under 5 minutes")
+    parser.add_argument("--only", nargs="+", metavar="ROW", help=f"these rows: {' '.join(row.name for row in ROWS)}")
+    parser.add_argument("--runs", type=int, help="how many runs of each row")
+    chosen = parser.parse_args()
+    unknown = set(chosen.only or ()) - {row.name for row in ROWS}
+    if unknown:
+        parser.error(f"no such row: {' '.join(sorted(unknown))}")
+    return chosen
 
 
-class Bench:
-    def __init__(self, quick):
-        self.quick = quick
-        self.runs = []
-        switch()
-        self.client = Host("client", "10.0.0.9")
-        self.a, self.b = Server("a", "10.0.0.1"), Server("b", "10.0.0.2")
-        for server in (self.a, self.b):
-            server.serve()
-        wait_for("the client reaches both", lambda: self.ping("10.0.0.1") and self.ping("10.0.0.2"), 10)
-
-    def ping(self, address):
-        command = ("ip", "netns", "exec", "client", "ping", "-c1", "-W1", address)
-        return subprocess.run(command, capture_output=True).returncode == 0
-
-    def run(self, daemon, measure):
-        """One run: a fresh pair, settled, measured, ended. A run that fails is kept as such."""
-        run = {"daemon": daemon.name}
+def play(lab, daemon, scene, rows, quick):
+    """One start of the daemons, or more where a row ends them. Returns its runs, one for each row."""
+    pair, runs = Pair(lab, daemon, scene, quick), []
+    for row in rows:
+        run = {"row": row.name, "daemon": daemon.name, "values": {}}
         try:
-            for server in (self.a, self.b):
-                daemon.start(server)
-            wait_for("a holds the address", lambda: self.a.holds() and not self.b.holds(), 15, every=0.1)
-            # Announcements are repeated for some seconds; and adverts reach their rhythm.
-            time.sleep(1)
-            run |= measure(daemon)
-        except (TimeoutError, RuntimeError, subprocess.SubprocessError) as error:
-            run["failed"] = str(error)
-        finally:
-            self.end()
-        self.runs.append(run)
-
-    def end(self):
-        for server in (self.a, self.b):
-            server.daemon.terminate()
-            try:
-                server.daemon.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                server.daemon.kill()
-                server.daemon.wait()
-            sh("ip", "-n", server.name, "address", "flush", "dev", "eth0", "to", f"{VIP}/32")
-        self.a.cable(True)
-        wait_for("a has its carrier back", lambda: self.ping("10.0.0.1"), 10)
-
-    def idle(self, _daemon):
-        window = 10 if self.quick else 30
-        time.sleep(6)
-        before = [usage(server.daemon.pid) for server in (self.a, self.b)]
-        began = time.monotonic()
-        time.sleep(window)
-        minutes = (time.monotonic() - began) / 60
-        found = {}
-        for role, server, (cpu, ticks) in zip(("master", "backup"), (self.a, self.b), before):
-            cpu_now, ticks_now = usage(server.daemon.pid)
-            found[f"idle {role}: CPU, ms a minute"] = (cpu_now - cpu) / 1e6 / minutes
-            found[f"idle {role}: utime + stime, ticks"] = ticks_now - ticks
-            found[f"idle {role}: PSS, KiB"] = pss(server.daemon.pid)
-        return found
-
-    def cable(self, _daemon):
-        monitor = self.b.start("stdbuf", "-oL", "ip", "-ts", "-4", "monitor", "address", stdout=subprocess.PIPE)
-        time.sleep(0.3 + random.random() * INTERVAL)
-        began = time.time()
-        self.a.cable(False)
-        wait_for("b holds the address", self.b.holds, BOUND + 8)
-        monitor.terminate()
-        line = re.search(rf"\[(\S+)\] \d+: eth0 +inet {VIP}/", monitor.communicate(timeout=10)[0].decode())
-        if line is None:
-            raise RuntimeError("the kernel told of no new address")
-        return {"cable cut to takeover, ms": (datetime.fromisoformat(line[1]).timestamp() - began) * 1000}
-
-    def planned(self, act, what):
-        def measure(_daemon):
-            probing = Probing(self.client)
-            time.sleep(0.5)
-            act(self.a)
-            wait_for("b holds the address alone", lambda: self.b.holds() and not self.a.holds(), BOUND + 8)
-            time.sleep(1)
-            report = probing.report()
-            return {f"{what}: lost probes": report["lost"], f"{what}: outage, ms": report["longest_outage_ms"]}
-
-        return measure
-
-
-def family(pid):
-    """A process and all its descendants."""
-    found = [pid]
-    for parent in found:
-        for thread in os.listdir(f"/proc/{parent}/task"):
-            with open(f"/proc/{parent}/task/{thread}/children", encoding="ascii") as file:
-                found += map(int, file.read().split())
-    return found
-
-
-def usage(pid):
-    """CPU time of a family so far: nanoseconds by the scheduler, ticks by utime + stime."""
-    nanoseconds = ticks = 0
-    for member in family(pid):
-        with open(f"/proc/{member}/stat", encoding="utf-8") as file:
-            fields = file.read().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-        for thread in os.listdir(f"/proc/{member}/task"):
-            with open(f"/proc/{member}/task/{thread}/schedstat", encoding="ascii") as file:
-                nanoseconds += int(file.read().split()[0])
-    return nanoseconds, ticks
-
-
-def pss(pid):
-    total = 0
-    for member in family(pid):
-        with open(f"/proc/{member}/smaps_rollup", encoding="ascii") as file:
-            total += int(re.search(r"^Pss: +(\d+)", file.read(), re.MULTILINE)[1])
-    return total
-
-
-def measures(runs):
-    return dict.fromkeys(key for run in runs for key in run if key not in ("daemon", "failed"))
-
-
-def told(values):
-    if not values:
-        return "-"
-    return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f}, {len(values)})"
-
-
-def show(runs):
-    print(f"\n{'median (least to greatest, runs)':31} {'locum':>36} {'keepalived':>36}  ratio")
-    for measure in measures(runs):
-        if "ticks" in measure:
-            continue
-        both = [
-            [run[measure] for run in runs if run["daemon"] == name and measure in run]
-            for name in ("locum", "keepalived")
-        ]
-        ratio = "-"
-        if all(both) and statistics.median(both[1]):
-            ratio = f"{statistics.median(both[0]) / statistics.median(both[1]):.2f}"
-        print(f"{measure:31} {told(both[0]):>36} {told(both[1]):>36}  {ratio:>5}")
-    for run in runs:
-        if "failed" in run:
-            print(f"failed: {run['daemon']}: {run['failed']}")
-    early, late = (BOUND - INTERVAL) * 1000, BOUND * 1000
-    print(f"\n3 x interval + skew is {late:.0f} ms; cut just before the next advert that is {early:.0f} ms")
+            pair.settle()
+            run["values"] = dict(zip((title for title, *_ in row.lines), row.measure(pair)))
+        except FAILURES as error:
+            run["failed"] = f"{type(error).__name__}: {error}"
+        if row.ends or "failed" in run:
+            pair.end()
+        runs.append(run)
+        print(f"{row.name} {daemon.name}: {run.get('failed') or list(run['values'].values())}", file=sys.stderr)
+    pair.end()
+    return runs
 
 
 def facts():
@@ -224,25 +67,28 @@ def facts():
 
 
 def main():
-    quick = "--quick" in sys.argv
+    chosen = arguments()
+    mode = "quick" if chosen.quick else "full"
+    rows = [row for row in ROWS if row.name in chosen.only] if chosen.only else ROWS
+    rows = [row for row in rows if chosen.only or not (chosen.quick and row.scene.large)]
+    scenes = list(dict.fromkeys(row.scene for row in rows))
     about = facts()
     print("\n".join(f"{name}: {value}" for name, value in about.items()), flush=True)
-    bench = Bench(quick)
-    locum, keepalived = Locum(), Keepalived()
-    for _ in range(2 if quick else 5):
-        for daemon in (locum, keepalived):
-            bench.run(daemon, bench.idle)
-    for _ in range(2 if quick else 7):
-        for daemon in (locum, keepalived):
-            bench.run(daemon, bench.cable)
-    for _ in range(2 if quick else 10):
-        bench.run(locum, bench.planned(locum.hand_over, "planned handover"))
-        for daemon in (locum, keepalived):
-            bench.run(daemon, bench.planned(daemon.stop, "planned stop"))
-    show(bench.runs)
+    switch(rows_load.INTERFACES)
+    lab, runs = Lab(rows_load.INTERFACES), []
+    began = time.monotonic()
+    for _ in range(chosen.runs or RUNS[mode]):
+        for scene in scenes:
+            if not chosen.only and time.monotonic() - began > LONGEST_SECONDS[mode]:
+                continue
+            of_scene = [row for row in rows if row.scene == scene]
+            for daemon in (LocumBeforeKeepalived() if scene.foreign else Locum(), Keepalived()):
+                runs += play(lab, daemon, scene, of_scene, chosen.quick)
+    show(rows, runs)
     with open(RESULT, "w", encoding="utf-8") as file:
-        json.dump(about | {"quick": quick, "bound_ms": BOUND * 1000, "runs": bench.runs}, file, indent=1)
-    print(f"every run: {RESULT}")
+        took = time.monotonic() - began
+        json.dump(about | {"mode": mode, "seconds": took, "runs": runs}, file, indent=1)
+    print(f"every run: {RESULT}; {took:.0f} s")
 
 
 main()

@@ -36,18 +36,29 @@ def wait_for(what, condition, seconds, every=0.01):
 
 
 class Host:
-    """One namespace with `eth0` on the switch."""
+    """One namespace with `eth0` on the switch; `eth1` and more are each on a segment of their own."""
 
-    def __init__(self, name, address):
-        self.name, self.address = name, address
+    def __init__(self, name, address, interfaces=1):
+        self.name, self.address, self.interfaces = name, address, interfaces
         self.directory = os.path.join(os.environ["TMPDIR"], name)
         os.mkdir(self.directory)
         sh("ip", "netns", "add", name)
-        sh("ip", "-n", name, "link", "add", "eth0", "type", "veth", "peer", "name", name, "netns", SWITCH)
-        sh("ip", "-n", SWITCH, "link", "set", "dev", name, "master", "br0", "up")
-        for interface in ("lo", "eth0"):
-            sh("ip", "-n", name, "link", "set", "dev", interface, "up")
-        sh("ip", "-n", name, "address", "add", f"{address}/24", "dev", "eth0")
+        sh("ip", "-n", name, "link", "set", "dev", "lo", "up")
+        for number in range(interfaces):
+            self.plug(number)
+
+    def port(self, number=0):
+        """The switch's end of a cable."""
+        return f"{self.name}.{number}" if number else self.name
+
+    def plug(self, number):
+        own, port = f"eth{number}", self.port(number)
+        sh("ip", "-n", self.name, "link", "add", own, "type", "veth", "peer", "name", port, "netns", SWITCH)
+        sh("ip", "-n", SWITCH, "link", "set", "dev", port, "master", f"br{number}", "up")
+        sh("ip", "-n", self.name, "link", "set", "dev", own, "up")
+        *_, host = self.address.split(".")
+        address = f"10.20{number}.0.{host}" if number else self.address
+        sh("ip", "-n", self.name, "address", "add", f"{address}/24", "dev", own)
 
     def start(self, *command, log="log", **options):
         """Starts a program here; its output goes to a file."""
@@ -62,8 +73,15 @@ class Host:
         return path
 
     def cable(self, up):
-        """Pulls the cable out of the switch, or puts it back: this end loses or gets its carrier."""
-        sh("ip", "-n", SWITCH, "link", "set", "dev", self.name, "up" if up else "down")
+        """Pulls all cables out of the switch, or puts them back: this end loses or gets its carrier."""
+        for number in range(self.interfaces):
+            sh("ip", "-n", SWITCH, "link", "set", "dev", self.port(number), "up" if up else "down")
+
+    def isolate(self, isolated):
+        """Joins no other host any more, with the carrier as it was; or joins them again."""
+        for number in range(self.interfaces):
+            place = ("nomaster",) if isolated else ("master", f"br{number}")
+            sh("ip", "-n", SWITCH, "link", "set", "dev", self.port(number), *place)
 
     def holds(self, address=VIP):
         return f" {address}/" in sh("ip", "-n", self.name, "-4", "address", "show", "dev", "eth0")
@@ -122,8 +140,8 @@ class Server(Host):
 class Probing:
     """A client that asks the virtual address once a millisecond, until it is told to report."""
 
-    def __init__(self, host, seconds=60):
-        target = f"{VIP}:{ECHO_PORT}"
+    def __init__(self, host, seconds=60, address=VIP):
+        target = f"{address}:{ECHO_PORT}"
         command = (PROBE, "run", target, "--every", "1ms", "--for", f"{seconds}s", "--json")
         self.process = host.start(*command, stdout=subprocess.PIPE)
 
@@ -132,8 +150,9 @@ class Probing:
         return json.loads(self.process.communicate(timeout=30)[0])
 
 
-def switch():
-    """The switch: a bridge in a namespace of its own."""
+def switch(segments=1):
+    """The switch: a bridge for each segment, in a namespace of its own."""
     sh("ip", "netns", "add", SWITCH)
-    sh("ip", "-n", SWITCH, "link", "add", "br0", "type", "bridge")
-    sh("ip", "-n", SWITCH, "link", "set", "br0", "up")
+    for number in range(segments):
+        sh("ip", "-n", SWITCH, "link", "add", f"br{number}", "type", "bridge")
+        sh("ip", "-n", SWITCH, "link", "set", f"br{number}", "up")

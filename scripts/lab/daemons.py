@@ -1,0 +1,102 @@
+"""The two daemons that `scripts/bench` compares: the same routers in the words of each."""
+
+import os
+from dataclasses import dataclass
+
+PRIORITY = {"a": 200, "b": 100}
+
+
+@dataclass(frozen=True)
+class Router:
+    """What both can be told. Of many addresses, the first is advertised, and the others go with it."""
+
+    addresses: tuple
+    interface: str = "eth0"
+    vrid: int = 51
+    interval: float = 1.0
+    virtual_mac: bool = False
+    # Out of service while this file does not begin with 0.
+    tracked: bool = False
+    # Locum alone has it.
+    local_routes: bool = False
+
+    @property
+    def name(self):
+        return f"{self.interface}-{self.vrid}"
+
+    def skew(self, priority):
+        return (256 - priority) / 256 * self.interval
+
+    def down(self, priority):
+        """How long a Backup of this priority waits after the last advert."""
+        return 3 * self.interval + self.skew(priority)
+
+
+class Locum:
+    name = "locum"
+
+    def start(self, server, routers):
+        text = "".join(self.section(server, router) for router in routers)
+        if any(router.tracked for router in routers):
+            path = track_file(server)
+            text += f'[check.app]\ntype = "file"\npath = "{path}"\ncontains = "^0"\ninterval = "100ms"\nfall = 1\n'
+        server.start_locum(text)
+
+    def section(self, server, router):
+        first, *others = router.addresses
+        addresses = [f'"{first}"'] + [f'{{ address = "{other}", advertise = false }}' for other in others]
+        lines = [
+            f"[router.{router.name}]",
+            f'interface = "{router.interface}"',
+            f"vrid = {router.vrid}",
+            f"priority = {PRIORITY[server.name]}",
+            f'interval = "{router.interval * 1000:.0f}ms"',
+            f"addresses = [{', '.join(addresses)}]",
+        ]
+        lines += ["virtual_mac = true"] if router.virtual_mac else []
+        lines += ['checks = ["app"]'] if router.tracked else []
+        lines += ['install = "local-route"'] if router.local_routes else []
+        return "\n".join(lines) + "\n\n"
+
+class Keepalived:
+    name = "keepalived"
+
+    def start(self, server, routers):
+        text = "global_defs {\n    vrrp_version 3\n}\n"
+        if any(router.tracked for router in routers):
+            text += f"track_file app {{\n    file {track_file(server)}\n    weight 0\n}}\n"
+        text += "".join(self.section(server, router) for router in routers)
+        path = server.write("keepalived.conf", text)
+        pids = [os.path.join(server.directory, name) for name in ("keepalived.pid", "vrrp.pid")]
+        for pid in filter(os.path.exists, pids):
+            # Of one that was killed: its number may be in use.
+            os.remove(pid)
+        command = ("keepalived", "--dont-fork", "--log-console", "--vrrp", "--use-file", path)
+        server.daemon = server.start(*command, "--pid", pids[0], "--vrrp_pid", pids[1], log="keepalived.log")
+
+    def section(self, server, router):
+        first, *others = (f"{address}/{128 if ':' in address else 32}" for address in router.addresses)
+        lines = [
+            f"vrrp_instance {router.name} {{",
+            "state BACKUP",
+            f"interface {router.interface}",
+            f"virtual_router_id {router.vrid}",
+            f"priority {PRIORITY[server.name]}",
+            f"advert_int {router.interval:g}",
+            f"virtual_ipaddress {{\n{first}\n}}",
+        ]
+        lines += ["virtual_ipaddress_excluded {", *others, "}"] if others else []
+        lines += [f"use_vmac vrrp{router.vrid}"] if router.virtual_mac else []
+        lines += ["track_file {\napp\n}"] if router.tracked else []
+        return "\n".join(lines) + "\n}\n"
+
+
+class LocumBeforeKeepalived(Locum):
+    """Locum at the Master, keepalived at the Backup."""
+
+    def start(self, server, routers):
+        (super() if server.name == "a" else Keepalived()).start(server, routers)
+
+
+def track_file(server):
+    return server.write("service", "0")

@@ -1,0 +1,157 @@
+"""Two hosts with a daemon each, and what belongs to a row of `scripts/bench`."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from daemons import PRIORITY
+from gauges import family
+from lan import SWITCH, Host, Server, sh, wait_for
+
+ROWS = []
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the rows of one start of the daemons have in common."""
+
+    name: str
+    routers: tuple
+    # Who holds the addresses at first; `b`: the daemon of `a`, the better one, is started by a row.
+    holder: str = "a"
+    # Too long for --quick.
+    large: bool = False
+    # What runs in the column of Locum: Locum, or Locum before a Backup of keepalived.
+    foreign: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    scene: Scene
+    # (what is measured, goal, limit), for each value that it returns.
+    lines: tuple
+    measure: object
+    # The daemons have to be started anew for the next one.
+    ends: bool
+
+
+def row(name, scene, *lines, ends=False):
+    def register(measure):
+        ROWS.append(Row(name, scene, lines, measure, ends))
+        return measure
+
+    return register
+
+
+class Lab:
+    """The hosts: made once."""
+
+    def __init__(self, interfaces):
+        self.client = Host("client", "10.0.0.9")
+        self.a = Server("a", "10.0.0.1", interfaces)
+        self.b = Server("b", "10.0.0.2", interfaces)
+        for server in (self.a, self.b):
+            server.daemon = None
+            server.serve()
+        sh("ip", "-n", "client", "route", "add", "10.1.0.0/16", "dev", "eth0")
+        wait_for("the client reaches both", self.is_whole, 10)
+
+    def is_whole(self):
+        return self.ping("10.0.0.1") and self.ping("10.0.0.2")
+
+    def ping(self, address):
+        command = ("ip", "netns", "exec", "client", "ping", "-c1", "-W1", address)
+        return subprocess.run(command, capture_output=True).returncode == 0
+
+
+class Pair:
+    """The daemons of one scene on the hosts."""
+
+    def __init__(self, lab, daemon, scene, quick):
+        self.client, self.a, self.b = lab.client, lab.a, lab.b
+        self.lab, self.daemon, self.scene, self.quick = lab, daemon, scene, quick
+        self.router = scene.routers[0]
+        self.first = {router.addresses[0] for router in scene.routers}
+
+    def start(self, server):
+        self.daemon.start(server, self.scene.routers)
+
+    def settle(self):
+        """Starts what has to run and waits for the state that rows begin in."""
+        alone = self.scene.holder == "b" and self.a.daemon is None
+        for server in (self.b,) if alone else (self.a, self.b):
+            if server.daemon is None:
+                self.start(server)
+        self.await_move(*(self.b, self.a) if alone else (self.a, self.b))
+        # Announcements are repeated for some time; and adverts reach their rhythm.
+        time.sleep(1)
+
+    def await_move(self, to, other, seconds=40):
+        def moved():
+            for server in (self.a, self.b):
+                if server.daemon and server.daemon.poll() is not None and server is to:
+                    raise RuntimeError(f"the daemon of {server.name} ended: {last_words(server)}")
+            return self.first <= held(to) and not self.first & held(other)
+
+        every = 0.05 if len(self.scene.routers) == 1 else 0.3
+        wait_for(f"{to.name} alone holds the address", moved, seconds, every)
+
+    def down(self):
+        """How long the Backup waits after the Master's last advert, in seconds."""
+        return self.router.down(PRIORITY["b"])
+
+    def end(self):
+        for server in (self.a, self.b):
+            end(server)
+        self.a.isolate(False)
+        self.a.cable(True)
+        wait_for("the client reaches both again", self.lab.is_whole, 20)
+
+
+def held(server):
+    """All addresses of a host, on whatever interface."""
+    text = sh("ip", "-n", server.name, "-oneline", "address", "show")
+    return set(re.findall(r" inet6? ([^/ ]+)/", text))
+
+
+def last_words(server):
+    lines = [line for log in ("locum.log", "keepalived.log") for line in read(server, log).splitlines()]
+    errors = [line for line in lines if "error" in line.lower()]
+    return (errors or lines or ["it said nothing"])[-1].strip()
+
+
+def read(server, name):
+    return server.log(name) if os.path.exists(os.path.join(server.directory, name)) else ""
+
+
+def end(server):
+    """Ends the daemon, and removes what it left behind."""
+    if server.daemon is not None:
+        members = family(server.daemon.pid)
+        server.daemon.terminate()
+        try:
+            server.daemon.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            kill(members)
+            server.daemon.wait()
+        server.daemon = None
+    for network in ("10.1.0.0/16", "10.0.0.100/32", "fd00:1::/64"):
+        sh("ip", "-n", server.name, "address", "flush", "to", network)
+    for number in range(1, server.interfaces):
+        sh("ip", "-n", server.name, "address", "flush", "to", f"10.20{number}.1.0/24")
+    for name in re.findall(r"^\d+: ([^@:]+)", sh("ip", "-n", server.name, "-o", "link", "show", "type", "macvlan"), re.M):
+        sh("ip", "-n", server.name, "link", "delete", name)
+    for log in ("locum.log", "keepalived.log"):
+        if os.path.exists(os.path.join(server.directory, log)):
+            os.truncate(os.path.join(server.directory, log), 0)
+
+
+def kill(pids):
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass

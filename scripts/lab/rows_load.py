@@ -1,0 +1,130 @@
+"""Rows of `scripts/bench` with many routers, and with hostile packets."""
+
+import json
+import signal
+import subprocess
+import time
+from daemons import PRIORITY, Router
+from gauges import Capture, packets, usage
+from lan import PROBE, Probing
+from pair import Scene, row
+from rows_takeover import ONE
+
+INTERFACES = 4
+
+
+def wide(interval, interfaces=INTERFACES):
+    """255 routers on each interface."""
+    places = [(number, vrid) for number in range(interfaces) for vrid in range(1, 256)]
+    return tuple(Router((f"10.20{n}.1.{vrid}",), f"eth{n}", vrid, interval) for n, vrid in places)
+
+
+FAST = Scene("wide-100ms", wide(0.1))
+SLOW = Scene("wide-1s", wide(1.0))
+MANY = Scene("reload", wide(1.0, 1))
+
+FLOODS = {
+    "bad-checksum": "bad checksums for our VRID",
+    "foreign": "adverts for foreign VRIDs",
+    "random": "random bytes",
+}
+
+
+def flood_row(kind, what):
+    outage, cost = (f"flood, {what}: outage, ms", "0", "0"), (f"flood, {what}: CPU a packet, us", "1.2", "kernel filter")
+    if kind != "bad-checksum":
+        cost = (cost[0], "0.3 x keepalived", "kernel filter")
+
+    @row(f"flood-{kind}", ONE, outage, cost)
+    def flood(pair):
+        probing = Probing(pair.client)
+        time.sleep(0.3)
+        before = usage(pair.a.daemon.pid)
+        command = (PROBE, "flood", kind, "--from", pair.client.address, "--vrid", str(pair.router.vrid))
+        length = ("--for", "2s" if pair.quick else "5s")
+        flooder = pair.client.start(*command, *length, stdout=subprocess.PIPE)
+        sent = json.loads(flooder.communicate(timeout=30)[0])["sent"]
+        time.sleep(0.5)
+        spent = usage(pair.a.daemon.pid) - before
+        time.sleep(0.5)
+        return probing.report()["longest_outage_ms"], spent / 1000 / sent
+
+
+for flood_kind in FLOODS.items():
+    flood_row(*flood_kind)
+
+
+def by_router(adverts, wanted):
+    """The adverts of each router, in order, of those that are `wanted`."""
+    found = {}
+    for advert in filter(wanted, adverts):
+        found.setdefault((advert.interface, advert.vrid), []).append(advert)
+    return found
+
+
+def lateness(pair, adverts, began, due):
+    """The worst lateness of all routers, in ms: the Backup's first advert past `due` of the Master's adverts."""
+    of_master = by_router(adverts, lambda advert: not advert.sent)
+    of_backup = by_router(adverts, lambda advert: advert.sent and advert.at > began)
+    if len(of_backup) < len(pair.scene.routers):
+        raise RuntimeError(f"{len(of_backup)} of {len(pair.scene.routers)} routers were taken over")
+    return max(own[0].at - due(of_master[key]) for key, own in of_backup.items()) * 1000
+
+
+@row("wide-cable", FAST, ("1,020 routers at 100 ms, cable cut: worst lateness, ms", "10", "-"), ends=True)
+def wide_cable(pair):
+    capture = Capture(pair.b)
+    time.sleep(1)
+    began = time.time()
+    pair.a.cable(False)
+    time.sleep(pair.down() + 2)
+    adverts, _ = capture.end()
+    return (lateness(pair, adverts, began, lambda heard: heard[-1].at + pair.down()),)
+
+
+@row(
+    "wide-cpu",
+    SLOW,
+    ("1,020 routers at 1 s: CPU an advert sent, us", "6", "one system call"),
+    ("1,020 routers at 1 s: CPU an advert received, us", "3", "one system call"),
+)
+def wide_cpu(pair):
+    # Announcements that follow a takeover are over.
+    time.sleep(6)
+    a, b = pair.a, pair.b
+    before = usage(a.daemon.pid), packets(a, "tx"), usage(b.daemon.pid), packets(b, "rx")
+    time.sleep(3 if pair.quick else 10)
+    after = usage(a.daemon.pid), packets(a, "tx"), usage(b.daemon.pid), packets(b, "rx")
+    sending, sent, receiving, received = (now - then for then, now in zip(before, after))
+    return sending / 1000 / sent, receiving / 1000 / received
+
+
+@row("wide-stop", SLOW, ("1,020 routers at 1 s, planned stop: worst lateness, ms", "20", "-"), ends=True)
+def wide_stop(pair):
+    skew = pair.router.skew(PRIORITY["b"])
+    capture = Capture(pair.b)
+    time.sleep(1)
+    began = time.time()
+    pair.a.daemon.terminate()
+    time.sleep(5)
+    adverts, _ = capture.end()
+
+    def due(heard):
+        farewells = [advert.at for advert in heard if advert.priority == 0]
+        return farewells[0] + skew if farewells else heard[-1].at + pair.down()
+
+    return (lateness(pair, adverts, began, due),)
+
+
+@row("reload", MANY, ("reload, 255 routers unchanged: CPU, ms", "20", "parse time"), ends=True)
+def reload(pair):
+    pid, window = pair.a.daemon.pid, 3
+    time.sleep(6)
+    marks = [usage(pid)]
+    time.sleep(window)
+    marks.append(usage(pid))
+    pair.a.daemon.send_signal(signal.SIGHUP)
+    time.sleep(window)
+    marks.append(usage(pid))
+    # The same time without a reload is what goes on anyway.
+    return ((marks[2] - marks[1] - (marks[1] - marks[0])) / 1e6,)
