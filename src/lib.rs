@@ -7,7 +7,7 @@
 //! | part | modules | may |
 //! |---|---|---|
 //! | decide | [`time`], [`vrrp`], [`health`], [`agent`] | compute |
-//! | do | [`net`], [`check`], [`notify`], [`process`] | one outside thing per file, no policy |
+//! | do | [`net`], [`check`], [`notify`], [`process`], [`history`] | one outside thing per file, no policy |
 //! | join | [`daemon`] | know both sides |
 //! | speak | [`config`], [`control`], [`cli`], [`sim`], [`explain`] | read files, answer people |
 //!
@@ -31,6 +31,7 @@ pub mod control;
 pub mod daemon;
 pub mod explain;
 pub mod health;
+pub mod history;
 pub mod net;
 pub mod notify;
 pub mod process;

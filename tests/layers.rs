@@ -14,22 +14,23 @@ const MAY: &[(&str, &[&str])] = &[
     ("net", &["agent", "vrrp", "time"]),
     ("check", &["process", "health", "vrrp", "time"]),
     ("notify", &["process", "agent", "vrrp", "time"]),
-    ("config", &["agent", "vrrp", "health", "time", "check", "net", "notify", "process"]),
+    ("history", &["agent", "health", "vrrp"]),
+    ("config", &["agent", "vrrp", "health", "time", "check", "net", "notify", "process", "history"]),
     ("control", &["agent", "time"]),
     ("sim", &["agent", "vrrp", "health", "time"]),
     ("explain", &["agent", "vrrp", "health", "time", "config", "sim"]),
     (
         "daemon",
         &[
-            "agent", "vrrp", "health", "time", "net", "check", "notify", "process", "config", "control",
-            "VERSION",
+            "agent", "vrrp", "health", "time", "net", "check", "notify", "process", "history", "config",
+            "control", "VERSION",
         ],
     ),
     (
         "cli",
         &[
-            "agent", "vrrp", "health", "time", "net", "check", "notify", "config", "control", "sim",
-            "daemon", "explain", "VERSION",
+            "agent", "vrrp", "health", "time", "net", "check", "notify", "history", "config", "control",
+            "sim", "daemon", "explain", "VERSION",
         ],
     ),
     ("lib", &[]),
