@@ -89,6 +89,8 @@ pub struct Health {
     standing: Standing,
     since: Time,
     streak: u32,
+    /// When the first probe of the last streak began.
+    turned: Time,
     last: Option<(Time, Outcome)>,
 }
 
@@ -101,7 +103,7 @@ impl Health {
             Initial::Up => Standing::Up,
             Initial::Down => Standing::Down,
         };
-        Health { config, standing, since: now, streak: 0, last: None }
+        Health { config, standing, since: now, streak: 0, turned: now, last: None }
     }
 
     /// How it is counted.
@@ -127,6 +129,13 @@ impl Health {
         self.since
     }
 
+    /// How long its results had said what it came to stand for, when it did: since the start of the first
+    /// such probe.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        self.since.since(self.turned)
+    }
+
     /// The last outcome, and when it came.
     #[must_use]
     pub fn last(&self) -> Option<&(Time, Outcome)> {
@@ -143,6 +152,7 @@ impl Health {
     pub fn count(&mut self, now: Time, outcome: Outcome) -> bool {
         let passed = outcome.verdict.is_ok() != self.config.inverse;
         let before = self.value();
+        let began = now - outcome.latency;
         self.last = Some((now, outcome));
         let other = self.value() != before;
         let (wanted, needed) =
@@ -150,6 +160,9 @@ impl Health {
         if self.standing == wanted {
             self.streak = 0;
             return other;
+        }
+        if self.streak == 0 {
+            self.turned = began;
         }
         self.streak = self.streak.saturating_add(1);
         if self.standing != Standing::Pending && self.streak < needed {

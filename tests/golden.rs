@@ -121,6 +121,15 @@ fn describe(effect: &Effect) -> String {
         Effect::Note(Note::Warning(router, line)) => format!("note {router}: {line}"),
         Effect::Note(Note::Trouble(line)) => format!("note {line}"),
         Effect::Note(Note::Reloaded(lines)) => format!("note reloaded: {}", lines.join("; ")),
+        Effect::Note(Note::Check(change)) => {
+            format!("note check {} {} -> {} after {:?}", change.check, change.from, change.to, change.after)
+        }
+        Effect::Note(Note::MasterHeard { router, source, priority }) => {
+            format!("note {router}: {source} is Master with priority {priority}")
+        }
+        Effect::Note(Note::LastHeard { router, ago }) => {
+            format!("note {router}: another Master was heard {ago:?} ago")
+        }
         Effect::Note(Note::Refused { router, source, refusal, count }) => {
             format!("note {router}: refused {source} for the {count}. time: {refusal}")
         }

@@ -89,6 +89,10 @@ fn installing_enables_nothing_and_purging_leaves_nothing() {
     assert!(!wants.exists(), "first it needs a configuration");
     let users = fs::read_to_string(root.path().join("etc/passwd")).expect("users");
     assert!(users.contains("locum:"), "the unit's user is made: {users}");
+    // As systemd and the daemon would.
+    let record = root.path().join("var/lib/locum");
+    fs::create_dir(&record).expect("a folder");
+    fs::write(record.join("history.jsonl"), "{}\n").expect("a file");
     dpkg(root.path(), &["--purge", "locum"]);
     let left = run("find", &[&root.path().display().to_string(), "-name", "*locum*"]);
     assert_eq!(left, "");

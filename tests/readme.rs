@@ -198,6 +198,7 @@ case "$*" in
     user=$(line User)
     capabilities=$(line AmbientCapabilities | sed 's/CAP_/+/g; s/ /,/g' | tr A-Z a-z)
     install --directory --owner "$user" --group "$user" "/run/$(line RuntimeDirectory)"
+    install --directory --owner "$user" --group "$user" "/var/lib/$(line StateDirectory)"
     setsid setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs \
         --inh-caps "-all,$capabilities" --ambient-caps "-all,$capabilities" --bounding-set "-all,$capabilities" \
         $(line ExecStart) >/var/log/locum.log 2>&1 &

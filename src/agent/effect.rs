@@ -7,7 +7,7 @@ use super::link::Link;
 use super::memory::Memory;
 use super::request::{Request, Response, Ticket};
 use super::transition::{RouterName, Subject, Transition};
-use crate::health::{CheckName, Outcome};
+use crate::health::{self, CheckName, Outcome};
 use crate::vrrp::packet::Refusal;
 use crate::vrrp::{Family, Vrid};
 use std::collections::BTreeSet;
@@ -237,10 +237,44 @@ pub enum Note {
         /// How many so far.
         count: u64,
     },
+    /// A check came up or went down.
+    Check(CheckChange),
+    /// Another host is Master, where none was before, or another one.
+    MasterHeard {
+        /// Of which router.
+        router: RouterName,
+        /// Who it is.
+        source: IpAddr,
+        /// The priority it advertises.
+        priority: u8,
+    },
+    /// Comes before a router's change to Master: how long ago another one was last heard as Master, or said
+    /// farewell.
+    LastHeard {
+        /// Whose.
+        router: RouterName,
+        /// How long ago.
+        ago: Duration,
+    },
     /// Something to look at, in one line.
     Warning(RouterName, String),
     /// The same about what is no router's.
     Trouble(String),
     /// What a new configuration has changed, one line each; at least one.
     Reloaded(Vec<String>),
+}
+
+/// A check came up or went down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckChange {
+    /// Its name.
+    pub check: CheckName,
+    /// Where it stood.
+    pub from: health::Standing,
+    /// Where it stands.
+    pub to: health::Standing,
+    /// The failure's line, where the last result was one.
+    pub error: Option<String>,
+    /// How long its results had said so.
+    pub after: Duration,
 }

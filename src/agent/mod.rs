@@ -27,7 +27,7 @@ pub mod status;
 pub mod transition;
 
 pub use config::Config;
-pub use effect::{Datagram, Effect, HookEnd, Input, InstanceId, Listen, Note, Outgoing};
+pub use effect::{CheckChange, Datagram, Effect, HookEnd, Input, InstanceId, Listen, Note, Outgoing};
 pub use holding::{Holding, Install, Vmac};
 pub use incident::Incident;
 pub use link::{Link, LinkAddress};
@@ -45,6 +45,7 @@ use crate::vrrp::{Family, Priority, Version, Vrid};
 use deadlines::Deadlines;
 use fixed::Fixed;
 use links::Links;
+use orders::count;
 use router::{Router, World};
 use set::{Seat, Set};
 use smallvec::SmallVec;
@@ -162,7 +163,7 @@ impl Agent {
                 }
             }
             Input::Outcome(name, outcome) => {
-                if self.checks.get_mut(&name).is_some_and(|check| check.count(now, outcome)) {
+                if self.checks.get_mut(&name).is_some_and(|check| count(check, now, outcome, &mut effects)) {
                     self.settle(now, &mut effects);
                 }
             }
@@ -226,7 +227,7 @@ impl Agent {
                 Some(_) => Err(format!("interface {name} is down")),
                 None => Err(format!("interface {name} does not exist")),
             };
-            check.count(now, Outcome { verdict, latency: Duration::ZERO, value: None });
+            count(check, now, Outcome { verdict, latency: Duration::ZERO, value: None }, effects);
         }
         self.settle(now, effects);
     }
@@ -391,6 +392,9 @@ impl Agent {
                 let router = &mut self.routers[*index];
                 router.became_master += u64::from(after == Standing::Master);
                 router.left_master += u64::from(*before == Standing::Master);
+                if after == Standing::Master {
+                    self.look_back(now, *index, effects);
+                }
                 let transition = self.transition(*index, *before, after);
                 effects.push(Effect::Notify(transition));
             }

@@ -1,10 +1,11 @@
 //! What doers report and operators order: holding, handing over, resuming, stopping.
 
-use super::effect::{Effect, HookEnd, InstanceId, Note};
+use super::effect::{CheckChange, Effect, HookEnd, InstanceId, Note};
 use super::request::{Moved, Request, Response, Ticket};
 use super::router::{Handover, RESTORE_LIMIT, RESTORE_WINDOW};
 use super::transition::{RouterName, Standing, Subject};
 use super::{Agent, patience};
+use crate::health::{Health, Outcome};
 use crate::time::Time;
 use crate::vrrp::instance::{Event, Instance, State};
 use std::collections::BTreeSet;
@@ -224,4 +225,16 @@ impl Agent {
 
 fn refuse(ticket: Ticket, lines: Vec<String>, effects: &mut Vec<Effect>) {
     effects.push(Effect::Reply(ticket, Box::new(Response::Refused { lines })));
+}
+
+/// Counts an outcome, and notes what became of it. Whether anything changed.
+pub(super) fn count(check: &mut Health, now: Time, outcome: Outcome, effects: &mut Vec<Effect>) -> bool {
+    let (from, error) = (check.standing(), outcome.verdict.clone().err());
+    let changed = check.count(now, outcome);
+    let (check, to, after) = (&check.config().name, check.standing(), check.took());
+    if from != to {
+        let change = CheckChange { check: check.clone(), from, to, error, after };
+        effects.push(Effect::Note(Note::Check(change)));
+    }
+    changed
 }

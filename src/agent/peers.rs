@@ -106,6 +106,17 @@ impl Peers {
             .map(|(_, address)| address)
     }
 
+    /// When anybody's valid advert came last, farewells included.
+    pub fn last(&self) -> Option<Time> {
+        self.known.values().filter_map(|peer| peer.heard.map(|(at, ..)| at)).max()
+    }
+
+    /// When this sender's last valid advert came, unless that was a farewell.
+    pub fn heard_from(&self, source: IpAddr) -> Option<Time> {
+        let (at, priority, _) = self.known.get(&source)?.heard?;
+        priority.map(|_| at)
+    }
+
     /// For status: everybody heard, and the configured ones that never were.
     pub fn status(&self, now: Time, configured: &[IpAddr]) -> Vec<PeerStatus> {
         let silent = configured.iter().filter(|peer| !self.known.contains_key(peer));

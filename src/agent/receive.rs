@@ -13,6 +13,7 @@ use crate::vrrp::auth::{Auth, Seal};
 use crate::vrrp::instance::{Event, State};
 use crate::vrrp::packet::{self, Envelope, Heard, Refusal};
 use crate::vrrp::sequence::AntiReplay;
+use std::net::IpAddr;
 
 impl Agent {
     pub(super) fn receive(&mut self, now: Time, datagram: &Datagram, effects: &mut Vec<Effect>) {
@@ -97,6 +98,9 @@ impl Agent {
         if master && !ours {
             self.tell_of_lower(now, index, member, heard, effects);
         }
+        if !ours {
+            self.note_master(now, index, member, heard, effects);
+        }
         self.remember(now, false, effects);
     }
 
@@ -121,8 +125,55 @@ impl Agent {
             return;
         }
         router.lower_told = now + interval;
+        router.dual_masters += 1;
         let kind = Kind::HeardLower { source: heard.source, priority: priority.get() };
         self.tell(index, kind, effects);
+    }
+
+    /// Notes who is Master elsewhere, where nobody was before, or another one.
+    fn note_master(
+        &mut self,
+        now: Time,
+        index: usize,
+        member: usize,
+        heard: &Heard,
+        effects: &mut Vec<Effect>,
+    ) {
+        let instance = self.instance(index, member);
+        let follows = match instance.state() {
+            State::Master { .. } | State::Leaving { .. } => return,
+            State::Backup { master, .. } => Some(*master == Some(heard.source)),
+            _ => None,
+        };
+        let stale = now - instance.config().interval.duration() * 4;
+        let router = &mut self.routers[index];
+        let peers = &router.members[member].peers;
+        let Some(priority) = heard.advert.priority else {
+            // Gone, to come back as news.
+            router.elsewhere.take_if(|known| *known == heard.source);
+            return;
+        };
+        let gone = |known: IpAddr| peers.heard_from(known).is_none_or(|at| at < stale);
+        let believed = follows.unwrap_or_else(|| router.elsewhere.is_none_or(gone));
+        // Another family's address is the same host's, as far as anybody knows.
+        let news = router.elsewhere.is_none_or(|known| {
+            known != heard.source && (known.is_ipv4() == heard.source.is_ipv4() || gone(known))
+        });
+        if believed && news {
+            router.elsewhere = Some(heard.source);
+            let (router, source) = (router.config.name.clone(), heard.source);
+            effects.push(Effect::Note(Note::MasterHeard { router, source, priority: priority.get() }));
+        }
+    }
+
+    /// Notes, of a router that has just become Master, how long it had been alone.
+    pub(super) fn look_back(&mut self, now: Time, index: usize, effects: &mut Vec<Effect>) {
+        let router = &mut self.routers[index];
+        router.elsewhere = None;
+        if let Some(at) = router.members.iter().filter_map(|member| member.peers.last()).max() {
+            let router = router.config.name.clone();
+            effects.push(Effect::Note(Note::LastHeard { router, ago: now.since(at) }));
+        }
     }
 
     /// What a signature by the clock tells of the clocks.

@@ -56,6 +56,10 @@ pub(super) struct Router {
     pub hooks: HookStatus,
     /// Losing adverts are not told of again until this moment.
     pub lower_told: Time,
+    /// How often it was told of one.
+    pub dual_masters: u64,
+    /// The other host that was noted as Master.
+    pub elsewhere: Option<IpAddr>,
     pub became_master: u64,
     pub left_master: u64,
 }
@@ -108,6 +112,8 @@ impl Router {
             handover: None,
             hooks: HookStatus::default(),
             lower_told: Time::ZERO,
+            dual_masters: 0,
+            elsewhere: None,
             became_master: 0,
             left_master: 0,
         }

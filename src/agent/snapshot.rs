@@ -62,6 +62,7 @@ impl Agent {
             hooks: router.hooks.clone(),
             became_master: router.became_master,
             left_master: router.left_master,
+            dual_master_seen: router.dual_masters,
         }
     }
 

@@ -108,6 +108,10 @@ pub struct RouterStatus {
     pub became_master: u64,
     /// See `became_master`.
     pub left_master: u64,
+    /// How often, while Master, an advert was heard that loses against ours: there was a second Master.
+    /// Once an interval at most.
+    #[serde(default)]
+    pub dual_master_seen: u64,
 }
 
 /// What a priority is made of.

@@ -5,6 +5,7 @@ mod convert;
 mod daemon;
 mod generate;
 mod handover;
+mod history;
 mod keepalived;
 mod live;
 pub mod pcap;
@@ -16,6 +17,7 @@ mod simulate;
 mod sniff;
 mod span;
 mod status;
+mod told;
 mod verdict;
 
 use crate::agent::{self, RouterName};
@@ -61,6 +63,7 @@ enum Command {
     Reload(reload::Reload),
     Handover(handover::Handover),
     Resume(resume::Resume),
+    History(history::History),
     Sniff(sniff::Sniff),
     Simulate(simulate::Simulate),
     Keepalived(Box<keepalived::Keepalived>),
@@ -95,9 +98,13 @@ struct Daemon {
 
 impl Daemon {
     fn ask(&self, question: &Question, within: Duration) -> Result<Answer, ClientError> {
+        control::ask(&self.named().unwrap_or_else(|| control::DEFAULT_PATH.into()), question, within)
+    }
+
+    /// The socket that the arguments or the environment name.
+    fn named(&self) -> Option<PathBuf> {
         let named = std::env::var_os(control::ENVIRONMENT).filter(|path| !path.is_empty());
-        let path = self.socket.clone().or(named.map(PathBuf::from));
-        control::ask(&path.unwrap_or_else(|| control::DEFAULT_PATH.into()), question, within)
+        self.socket.clone().or(named.map(PathBuf::from))
     }
 }
 
@@ -143,6 +150,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Reload(command) => command.run(),
         Command::Handover(command) => command.run(),
         Command::Resume(command) => command.run(),
+        Command::History(command) => command.run(),
         Command::Sniff(command) => command.run(),
         Command::Simulate(command) => command.run(),
         Command::Keepalived(command) => command.run(),

@@ -3,6 +3,7 @@
 use super::Scheduling;
 use super::auth;
 use super::fixed::{self, Fixed};
+use super::journal::{self, Journal};
 use super::pace;
 use super::problem::{Finding, Sink};
 use super::routes::{FAMILIES, routes, rules};
@@ -33,6 +34,8 @@ pub(super) struct File<'a> {
     pub(super) links: BTreeMap<String, LinkDelay>,
     /// `[pace.NAME]`
     pub(super) paces: Vec<pace::Written>,
+    /// `[journal]`
+    pub(super) journal: Journal,
     /// `[static]`
     pub(super) fixed: Fixed,
     /// Name and table of every check; what is in it depends on its type.
@@ -166,8 +169,9 @@ pub(super) fn read<'a>(table: &'a Spanned<DeTable<'a>>, sink: &'a Sink) -> File<
     let fixed = table.map(fixed::read).unwrap_or_default();
     let paces = top.named("pace").into_iter().map(pace::read).collect();
     let checks = top.named("check");
+    let journal = journal::read(&top);
     top.finish();
-    File { agent, routers, groups, links, paces, fixed, checks }
+    File { agent, routers, groups, links, paces, journal, fixed, checks }
 }
 
 fn agent(section: Section<'_>) -> Agent<'_> {

@@ -11,6 +11,7 @@ mod checks;
 mod file;
 mod fixed;
 mod hooks;
+mod journal;
 pub mod keepalived;
 mod lint;
 mod pace;
@@ -24,6 +25,7 @@ mod tell;
 mod timeline;
 mod value;
 
+pub use journal::{Journal, journal_of};
 pub use problem::{Problem, Problems, Severity, Span, render_all};
 pub use tell::Told;
 pub use timeline::{Cause, Timeline, timelines, worst_case};
@@ -67,6 +69,8 @@ pub struct Details {
     pub told: Told,
     /// The daemon's socket.
     pub control: Control,
+    /// The record of what happened.
+    pub journal: Journal,
     /// How the daemon is scheduled.
     pub scheduling: Scheduling,
     /// What this host is called in status and logs.
@@ -241,6 +245,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
             hooks: BTreeMap::new(),
             told,
             control: control(&file.agent, sink),
+            journal: file.journal.clone(),
             scheduling: file.agent.scheduling.clone(),
             node: file.agent.node.clone().unwrap_or_else(host_name),
             max_failover: BTreeMap::new(),

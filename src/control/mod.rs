@@ -7,7 +7,7 @@ pub mod client;
 pub mod server;
 
 pub use client::{ClientError, ask};
-pub use server::{Asked, bind, serve};
+pub use server::{Asked, Who, bind, serve};
 
 use crate::agent;
 use serde::{Deserialize, Serialize};

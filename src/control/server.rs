@@ -34,8 +34,19 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Asked {
     /// What is asked.
     pub question: Question,
+    /// Who asks.
+    pub who: Who,
     /// Takes the answer.
     pub answer: oneshot::Sender<Answer>,
+}
+
+/// Who asks, as the kernel says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Who {
+    /// The user.
+    pub uid: u32,
+    /// The process.
+    pub pid: Option<i32>,
 }
 
 /// Makes the control socket at `path`, and its folder where that is missing. Mode 0600; with a
@@ -163,7 +174,7 @@ async fn attend(
         Ok(Ok(Some(Err(text)))) => refused(&text),
         Ok(Ok(Some(Ok(question)))) => {
             asked.store(true, Ordering::Relaxed);
-            pass_on(question, &questions).await
+            pass_on(question, Who { uid: who.uid(), pid: who.pid() }, &questions).await
         }
     };
     let Ok(mut bytes) = line(&answer) else { return };
@@ -195,10 +206,10 @@ async fn question(stream: &mut UnixStream) -> io::Result<Option<Result<Question,
     Ok(Some(question.map_err(|error| format!("this is no question: {error}"))))
 }
 
-async fn pass_on(question: Question, questions: &mpsc::Sender<Asked>) -> Answer {
+async fn pass_on(question: Question, who: Who, questions: &mpsc::Sender<Asked>) -> Answer {
     let (answer, answered) = oneshot::channel();
     let asking = async {
-        questions.send(Asked { question, answer }).await.ok()?;
+        questions.send(Asked { question, who, answer }).await.ok()?;
         answered.await.ok()
     };
     match timeout(LONGEST_WAIT, asking).await {

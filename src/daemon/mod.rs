@@ -13,6 +13,7 @@ mod inbox;
 mod log;
 mod perform;
 mod privileges;
+mod recorder;
 mod scheduling;
 mod sockets;
 mod state;
@@ -24,6 +25,7 @@ use crate::agent::{Agent, Effect, Input};
 use crate::check::Probe;
 use crate::config::keepalived::Skipped;
 use crate::config::{self, Details, Loaded, Problems};
+use crate::history::Event;
 use crate::time::Time;
 use inbox::{Arrival, Inbox};
 pub use log::Log;
@@ -207,6 +209,7 @@ impl Core {
             return if self.performer.finish(GIVE_UP_WITHIN) { EXIT_OK } else { EXIT_FAILURE };
         }
         error!("a bug: giving up every address");
+        self.performer.record.put(Event::Trouble { text: "a bug: every address is given up".to_owned() });
         let farewell = catch_unwind(AssertUnwindSafe(|| {
             self.decide(Input::Stop { at_once: true });
         }));

@@ -2,6 +2,7 @@
 
 use super::dumper::Dumper;
 use super::inbox::{Arrival, Inbox};
+use super::recorder::Recorder;
 use super::scheduling::{self, Scheduled};
 use super::sockets::{self, Sockets};
 use super::state::{self, Keeper};
@@ -13,6 +14,7 @@ use crate::agent::{
 };
 use crate::config::{self, Config, Details, Loaded, Problems, Told};
 use crate::control::{Asked, Question};
+use crate::history::{Event, Order as Ordered};
 use crate::net::address::{self, Holder, Means, Order};
 use crate::net::{Placed, link};
 use crate::notify::mail::{Mail, Message};
@@ -23,7 +25,7 @@ use std::io;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// How often held addresses are compared with the kernel's, besides on every change it tells of.
 const AUDIT: Duration = Duration::from_secs(20);
@@ -41,6 +43,7 @@ pub(super) struct Performer {
     /// That no other Locum holds addresses on this host; `None` while one does.
     sole: Option<UnixListener>,
     keeper: Keeper,
+    pub record: Recorder,
     inbox: Inbox,
     details: Details,
     /// What was left out of the configuration.
@@ -91,11 +94,14 @@ impl Performer {
         let dumps = overrides.instead.is_some();
         let tasks = Tasks::start(inbox, placed, &config.details.control, dumps)?;
         tasks.command(Command::Told(Box::new(config.details.told.clone())));
+        let record = Recorder::start(config.details.journal.settings(&config.details.control.path));
+        record.started(&config.details.node, path.display().to_string());
         Ok(Performer {
             sockets: Sockets::new(inbox)?,
             tasks,
             holder,
             sole,
+            record,
             keeper: Keeper::new(state::path(&config.details.control.path)),
             inbox: inbox.clone(),
             details: config.details.clone(),
@@ -144,8 +150,11 @@ impl Performer {
             }
             Effect::Unwatch(name) => self.tasks.command(Command::Unwatch(name)),
             Effect::Notify(transition) => self.notify(transition),
-            Effect::Tell(incident) => self.tell(incident),
-            Effect::Note(note) => log(&note),
+            Effect::Tell(incident) => self.tell(incident, now),
+            Effect::Note(note) => {
+                self.record.note(&note);
+                log(&note);
+            }
             Effect::Remember(memory) => self.keeper.keep(memory),
             Effect::Reply(ticket, response) => self.reply(ticket, *response),
             Effect::Stopped => {}
@@ -156,8 +165,13 @@ impl Performer {
     /// What came in, in the agent's words; `None` where it concerns only doers.
     pub(super) fn translate(&mut self, arrival: Arrival) -> Option<Meant> {
         let input = match arrival {
-            Arrival::Input(input) => input,
-            Arrival::Address(report) => address_input(report)?,
+            Arrival::Input(input) => {
+                if let Input::HookEnded(end) = &input {
+                    self.record.hook(end);
+                }
+                input
+            }
+            Arrival::Address(report) => address_input(report, &self.record)?,
             Arrival::Link(link::Report::Link(link)) => Input::Link(link),
             Arrival::Link(link::Report::Gone(name)) => Input::LinkGone(name),
             Arrival::Link(link::Report::Ready) => Input::LinksReady,
@@ -166,10 +180,12 @@ impl Performer {
                 return None;
             }
             Arrival::Stop => {
+                self.record.signalled(Ordered::Stop);
                 self.stops += 1;
                 Input::Stop { at_once: self.stops > 1 }
             }
             Arrival::Reload => {
+                self.record.signalled(Ordered::Reload);
                 watchdog::reloading();
                 self.load(None, false);
                 return None;
@@ -179,13 +195,16 @@ impl Performer {
                 self.dumper.as_mut()?.want(ticket, dump);
                 Input::Request(ticket, Request::Status)
             }
-            Arrival::Asked(asked) => match asked.question.clone() {
-                Question::Agent(request) => Input::Request(self.ticket(asked), request),
-                Question::Reload { dry_run } => {
-                    self.load(Some(asked), dry_run);
-                    return None;
+            Arrival::Asked(asked) => {
+                self.record.asked(&asked);
+                match asked.question.clone() {
+                    Question::Agent(request) => Input::Request(self.ticket(asked), request),
+                    Question::Reload { dry_run } => {
+                        self.load(Some(asked), dry_run);
+                        return None;
+                    }
                 }
-            },
+            }
             Arrival::Loaded { asked, dry_run, result } => return self.loaded(asked, dry_run, result),
         };
         Some(Meant::Input(input))
@@ -203,6 +222,8 @@ impl Performer {
             self.tasks.command(Command::Told(Box::new(details.told.clone())));
         }
         self.scheduled.adopt(&details.scheduling);
+        // The socket stays where it is for as long as the daemon runs.
+        self.record.adopt(details.journal.settings(&self.details.control.path));
         self.details = details;
     }
 
@@ -237,6 +258,7 @@ impl Performer {
         }
         self.keeper.finish(STATE_WITHIN);
         self.tasks.finish(HOOKS_WITHIN);
+        self.record.finish(released, STATE_WITHIN);
         let _ = std::fs::remove_file(&self.details.control.path);
         released
     }
@@ -244,6 +266,7 @@ impl Performer {
     fn notify(&mut self, transition: Transition) {
         let Transition { subject, from, to, why, priority, .. } = &transition;
         info!(%from, %to, priority, "{subject}: {why}");
+        self.record.transition(&transition);
         let Told { fifos, mail, mailed, .. } = &self.details.told;
         let hooks = self.details.hooks.get(subject).cloned().map(Box::new);
         let faults = |mail: &&Mail| mail.faults || *to != Standing::Fault;
@@ -254,7 +277,8 @@ impl Performer {
         }
     }
 
-    fn tell(&mut self, incident: Incident) {
+    fn tell(&mut self, incident: Incident, now: Time) {
+        self.record.incident(now, &incident);
         let router = &incident.router;
         let write = match incident.kind {
             Kind::HeardLower { source, priority } => {
@@ -288,6 +312,9 @@ impl Performer {
             return;
         }
         let Some(asked) = self.waiting.remove(&ticket) else { return };
+        if let Response::Refused { lines } = &response {
+            self.record.refused(&asked.question, lines);
+        }
         if let Response::Status(status) = &mut response {
             let facts = [
                 ("version", crate::VERSION.to_owned()),
@@ -297,6 +324,7 @@ impl Performer {
             ];
             status.leave_out(&self.skipped);
             status.cannot(&self.scheduled.refused);
+            status.cannot(self.record.complaint().as_slice());
             let facts = facts.into_iter().chain(self.scheduled.facts());
             status.daemon = facts.map(|(key, value)| (key.to_owned(), value)).collect();
         }
@@ -334,6 +362,8 @@ impl Performer {
             }
             Err(problems) => {
                 warn!("reload refused, the old configuration stays:\n{}", problems.render(false));
+                let lines: Vec<String> = problems.render(false).lines().map(str::to_owned).collect();
+                self.record.refused(&Question::Reload { dry_run }, &lines);
                 if let Some(asked) = asked {
                     let mut lines = vec!["the old configuration stays in force".to_owned()];
                     lines.extend(problems.render(false).lines().map(str::to_owned));
@@ -345,14 +375,16 @@ impl Performer {
     }
 }
 
-fn address_input(report: address::Report) -> Option<Input> {
+fn address_input(report: address::Report, record: &Recorder) -> Option<Input> {
     Some(match report {
         address::Report::Held { owner, result } => Input::Held { instance: InstanceId(owner), result },
         address::Report::Restored { owner, address } => {
+            record.put(Event::Repaired { what: address.to_string() });
             Input::Restored { instance: InstanceId(owner), address }
         }
         address::Report::Repaired { what, .. } => {
             warn!("{what} had been removed by somebody else; it is back");
+            record.put(Event::Repaired { what });
             return None;
         }
         address::Report::Announced { owner, sent, failed } => Input::Announced {
@@ -367,10 +399,12 @@ fn address_input(report: address::Report) -> Option<Input> {
         }
         address::Report::Swept { address, interface } => {
             warn!("{address} was left on {interface} by an earlier run; removed");
+            record.put(Event::Swept { what: format!("{address} on {interface}") });
             return None;
         }
         address::Report::Cleared { what } => {
             warn!("{what} was left by an earlier run; removed");
+            record.put(Event::Swept { what });
             return None;
         }
     })
@@ -381,6 +415,14 @@ fn log(note: &Note) {
         Note::Refused { router, source, refusal, count } => {
             warn!(%router, %source, reason = refusal.name(), count, "packet refused: {refusal}");
         }
+        Note::Check(change) => {
+            let error = change.error.as_deref().unwrap_or("");
+            info!(check = %change.check, from = %change.from, to = %change.to, "the check changed {error}");
+        }
+        Note::MasterHeard { router, source, priority } => {
+            info!(%router, %source, priority, "there is another Master");
+        }
+        Note::LastHeard { router, ago } => debug!(%router, ?ago, "another Master was last heard"),
         Note::Warning(router, line) => warn!(%router, "{line}"),
         Note::Trouble(line) => warn!("{line}"),
         Note::Reloaded(lines) => info!("the configuration was read again: {}", lines.join("; ")),

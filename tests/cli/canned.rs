@@ -100,6 +100,7 @@ fn web() -> RouterStatus {
         },
         became_master: 2,
         left_master: 1,
+        dual_master_seen: 0,
     }
 }
 

@@ -5,6 +5,7 @@ mod captures;
 mod check;
 mod convert;
 mod explain;
+mod history;
 mod hostile;
 mod live;
 mod orders;

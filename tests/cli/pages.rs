@@ -14,7 +14,18 @@ fn every_command_has_its_man_page_and_every_shell_its_completions() {
     let into = folder.path().join("deep/er");
     let output = command(&["generate"]).arg(&into).output().unwrap();
     assert_eq!((output.status.code(), output.stdout, output.stderr), (Some(0), Vec::new(), Vec::new()));
-    for page in ["", "-run", "-check", "-status", "-reload", "-handover", "-resume", "-sniff", "-simulate"] {
+    for page in [
+        "",
+        "-run",
+        "-check",
+        "-status",
+        "-reload",
+        "-handover",
+        "-resume",
+        "-history",
+        "-sniff",
+        "-simulate",
+    ] {
         let text = read(&into.join(format!("man/locum{page}.8")));
         assert!(text.contains(".SH NAME") && text.contains(".SH SYNOPSIS"), "locum{page}.8: {text}");
     }

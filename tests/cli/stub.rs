@@ -67,7 +67,7 @@ fn listen(
             tokio::spawn(serve(listener, group, questions));
             tokio::spawn(async move {
                 let mut unanswered = Vec::new();
-                while let Some(Asked { question, answer: to }) = asked.recv().await {
+                while let Some(Asked { question, answer: to, .. }) = asked.recv().await {
                     match answer(question) {
                         Some(answer) => drop(to.send(answer)),
                         None => unanswered.push(to),

@@ -82,6 +82,8 @@ fn the_file_with_every_key_says_the_defaults() {
     assert_eq!(counted(&written), counted(&short));
     assert_eq!(written.details.checks, short.details.checks);
     assert_eq!(written.details.control.path, short.details.control.path);
+    let recorded = |config: &Config| config.details.journal.settings(&config.details.control.path);
+    assert_eq!(recorded(&written), recorded(&short));
     let hooks = written.details.hooks.values().next().unwrap();
     assert_eq!(hooks.any.as_ref().unwrap().timeout, Duration::from_secs(30));
 }

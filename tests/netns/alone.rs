@@ -25,7 +25,7 @@ fn alone_it_takes_the_address_announces_it_and_gives_it_up_when_stopped() {
     assert_eq!(lab.owners(VIP), [""; 0]);
     assert_eq!(a.kernel.addresses().len(), before);
     // Its lock stays: whoever removed it would take it from somebody who starts just then.
-    assert_eq!(locum.files(), ["locum.sock.lock"]);
+    assert_eq!(locum.files(), ["locum.history.jsonl", "locum.sock.lock"]);
 }
 
 #[test]

@@ -255,7 +255,9 @@ impl Locum<'_> {
     pub fn files(&self) -> Vec<String> {
         let entries = fs::read_dir(self.files.dir.path()).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
-        names.filter(|name| name != "locum.toml").collect()
+        let mut names: Vec<_> = names.filter(|name| name != "locum.toml").collect();
+        names.sort();
+        names
     }
 }
 

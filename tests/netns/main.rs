@@ -18,6 +18,7 @@ mod drop_in;
 mod fixed;
 mod frr;
 mod handover;
+mod history;
 mod holding;
 mod interface;
 mod keepalived;

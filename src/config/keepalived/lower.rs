@@ -14,7 +14,7 @@ use crate::agent::{self, RouterName, Subject};
 use crate::config::problem::Finding;
 use crate::config::suggest::nearest;
 use crate::config::{
-    Config, Control, Details, SOCKET, Scheduling, across, file, fingerprint, host_name, lint,
+    Config, Control, Details, Journal, SOCKET, Scheduling, across, file, fingerprint, host_name, lint,
 };
 use crate::notify;
 use serde_spanned::Spanned;
@@ -42,6 +42,7 @@ pub(super) fn lower(document: &Document, options: &Options, report: &Report) -> 
             hooks: BTreeMap::new(),
             told: tells::told(document, &runner, report),
             control: control(document, options),
+            journal: Journal::default(),
             scheduling: Scheduling {
                 realtime: document.global.vrrp_rt_priority.as_ref().map(|priority| *priority.get_ref()),
                 lock_memory: is_on(&document.global.vrrp_no_swap),
