@@ -34,6 +34,7 @@ use perform::Performer;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
+use std::thread;
 use std::time::{Duration, SystemTime};
 use tracing::{error, info, warn};
 
@@ -52,6 +53,8 @@ pub const EXIT_PRIVILEGES: u8 = 77;
 const DRAIN: usize = 128;
 /// Packets that come closer upon each other than this are read together.
 const BURST: Duration = Duration::from_millis(1);
+/// How long packets gather that come even closer: to be woken for each costs more than to read it.
+const GATHER: Duration = Duration::from_micros(250);
 /// By how much the wall clock has to jump to be told. Kernel and network correct it by less at a time.
 const CLOCK_WAS_SET: Duration = Duration::from_millis(1);
 /// How long address work may take at the end.
@@ -128,8 +131,16 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
     // Threads that are there already stay what they are.
     performer.scheduled.adopt(&config.details.scheduling);
     let (agent, effects) = Agent::new(&config.agent, now());
-    let mut core =
-        Core { agent, performer, inbox, arrivals, wall_clock: None, read: Time::ZERO, stopped: false };
+    let mut core = Core {
+        agent,
+        performer,
+        inbox,
+        arrivals,
+        wall_clock: None,
+        read: Time::ZERO,
+        crowded: false,
+        stopped: false,
+    };
     core.tell_wall_clock();
     let memory = state::read(&state::path(&config.details.control.path));
     core.decide(Input::Remembered(memory));
@@ -192,6 +203,8 @@ struct Core {
     wall_clock: Option<(Time, Duration)>,
     /// When packets were last read.
     read: Time,
+    /// Packets come so close upon each other that they had better gather.
+    crowded: bool,
     stopped: bool,
 }
 
@@ -233,10 +246,15 @@ impl Core {
             // Where more have come, or somebody is about to take over, all of it is read.
             let due = self.agent.deadline().is_some_and(|(at, _)| at <= woken);
             let most = if due || woken.since(self.read) < BURST { DRAIN } else { 1 };
+            let close = woken.since(self.read) < GATHER;
             self.read = woken;
-            for datagram in self.performer.sockets.drain(most) {
+            let datagrams = self.performer.sockets.drain(most);
+            self.crowded = close || self.crowded && datagrams.len() > 1;
+            for datagram in datagrams {
                 self.decide(Input::Datagram(datagram));
             }
+        } else {
+            self.crowded = false;
         }
         if self.performer.sockets.called() {
             self.inbox.clear();
@@ -265,10 +283,18 @@ impl Core {
     }
 
     fn sleep(&mut self) {
+        if self.crowded {
+            thread::sleep(self.rest().map_or(GATHER, |rest| rest.min(GATHER)));
+        }
+        let longest = self.rest();
+        self.performer.sockets.sleep(longest);
+    }
+
+    /// How long there is nothing to do, unless something comes.
+    fn rest(&self) -> Option<Duration> {
         let deadlines =
             [self.agent.deadline().map(|(at, _)| at), self.performer.look_at(), watchdog::deadline()];
-        let longest = deadlines.into_iter().flatten().min().map(|at| at.since(now()));
-        self.performer.sockets.sleep(longest);
+        deadlines.into_iter().flatten().min().map(|at| at.since(now()))
     }
 
     fn accept(&mut self, arrival: Arrival) {
