@@ -21,7 +21,7 @@ class Scene:
     routers: tuple
     # Who holds the addresses at first; `b`: the daemon of `a`, the better one, is started by a row.
     holder: str = "a"
-    # Too long for --quick.
+    # Left out by --quick.
     large: bool = False
     # What runs in the column of Locum: Locum, or Locum before a Backup of keepalived.
     foreign: bool = False
@@ -82,12 +82,12 @@ class Pair:
     def settle(self):
         """Starts what has to run and waits for the state that rows begin in."""
         alone = self.scene.holder == "b" and self.a.daemon is None
-        for server in (self.b,) if alone else (self.a, self.b):
-            if server.daemon is None:
-                self.start(server)
+        new = [server for server in ((self.b,) if alone else (self.a, self.b)) if server.daemon is None]
+        for server in new:
+            self.start(server)
         self.await_move(*(self.b, self.a) if alone else (self.a, self.b))
         # Announcements are repeated for some time; and adverts reach their rhythm.
-        time.sleep(1)
+        time.sleep(0.3 if self.quick and not new else 1)
 
     def await_move(self, to, other, seconds=40):
         def moved():

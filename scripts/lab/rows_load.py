@@ -41,7 +41,7 @@ def flood_row(kind, what):
         time.sleep(0.3)
         before = usage(pair.a.daemon.pid)
         command = (PROBE, "flood", kind, "--from", pair.client.address, "--vrid", str(pair.router.vrid))
-        length = ("--for", "2s" if pair.quick else "5s")
+        length = ("--for", "1s" if pair.quick else "5s")
         flooder = pair.client.start(*command, *length, stdout=subprocess.PIPE)
         sent = json.loads(flooder.communicate(timeout=30)[0])["sent"]
         time.sleep(0.5)
@@ -90,7 +90,7 @@ def wide_cable(pair):
 )
 def wide_cpu(pair):
     # Announcements that follow a takeover are over.
-    time.sleep(6)
+    time.sleep(4 if pair.quick else 6)
     a, b = pair.a, pair.b
     before = usage(a.daemon.pid), packets(a, "tx"), usage(b.daemon.pid), packets(b, "rx")
     time.sleep(3 if pair.quick else 10)
@@ -118,8 +118,8 @@ def wide_stop(pair):
 
 @row("reload", MANY, ("reload, 255 routers unchanged: CPU, ms", "20", "parse time"), ends=True)
 def reload(pair):
-    pid, window = pair.a.daemon.pid, 3
-    time.sleep(6)
+    pid, window = pair.a.daemon.pid, 2 if pair.quick else 4
+    time.sleep(4 if pair.quick else 6)
     marks = [usage(pid)]
     time.sleep(window)
     marks.append(usage(pid))

@@ -74,7 +74,7 @@ def give_up(pair):
     return (max(gone) - min(gone)) * 1000, left
 
 
-SIZES = [(1, False), (1000, False), (5000, True)]
+SIZES = [(1, True), (1000, False), (5000, True)]
 INSTALL_GOALS = {1000: ("12", "12"), 5000: ("340", "340")}
 ANNOUNCE_GOALS = {1000: "install + 3", 5000: "install + 12"}
 
@@ -104,7 +104,7 @@ def local_route_rows(count, large, goal, limit):
         return (take(pair)["installed"],)
 
 
-local_route_rows(1000, False, "3", "2.5")
+local_route_rows(1000, True, "3", "2.5")
 local_route_rows(5000, True, "10", "8.7")
 
 

@@ -8,9 +8,10 @@ from lan import VIP, Probing, sh
 from pair import Scene, held, kill, row
 
 ONE = Scene("one", (Router((VIP,)),))
-FOREIGN = Scene("foreign", (Router((VIP,)),), foreign=True)
+FOREIGN = Scene("foreign", (Router((VIP,)),), foreign=True, large=True)
 TRACKED = Scene("tracked", (Router((VIP,), tracked=True),))
 KILLED = Scene("killed", (Router((VIP,)),))
+ALL_KILLED = Scene("all-killed", (Router((VIP,)),), large=True)
 
 
 @row(
@@ -161,7 +162,7 @@ def killed(pair):
 
 @row(
     "all-killed",
-    KILLED,
+    ALL_KILLED,
     ("all processes killed: outage, ms", "the lease", "-"),
     ("all processes killed: holders after 8 s", "1", "-"),
     ends=True,
