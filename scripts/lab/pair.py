@@ -112,9 +112,10 @@ class Pair:
 
 
 def held(server):
-    """All addresses of a host, on whatever interface."""
-    text = sh("ip", "-n", server.name, "-oneline", "address", "show")
-    return set(re.findall(r" inet6? ([^/ ]+)/", text))
+    """All addresses of a host, on whatever interface, and those that are local by a route alone."""
+    addresses = sh("ip", "-n", server.name, "-oneline", "address", "show")
+    routes = sh("ip", "-n", server.name, "route", "show", "table", "local")
+    return set(re.findall(r" inet6? ([^/ ]+)/", addresses)) | set(re.findall(r"^local (\S+)", routes, re.M))
 
 
 def last_words(server):
