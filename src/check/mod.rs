@@ -12,6 +12,7 @@ mod pattern;
 pub mod ping;
 pub mod process;
 pub mod script;
+mod sentry;
 pub mod target;
 pub mod tcp;
 pub mod tls;
@@ -23,6 +24,7 @@ pub use target::Target;
 
 use crate::health::Outcome;
 use lane::Lane;
+use sentry::Sentry;
 use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::net::IpAddr;
@@ -166,6 +168,8 @@ struct Attempt<'a> {
     schedule: &'a Schedule,
     /// Where this check may block; one at a time.
     lane: &'a Lane,
+    /// Who looks after what was found until the next probe.
+    sentry: &'a Sentry,
     /// When the attempt's time is up.
     deadline: Instant,
     /// What the probe waits for, should its time run out.
@@ -200,31 +204,43 @@ impl Attempt<'_> {
 
 /// Probes for ever and hands every outcome to `report`. The first probe starts at once, each next
 /// one an interval after the start of the last, or at once when the last took longer; two never
-/// overlap. Drop the future to stop; a running script is then killed.
+/// overlap. What a sentry sees end is looked at at once, instead of after the interval. Drop the future
+/// to stop; a running script is then killed.
 pub async fn run(spec: Spec, report: impl Fn(Outcome) + Send + 'static) {
-    let lane = Lane::default();
+    let (lane, sentry) = (Lane::default(), Sentry::default());
     let mut next = after(Instant::now(), jitter(spec.schedule.jitter));
+    let mut soonest = next;
     loop {
-        sleep_until(next).await;
+        let alarmed = tokio::select! {
+            () = sleep_until(next) => false,
+            () = sentry.alarm() => true,
+        };
+        // What ends all the time is not looked at all the time.
+        sleep_until(soonest.min(next)).await;
         let start = Instant::now();
-        report(round(&spec, &lane).await);
+        let outcome = round(&spec, &lane, &sentry).await;
+        if alarmed && outcome.verdict.is_ok() {
+            sentry.dismiss();
+        }
+        report(outcome);
         let interval = spec.schedule.interval.max(SHORTEST_INTERVAL);
         next = Instant::now().max(after(start, interval.saturating_add(jitter(spec.schedule.jitter))));
+        soonest = after(start, SHORTEST_INTERVAL);
     }
 }
 
 /// One probe with its retries.
 pub async fn probe_once(spec: &Spec) -> Outcome {
-    round(spec, &Lane::default()).await
+    round(spec, &Lane::default(), &Sentry::default()).await
 }
 
-async fn round(spec: &Spec, lane: &Lane) -> Outcome {
+async fn round(spec: &Spec, lane: &Lane, sentry: &Sentry) -> Outcome {
     let mut retry = 0;
     loop {
         let start = Instant::now();
         let deadline = after(start, spec.schedule.timeout);
         let (awaited, value) = (Mutex::new(""), Mutex::new(None));
-        let attempt = Attempt { schedule: &spec.schedule, lane, deadline, awaited, value };
+        let attempt = Attempt { schedule: &spec.schedule, lane, sentry, deadline, awaited, value };
         let verdict = bounded(spec, &attempt, after(start, spec.bound())).await;
         let verdict = verdict.map_err(|text| one_line(&text));
         let outcome = Outcome { verdict, latency: start.elapsed(), value: attempt.value() };

@@ -1,8 +1,10 @@
-//! Probe: a process exists, by `/proc`.
+//! Probe: a process exists, by `/proc`. Those that were found are watched until the next probe.
 
+use super::sentry::{Found, find};
 use super::target::plain;
 use super::{Attempt, Pattern};
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 /// The kernel cuts a process's name here.
@@ -38,19 +40,28 @@ impl Config {
 
 pub(super) async fn probe(config: &Config, attempt: &Attempt<'_>) -> Result<(), String> {
     config.validate()?;
-    let config = config.clone();
-    attempt.lane.run(move || look(&config)).await
+    let (min, config) = (config.min, config.clone());
+    let found = attempt.lane.run(move || look(&config)).await?;
+    let spare = found.len().saturating_sub(min);
+    attempt.sentry.post(found, spare);
+    Ok(())
 }
 
-fn look(config: &Config) -> Result<(), String> {
-    let found = match &config.pidfile {
+/// What can be waited for of each process, where there are as many as wanted.
+fn look(config: &Config) -> Result<Vec<Option<OwnedFd>>, String> {
+    let lives = |pid| match find(pid) {
+        Found::Gone => None,
+        Found::Lives(process) => Some(process),
+    };
+    let all: Vec<_> = match &config.pidfile {
         Some(path) => match pid_in(path) {
-            Ok(pid) => usize::from(counts(pid, config)),
-            Err(_) if config.min == 0 => 0,
+            Ok(pid) => Some(pid).filter(|pid| counts(*pid, config)).and_then(lives).into_iter().collect(),
+            Err(_) if config.min == 0 => Vec::new(),
             Err(text) => return Err(text),
         },
-        None => pids()?.filter(|pid| counts(*pid, config)).count(),
+        None => pids()?.filter(|pid| counts(*pid, config)).filter_map(lives).collect(),
     };
+    let found = all.len();
     if found < config.min {
         return Err(format!("{found} processes {}, wanted {} or more", wanted(config), config.min));
     }
@@ -58,7 +69,7 @@ fn look(config: &Config) -> Result<(), String> {
         Some(max) if found > max => {
             Err(format!("{found} processes {}, wanted {max} or fewer", wanted(config)))
         }
-        _ => Ok(()),
+        _ => Ok(all),
     }
 }
 

@@ -1,11 +1,13 @@
 //! Checks of kind `process`, by processes that the tests start.
 
+use super::runner::Check;
 use super::{Server, failure, verdict};
-use locum::check::{Pattern, Probe, process};
+use locum::check::{Pattern, Probe, Schedule, process};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// A program of its own name: a copy of `sleep`.
 fn program(directory: &Path, name: &str) -> PathBuf {
@@ -116,4 +118,49 @@ async fn a_pidfile_must_name_a_living_process_of_the_right_name() {
 async fn a_check_for_nothing_in_particular_fails() {
     let probe = Probe::Process(process::Config { min: 1, ..Default::default() });
     assert_eq!(failure(probe).await, "a process check needs a name, a pidfile or a command");
+}
+
+/// Looks once, and then not before the test is long over.
+fn once(probe: Probe) -> Check {
+    Check::start(probe, Schedule { interval: Duration::from_secs(3600), ..Schedule::default() })
+}
+
+#[tokio::test]
+async fn the_end_of_a_process_is_seen_without_waiting_for_the_next_look() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = unused("di");
+    let running = start(&program(directory.path(), &name), "300");
+    let mut check = once(named(&name, 1, None));
+    assert_eq!(check.next().await, Ok(()));
+    let killed = Instant::now();
+    drop(running);
+    assert_eq!(check.next().await, Err(format!("0 processes named {name}, wanted 1 or more")));
+    println!("seen {:?} after its end", killed.elapsed());
+}
+
+#[tokio::test]
+async fn only_the_end_of_one_too_many_is_looked_into() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = unused("qu");
+    let program = program(directory.path(), &name);
+    let [first, second, _third] = ["301", "302", "303"].map(|seconds| start(&program, seconds));
+    let mut check = once(named(&name, 2, None));
+    assert_eq!(check.next().await, Ok(()));
+    drop(first);
+    assert_eq!(verdict(named(&name, 2, Some(2))).await, Ok(()), "one may end");
+    drop(second);
+    assert_eq!(check.next().await, Err(format!("1 processes named {name}, wanted 2 or more")));
+}
+
+#[tokio::test]
+async fn a_process_that_was_replaced_before_it_ended_is_no_failure() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = unused("re");
+    let program = program(directory.path(), &name);
+    let old = start(&program, "301");
+    let mut check = once(named(&name, 1, None));
+    assert_eq!(check.next().await, Ok(()));
+    let _new = start(&program, "302");
+    drop(old);
+    assert_eq!(check.next().await, Ok(()));
 }

@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 /// A running check, which ends with the test, and its outcomes.
-struct Check(AbortHandle, mpsc::UnboundedReceiver<Outcome>);
+pub(super) struct Check(AbortHandle, mpsc::UnboundedReceiver<Outcome>);
 
 impl Drop for Check {
     fn drop(&mut self) {
@@ -23,7 +23,7 @@ impl Drop for Check {
 }
 
 impl Check {
-    fn start(probe: Probe, schedule: Schedule) -> Check {
+    pub(super) fn start(probe: Probe, schedule: Schedule) -> Check {
         let (sender, receiver) = mpsc::unbounded_channel();
         let report = move |outcome| {
             let _ = sender.send(outcome);
@@ -31,7 +31,7 @@ impl Check {
         Check(tokio::spawn(run(Spec { probe, schedule }, report)).abort_handle(), receiver)
     }
 
-    async fn next(&mut self) -> Result<(), String> {
+    pub(super) async fn next(&mut self) -> Result<(), String> {
         timeout(AMPLE, self.1.recv()).await.expect("an outcome in time").expect("the check runs").verdict
     }
 }
