@@ -94,6 +94,15 @@ pub struct Health {
     last: Option<(Time, Outcome)>,
 }
 
+/// What is known of a check, for a next process: everything but how it is counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    standing: Standing,
+    since: Time,
+    streak: u32,
+    last: Option<(Time, Outcome)>,
+}
+
 impl Health {
     /// A check without a result.
     #[must_use]
@@ -115,6 +124,18 @@ impl Health {
     /// Counts other than before; the standing is kept.
     pub fn retune(&mut self, config: Config) {
         self.config = config;
+    }
+
+    /// What is known of it.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        let Health { standing, since, streak, .. } = *self;
+        Known { standing, since, streak, last: self.last.clone() }
+    }
+
+    /// What an earlier process knew of it.
+    pub fn recall(&mut self, known: Known) {
+        Known { standing: self.standing, since: self.since, streak: self.streak, last: self.last } = known;
     }
 
     /// Where it stands.

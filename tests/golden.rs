@@ -147,6 +147,8 @@ fn describe(effect: &Effect) -> String {
                 format!("reply moved {}", routers.iter().map(one).collect::<Vec<_>>().join("; "))
             }
         },
+        Effect::Replace(_) => "replace".to_owned(),
+        Effect::Sweep => "sweep".to_owned(),
         Effect::Stopped => "stopped".to_owned(),
     }
 }

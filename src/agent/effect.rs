@@ -5,6 +5,7 @@ use super::holding::Holding;
 use super::incident::Incident;
 use super::link::Link;
 use super::memory::Memory;
+use super::relay::Relay;
 use super::request::{Request, Response, Ticket};
 use super::transition::{RouterName, Subject, Transition};
 use crate::health::{self, CheckName, Outcome};
@@ -29,6 +30,11 @@ pub enum Input {
     Clock(Duration),
     /// What an earlier process remembered. To be told before [`Input::LinksReady`].
     Remembered(Memory),
+    /// What the process before this one was a moment ago, where this one takes its place. Instead of
+    /// [`Input::Remembered`]; then comes [`Effect::Sweep`].
+    Relay(Box<Relay>),
+    /// This process is about to be replaced by the next: [`Effect::Replace`] says what to hand it.
+    Replace,
     /// A packet with protocol 112, or 51 where that was listened for, arrived.
     Datagram(Datagram),
     /// An interface is so from now on.
@@ -176,6 +182,10 @@ pub enum Effect {
     /// Keep this for a next process: the whole of it, in place of what was kept before. Comes at most once
     /// a second, and at the end.
     Remember(Memory),
+    /// Let the next process take the place of this one, at once, and give it this. Nothing is given up.
+    Replace(Box<Relay>),
+    /// All that the process before this one held and that goes on being held, is held: the rest may go.
+    Sweep,
     /// Answer.
     Reply(Ticket, Box<Response>),
     /// Everything is given up; the loop may end.

@@ -16,6 +16,7 @@ pub mod memory;
 mod orders;
 mod peers;
 mod receive;
+pub mod relay;
 pub mod reload;
 pub mod request;
 pub mod route;
@@ -32,6 +33,7 @@ pub use holding::{Holding, Install, Vmac};
 pub use incident::Incident;
 pub use link::{Link, LinkAddress};
 pub use memory::Memory;
+pub use relay::Relay;
 pub use request::{Request, Response, Ticket};
 pub use route::{Hop, Network, Route, RouteKind, RouteOption, Rule, RuleAction};
 pub use transition::{RouterName, Standing, Subject, Transition};
@@ -89,6 +91,8 @@ pub struct Agent {
     /// What the wall clock read, and when.
     clock: Option<(Time, Duration)>,
     keeping: memory::Keeping,
+    /// What the process before this one was, until it is taken up.
+    relay: Option<Box<Relay>>,
     next_id: u32,
     stopping: bool,
     stopped: bool,
@@ -115,6 +119,8 @@ impl Agent {
                 }
             }
             Input::Remembered(memory) => self.remembered(memory),
+            Input::Relay(relay) => self.expect(relay),
+            Input::Replace => self.replace(now, &mut effects),
             Input::Tick => self.tick(now, &mut effects),
             Input::Datagram(datagram) => self.receive(now, &datagram, &mut effects),
             Input::Link(link) => {
@@ -243,6 +249,7 @@ impl Agent {
         let contested = self.routers.iter().filter_map(|router| router.contested.as_ref());
         self.retry_at = contested.map(|(_, at)| *at).min();
         self.listen(effects);
+        self.take_up(now, effects);
     }
 
     fn settle_set(&mut self, now: Time, set: usize, effects: &mut Vec<Effect>) {
@@ -266,7 +273,7 @@ impl Agent {
                 self.fault(now, index, &fault, effects);
             }
             self.follow_group(set, &before, effects);
-        } else if !awaits {
+        } else if !awaits && !self.was_master(set) {
             self.start(now, set, effects);
         }
     }

@@ -11,6 +11,7 @@ mod live;
 pub mod pcap;
 mod pid_file;
 mod reload;
+mod restart;
 mod resume;
 mod show;
 mod simulate;
@@ -61,6 +62,7 @@ enum Command {
     Convert(convert::Convert),
     Status(status::Status),
     Reload(reload::Reload),
+    Restart(restart::Restart),
     Handover(handover::Handover),
     Resume(resume::Resume),
     History(history::History),
@@ -148,6 +150,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Convert(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Reload(command) => command.run(),
+        Command::Restart(command) => command.run(),
         Command::Handover(command) => command.run(),
         Command::Resume(command) => command.run(),
         Command::History(command) => command.run(),

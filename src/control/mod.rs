@@ -35,6 +35,9 @@ pub enum Question {
         /// Say what would change, and change nothing.
         dry_run: bool,
     },
+    /// Let the program as it is installed now take the place of this process. No answer but the end of the
+    /// connection says that it does.
+    Restart,
     /// Something for the agent.
     #[serde(untagged)]
     Agent(agent::Request),
@@ -63,6 +66,7 @@ mod tests {
             (Question::Agent(Request::Handover { router: web() }), r#"{"ask":"handover","router":"web"}"#),
             (Question::Agent(Request::Resume { router: None }), r#"{"ask":"resume","router":null}"#),
             (Question::Reload { dry_run: true }, r#"{"ask":"reload","dry_run":true}"#),
+            (Question::Restart, r#"{"ask":"restart"}"#),
         ] {
             assert_eq!(serde_json::to_string(&question).unwrap(), json);
             assert_eq!(serde_json::from_str::<Question>(json).unwrap(), question);

@@ -1,15 +1,18 @@
 //! The one way into the core: a queue, and a descriptor that wakes it.
 
 use super::dump::Dump;
-use crate::agent::Input;
+use super::recorder::Recorder;
+use crate::agent::{Input, InstanceId};
 use crate::config::{Loaded, Problems};
 use crate::control::Asked;
+use crate::history::Event;
 use crate::net::{address, link};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use tracing::warn;
 
 /// Something that came from a doer, a person or the kernel.
 pub(super) enum Arrival {
@@ -24,6 +27,13 @@ pub(super) enum Arrival {
     Dump(Dump),
     /// SIGTERM or SIGINT; the second one does not wait.
     Stop,
+    /// Whether the program that is to take the place of this one can, or a line for each reason.
+    Tried {
+        asked: Asked,
+        result: Result<(), Vec<String>>,
+    },
+    /// Nothing runs any more that the next program would not know of.
+    Retired,
     /// A configuration was read, on behalf of somebody or of a signal.
     Loaded {
         asked: Option<Asked>,
@@ -64,4 +74,40 @@ impl AsFd for Inbox {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
     }
+}
+
+/// What the holder reports, in the agent's words.
+pub(super) fn address_input(report: address::Report, record: &Recorder) -> Option<Input> {
+    Some(match report {
+        address::Report::Held { owner, result } => Input::Held { instance: InstanceId(owner), result },
+        address::Report::Restored { owner, address } => {
+            record.put(Event::Repaired { what: address.to_string() });
+            Input::Restored { instance: InstanceId(owner), address }
+        }
+        address::Report::Repaired { what, .. } => {
+            warn!("{what} had been removed by somebody else; it is back");
+            record.put(Event::Repaired { what });
+            return None;
+        }
+        address::Report::Announced { owner, sent, failed } => Input::Announced {
+            instance: InstanceId(owner),
+            sent: u32::try_from(sent).unwrap_or(u32::MAX),
+            failed: u32::try_from(failed).unwrap_or(u32::MAX),
+        },
+        address::Report::Released { result: Ok(()), .. } => return None,
+        address::Report::Released { result: Err(line), .. } => {
+            warn!("cannot release: {line}");
+            return None;
+        }
+        address::Report::Swept { address, interface } => {
+            warn!("{address} was left on {interface} by an earlier run; removed");
+            record.put(Event::Swept { what: format!("{address} on {interface}") });
+            return None;
+        }
+        address::Report::Cleared { what } => {
+            warn!("{what} was left by an earlier run; removed");
+            record.put(Event::Swept { what });
+            return None;
+        }
+    })
 }

@@ -14,6 +14,7 @@ mod log;
 mod perform;
 mod privileges;
 mod recorder;
+mod replace;
 mod scheduling;
 mod sockets;
 mod state;
@@ -117,11 +118,14 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
     let skipped = warned(&loaded);
     let config = loaded.config;
     make_files(&config.details);
+    tasks::keep_signals();
+    let control = config.details.control.path.clone();
+    let relay = replace::receive(&control);
     let (inbox, arrivals) = match Inbox::new() {
         Ok(both) => both,
         Err(error) => return failed("no event descriptor", &error, &overrides.log),
     };
-    let mut performer = match Performer::start(path, overrides, &config, skipped, &inbox) {
+    let mut performer = match Performer::start(path, overrides, &config, skipped, &inbox, relay.is_some()) {
         Ok(performer) => performer,
         Err(error) => return failed("cannot start", &error, &overrides.log),
     };
@@ -142,8 +146,10 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
         stopped: false,
     };
     core.tell_wall_clock();
-    let memory = state::read(&state::path(&config.details.control.path));
-    core.decide(Input::Remembered(memory));
+    core.decide(match relay {
+        Some(relay) => Input::Relay(relay),
+        None => Input::Remembered(state::read(&state::path(&control))),
+    });
     core.carry_out(now(), effects);
     info!(node = %config.details.node, routers = config.agent.routers.len(), "locum {} runs", crate::VERSION);
     watchdog::ready();

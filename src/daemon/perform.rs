@@ -1,8 +1,9 @@
 //! Effects become orders to doers; what doers report becomes input. Looks details up, decides nothing.
 
 use super::dumper::Dumper;
-use super::inbox::{Arrival, Inbox};
+use super::inbox::{Arrival, Inbox, address_input};
 use super::recorder::Recorder;
+use super::replace::Program;
 use super::scheduling::{self, Scheduled};
 use super::sockets::{self, Sockets};
 use super::state::{self, Keeper};
@@ -14,8 +15,8 @@ use crate::agent::{
 };
 use crate::config::{self, Config, Details, Loaded, Problems, Told};
 use crate::control::{Asked, Question};
-use crate::history::{Event, Order as Ordered};
-use crate::net::address::{self, Holder, Means, Order};
+use crate::history::Order as Ordered;
+use crate::net::address::{Holder, Means, Order};
 use crate::net::{Placed, link};
 use crate::notify::mail::{Mail, Message};
 use crate::time::Time;
@@ -24,8 +25,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 use std::time::Duration;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// How often held addresses are compared with the kernel's, besides on every change it tells of.
 const AUDIT: Duration = Duration::from_secs(20);
@@ -33,6 +35,8 @@ const AUDIT: Duration = Duration::from_secs(20);
 const AUDIT_TOLD: Duration = Duration::from_secs(120);
 /// How long hooks may still run at the end.
 const HOOKS_WITHIN: Duration = Duration::from_secs(5);
+/// How long the record may still take before the next program has its turn.
+const RECORD_WITHIN: Duration = Duration::from_millis(100);
 /// How long the state file may still take at the end.
 const STATE_WITHIN: Duration = Duration::from_secs(2);
 
@@ -40,6 +44,11 @@ pub(super) struct Performer {
     pub sockets: Sockets,
     tasks: Tasks,
     holder: Holder,
+    program: Program,
+    /// Whoever asked for another program to take the place of this one, until it has.
+    replacing: Option<Asked>,
+    /// The next program could not be started.
+    stuck: bool,
     /// That no other Locum holds addresses on this host; `None` while one does.
     sole: Option<UnixListener>,
     keeper: Keeper,
@@ -60,10 +69,13 @@ pub(super) struct Performer {
     stops: u32,
 }
 
-/// Sweeps, unless another Locum runs on this host, whose addresses carry the same mark.
-fn sole(holder: &Holder) -> Option<UnixListener> {
+/// Sweeps, unless another Locum runs on this host, whose addresses carry the same mark. `later`: what is
+/// there may be needed yet.
+fn sole(holder: &Holder, later: bool) -> Option<UnixListener> {
     let claim = sockets::sole().ok()?;
-    holder.order(Order::Sweep);
+    if !later {
+        holder.order(Order::Sweep);
+    }
     Some(claim)
 }
 
@@ -80,6 +92,7 @@ impl Performer {
         config: &Config,
         skipped: Vec<String>,
         inbox: &Inbox,
+        takes_place: bool,
     ) -> io::Result<Self> {
         let placed = Placed::default();
         let to = inbox.clone();
@@ -87,7 +100,7 @@ impl Performer {
         let means = Means { placed: placed.clone(), journal, ..Means::default() };
         let holder = Holder::start(means, move |report| to.put(Arrival::Address(report)))?;
         // What a crash left behind goes before anybody decides anything.
-        let sole = sole(&holder);
+        let sole = sole(&holder, takes_place);
         if sole.is_none() {
             warn!("another locum runs on this host: what a crash left behind stays until that one ends");
         }
@@ -100,6 +113,9 @@ impl Performer {
             sockets: Sockets::new(inbox)?,
             tasks,
             holder,
+            program: Program::this(),
+            replacing: None,
+            stuck: false,
             sole,
             record,
             keeper: Keeper::new(state::path(&config.details.control.path)),
@@ -157,7 +173,14 @@ impl Performer {
             }
             Effect::Remember(memory) => self.keeper.keep(memory),
             Effect::Reply(ticket, response) => self.reply(ticket, *response),
-            Effect::Stopped => {}
+            Effect::Replace(relay) => {
+                let Err(line) = self.program.replace(&self.details.control.path, &relay);
+                error!("the next program cannot be started: {line}; stopping instead");
+                self.stuck = true;
+                return vec![Input::Stop { at_once: false }];
+            }
+            Effect::Sweep if self.sole.is_some() => self.holder.order(Order::Sweep),
+            Effect::Sweep | Effect::Stopped => {}
         }
         Vec::new()
     }
@@ -203,7 +226,19 @@ impl Performer {
                         self.load(Some(asked), dry_run);
                         return None;
                     }
+                    Question::Restart => {
+                        self.restart(asked);
+                        return None;
+                    }
                 }
+            }
+            Arrival::Tried { asked, result } => {
+                self.tried(asked, result);
+                return None;
+            }
+            Arrival::Retired => {
+                self.record.finish(true, RECORD_WITHIN);
+                Input::Replace
             }
             Arrival::Loaded { asked, dry_run, result } => return self.loaded(asked, dry_run, result),
         };
@@ -231,7 +266,7 @@ impl Performer {
     pub(super) fn look_after(&mut self, now: Time) -> Vec<Input> {
         if self.audit_at().is_some_and(|at| at <= now) {
             self.audited = now;
-            self.sole = self.sole.take().or_else(|| sole(&self.holder));
+            self.sole = self.sole.take().or_else(|| sole(&self.holder, false));
             self.holder.order(Order::Check);
         }
         let retry = self.sockets.retry_at().is_some_and(|at| at <= now);
@@ -260,7 +295,50 @@ impl Performer {
         self.tasks.finish(HOOKS_WITHIN);
         self.record.finish(released, STATE_WITHIN);
         let _ = std::fs::remove_file(&self.details.control.path);
-        released
+        released && !self.stuck
+    }
+
+    /// Tries the next program on the configuration, off the core.
+    fn restart(&self, asked: Asked) {
+        let refused = match (&self.overrides.instead, &self.replacing) {
+            (Some(_), _) => Some("a daemon in keepalived's place is stopped and started, as keepalived is"),
+            (_, Some(_)) => Some("a restart is under way already"),
+            _ => None,
+        };
+        if let Some(line) = refused {
+            let _ = asked.answer.send(Response::Refused { lines: vec![line.to_owned()] });
+            return;
+        }
+        let (program, inbox) = (self.program.clone(), self.inbox.clone());
+        let (path, reading) = (self.path.clone(), self.overrides.reading.clone());
+        let attempt = move || {
+            let result = program.attempt(&path, &reading);
+            inbox.put(Arrival::Tried { asked, result });
+        };
+        if let Err(error) = scheduling::spawn("restart", attempt) {
+            warn!("the next program cannot be tried: {error}");
+        }
+    }
+
+    /// Ends what runs besides the core, and then comes the next program.
+    fn tried(&mut self, asked: Asked, result: Result<(), Vec<String>>) {
+        if let Err(lines) = result {
+            warn!("restart refused, this process goes on: {}", lines.join("; "));
+            let _ = asked.answer.send(Response::Refused { lines });
+            return;
+        }
+        info!("{} takes the place of this process", self.program);
+        self.replacing = Some(asked);
+        let (tasks, inbox) = (self.tasks.retire(HOOKS_WITHIN), self.inbox.clone());
+        let wait = move || {
+            let _ = tasks.map(JoinHandle::join);
+            inbox.put(Arrival::Retired);
+        };
+        if let Err(error) = scheduling::spawn("retire", wait) {
+            error!("the next program cannot be waited for: {error}; stopping instead");
+            self.stuck = true;
+            self.inbox.put(Arrival::Stop);
+        }
     }
 
     fn notify(&mut self, transition: Transition) {
@@ -373,41 +451,6 @@ impl Performer {
             }
         }
     }
-}
-
-fn address_input(report: address::Report, record: &Recorder) -> Option<Input> {
-    Some(match report {
-        address::Report::Held { owner, result } => Input::Held { instance: InstanceId(owner), result },
-        address::Report::Restored { owner, address } => {
-            record.put(Event::Repaired { what: address.to_string() });
-            Input::Restored { instance: InstanceId(owner), address }
-        }
-        address::Report::Repaired { what, .. } => {
-            warn!("{what} had been removed by somebody else; it is back");
-            record.put(Event::Repaired { what });
-            return None;
-        }
-        address::Report::Announced { owner, sent, failed } => Input::Announced {
-            instance: InstanceId(owner),
-            sent: u32::try_from(sent).unwrap_or(u32::MAX),
-            failed: u32::try_from(failed).unwrap_or(u32::MAX),
-        },
-        address::Report::Released { result: Ok(()), .. } => return None,
-        address::Report::Released { result: Err(line), .. } => {
-            warn!("cannot release: {line}");
-            return None;
-        }
-        address::Report::Swept { address, interface } => {
-            warn!("{address} was left on {interface} by an earlier run; removed");
-            record.put(Event::Swept { what: format!("{address} on {interface}") });
-            return None;
-        }
-        address::Report::Cleared { what } => {
-            warn!("{what} was left by an earlier run; removed");
-            record.put(Event::Swept { what });
-            return None;
-        }
-    })
 }
 
 fn log(note: &Note) {

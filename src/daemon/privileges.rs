@@ -1,7 +1,9 @@
 //! What the process may do: checked before anything else, so that the reason is one line.
 
 use caps::{CapSet, Capability, CapsHashSet};
+use nix::unistd::{Gid, getgroups, setgroups};
 use std::io;
+use std::sync::OnceLock;
 
 const NEEDED: [Capability; 2] = [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW];
 
@@ -26,7 +28,29 @@ pub(super) fn check() -> Result<(), String> {
 /// socket has its group.
 pub(super) fn leave_groups() -> io::Result<()> {
     let effective = caps::read(None, CapSet::Effective).unwrap_or_default();
-    if effective.contains(&Capability::CAP_SETGID) { Ok(nix::unistd::setgroups(&[])?) } else { Ok(()) }
+    if effective.contains(&Capability::CAP_SETGID) {
+        let groups = getgroups()?;
+        setgroups(&[])?;
+        // Called once.
+        let _ = LEFT.set(groups);
+    }
+    Ok(())
+}
+
+/// The groups that were left.
+static LEFT: OnceLock<Vec<Gid>> = OnceLock::new();
+
+/// Gives the program that takes the place of this one what this one was given. Of the calling thread only.
+pub(super) fn pass_on() -> Result<(), String> {
+    if let Some(groups) = LEFT.get() {
+        setgroups(groups).map_err(|error| format!("cannot take up the groups again: {error}"))?;
+    }
+    let pass = || -> Result<(), caps::errors::CapsError> {
+        let permitted = caps::read(None, CapSet::Permitted)?;
+        caps::set(None, CapSet::Inheritable, &permitted)?;
+        caps::set(None, CapSet::Ambient, &permitted)
+    };
+    pass().map_err(|error| format!("cannot pass capabilities on: {error}"))
 }
 
 fn missing(effective: &CapsHashSet) -> Option<String> {

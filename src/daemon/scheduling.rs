@@ -94,6 +94,14 @@ impl Scheduled {
     }
 }
 
+/// Lets the program that takes the place of this one begin like everything else, where it can have its
+/// priority again. A priority with the mark that keeps it from new threads stays.
+pub(super) fn pass_on() {
+    if caps::has_cap(None, CapSet::Effective, Capability::CAP_SYS_NICE).unwrap_or(false) {
+        let _ = back_among_all_others();
+    }
+}
+
 /// Starts a thread that runs like everything else, whatever its starter is.
 pub(super) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     let as_all_others = move || {

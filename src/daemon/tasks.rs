@@ -12,6 +12,7 @@ use crate::health::CheckName;
 use crate::net::{Placed, link};
 use crate::notify::Hooks;
 use crate::notify::mail::Message;
+use nix::sys::signal::SigSet;
 use std::collections::BTreeMap;
 use std::io;
 use std::thread::{self, JoinHandle};
@@ -74,10 +75,15 @@ impl Tasks {
         let _ = self.commands.send(command);
     }
 
+    /// Ends once hooks that run have ended, after `within` at the latest. Returns what to wait for.
+    pub(super) fn retire(&mut self, within: Duration) -> Option<JoinHandle<()>> {
+        self.command(Command::Finish(within));
+        self.thread.take()
+    }
+
     /// Waits for hooks that run, at most `within`.
     pub(super) fn finish(&mut self, within: Duration) {
-        self.command(Command::Finish(within));
-        if let Some(thread) = self.thread.take()
+        if let Some(thread) = self.retire(within)
             && thread.join().is_err()
         {
             error!("a bug in the tasks' thread");
@@ -133,11 +139,19 @@ async fn watch_links(inbox: Inbox, placed: Placed) {
     }
 }
 
+/// Has signals wait until [`signals`] takes them: none is lost while one process replaces another, nor where
+/// the tasks have ended. To be called before any other thread is there; what is started has none of it.
+pub(super) fn keep_signals() {
+    // Cannot fail with these arguments.
+    let _ = SigSet::all().thread_block();
+}
+
 async fn signals(inbox: Inbox) {
     let wanted = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
     let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] = wanted else {
         return error!("signals cannot be caught");
     };
+    let _ = SigSet::all().thread_unblock();
     loop {
         inbox.put(tokio::select! {
             _ = terminate.recv() => Arrival::Stop,

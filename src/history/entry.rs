@@ -262,6 +262,8 @@ pub enum Order {
     Resume,
     /// Read the configuration again.
     Reload,
+    /// Let the installed program take the place of this one.
+    Restart,
     /// Stop the daemon.
     Stop,
     /// Something that this version does not know.
@@ -277,6 +279,7 @@ impl Order {
             Order::Handover => "handover",
             Order::Resume => "resume",
             Order::Reload => "reload",
+            Order::Restart => "restart",
             Order::Stop => "stop",
             Order::Unknown => "something else",
         }

@@ -50,6 +50,12 @@ impl Macvlans {
                 let reason = "it is there already and not Locum's: name the virtual one otherwise";
                 return Err(about(reason.to_owned()));
             }
+            if right && is_ours(&present) && is_up(&present) {
+                // The program before this one has finished it.
+                self.made.push(vmac.clone());
+                self.set_up(vmac, ipv6)?;
+                return Ok(false);
+            }
             // What an earlier Locum has left may be half made.
             self.delete_link(&vmac.name)?;
         }
@@ -104,7 +110,7 @@ impl Macvlans {
     pub(super) fn raise(&self, vmac: &Vmac) -> Result<bool, String> {
         let about = |reason: String| format!("cannot set interface {} up: {reason}", vmac.name);
         let link = self.link(&vmac.name).map_err(about)?;
-        if link.is_some_and(|link| link.header.flags.contains(LinkFlags::Up)) {
+        if link.is_some_and(|link| is_up(&link)) {
             return Ok(false);
         }
         let up = LinkUnspec::new_with_name(&vmac.name).up().build();
@@ -171,6 +177,10 @@ fn name(link: LinkMessage) -> Option<String> {
         LinkAttribute::IfName(name) => Some(name),
         _ => None,
     })
+}
+
+fn is_up(link: &LinkMessage) -> bool {
+    link.header.flags.contains(LinkFlags::Up)
 }
 
 fn is_macvlan(link: &LinkMessage) -> bool {

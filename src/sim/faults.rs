@@ -122,6 +122,10 @@ fn happen(world: &mut World, fault: Fault, node: usize) {
         Fault::CalmLan => calm(&mut world.lan),
         Fault::Crash { swept } => world.crash(node, swept),
         Fault::Start if world.nodes[node].agent.is_none() => world.start(node),
+        // Drawn without a draw: the seeds mean the same.
+        Fault::Start if awake => {
+            world.replace(node, Duration::from_nanos(world.now.as_nanos() % 1_500_000_000));
+        }
         Fault::Freeze if awake => world.freeze(node),
         Fault::Thaw if world.nodes[node].frozen => world.thaw(node),
         Fault::LinkDown => world.set_link(node, false),

@@ -3,8 +3,8 @@
 use super::world::Arrival;
 use crate::agent::config::Interface;
 use crate::agent::{
-    Agent, Config, InstanceId, Link, LinkAddress, Listen, Memory, Outgoing, RouterName, Standing, Subject,
-    Ticket,
+    Agent, Config, InstanceId, Link, LinkAddress, Listen, Memory, Outgoing, Relay, RouterName, Standing,
+    Subject, Ticket,
 };
 use crate::health::CheckName;
 use crate::time::Time;
@@ -58,6 +58,8 @@ pub struct Node {
     pub(super) clock_ahead: Duration,
     /// What its processes asked to be remembered.
     pub(super) memory: Option<Memory>,
+    /// What a process handed to the one that takes its place.
+    pub(super) relay: Option<Box<Relay>>,
     pub(super) seats: BTreeMap<RouterName, Seat>,
     /// For sabotage: whom a Backup heard first.
     pub(super) followed: BTreeMap<Family, IpAddr>,
@@ -103,6 +105,7 @@ impl Node {
             followed: BTreeMap::new(),
             clock_ahead: Duration::ZERO,
             memory: None,
+            relay: None,
             seats: BTreeMap::new(),
         };
         node.configure(config);

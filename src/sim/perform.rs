@@ -1,11 +1,14 @@
 //! The doers' part, played by the model: what agents want is done, and what came of it reported.
 
 use super::laws::Law;
-use super::node::{Held, Node, seat_of};
+use super::node::{Held, Node, Seat, seat_of};
 use super::wire;
 use super::world::{Arrival, Change, Happening, Packet, Sent, World};
-use crate::agent::{Effect, HookEnd, Input, InstanceId, Outgoing, Response, Subject, Ticket, Transition};
+use crate::agent::{
+    Effect, HookEnd, Input, InstanceId, Outgoing, Response, Standing, Subject, Ticket, Transition,
+};
 use crate::vrrp::{Family, Vip};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -54,6 +57,11 @@ impl World {
                 self.trace.note(self.now, &self.nodes[node].name, b'N', &[], || format!("notes {remark:?}"));
             }
             Effect::Reply(ticket, response) => self.replied(node, ticket, &response),
+            Effect::Replace(relay) => self.nodes[node].relay = Some(relay),
+            Effect::Sweep => {
+                self.nodes[node].leftovers.clear();
+                self.go_on(node);
+            }
             Effect::Stopped => self.stopped(node),
         }
     }
@@ -126,6 +134,24 @@ impl World {
         let result =
             if fails { Err("cannot add the address: Operation not permitted".to_owned()) } else { Ok(()) };
         self.report(HOLDING, node, Input::Held { instance, result });
+    }
+
+    /// Whoever holds something and has told no hook of it goes on as what the process before it was.
+    fn go_on(&mut self, node: usize) {
+        let host = &mut self.nodes[node];
+        let held: BTreeSet<Seat> = host.held.values().map(|held| held.seat).collect();
+        let masters = host
+            .seats
+            .iter()
+            .filter(|(name, seat)| held.contains(seat) && !host.standing.contains_key(*name));
+        for (name, seat) in masters.map(|(name, seat)| (name.clone(), *seat)).collect::<Vec<_>>() {
+            host.standing.insert(name.clone(), Standing::Master);
+            let groups = host.config.groups.iter().filter(|group| group.routers.contains(&name));
+            host.told.extend(groups.map(|group| (Subject::Group(group.name.clone()), Standing::Master)));
+            host.told.insert(Subject::Router(name), Standing::Master);
+            let (from, to, why) = (Standing::Stop, Standing::Master, "goes on".to_owned());
+            self.changes.push(Change { at: self.now, node, seat, from, to, why });
+        }
     }
 
     fn notify(&mut self, node: usize, transition: Transition) {

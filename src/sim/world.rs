@@ -6,7 +6,7 @@ use super::node::{Node, Seat};
 use super::rng::Rng;
 use super::sabotage::Sabotage;
 use super::trace::Trace;
-use crate::agent::{Agent, Config, Datagram, Input, Request, Standing, Ticket};
+use crate::agent::{Agent, Config, Datagram, Input, Relay, Request, Standing, Ticket};
 use crate::health::{CheckName, Outcome};
 use crate::time::Time;
 use crate::vrrp::Family;
@@ -36,8 +36,23 @@ pub(super) struct Packet {
 
 #[derive(Debug)]
 pub(super) enum Happening {
-    Arrive { node: usize, life: u32, arrival: Arrival },
-    Probe { node: usize, life: u32, check: CheckName, generation: u32 },
+    Arrive {
+        node: usize,
+        life: u32,
+        arrival: Arrival,
+    },
+    Probe {
+        node: usize,
+        life: u32,
+        check: CheckName,
+        generation: u32,
+    },
+    /// The process that takes the place of a node's is there.
+    Successor {
+        node: usize,
+        life: u32,
+        relay: Box<Relay>,
+    },
 }
 
 /// A change of a router's state, as its host's hooks saw it; or its end with its process.
@@ -164,6 +179,11 @@ impl World {
                     self.give(node, Input::Outcome(check, outcome));
                 }
             }
+            Happening::Successor { node, life, relay } => {
+                if self.nodes[node].life == life && self.nodes[node].agent.is_none() {
+                    self.boot(node, Some(relay));
+                }
+            }
         }
     }
 
@@ -258,13 +278,32 @@ impl World {
         self.trace.note(self.now, &self.nodes[node].name, b'B', &[], || "starts");
         // Start-up sweeps what an earlier process left behind.
         self.nodes[node].leftovers.clear();
+        self.boot(node, None);
+    }
+
+    /// Another process takes the place of a node's, which hands over what it is and is gone; for a while
+    /// nobody is there.
+    pub fn replace(&mut self, node: usize, gap: Duration) {
+        self.trace.note(self.now, &self.nodes[node].name, b'B', &[1], || "is replaced");
+        self.give(node, Input::Replace);
+        // Whoever stops is not replaced.
+        if let Some(relay) = self.nodes[node].relay.take() {
+            self.end(node);
+            let life = self.nodes[node].life;
+            self.later(gap, Happening::Successor { node, life, relay });
+        }
+    }
+
+    fn boot(&mut self, node: usize, relay: Option<Box<Relay>>) {
         let (agent, effects) = Agent::new(&self.nodes[node].config, self.now);
         self.nodes[node].agent = Some(agent);
         for effect in effects {
             self.perform(node, effect);
         }
         self.give(node, Input::Clock(self.wall_clock(node)));
-        if let Some(memory) = self.nodes[node].memory.clone() {
+        if let Some(relay) = relay {
+            self.give(node, Input::Relay(relay));
+        } else if let Some(memory) = self.nodes[node].memory.clone() {
             self.give(node, Input::Remembered(memory));
         }
         for link in self.nodes[node].links.clone() {

@@ -57,16 +57,13 @@ pub(super) struct Due {
 }
 
 impl Schedule {
-    /// What follows the announcement on becoming Master.
-    pub(super) fn first(announcing: &Announcing, now: Time) -> Self {
+    /// What follows at `now` for one that has been Master since then: on becoming it, all of it.
+    pub(super) fn since(announcing: &Announcing, master: Time, now: Time) -> Self {
         let Announcing { again, refresh, elsewhere, .. } = announcing;
-        let planned = again.first().map(|pause| (now + *pause, 0));
-        let refresh = || refresh.map(|pause| (now + pause, again.len()));
-        Schedule {
-            planned: planned.or_else(refresh),
-            losing: None,
-            elsewhere: elsewhere.map(|pause| now + pause),
-        }
+        let left = again.iter().enumerate().find(|(_, pause)| master + **pause > now);
+        let planned = left.map(|(step, pause)| (master + *pause, step));
+        let refresh = refresh.map(|pause| (now + pause, again.len()));
+        Schedule { planned: planned.or(refresh), losing: None, elsewhere: elsewhere.map(|pause| now + pause) }
     }
 
     /// When something is due.
@@ -149,14 +146,23 @@ mod tests {
     #[test]
     fn refreshes_have_a_count_of_their_own() {
         let announcing = announcing();
-        let came = play(&mut Schedule::first(&announcing, START), &announcing, 130);
+        let came = play(&mut Schedule::since(&announcing, START, START), &announcing, 130);
         assert_eq!(came, [(at(5), frames(5)), (at(65), frames(2)), (at(125), frames(2))]);
+    }
+
+    #[test]
+    fn who_goes_on_as_master_repeats_no_announcement() {
+        let announcing = announcing();
+        let mut late = Schedule::since(&announcing, at(0), at(50));
+        assert_eq!(play(&mut late, &announcing, 110), [(at(110), frames(2))]);
+        let mut soon = Schedule::since(&announcing, at(0), at(4));
+        assert_eq!(play(&mut soon, &announcing, 65), [(at(5), frames(5)), (at(65), frames(2))]);
     }
 
     #[test]
     fn a_losing_advert_is_followed_by_two_announcements_and_the_plan_goes_on() {
         let announcing = announcing();
-        let mut schedule = Schedule::first(&announcing, START);
+        let mut schedule = Schedule::since(&announcing, START, START);
         assert_eq!(schedule.heard_losing(&announcing, at(1)), Some(3));
         let came = play(&mut schedule, &announcing, 70);
         assert_eq!(came, [(at(5), frames(5)), (at(11), frames(3)), (at(65), frames(2))]);
@@ -165,7 +171,7 @@ mod tests {
     #[test]
     fn without_frames_a_losing_advert_changes_nothing() {
         let announcing = Announcing { losing_count: 0, ..announcing() };
-        let mut schedule = Schedule::first(&announcing, START);
+        let mut schedule = Schedule::since(&announcing, START, START);
         let before = schedule.clone();
         assert_eq!((schedule.heard_losing(&announcing, at(1)), &schedule), (None, &before));
     }
@@ -174,7 +180,7 @@ mod tests {
     fn what_is_elsewhere_has_a_rhythm_of_its_own() {
         let pause = Some(Duration::from_secs(30));
         let announcing = Announcing { again: Vec::new(), refresh: None, elsewhere: pause, ..announcing() };
-        let came = play(&mut Schedule::first(&announcing, START), &announcing, 60);
+        let came = play(&mut Schedule::since(&announcing, START, START), &announcing, 60);
         let due = Due { count: None, elsewhere: true };
         assert_eq!(came, [(at(30), due), (at(60), due)]);
     }

@@ -96,6 +96,15 @@ pub enum Event {
     },
     /// Take part again after a handover.
     Resume,
+    /// Whoever follows us shall hear from us now, on top of our rhythm.
+    Remind,
+    /// Take part from the start as the Master that the process before this one was until now.
+    Continue {
+        /// Since when.
+        since: Time,
+        /// Why.
+        why: Why,
+    },
     /// Another member of the group lost its role to another router: follow.
     Yield,
     /// Another member of the group has heard its successor: do not go back.

@@ -153,6 +153,9 @@ impl Instance {
                 self.take_over(now, Why::Owner)
             }
             (State::Initialize | State::Fault(_), Event::Startup(why)) => self.follow_nobody(now, why),
+            // The neighbours know already. Should another Master have come up meanwhile, it answers.
+            (State::Initialize, Event::Continue { since, why }) => self.go_on(now, since, why),
+            (State::Master { .. }, Event::Remind) => smallvec![self.advertise()],
             (State::Drained, Event::Resume) => self.follow_nobody(now, Why::Resumed),
 
             // 6.4.2, 6.4.3: Shutdown. Only a Master has something to say.
@@ -366,14 +369,17 @@ impl Instance {
 
     /// 6.4.1 and 6.4.2: the advert goes first, then the addresses, then their announcement.
     fn take_over(&mut self, now: Time, why: Why) -> Actions {
-        let advert = self.advertise();
-        let state = State::Master {
-            advertise_at: now + self.config.interval.duration(),
-            announce: Schedule::first(&self.config.announce, now),
-            quiet_until: now,
-        };
-        self.enter(now, state, why);
-        smallvec![advert, Action::Hold, Action::Announce(self.config.announce.count)]
+        let mut actions = self.go_on(now, now, why);
+        actions.push(Action::Announce(self.config.announce.count));
+        actions
+    }
+
+    /// As the Master that it has been since then.
+    fn go_on(&mut self, now: Time, since: Time, why: Why) -> Actions {
+        let advertise_at = now + self.config.interval.duration();
+        let announce = Schedule::since(&self.config.announce, since, now);
+        self.enter(since, State::Master { advertise_at, announce, quiet_until: now }, why);
+        smallvec![self.advertise(), Action::Hold]
     }
 
     fn follow_nobody(&mut self, now: Time, why: Why) -> Actions {

@@ -196,6 +196,8 @@ pub fn words<'a>(effects: impl IntoIterator<Item = &'a Effect>) -> Vec<&'static 
         Effect::Remember(_) => "remember",
         Effect::Watch(_) => "watch",
         Effect::Unwatch(_) => "unwatch",
+        Effect::Replace(_) => "replace",
+        Effect::Sweep => "sweep",
         Effect::Stopped => "stopped",
     };
     effects.into_iter().map(word).collect()

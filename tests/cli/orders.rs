@@ -1,4 +1,4 @@
-//! `reload`, `handover` and `resume`: what is asked, and how the answer is told.
+//! `reload`, `restart`, `handover` and `resume`: what is asked, and how the answer is told.
 
 use crate::program::{Ran, command};
 use crate::stub::Stub;
@@ -75,7 +75,7 @@ fn a_resume_names_its_router_or_all() {
 
 #[test]
 fn an_order_without_a_daemon_exits_with_3() {
-    for order in ["reload", "handover", "resume"] {
+    for order in ["reload", "restart", "handover", "resume"] {
         let ran: Ran = command(&[order, "--socket", "/nonexistent/locum.sock"]).output().unwrap().into();
         assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{ran:?}");
         assert!(ran.complaint().contains("/nonexistent/locum.sock"), "{ran:?}");

@@ -2,7 +2,8 @@
 
 use crate::program::locum;
 
-const COMMANDS: [&str; 8] = ["run", "check", "status", "reload", "handover", "resume", "sniff", "simulate"];
+const COMMANDS: [&str; 9] =
+    ["run", "check", "status", "reload", "restart", "handover", "resume", "sniff", "simulate"];
 
 #[test]
 fn help_names_every_command_for_people_and_hides_the_packagers() {

@@ -24,5 +24,7 @@ mod interface;
 mod keepalived;
 mod pool;
 mod privileges;
+mod restart;
 mod running;
 mod takeover;
+mod together;
