@@ -23,7 +23,13 @@ fn unused(name: &str) -> String {
 }
 
 fn start(program: &Path, seconds: &str) -> Server {
-    Server(Command::new(program).arg(seconds).spawn().unwrap())
+    loop {
+        match Command::new(program).arg(seconds).spawn() {
+            // A child of another test has the copy open until it is another program itself.
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
+            started => return Server(started.unwrap()),
+        }
+    }
 }
 
 fn named(name: &str, min: usize, max: Option<usize>) -> Probe {
