@@ -9,6 +9,7 @@ use super::relay::Relay;
 use super::request::{Request, Response, Ticket};
 use super::transition::{RouterName, Subject, Transition};
 use crate::health::{self, CheckName, Outcome};
+use crate::time::Time;
 use crate::vrrp::packet::Refusal;
 use crate::vrrp::{Family, Vrid};
 use std::collections::BTreeSet;
@@ -214,6 +215,8 @@ pub struct Listen {
 pub struct Outgoing {
     /// Whose.
     pub instance: InstanceId,
+    /// When it should have left; `None` where it answers something.
+    pub due: Option<Time>,
     /// Out of this interface.
     pub interface: Arc<str>,
     /// From this address.

@@ -10,6 +10,7 @@ pub mod effect;
 mod fixed;
 pub mod holding;
 pub mod incident;
+pub mod lateness;
 pub mod link;
 mod links;
 pub mod memory;
@@ -23,6 +24,7 @@ pub mod route;
 mod router;
 mod send;
 mod set;
+mod settle;
 mod snapshot;
 pub mod status;
 pub mod transition;
@@ -31,6 +33,7 @@ pub use config::Config;
 pub use effect::{CheckChange, Datagram, Effect, HookEnd, Input, InstanceId, Listen, Note, Outgoing};
 pub use holding::{Holding, Install, Vmac};
 pub use incident::Incident;
+pub use lateness::Lateness;
 pub use link::{Link, LinkAddress};
 pub use memory::Memory;
 pub use relay::Relay;
@@ -38,18 +41,19 @@ pub use request::{Request, Response, Ticket};
 pub use route::{Hop, Network, Route, RouteKind, RouteOption, Rule, RuleAction};
 pub use transition::{RouterName, Standing, Subject, Transition};
 
-use crate::health::{CheckName, Health, Outcome};
+use crate::health::{CheckName, Health};
 use crate::time::{Time, earliest};
 use crate::vrrp::group::Steps;
-use crate::vrrp::instance::{Action, Event, Instance, State, Wait};
-use crate::vrrp::why::{Fault, Why};
-use crate::vrrp::{Family, Priority, Version, Vrid};
+use crate::vrrp::instance::{Action, Event, Instance, Wait};
+use crate::vrrp::why::Why;
+use crate::vrrp::{Family, Version, Vrid};
 use deadlines::Deadlines;
 use fixed::Fixed;
 use links::Links;
 use orders::count;
-use router::{Router, World};
+use router::Router;
 use set::{Seat, Set};
+use settle::News;
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -85,7 +89,7 @@ pub struct Agent {
     /// Sockets that could not be opened, and why.
     sockets: BTreeMap<(String, Family), String>,
     listening: BTreeSet<Listen>,
-    vips: Vec<IpAddr>,
+    vips: BTreeSet<IpAddr>,
     /// Handovers that ended, until all of their ticket have.
     moved: BTreeMap<Ticket, Vec<request::Moved>>,
     /// What the wall clock read, and when.
@@ -93,6 +97,9 @@ pub struct Agent {
     keeping: memory::Keeping,
     /// What the process before this one was, until it is taken up.
     relay: Option<Box<Relay>>,
+    /// When what is being done now was due, where its time had come.
+    due: Option<Time>,
+    judged: u64,
     next_id: u32,
     stopping: bool,
     stopped: bool,
@@ -115,7 +122,7 @@ impl Agent {
         match input {
             Input::Clock(since_epoch) => {
                 if self.clock.replace((now, since_epoch)).is_none() {
-                    self.settle(now, &mut effects);
+                    self.settle(now, News::All, &mut effects);
                 }
             }
             Input::Remembered(memory) => self.remembered(memory),
@@ -127,26 +134,27 @@ impl Agent {
                 // Another index is another interface: what was held went with the old one.
                 if self.links.known().get(&link.name).is_some_and(|old| old.index != link.index) {
                     self.links.forget(&link.name);
-                    self.settle(now, &mut effects);
+                    self.settle(now, News::Link(&link.name), &mut effects);
                 }
+                let name = link.name.clone();
                 self.links.see(now, link);
                 effects.extend(self.fixed.again());
-                self.relink(now, &mut effects);
+                self.relink(now, News::Link(&name), &mut effects);
             }
             Input::LinkGone(name) => {
                 self.links.forget(&name);
-                self.relink(now, &mut effects);
+                self.relink(now, News::Link(&name), &mut effects);
             }
             Input::LinksReady => {
                 self.links.ready = true;
-                self.relink(now, &mut effects);
+                self.relink(now, News::All, &mut effects);
             }
             Input::Socket { interface, family, result } => {
                 match result {
                     Ok(()) => self.sockets.remove(&(interface, family)),
                     Err(line) => self.sockets.insert((interface, family), line),
                 };
-                self.settle(now, &mut effects);
+                self.settle(now, News::All, &mut effects);
             }
             Input::SendFailed { instance, error } => {
                 if let Some((router, member)) = self.find(instance) {
@@ -170,7 +178,7 @@ impl Agent {
             }
             Input::Outcome(name, outcome) => {
                 if self.checks.get_mut(&name).is_some_and(|check| count(check, now, outcome, &mut effects)) {
-                    self.settle(now, &mut effects);
+                    self.settle(now, News::Check(&name), &mut effects);
                 }
             }
             Input::HookEnded(end) => self.hook_ended(&end),
@@ -182,6 +190,12 @@ impl Agent {
         }
         self.finish_stop(now, &mut effects);
         effects
+    }
+
+    /// How often a router was judged anew: by this tests see how the work grows with the routers.
+    #[must_use]
+    pub fn judged(&self) -> u64 {
+        self.judged
     }
 
     /// Whether it has to be told when the wall clock is set.
@@ -206,9 +220,11 @@ impl Agent {
     fn tick(&mut self, now: Time, effects: &mut Vec<Effect>) {
         // A tick puts off the deadline it was for. Each set has its turn here, and none has many.
         for _ in 0..self.sets.len() {
-            let Some((_, set)) = self.deadlines.first().filter(|(at, _)| *at <= now) else { break };
+            let Some((at, set)) = self.deadlines.first().filter(|(at, _)| *at <= now) else { break };
+            self.due = Some(at);
             self.pass(now, set, &Event::Tick, effects);
         }
+        self.due = None;
         let mut news = self.retry_at.take_if(|at| *at <= now).is_some();
         if news {
             for router in &mut self.routers {
@@ -217,117 +233,7 @@ impl Agent {
         }
         news |= self.start_at.take_if(|at| *at <= now).is_some();
         if self.links.tick(now) || news {
-            self.relink(now, effects);
-        }
-    }
-
-    /// The links are other than before: so are the checks that are links.
-    fn relink(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        if !self.links.ready {
-            return;
-        }
-        for check in self.checks.values_mut() {
-            let Some(name) = check.config().link.clone() else { continue };
-            let verdict = match self.links.known().get(&name) {
-                Some(link) if link.up => Ok(()),
-                Some(_) => Err(format!("interface {name} is down")),
-                None => Err(format!("interface {name} does not exist")),
-            };
-            count(check, now, Outcome { verdict, latency: Duration::ZERO, value: None }, effects);
-        }
-        self.settle(now, effects);
-    }
-
-    /// Makes every router what the host lets it be, and keeps the right sockets open.
-    fn settle(&mut self, now: Time, effects: &mut Vec<Effect>) {
-        if !self.links.ready || self.stopping || self.start_at.is_some() {
-            return;
-        }
-        for set in 0..self.sets.len() {
-            self.settle_set(now, set, effects);
-        }
-        let contested = self.routers.iter().filter_map(|router| router.contested.as_ref());
-        self.retry_at = contested.map(|(_, at)| *at).min();
-        self.listen(effects);
-        self.take_up(now, effects);
-    }
-
-    fn settle_set(&mut self, now: Time, set: usize, effects: &mut Vec<Effect>) {
-        let routers = self.sets[set].routers.clone();
-        let mut faults = Vec::new();
-        let mut awaits = false;
-        for index in &routers {
-            let fault = self.settle_router(now, *index, effects);
-            let standing = self.routers[*index].standing(&self.sets);
-            // No result yet is no fault to be told of: nothing has started.
-            let only_awaits = matches!(fault, Some(Fault::Check(_)))
-                && self.routers[*index].awaits(standing, &self.checks).is_some();
-            awaits |= only_awaits;
-            faults.push(fault.filter(|_| !only_awaits));
-        }
-        let first = routers.iter().zip(&faults).find(|(_, fault)| fault.is_some());
-        if let Some(faulty) = first.map(|(index, _)| self.routers[*index].config.name.to_string()) {
-            let before = self.standings(set);
-            for (index, fault) in routers.into_iter().zip(faults) {
-                let fault = fault.unwrap_or_else(|| Fault::Group(faulty.clone()));
-                self.fault(now, index, &fault, effects);
-            }
-            self.follow_group(set, &before, effects);
-        } else if !awaits && !self.was_master(set) {
-            self.start(now, set, effects);
-        }
-    }
-
-    /// Gives a router its source addresses and its priority. Returns what keeps it out.
-    fn settle_router(&mut self, now: Time, index: usize, effects: &mut Vec<Effect>) -> Option<Fault> {
-        let world = World {
-            sets: &self.sets,
-            checks: &self.checks,
-            sockets: &self.sockets,
-            clock: self.clock.is_some(),
-            vips: &self.vips,
-        };
-        let found = self.routers[index].assess(self.links.known(), &world);
-        let priority = self.routers[index].priority(&self.checks);
-        let before = self.routers[index].instances(&self.sets).next().map(Instance::priority);
-        for member in 0..self.routers[index].members.len() {
-            let source = found.sources.get(member).copied().flatten();
-            if let Some(source) = source.filter(|s| self.instance(index, member).source() != Some(*s)) {
-                self.pass_member(now, index, member, Event::Source(source), effects);
-            }
-            if self.instance(index, member).priority() != priority {
-                self.pass_member(now, index, member, Event::Priority(priority), effects);
-            }
-        }
-        let takes_part = matches!(self.standing(index), Standing::Master | Standing::Backup);
-        if let Some(from) = before.map(Priority::get).filter(|from| takes_part && *from != priority.get()) {
-            self.tell(index, incident::Kind::PriorityChanged { from }, effects);
-        }
-        found.fault
-    }
-
-    /// What it means for the group is told once all its routers have it.
-    fn fault(&mut self, now: Time, index: usize, fault: &Fault, effects: &mut Vec<Effect>) {
-        for member in 0..self.routers[index].members.len() {
-            let state = self.instance(index, member).state();
-            if !matches!(state, State::Fault(known) if known == fault) {
-                drop(self.pass_alone(now, index, member, Event::Fault(fault.clone()), effects));
-            }
-        }
-    }
-
-    fn start(&mut self, now: Time, set: usize, effects: &mut Vec<Effect>) {
-        let members = self.sets[set].group.members();
-        let healed = members.iter().any(|m| matches!(m.state(), State::Fault(_)));
-        let idle = members.iter().any(|m| *m.state() == State::Initialize);
-        if healed || idle {
-            let drained = self.sets[set].routers.iter().any(|index| self.routers[*index].drained);
-            let why = match (drained, healed) {
-                (true, _) => Why::HandedOver,
-                (false, true) => Why::Healed,
-                (false, false) => Why::Started,
-            };
-            self.pass(now, set, &Event::Startup(why), effects);
+            self.relink(now, News::All, effects);
         }
     }
 

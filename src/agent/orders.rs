@@ -3,6 +3,7 @@
 use super::effect::{CheckChange, Effect, HookEnd, InstanceId, Note};
 use super::request::{Moved, Request, Response, Ticket};
 use super::router::{Handover, RESTORE_LIMIT, RESTORE_WINDOW};
+use super::settle::News;
 use super::transition::{RouterName, Standing, Subject};
 use super::{Agent, patience};
 use crate::health::{Health, Outcome};
@@ -29,7 +30,7 @@ impl Agent {
             Ok(()) => self.routers[index].members[member].held = true,
             Err(line) => {
                 self.routers[index].step_back(now, line);
-                self.settle(now, effects);
+                self.settle(now, News::Router(index), effects);
             }
         }
     }
@@ -65,13 +66,12 @@ impl Agent {
         };
         effects.push(Effect::Note(Note::Warning(router.config.name.clone(), line)));
         effects.push(Effect::Announce { instance, count: router.config.announce.count });
-        self.settle(now, effects);
+        self.settle(now, News::Router(index), effects);
     }
 
     pub(super) fn hook_ended(&mut self, end: &HookEnd) {
-        if let Some(router) =
-            self.routers.iter_mut().find(|r| Subject::Router(r.config.name.clone()) == end.subject)
-        {
+        let Subject::Router(name) = &end.subject else { return };
+        if let Some(router) = self.routers.iter_mut().find(|router| router.config.name == *name) {
             router.hooks.ran += 1;
             router.hooks.failed += u64::from(end.failed);
             router.hooks.skipped += u64::from(end.skipped);

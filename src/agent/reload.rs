@@ -9,6 +9,7 @@ use super::effect::{Effect, InstanceId, Note};
 use super::request::{Response, Ticket};
 use super::router::Router;
 use super::set::{Seat, Set};
+use super::settle::News;
 use super::transition::{RouterName, Standing};
 use crate::health::{self, Health};
 use crate::time::Time;
@@ -35,6 +36,9 @@ pub enum Change {
 /// What `new` changes about `old`, one line each, for people.
 #[must_use]
 pub fn compare(old: &Wanted, new: &Wanted) -> Change {
+    if old == new {
+        return Change::Keep;
+    }
     let mut lines = Vec::new();
     let mut note = |what: &str, from: String, to: String| {
         if from != to {
@@ -77,9 +81,7 @@ pub fn compare(old: &Wanted, new: &Wanted) -> Change {
             lines.push(format!("{what} changed"));
         }
     }
-    if old == new {
-        Change::Keep
-    } else if old.version != new.version
+    if old.version != new.version
         || old.families() != new.families()
         || old.peers.is_empty() != new.peers.is_empty()
     {
@@ -213,7 +215,7 @@ impl Agent {
         for (index, wanted) in config.routers.iter().enumerate().filter(|(index, _)| retuned[*index]) {
             self.retune(now, index, wanted, &mut effects);
         }
-        self.relink(now, &mut effects);
+        self.relink(now, News::All, &mut effects);
         effects
     }
 

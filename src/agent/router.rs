@@ -19,7 +19,7 @@ use crate::vrrp::instance::{Instance, State};
 use crate::vrrp::ledger::Ledger;
 use crate::vrrp::why::{Fault, Why};
 use crate::vrrp::{Checksum, ChecksumPolicy, Family, Priority};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -242,7 +242,7 @@ impl Router {
     }
 
     /// The address to advertise from: RFC 9568 5.1.1.1 and 5.1.2.1, never a virtual one unless owner.
-    fn source(&self, link: &Link, family: Family, vips: &[IpAddr]) -> Result<IpAddr, String> {
+    fn source(&self, link: &Link, family: Family, vips: &BTreeSet<IpAddr>) -> Result<IpAddr, String> {
         if let Some(wanted) = self.config.sources.iter().find(|source| Family::of(**source) == family) {
             return match link.addresses.iter().find(|a| a.address == *wanted) {
                 Some(LinkAddress { tentative: false, .. }) => Ok(*wanted),
@@ -311,7 +311,7 @@ pub(super) struct World<'a> {
     /// Whether the wall clock is known.
     pub clock: bool,
     /// Every virtual address of every router.
-    pub vips: &'a [IpAddr],
+    pub vips: &'a BTreeSet<IpAddr>,
 }
 
 /// What [`Router::assess`] found.

@@ -38,6 +38,7 @@ impl Agent {
             let Parcel { protocol, identification, payload } = draft.to(*destination, form);
             effects.push(Effect::Send(Outgoing {
                 instance: member.id,
+                due: self.due,
                 interface: interface.clone(),
                 source,
                 destination: *destination,

@@ -4,8 +4,8 @@ use super::Agent;
 use super::peers::{by_name, millis};
 use super::router::{Member, Router};
 use super::status::{
-    AddressStatus, CheckStatus, InstanceStatus, Overall, PriorityStatus, RouterStatus, SCHEMA, Status,
-    TrackStatus,
+    AddressStatus, CheckStatus, InstanceStatus, LatenessStatus, Overall, PriorityStatus, RouterStatus,
+    SCHEMA, Status, TrackStatus,
 };
 use super::transition::Standing;
 use crate::health::{self, Health};
@@ -29,6 +29,7 @@ impl Agent {
             routers,
             checks,
             skipped: Vec::new(),
+            lateness: LatenessStatus::default(),
             daemon: BTreeMap::new(),
         }
     }

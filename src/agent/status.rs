@@ -29,6 +29,9 @@ pub struct Status {
     /// What was left out of a configuration that is read leniently, a line each with its place.
     #[serde(default)]
     pub skipped: Vec<String>,
+    /// How late adverts left, as the daemon saw.
+    #[serde(default)]
+    pub lateness: LatenessStatus,
     /// Facts that the daemon adds: version, node, process.
     #[serde(default)]
     pub daemon: BTreeMap<String, String>,
@@ -52,6 +55,15 @@ impl Status {
             self.complaints.extend_from_slice(refused);
         }
     }
+}
+
+/// How late adverts left after the moment that they were due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LatenessStatus {
+    /// The worst since the start, in milliseconds.
+    pub worst_ms: f64,
+    /// The worst of the last minute, in milliseconds.
+    pub recent_ms: f64,
 }
 
 /// What everything comes to; the exit code of `locum status`.

@@ -3,7 +3,8 @@
 use super::span::span;
 use crate::agent::Standing;
 use crate::agent::status::{
-    CheckStatus, HookStatus, InstanceStatus, Overall, PeerStatus, PriorityStatus, RouterStatus, Status,
+    CheckStatus, HookStatus, InstanceStatus, LatenessStatus, Overall, PeerStatus, PriorityStatus,
+    RouterStatus, Status,
 };
 use crate::health;
 use std::collections::BTreeMap;
@@ -12,6 +13,8 @@ use std::io::IsTerminal;
 
 /// The longest line, in characters, unless one word is longer.
 const WIDTH: usize = 80;
+/// Adverts that leave later than this are worth a line, in milliseconds.
+const LATE_MS: f64 = 5.0;
 /// Where the text behind a label begins.
 const TEXT_AT: usize = 13;
 
@@ -30,6 +33,11 @@ pub(super) fn show(status: &Status, colour: bool) -> String {
     }
     for line in &status.skipped {
         page.row("left out", line);
+    }
+    if status.lateness.recent_ms >= LATE_MS {
+        let LatenessStatus { worst_ms, recent_ms } = status.lateness;
+        let line = format!("late by {recent_ms:.0} ms in the last minute, {worst_ms:.0} ms since the start");
+        page.row("adverts", &line);
     }
     for router in &status.routers {
         page.router(router);

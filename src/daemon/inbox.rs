@@ -60,8 +60,14 @@ impl Inbox {
     pub(super) fn put(&self, arrival: Arrival) {
         // Without a core there is nobody left to tell.
         if self.queue.send(arrival).is_ok() {
-            let _ = self.wake.write(1);
+            self.wake();
         }
+    }
+
+    /// Wakes the core.
+    pub(super) fn wake(&self) {
+        // It can only fail while the core has been woken and has not slept since.
+        let _ = self.wake.write(1);
     }
 
     /// Forgets the wake-ups so far; to be called before the queue is emptied.

@@ -10,6 +10,7 @@ mod counters;
 pub mod dump;
 mod dumper;
 mod inbox;
+mod limits;
 mod log;
 mod perform;
 mod privileges;
@@ -56,6 +57,8 @@ const DRAIN: usize = 128;
 const BURST: Duration = Duration::from_millis(1);
 /// How long packets gather that come even closer: to be woken for each costs more than to read it.
 const GATHER: Duration = Duration::from_micros(250);
+/// Messages of doers taken before packets and timers get their turn: a burst of those delays no advert.
+const ARRIVALS: usize = 64;
 /// By how much the wall clock has to jump to be told. Kernel and network correct it by less at a time.
 const CLOCK_WAS_SET: Duration = Duration::from_millis(1);
 /// How long address work may take at the end.
@@ -117,6 +120,7 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
     };
     let skipped = warned(&loaded);
     let config = loaded.config;
+    limits::raise();
     make_files(&config.details);
     tasks::keep_signals();
     let control = config.details.control.path.clone();
@@ -264,7 +268,12 @@ impl Core {
         }
         if self.performer.sockets.called() {
             self.inbox.clear();
-            while let Ok(arrival) = self.arrivals.try_recv() {
+            let arrivals: Vec<Arrival> = self.arrivals.try_iter().take(ARRIVALS).collect();
+            if arrivals.len() == ARRIVALS {
+                // There may be more: the next turn begins at once.
+                self.inbox.wake();
+            }
+            for arrival in arrivals {
                 self.accept(arrival);
             }
         }

@@ -11,7 +11,8 @@ use super::tasks::{Command, Tasks};
 use super::{Overrides, watchdog};
 use crate::agent::incident::Kind;
 use crate::agent::{
-    Effect, Incident, Input, InstanceId, Note, Request, Response, Standing, Subject, Ticket, Transition,
+    Effect, Incident, Input, InstanceId, Lateness, Note, Request, Response, Standing, Subject, Ticket,
+    Transition,
 };
 use crate::config::{self, Config, Details, Loaded, Problems, Told};
 use crate::control::{Asked, Question};
@@ -64,6 +65,7 @@ pub(super) struct Performer {
     /// How often to compare what each instance holds.
     held: BTreeMap<InstanceId, Duration>,
     audited: Time,
+    lateness: Lateness,
     waiting: BTreeMap<Ticket, Asked>,
     last_ticket: u64,
     stops: u32,
@@ -128,6 +130,7 @@ impl Performer {
             overrides: overrides.clone(),
             held: BTreeMap::new(),
             audited: Time::ZERO,
+            lateness: Lateness::default(),
             waiting: BTreeMap::new(),
             last_ticket: 0,
             stops: 0,
@@ -139,8 +142,12 @@ impl Performer {
         match effect {
             Effect::Listen(wanted) => return self.sockets.want(now, wanted),
             Effect::Send(outgoing) => {
-                let instance = outgoing.instance;
-                if let Err(error) = self.sockets.send(outgoing) {
+                let (instance, due) = (outgoing.instance, outgoing.due);
+                let sent = self.sockets.send(outgoing);
+                if let Some(due) = due {
+                    self.lateness.note(super::now(), due);
+                }
+                if let Err(error) = sent {
                     return vec![Input::SendFailed { instance, error: error.to_string() }];
                 }
             }
@@ -400,6 +407,7 @@ impl Performer {
                 ("pid", std::process::id().to_string()),
                 ("config", self.path.display().to_string()),
             ];
+            status.lateness = self.lateness.status(super::now());
             status.leave_out(&self.skipped);
             status.cannot(&self.scheduled.refused);
             status.cannot(self.record.complaint().as_slice());

@@ -256,13 +256,20 @@ impl<F: Fn(Report)> Worker<F> {
                 (self.report)(Report::Held { owner: *owner, result: Err(reason.clone()) });
             }
         }
-        let made: BTreeMap<u32, Result<bool, String>> =
-            self.duties.iter().map(|(owner, duty)| (*owner, duty.make_vmac(&mut self.macvlans))).collect();
         let choose = |duty: &Duty| -> Vec<Wanted> {
             duty.addresses.iter().filter(|wanted| chosen(&wanted.place)).cloned().collect()
         };
-        let owners: Vec<(u32, Vec<Wanted>)> =
-            self.duties.iter().map(|(owner, duty)| (*owner, choose(duty))).collect();
+        // Of owners that have lost no address the interface is still there, and nobody asks for it: among
+        // a thousand of them whoever gives up one would cost a question for each.
+        let concerned = |(owner, duty): (&u32, &Duty)| {
+            let chosen = choose(duty);
+            (duty.addresses.is_empty() || !chosen.is_empty()).then_some((*owner, chosen))
+        };
+        let owners: Vec<(u32, Vec<Wanted>)> = self.duties.iter().filter_map(concerned).collect();
+        let made: Vec<(u32, Result<bool, String>)> = owners
+            .iter()
+            .filter_map(|(owner, _)| Some((*owner, self.duties.get(owner)?.make_vmac(&mut self.macvlans))))
+            .collect();
         // All at once: the kernel's list of an interface is read once, however many owners it serves.
         let all: Vec<Wanted> = owners.iter().flat_map(|(_, wanted)| wanted).cloned().collect();
         let outcomes = self.settler.settle(&all, &[]);

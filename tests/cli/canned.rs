@@ -1,8 +1,8 @@
 //! A status with something of everything in it.
 
 use locum::agent::status::{
-    AddressStatus, CheckStatus, HookStatus, InstanceStatus, Overall, PeerStatus, PriorityStatus,
-    RouterStatus, SCHEMA, Status, TrackStatus,
+    AddressStatus, CheckStatus, HookStatus, InstanceStatus, LatenessStatus, Overall, PeerStatus,
+    PriorityStatus, RouterStatus, SCHEMA, Status, TrackStatus,
 };
 use locum::agent::{RouterName, Standing};
 use locum::health::{self, CheckName};
@@ -30,6 +30,7 @@ pub(crate) fn degraded() -> Status {
             CheckStatus { error: None, state: health::Standing::Up, name: named("db"), ..app() },
         ],
         skipped: Vec::new(),
+        lateness: LatenessStatus { worst_ms: 0.8, recent_ms: 0.2 },
         daemon: [("node", "left"), ("version", "0.1.0")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
     }
 }
