@@ -2,7 +2,7 @@
 
 use locum::agent::status::RouterStatus;
 use locum::agent::{
-    Agent, Config, Effect, Input, Link, LinkAddress, Request, Response, RouterName, Standing, Ticket,
+    Agent, Config, Effect, Input, Link, LinkAddress, Note, Request, Response, RouterName, Standing, Ticket,
 };
 use locum::config::{self, Secrets};
 use locum::sim::wire::Crafted;
@@ -180,7 +180,7 @@ pub fn adverts<'a>(effects: impl IntoIterator<Item = &'a Effect>) -> Vec<u8> {
     effects.into_iter().filter_map(priority).collect()
 }
 
-/// Effects as words, for their order.
+/// Effects as words, for their order; but for those that only the record is to know.
 pub fn words<'a>(effects: impl IntoIterator<Item = &'a Effect>) -> Vec<&'static str> {
     let word = |effect: &Effect| match effect {
         Effect::Send(_) => "send",
@@ -200,7 +200,9 @@ pub fn words<'a>(effects: impl IntoIterator<Item = &'a Effect>) -> Vec<&'static 
         Effect::Sweep => "sweep",
         Effect::Stopped => "stopped",
     };
-    effects.into_iter().map(word).collect()
+    let recorded =
+        |effect: &&Effect| matches!(effect, Effect::Note(Note::MasterHeard { .. } | Note::LastHeard { .. }));
+    effects.into_iter().filter(|effect| !recorded(effect)).map(word).collect()
 }
 
 pub fn handover() -> Request {
