@@ -6,7 +6,7 @@
 //!
 //! | part | modules | may |
 //! |---|---|---|
-//! | decide | [`time`], [`vrrp`], [`health`], [`agent`] | compute |
+//! | decide | [`time`], [`vrrp`], [`health`], [`claim`], [`agent`] | compute |
 //! | do | [`net`], [`check`], [`notify`], [`process`], [`history`] | one outside thing per file, no policy |
 //! | join | [`daemon`] | know both sides |
 //! | speak | [`config`], [`control`], [`cli`], [`sim`], [`explain`] | read files, answer people |
@@ -25,6 +25,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub mod agent;
 pub mod check;
+pub mod claim;
 pub mod cli;
 pub mod config;
 pub mod control;

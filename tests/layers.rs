@@ -9,6 +9,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("vrrp", &["time"]),
     ("health", &["time"]),
+    ("claim", &["time"]),
     ("agent", &["vrrp", "health", "time"]),
     ("process", &["time"]),
     ("net", &["agent", "vrrp", "time"]),
@@ -37,7 +38,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("main", &[]),
 ];
 
-const DECIDERS: &[&str] = &["time", "vrrp", "health", "agent"];
+const DECIDERS: &[&str] = &["time", "vrrp", "health", "claim", "agent"];
 
 /// What no decider may name: runtimes, sockets, clocks, chance, logs, and whatever has no order.
 const FORBIDDEN: &[&str] = &[

@@ -1,0 +1,316 @@
+//! A claimant: asks the voters for an office, renews it, and knows when it ends.
+//!
+//! The contract: send what is returned to every voter, the own one included; bring answers to
+//! [`Claimant::hear`]; call [`Claimant::tick`] when [`Claimant::deadline`] has come. Whoever asks
+//! [`Claimant::holds`] gets the truth of that moment, whether it has ticked or not.
+
+use super::quorum::{Ruling, majority};
+use super::{Answer, Ask, Office, Plea, Release, Request, Stamp, Term, Ttl, Verdict, VoterId};
+use crate::time::Time;
+use smallvec::{SmallVec, smallvec};
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{Hash, Hasher};
+use std::time::Duration;
+
+/// What to send to every voter, in order.
+pub type Pleas = SmallVec<[Plea; 2]>;
+
+/// How many of its requests it knows the time of. Older ones count for nothing when they are answered.
+const REMEMBERED: usize = 16;
+
+/// What a claimant is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Config {
+    /// What it asks for.
+    pub office: Office,
+    /// Those whose majority decides.
+    pub voters: Vec<VoterId>,
+    /// For how long it asks.
+    pub ttl: Ttl,
+    /// When to ask again where there is no majority yet. Other than that of other claimants, or two that ask
+    /// at once may take the votes from each other again and again.
+    pub retry: Duration,
+}
+
+/// One office, asked for by one node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Claimant {
+    config: Config,
+    session: u64,
+    number: u64,
+    /// When the latest requests of this campaign were sent, the oldest first.
+    sent: VecDeque<(u64, Time)>,
+    voters: BTreeMap<VoterId, Heard>,
+    /// The greatest term heard of.
+    known: Term,
+    stage: Stage,
+    contact: Contact,
+}
+
+/// What a voter has said in this campaign.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Heard {
+    /// To a probe.
+    probed: Option<Verdict>,
+    /// When the freshest request that it has granted in this term was sent.
+    granted: Option<Time>,
+}
+
+/// Who was heard when. It says nothing of what is held, so claimants are not told apart by it.
+#[derive(Clone, Debug)]
+struct Contact {
+    voters: BTreeMap<VoterId, (Time, Verdict)>,
+    /// Since when no majority has answered, should none answer now.
+    reached: Time,
+}
+
+impl PartialEq for Contact {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Contact {}
+
+impl Hash for Contact {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Stage {
+    Idle,
+    Probing { again: Time },
+    Asking { term: Term, again: Time },
+    Holding { term: Term },
+}
+
+impl Claimant {
+    /// A claimant that starts now and wants nothing yet. `session` is drawn by chance and never used
+    /// twice; no term was greater than `floor` before.
+    #[must_use]
+    pub fn new(config: Config, session: u64, floor: Term, now: Time) -> Self {
+        let voters = config.voters.iter().map(|voter| (*voter, Heard::default())).collect();
+        let (sent, stage) = (VecDeque::new(), Stage::Idle);
+        let contact = Contact { voters: BTreeMap::new(), reached: now };
+        Claimant { config, session, number: 0, sent, voters, known: floor, stage, contact }
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Wants the office from now on. Nothing new where it does already.
+    #[must_use]
+    pub fn pursue(&mut self, now: Time) -> Pleas {
+        match self.stage {
+            Stage::Idle => {
+                // Nobody was asked until now, so nobody was silent.
+                self.contact.reached = now;
+                self.probe(now)
+            }
+            _ => Pleas::new(),
+        }
+    }
+
+    /// Extends the lease. To be called at every advert.
+    #[must_use]
+    pub fn renew(&mut self, now: Time) -> Pleas {
+        match self.stage {
+            Stage::Holding { term } if self.holds(now) => smallvec![self.request(now, Ask::Vote, term)],
+            _ => Pleas::new(),
+        }
+    }
+
+    /// Asks once more what it asked last, for a voter that could not hear it before.
+    #[must_use]
+    pub fn repeat(&mut self, now: Time) -> Pleas {
+        match self.stage {
+            Stage::Idle => Pleas::new(),
+            Stage::Probing { .. } => smallvec![self.request(now, Ask::Probe, self.known)],
+            Stage::Asking { term, .. } => smallvec![self.request(now, Ask::Vote, term)],
+            Stage::Holding { .. } => self.renew(now),
+        }
+    }
+
+    /// Wants the office no more. To be called when nothing is held any longer, never before.
+    #[must_use]
+    pub fn give_up(&mut self) -> Pleas {
+        let pleas = self.give_back();
+        self.stage = Stage::Idle;
+        pleas
+    }
+
+    /// A voter has answered.
+    #[must_use]
+    pub fn hear(&mut self, now: Time, from: VoterId, answer: &Answer) -> Pleas {
+        if answer.stamp.session != self.session || answer.office != self.config.office {
+            return Pleas::new();
+        }
+        let majority = majority(self.voters.len());
+        let Some(voter) = self.voters.get_mut(&from) else { return Pleas::new() };
+        self.known = self.known.max(answer.known);
+        self.contact.hear(now, from, answer.verdict, majority);
+        let sent = self.sent.iter().find(|(number, _)| *number == answer.stamp.number);
+        let wanted = match self.stage {
+            Stage::Idle => None,
+            Stage::Probing { .. } => Some(Ask::Probe),
+            Stage::Asking { term, .. } | Stage::Holding { term } => {
+                Some(Ask::Vote).filter(|_| term == answer.term)
+            }
+        };
+        if let Some((_, sent)) = sent.filter(|_| wanted == Some(answer.ask)) {
+            match (answer.ask, answer.verdict) {
+                (Ask::Probe, verdict) => voter.probed = Some(verdict),
+                (Ask::Vote, Verdict::Granted) => voter.granted = voter.granted.max(Some(*sent)),
+                (Ask::Vote, _) => {}
+            }
+        }
+        match self.stage {
+            Stage::Probing { .. } if self.count(|verdict| verdict == Verdict::Granted) => self.ask(now),
+            Stage::Asking { term, .. } if self.holds_until().is_some_and(|until| until > now) => {
+                self.stage = Stage::Holding { term };
+                Pleas::new()
+            }
+            _ => Pleas::new(),
+        }
+    }
+
+    /// The deadline has come.
+    #[must_use]
+    pub fn tick(&mut self, now: Time) -> Pleas {
+        match self.stage {
+            Stage::Probing { again } if again <= now => self.probe(now),
+            Stage::Asking { again, .. } if again <= now => {
+                let mut pleas = self.give_back();
+                pleas.extend(self.probe(now));
+                pleas
+            }
+            // Its owner sees that it is lost, drops what it holds, and then gives up.
+            _ => Pleas::new(),
+        }
+    }
+
+    /// When to tick at the latest: to ask again, or because the lease is over.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Time> {
+        match self.stage {
+            Stage::Idle => None,
+            Stage::Probing { again } | Stage::Asking { again, .. } => Some(again),
+            Stage::Holding { .. } => self.holds_until(),
+        }
+    }
+
+    /// Whether the office is ours at this moment.
+    #[must_use]
+    pub fn holds(&self, now: Time) -> bool {
+        matches!(self.stage, Stage::Holding { .. }) && self.holds_until().is_some_and(|until| until > now)
+    }
+
+    /// The term in which it is ours, or was last until given up.
+    #[must_use]
+    pub fn term(&self) -> Option<Term> {
+        match self.stage {
+            Stage::Holding { term } => Some(term),
+            _ => None,
+        }
+    }
+
+    /// Whether a majority would grant it if its holder were gone: only then may a good Master be disturbed.
+    #[must_use]
+    pub fn may_challenge(&self) -> bool {
+        matches!(self.stage, Stage::Probing { .. })
+            && self.count(|verdict| matches!(verdict, Verdict::Granted | Verdict::Held))
+    }
+
+    /// Whether it asks, and has no majority yet.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        matches!(self.stage, Stage::Probing { .. } | Stage::Asking { .. })
+    }
+
+    /// What the voters say, where `grace` is how long a majority may be silent when asked.
+    #[must_use]
+    pub fn ruling(&self, now: Time, grace: Duration) -> Ruling {
+        if self.holds(now) {
+            Ruling::Ours
+        } else if self.stage != Stage::Idle && now.since(self.contact.reached) > grace {
+            Ruling::Nobody
+        } else {
+            Ruling::NotOurs
+        }
+    }
+
+    /// Each voter, when it was last heard, and what it last said.
+    pub fn voters(&self) -> impl Iterator<Item = (VoterId, Option<(Time, Verdict)>)> {
+        self.voters.keys().map(|id| (*id, self.contact.voters.get(id).copied()))
+    }
+
+    fn probe(&mut self, now: Time) -> Pleas {
+        self.begin();
+        self.stage = Stage::Probing { again: now + self.config.retry };
+        smallvec![self.request(now, Ask::Probe, self.known)]
+    }
+
+    fn ask(&mut self, now: Time) -> Pleas {
+        self.begin();
+        self.known = self.known.next();
+        self.stage = Stage::Asking { term: self.known, again: now + self.config.retry };
+        smallvec![self.request(now, Ask::Vote, self.known)]
+    }
+
+    /// Nothing said before counts.
+    fn begin(&mut self) {
+        self.sent.clear();
+        for voter in self.voters.values_mut() {
+            *voter = Heard::default();
+        }
+    }
+
+    fn request(&mut self, now: Time, ask: Ask, term: Term) -> Plea {
+        self.number += 1;
+        if self.sent.len() == REMEMBERED {
+            self.sent.pop_front();
+        }
+        self.sent.push_back((self.number, now));
+        let (office, ttl) = (self.config.office.clone(), self.config.ttl);
+        let stamp = Stamp { session: self.session, number: self.number };
+        Plea::Request(Request { ask, office, term, ttl, stamp })
+    }
+
+    fn give_back(&self) -> Pleas {
+        match self.stage {
+            Stage::Asking { term, .. } | Stage::Holding { term } => {
+                smallvec![Plea::Release(Release { office: self.config.office.clone(), term })]
+            }
+            Stage::Idle | Stage::Probing { .. } => Pleas::new(),
+        }
+    }
+
+    /// The lease: what a majority has granted, counted from when it was asked.
+    fn holds_until(&self) -> Option<Time> {
+        let granted = self.voters.values().filter_map(|voter| voter.granted);
+        Some(of_majority(granted, majority(self.voters.len()))? + self.config.ttl.lease())
+    }
+
+    fn count(&self, says: impl Fn(Verdict) -> bool) -> bool {
+        let yes = self.voters.values().filter_map(|voter| voter.probed).filter(|verdict| says(*verdict));
+        yes.count() >= majority(self.voters.len())
+    }
+}
+
+impl Contact {
+    fn hear(&mut self, now: Time, from: VoterId, verdict: Verdict, majority: usize) {
+        self.voters.insert(from, (now, verdict));
+        let heard = self.voters.values().map(|(at, _)| *at);
+        self.reached = self.reached.max(of_majority(heard, majority).unwrap_or_default());
+    }
+}
+
+/// The latest time that a majority has reached.
+fn of_majority(times: impl Iterator<Item = Time>, majority: usize) -> Option<Time> {
+    let mut times: SmallVec<[Time; 8]> = times.collect();
+    times.sort_unstable_by(|a, b| b.cmp(a));
+    times.get(majority - 1).copied()
+}
