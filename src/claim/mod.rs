@@ -1,11 +1,12 @@
 //! The right to hold an address, given by a majority of voters for a time: never two holders.
 //!
-//! Pure: no I/O, no clock, no chance. Three parts, none of which knows another's inside:
+//! Pure: no I/O, no clock, no chance. Its parts:
 //! - a [`voter::Voter`] grants an office to one claimant for a time, and to nobody else before that
 //!   time has passed on its own clock. It needs no disk: after its own start it grants nothing for as
 //!   long as a grant of its earlier life could last.
 //! - a [`claimant::Claimant`] asks, and counts its lease from when it *sent* what a majority has granted.
 //! - a [`quorum::Quorum`] says what a router may do with a lease, and without one.
+//! - a [`datagram::Datagram`] is what one says to another, in bytes; a [`channel::Channel`] believes each once.
 //!
 //! ```text
 //!            pursue                majority free            majority granted
@@ -20,7 +21,9 @@
 //! Two majorities share a voter, and that one would have had two grants at once. `tests/claim/model.rs`
 //! walks through every order of events.
 
+pub mod channel;
 pub mod claimant;
+pub mod datagram;
 pub mod quorum;
 pub mod voter;
 

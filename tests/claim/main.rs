@@ -4,3 +4,4 @@ mod faults;
 mod lease;
 mod model;
 mod partitions;
+mod wire;

@@ -6,6 +6,7 @@ mod harness;
 mod packets;
 mod state;
 mod texts;
+mod votes;
 
 /// Counts what is allocated.
 #[global_allocator]
