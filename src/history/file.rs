@@ -11,6 +11,12 @@ use std::fs::{self, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+/// How often to ask for the lock, and the pause in between: a tenth of a second in all.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Where the record is, and how much of it there may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,12 +157,7 @@ impl Open {
         if !metadata.is_file() {
             return Err(io::Error::other("it is no regular file"));
         }
-        file.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => {
-                io::Error::other("another locum writes it; name another in [journal]")
-            }
-            TryLockError::Error(error) => error,
-        })?;
+        lock(&file)?;
         let identity = (metadata.dev(), metadata.ino());
         let mut open = Open { file, length: metadata.len(), identity };
         open.close_torn()?;
@@ -185,4 +186,17 @@ impl Open {
         }
         written
     }
+}
+
+/// Makes this the only writer. A program just being started shares the lock of a file that was closed
+/// meanwhile, for a moment: that long one waits.
+fn lock(file: &fs::File) -> io::Result<()> {
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Ok(()) => return Ok(()),
+        }
+    }
+    Err(io::Error::other("another locum writes it; name another in [journal]"))
 }
