@@ -5,5 +5,6 @@
 
 mod counters;
 mod desk;
+mod ours;
 mod version_2;
 mod version_3;

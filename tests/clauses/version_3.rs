@@ -1,8 +1,6 @@
 //! RFC 9568, with its verified errata.
 
-use crate::desk::{
-    ABOVE, BELOW, Desk, OWN, SECOND, advert, advert6, adverts, config, eth0, handover, ip, moved_to, words,
-};
+use crate::desk::{ABOVE, BELOW, Desk, OWN, SECOND, advert, advert6, adverts, config, eth0, ip, words};
 use locum::agent::{Effect, Input, Standing};
 use locum::health::{CheckName, Outcome};
 use locum::sim::wire::Crafted;
@@ -429,87 +427,4 @@ fn a_neighbour_of_the_same_priority_is_remarked_on() {
     desk.hear(&advert(ABOVE, 100));
     let remarks = &desk.status().instances[0].peers[0].remarks;
     assert!(remarks.iter().any(|remark| remark.contains("our priority")), "{remarks:?}");
-}
-
-// Ours: the operator can move the addresses, and they come back where nobody takes them.
-#[test]
-fn a_handover_ends_with_the_successor_or_where_it_began() {
-    let mut taken = Desk::master("");
-    assert_eq!(adverts(&taken.ask(handover())), [0, 0]);
-    taken.wait(Duration::from_millis(300));
-    taken.hear(&advert(ABOVE, 90));
-    let rest: Vec<Effect> = taken.wait(SECOND).into_iter().map(|(_, effect)| effect).collect();
-    assert_eq!((moved_to(&rest), taken.state()), (Some(vec![ip(ABOVE)]), Standing::Backup));
-    let mut alone = Desk::master("");
-    alone.ask(handover());
-    let rest: Vec<Effect> = alone.wait(SECOND * 5).into_iter().map(|(_, effect)| effect).collect();
-    assert_eq!((moved_to(&rest), alone.state()), (Some(Vec::new()), Standing::Master));
-}
-
-// Ours: an owner that was handed over stays out, also when its link comes and goes.
-#[test]
-fn a_drained_owner_does_not_start_as_master_when_a_fault_heals() {
-    let (mut desk, _) = Desk::start(&config("priority = 255"));
-    desk.ask(handover());
-    desk.hear(&advert(ABOVE, 90));
-    desk.wait(SECOND);
-    assert_eq!(desk.state(), Standing::Backup);
-    desk.give(Input::Link(eth0(false)));
-    let effects = desk.give(Input::Link(eth0(true)));
-    assert_eq!(words(&effects), ["notify"]);
-    assert_eq!(desk.state(), Standing::Backup);
-}
-
-// Ours: an address that was put back after it was given up is not announced.
-#[test]
-fn a_late_report_of_a_restored_address_announces_nothing() {
-    let mut desk = Desk::master("");
-    let effects: Vec<Effect> = desk.wait(SECOND).into_iter().map(|(_, effect)| effect).collect();
-    let Some(Effect::Announce { instance, .. }) =
-        effects.iter().find(|effect| matches!(effect, Effect::Announce { .. })).cloned()
-    else {
-        panic!("{effects:?}");
-    };
-    let address = ip("10.0.0.100");
-    assert_eq!(words(&desk.give(Input::Restored { instance, address })), ["note", "announce"]);
-    desk.hear(&advert(ABOVE, 200));
-    desk.unmoved(|desk| desk.give(Input::Restored { instance, address }));
-}
-
-// Ours: another prefix of the same address is for the kernel to know.
-#[test]
-fn a_reload_of_another_prefix_holds_the_address_anew() {
-    let mut desk = Desk::master("addresses = ['10.0.0.100/24']");
-    let other = Box::new(config("addresses = ['10.0.0.100/32']"));
-    let effects = desk.give(Input::Reload { ticket: None, dry_run: false, config: other.clone() });
-    assert!(words(&effects).contains(&"hold"), "{effects:?}");
-    assert_eq!(desk.give(Input::Reload { ticket: None, dry_run: false, config: other }), []);
-}
-
-// Ours: whoever loses against us may have told the neighbours of both families' addresses.
-#[test]
-fn a_losing_advert_in_one_family_has_both_announced_as_often_as_is_said_for_that() {
-    let more = "addresses = ['10.0.0.100', 'fe80::100']\nannounce = { count = 2, again = [], refresh = 'off', \
-                losing_count = 3, losing_again = '2s' }";
-    let mut desk = Desk::master(more);
-    desk.wait(SECOND);
-    let counts = |effects: &[Effect]| -> Vec<u8> {
-        let count = |effect: &Effect| match effect {
-            Effect::Announce { count, .. } => Some(*count),
-            _ => None,
-        };
-        effects.iter().filter_map(count).collect()
-    };
-    assert_eq!(counts(&desk.hear(&advert(BELOW, 50))), [3, 3]);
-    let later: Vec<Effect> = desk.wait(SECOND * 4).into_iter().map(|(_, effect)| effect).collect();
-    assert_eq!(counts(&later), [3, 3], "once more, and then no more");
-}
-
-// Ours: keepalived's strict owner hears nobody.
-#[test]
-fn an_owner_that_ignores_others_stays_master_whatever_is_heard() {
-    let (mut desk, _) = Desk::start(&config("priority = 255\nowner_ignores = true"));
-    desk.hear(&advert(ABOVE, 255));
-    assert_eq!(desk.state(), Standing::Master);
-    assert_eq!(desk.refused("local-owner"), 1);
 }
