@@ -114,6 +114,8 @@ pub struct Router {
     pub adverts_from_base: bool,
     /// Answer on the addresses though this host does not own them (`Accept_Mode`, section 6.1).
     pub accept: bool,
+    /// End the TCP connections of addresses before they go, so that the other ends notice.
+    pub close_connections: bool,
     /// Take part whatever the state of the interface.
     pub ignore_link: bool,
     /// Unicast peers of both families; empty for multicast.
@@ -197,6 +199,7 @@ impl Router {
             own: false,
             adverts_from_base: self.adverts_from_base,
             refuse: !self.accept && !self.priority.is_owner(),
+            close_connections: self.close_connections,
             vips: self.vips_of(family).chain(excluded).cloned().collect(),
             routes: self.routes.iter().filter(|route| with(route.family)).cloned().collect(),
             rules: self.rules.iter().filter(|rule| with(rule.family)).cloned().collect(),

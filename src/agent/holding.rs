@@ -33,6 +33,9 @@ pub struct Holding {
     pub adverts_from_base: bool,
     /// Packets to the addresses are dropped, all but neighbour discovery (RFC 9568, `Accept_Mode`).
     pub refuse: bool,
+    /// TCP connections of the addresses are ended before these go, so that the other ends notice.
+    #[serde(default)]
+    pub close_connections: bool,
     /// The addresses.
     pub vips: Vec<Vip>,
     /// The routes.

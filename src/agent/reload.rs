@@ -71,6 +71,7 @@ pub fn compare(old: &Wanted, new: &Wanted) -> Change {
         (old.adverts_from_base != new.adverts_from_base, "adverts_from_base"),
         (old.family != new.family, "family"),
         (old.accept != new.accept, "accept"),
+        (old.close_connections != new.close_connections, "close_connections"),
         (old.manner != new.manner, "manner (preempt_delay, down_adverts, …)"),
         (old.auth != new.auth && old.auth.to_string() == new.auth.to_string(), "secrets of authentication"),
         (old.barred != new.barred, "secrets"),

@@ -54,6 +54,7 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
         virtual_mac: part.virtual_mac,
         adverts_from_base: part.adverts_from_base,
         accept: part.accept,
+        close_connections: part.close_connections,
         peers: part.peers.iter().flat_map(Spanned::get_ref).map(|peer| *peer.get_ref()).collect(),
         sources: part.sources.iter().map(|source| *source.get_ref()).collect(),
         ttl: part.ttl.as_ref().map_or(u8::MAX, |ttl| *ttl.get_ref()),

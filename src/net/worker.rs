@@ -3,6 +3,7 @@
 
 use super::address::{Means, Order, Report};
 use super::announce::{Announcer, frame};
+use super::connections;
 use super::firewall::Firewall;
 use super::macvlan::Macvlans;
 use super::pace::{Frame, Pacer};
@@ -29,6 +30,7 @@ struct Duty {
     interface: String,
     vmac: Option<Vmac>,
     refuse: bool,
+    close_connections: bool,
     addresses: Vec<Wanted>,
     entries: Vec<Entry>,
 }
@@ -48,6 +50,7 @@ impl Duty {
             interface: if holding.adverts_from_base { base } else { interface },
             vmac: holding.vmac,
             refuse: holding.refuse,
+            close_connections: holding.close_connections,
             entries: routes.chain(holding.rules.into_iter().map(Entry::Rule)).collect(),
         }
     }
@@ -208,10 +211,14 @@ impl<F: Fn(Report)> Worker<F> {
     fn release(&mut self, owner: u32) {
         let old = self.duties.remove(&owner).unwrap_or_default();
         self.pacer.forget(owner);
+        let unwanted = self.no_longer_wanted(old.addresses);
+        if old.close_connections && !unwanted.is_empty() {
+            // Whom a kernel cannot help to notice notices later.
+            let _ = connections::close(&unwanted.iter().map(|place| place.address).collect());
+        }
         let removed = self.remove(old.entries);
         // Its addresses go with it.
         let deleted = self.delete_vmac(old.vmac);
-        let unwanted = self.no_longer_wanted(old.addresses);
         let outcomes = self.settler.settle(&[], &unwanted);
         let accepted = self.firewall.refuse(self.refused().collect());
         let result = outcomes.into_values().find_map(Result::err).map_or(Ok(()), Err);

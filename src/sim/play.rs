@@ -332,6 +332,7 @@ fn router(name: RouterName, vr: &VirtualRouter, member: &Member) -> Result<Route
         family: None,
         ttl: 255,
         accept: true,
+        close_connections: true,
         name,
         interface: Interface::Named("lan".to_owned()),
         vrid: Vrid::new(vr.vrid).ok_or("VRID 0")?,

@@ -164,6 +164,7 @@ impl Shared {
             family: None,
             ttl: 255,
             accept: true,
+            close_connections: true,
             tracks: Vec::new(),
             barred: None,
             fingerprint: 0,

@@ -3,6 +3,7 @@
 mod addresses;
 mod adverts;
 mod announcements;
+mod connections;
 mod firewall;
 mod links;
 mod macvlans;

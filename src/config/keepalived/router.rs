@@ -90,6 +90,7 @@ pub(super) fn router(
         virtual_mac: virtual_mac(instance, report),
         adverts_from_base: instance.vmac_xmit_base.is_some(),
         accept: instance.accept.as_ref().map_or(strict.is_none(), |accept| *accept.get_ref()),
+        close_connections: true,
         ignore_link: instance.dont_track_primary.is_some(),
         peers,
         sources: source(instance, unicast, family, report),
