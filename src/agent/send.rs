@@ -30,7 +30,11 @@ impl Agent {
         let (Some(source), Some(interface)) = (instance.source(), &router.link) else { return };
         let Some(seal) = member.ledger.next(&config.auth, source, clock) else { return };
         self.keeping.news |= seal != Seal::None;
-        let virtual_mac = router.config.virtual_mac && !router.config.adverts_from_base;
+        let mac = if router.config.virtual_mac && !router.config.adverts_from_base {
+            Some(router.config.vrid.mac(member.family))
+        } else {
+            self.links.known().get(&**interface).and_then(|link| link.mac)
+        };
         let draft = Draft::new(advert, source, &config.auth, &seal);
         let group = [config.family.group()];
         let destinations = if config.peers.is_empty() { &group[..] } else { &config.peers };
@@ -42,7 +46,7 @@ impl Agent {
                 interface: interface.clone(),
                 source,
                 destination: *destination,
-                mac: virtual_mac.then(|| router.config.vrid.mac(member.family)),
+                mac,
                 ttl: if destination.is_multicast() { u8::MAX } else { router.config.ttl },
                 protocol,
                 identification,

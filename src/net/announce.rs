@@ -3,10 +3,11 @@
 //! RFC 9568 sections 6.4.1 and 6.4.2 with errata 7947 and 7949; RFC 4861 section 4.4. How often and
 //! when to announce is decided elsewhere. Frames are built here, never parsed.
 
+use super::raw_socket::QUEUE_PRIORITY;
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::{
-    AddressFamily, LinkAddr, MsgFlags, MultiHeaders, SockFlag, SockType, bind, send, sendmmsg, setsockopt,
+    AddressFamily, LinkAddr, MsgFlags, MultiHeaders, SockFlag, SockType, bind, sendmmsg, sendmsg, setsockopt,
     socket, sockopt,
 };
 use nix::sys::time::TimeVal;
@@ -95,7 +96,7 @@ fn neighbour_advertisement(mac: MacAddr, address: Ipv6Addr) -> Vec<u8> {
     ethernet(mac, ALL_NODES_MAC, EtherTypes::Ipv6, &packet)
 }
 
-pub(super) fn ethernet(from: MacAddr, to: MacAddr, kind: EtherType, payload: &[u8]) -> Vec<u8> {
+fn ethernet(from: MacAddr, to: MacAddr, kind: EtherType, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; ETHERNET_HEADER + payload.len()];
     if let Some(mut frame) = MutableEthernetPacket::new(&mut bytes) {
         frame.set_destination(to);
@@ -128,6 +129,7 @@ impl Announcer {
             .ok_or(Errno::ENODEV)?;
         bind(socket.as_raw_fd(), &link)?;
         setsockopt(&socket, sockopt::SendTimeout, &PATIENCE)?;
+        setsockopt(&socket, sockopt::Priority, &QUEUE_PRIORITY)?;
         Ok(Announcer { socket, index })
     }
 
@@ -160,8 +162,9 @@ impl Announcer {
     }
 
     /// Sends one frame, and does not wait for room.
-    pub(super) fn send_now(&self, frame: &[u8]) -> io::Result<()> {
-        send(self.socket.as_raw_fd(), frame, MsgFlags::MSG_DONTWAIT)?;
+    pub(super) fn send_now(&self, head: &[u8], payload: &[u8]) -> io::Result<()> {
+        let frame = [IoSlice::new(head), IoSlice::new(payload)];
+        sendmsg::<()>(self.socket.as_raw_fd(), &frame, &[], MsgFlags::MSG_DONTWAIT, None)?;
         Ok(())
     }
 

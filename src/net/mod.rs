@@ -8,6 +8,7 @@ mod connections;
 #[doc(hidden)]
 pub mod decoders;
 mod firewall;
+mod frame;
 mod journal;
 pub mod link;
 mod local_route;
@@ -23,7 +24,6 @@ mod rtnl;
 mod rule;
 mod settle;
 mod sysctl;
-mod virtual_mac;
 mod worker;
 
 use std::collections::BTreeSet;

@@ -5,7 +5,7 @@
 //! 224.0.0.18 and `ff02::12`. What is not for one of our VRIDs is dropped by a filter in the kernel.
 
 use super::announce::Announcer;
-use super::virtual_mac;
+use super::frame;
 use crate::vrrp::{Family, GROUP_V4, GROUP_V6, PROTOCOL, Vrid, ah};
 use nix::cmsg_space;
 use nix::errno::Errno;
@@ -29,7 +29,7 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 /// Network control, DSCP CS6: adverts must survive the congestion they are to decide about.
 pub(super) const TRAFFIC_CLASS: u8 = 0xc0;
 /// `TC_PRIO_CONTROL`: the first queue of the sending host itself.
-const QUEUE_PRIORITY: c_int = 7;
+pub(super) const QUEUE_PRIORITY: c_int = 7;
 const IPV4_HEADER: usize = 20;
 /// `IPPROTO_RAW`: sends whole IPv4 packets and receives nothing.
 const IPPROTO_RAW: i32 = 255;
@@ -201,9 +201,10 @@ impl RawSocket {
         })
     }
 
-    /// The same with this Ethernet source address, the virtual router's, where it goes to a group. To one
-    /// host it goes with the interface's own: there is no need for another. The first call opens a packet
-    /// socket in the network namespace of its thread.
+    /// The same with this Ethernet source address where it goes to a group: the virtual router's, or the
+    /// interface's own, which costs less than [`RawSocket::send`]. To one host it goes with the
+    /// interface's own: there is no need for another. The first call opens a packet socket in the network
+    /// namespace of its thread.
     ///
     /// # Errors
     /// As [`RawSocket::send`].
@@ -212,17 +213,21 @@ impl RawSocket {
             return self.send(datagram);
         }
         let sent = || {
-            let frame = virtual_mac::frame(mac, datagram)?;
+            let head = frame::head(mac, datagram)?;
             if self.frames.get().is_none() {
                 // Where another was faster, that one serves as well.
                 let _ = self.frames.set(Announcer::open(self.index)?);
             }
-            self.frames.get().map_or(Ok(()), |frames| frames.send_now(&frame))
+            self.frames.get().map_or(Ok(()), |frames| frames.send_now(&head, &datagram.payload))
         };
-        sent().map_err(|error| {
-            let what = format!("cannot send from {} to {}", datagram.source, datagram.destination);
-            self.about(&what, &error)
-        })
+        match sent() {
+            // Longer than the interface takes: over IPv6 the kernel makes fragments of it.
+            Err(error) if error.raw_os_error() == Some(Errno::EMSGSIZE as i32) => self.send(datagram),
+            sent => sent.map_err(|error| {
+                let what = format!("cannot send from {} to {}", datagram.source, datagram.destination);
+                self.about(&what, &error)
+            }),
+        }
     }
 
     fn send_v4(&self, source: Ipv4Addr, destination: Ipv4Addr, datagram: &Outgoing) -> io::Result<()> {

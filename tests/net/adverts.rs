@@ -121,6 +121,29 @@ fn ipv4_adverts_carry_the_header_we_mean() {
 }
 
 #[test]
+fn an_advert_in_a_frame_of_our_own_is_to_the_receiver_what_it_is_from_the_kernel() {
+    for (family, own) in [(Family::Ipv4, "10.9.0.1"), (Family::Ipv6, "fe80::1")] {
+        let (left, right) = Namespace::pair();
+        let (socket, group) = (open(&left, family, true, &[7]), open(&right, family, true, &[7]));
+        let mut sent = advert(own, family.group(), 7);
+        // With none the kernel would put one of its own there.
+        sent.identification = 0x1234;
+        socket.send(&sent).expect("sent");
+        let by_the_kernel = wait(&group);
+        left.run(|| socket.send_from([2, 0, 0, 0, 0, 1], &sent)).expect("sent");
+        assert_eq!(wait(&group), by_the_kernel);
+
+        if family == Family::Ipv4 {
+            continue;
+        }
+        // Longer than a frame: what cannot go in one goes in fragments.
+        sent.payload.resize(2000, 0);
+        left.run(|| socket.send_from([2, 0, 0, 0, 0, 1], &sent)).expect("sent");
+        assert_eq!(payload(&wait(&group)), sent.payload);
+    }
+}
+
+#[test]
 fn unicast_adverts_cross_and_a_unicast_socket_hears_no_group() {
     for (family, from, to) in [(Family::Ipv4, "10.9.0.1", "10.9.0.2"), (Family::Ipv6, "fe80::1", "fe80::2")] {
         let (left, other) = Namespace::pair();
