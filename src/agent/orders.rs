@@ -136,7 +136,7 @@ impl Agent {
         for set in self.sets_of(chosen) {
             // All of a set wait for the slowest: its successors take over together, or not at all.
             let members = self.sets[set].group.members();
-            let wait = members.iter().map(Instance::handover_wait).max().unwrap_or_default();
+            let wait = members.iter().map(|member| member.config().handover_wait()).max().unwrap_or_default();
             self.pass(now, set, &Event::Handover { wait }, effects);
         }
         if masters.is_empty() {

@@ -44,6 +44,22 @@ pub struct Config {
 }
 
 impl Config {
+    /// How long the old Master keeps the addresses after it has heard its successor: that one installs
+    /// and announces them in this time, and no client finds the address nowhere.
+    #[must_use]
+    pub fn linger(&self) -> Duration {
+        let addresses = u32::try_from(self.addresses.len()).unwrap_or(u32::MAX);
+        SUCCESSION + EACH.saturating_mul(addresses)
+    }
+
+    /// How long a handover waits for a successor: if nobody comes within a whole down interval,
+    /// nobody will. Never less than that of the default interval: who preempts has not learned ours,
+    /// and the addresses stay up meanwhile.
+    #[must_use]
+    pub fn handover_wait(&self) -> Duration {
+        self.interval.max(Interval::SECOND).down(self.version, Priority::DEFAULT) + self.linger()
+    }
+
     /// What it expects of a packet that comes in while the wall clock reads `clock`, if it is known.
     #[must_use]
     pub fn expect(&self, clock: Option<Duration>) -> Expect<'_> {
@@ -64,6 +80,11 @@ impl Config {
         }
     }
 }
+
+/// How long a successor takes, from its first advert, to have one address where clients find it.
+const SUCCESSION: Duration = Duration::from_millis(15);
+/// The same for each further one: of thousands the kernel needs its time.
+const EACH: Duration = Duration::from_micros(100);
 
 /// What the RFCs leave open, or others do otherwise.
 #[expect(clippy::struct_excessive_bools, reason = "each is a habit of its own")]

@@ -16,10 +16,6 @@ use smallvec::{SmallVec, smallvec};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// How long the old Master keeps the addresses after it has heard its successor: the successor
-/// installs and announces them in that time, and no client finds the address nowhere.
-pub const LINGER: Duration = Duration::from_millis(150);
-
 /// What an instance wants done, in order. Rarely more than this at once, and then on the heap.
 pub type Actions = SmallVec<[Action; 3]>;
 
@@ -94,14 +90,6 @@ impl Instance {
     #[must_use]
     pub fn has_handed_over(&self) -> bool {
         matches!(self.state, State::Drained | State::Leaving { successor: Some(_), .. })
-    }
-
-    /// How long a handover waits for a successor: if nobody comes within a whole down interval,
-    /// nobody will. Never less than that of the default interval: who preempts has not learned ours,
-    /// and the addresses stay up meanwhile.
-    #[must_use]
-    pub fn handover_wait(&self) -> Duration {
-        self.config.interval.max(Interval::SECOND).down(self.config.version, Priority::DEFAULT) + LINGER
     }
 
     /// Whether this instance is a Backup whose Master is gone at `now`.
@@ -321,7 +309,7 @@ impl Instance {
         };
         if Some(source) != self.source && heard.is_some() && successor.is_none() {
             *successor = Some(source);
-            *until = (*until).min(now + LINGER);
+            *until = (*until).min(now + self.config.linger());
         }
         Actions::new()
     }
