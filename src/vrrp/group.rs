@@ -5,6 +5,7 @@
 //! - **Nobody takes over alone.** A member whose Master has gone waits until every other member's
 //!   Master has gone as well; then all take over in the same moment.
 //! - **Nobody gives up alone.** Where one member loses its role, the others release too.
+//! - **Nobody goes on alone.** After a short loss of link all go on as the Masters that they were, or none.
 //! - **Ties are the first member's.** Two groups of one priority may each have the greater address
 //!   in another family. If each family decided, both groups would give up, and both come back
 //!   together, for ever. So the others leave a tie to the first member, and yield to it themselves
@@ -14,6 +15,7 @@
 //! events for all members: the agent sends them to the group.
 
 use super::instance::{Action, Discard, Event, Instance, State, Wait};
+use super::why::Why;
 use crate::time::{Time, earliest};
 use smallvec::{SmallVec, smallvec};
 
@@ -54,6 +56,8 @@ impl Group {
             return self.tick(now);
         }
         let mut actions = Steps::new();
+        let goes_on = *event == Event::Startup(Why::Healed) && self.members.iter().all(|m| m.may_go_on(now));
+        let event = if goes_on { &Event::Startup(Why::LinkBack) } else { event };
         for member in 0..self.members.len() {
             actions.extend(self.pass(now, member, event.clone()));
         }

@@ -22,12 +22,15 @@ pub type Actions = SmallVec<[Action; 3]>;
 /// One virtual router's state machine. See the module for the contract.
 #[derive(Clone, Debug)]
 pub struct Instance {
-    config: Config,
-    priority: Priority,
+    pub(super) config: Config,
+    pub(super) priority: Priority,
     source: Option<IpAddr>,
-    state: State,
+    pub(super) state: State,
     why: Why,
-    since: Time,
+    pub(super) since: Time,
+    /// In Fault, of one that was Master when its link went: until when no Backup takes over, by the time
+    /// of our last advert.
+    pub(super) master_until: Option<Time>,
 }
 
 impl Instance {
@@ -35,7 +38,15 @@ impl Instance {
     #[must_use]
     pub fn new(config: Config, now: Time) -> Self {
         let priority = config.priority;
-        Instance { config, priority, source: None, state: State::Initialize, why: Why::Started, since: now }
+        Instance {
+            config,
+            priority,
+            source: None,
+            state: State::Initialize,
+            why: Why::Started,
+            since: now,
+            master_until: None,
+        }
     }
 
     /// What it is configured to be.
@@ -137,6 +148,7 @@ impl Instance {
                 self.enter(now, State::Drained, Why::HandedOver)
             }
             // 6.4.1: an owner starts as Master, anybody else as Backup.
+            (State::Fault(_), Event::Startup(Why::LinkBack)) => self.take_over(now, Why::LinkBack),
             (State::Initialize | State::Fault(_), Event::Startup(_)) if self.priority.is_owner() => {
                 self.take_over(now, Why::Owner)
             }
@@ -167,7 +179,10 @@ impl Instance {
             (State::Leaving { .. }, Event::Heard { source, priority, .. }) => {
                 self.hear_as_leaving(now, source, priority)
             }
-            (_, Event::Heard { .. }) => smallvec![Action::Discard(Discard::NotTakingPart)],
+            (_, Event::Heard { source, .. }) => {
+                self.master_until.take_if(|_| Some(source) != self.source);
+                smallvec![Action::Discard(Discard::NotTakingPart)]
+            }
 
             (State::Backup { master, preempt_at, cause, .. }, Event::Tick) if self.is_due(now) => {
                 let preempts = preempt_at.filter(|at| *at <= now).and(*master);
@@ -420,6 +435,7 @@ impl Instance {
         if self.holds() {
             actions.push(Action::Release);
         }
+        self.master_until = self.until_missed(now, &fault);
         // A changed reason is not a new state.
         let since = if matches!(self.state, State::Fault(_)) { self.since } else { now };
         self.enter(since, State::Fault(fault.clone()), Why::Fault(fault));

@@ -55,6 +55,7 @@ pub mod hmac;
 pub mod instance;
 pub mod interval;
 pub mod ledger;
+mod link_back;
 pub mod packet;
 mod refusal;
 pub mod sequence;

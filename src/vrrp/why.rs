@@ -25,6 +25,8 @@ pub enum Why {
     Fault(Fault),
     /// What was wrong has healed.
     Healed,
+    /// The link came back before any Backup could miss us.
+    LinkBack,
     /// An operator moved the addresses away.
     HandedOver,
     /// Nobody took the addresses that were handed over.
@@ -74,6 +76,9 @@ impl fmt::Display for Why {
             }
             Why::Fault(fault) => fault.fmt(f),
             Why::Healed => f.write_str("fault healed"),
+            Why::LinkBack => {
+                f.write_str("Master as before: the link was gone for less than a takeover takes")
+            }
             Why::HandedOver => f.write_str("handed over by the operator"),
             Why::NobodyTook => f.write_str("handed over, but nobody took the addresses"),
             Why::Resumed => f.write_str("resumed by the operator"),

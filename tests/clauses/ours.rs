@@ -33,6 +33,65 @@ fn a_drained_owner_does_not_start_as_master_when_a_fault_heals() {
     assert_eq!(desk.state(), Standing::Backup);
 }
 
+/// A Master of the desk's router that has been one for long, its link gone after `more` since an advert.
+fn unplugged(more: Duration) -> Desk {
+    let mut desk = Desk::master("");
+    desk.wait(SECOND * 10);
+    let (at, _) = desk.agent.deadline().unwrap();
+    desk.wait(at.since(desk.now) + more);
+    desk.give(Input::Link(eth0(false)));
+    assert_eq!(desk.state(), Standing::Fault);
+    desk
+}
+
+// Ours: nobody can have taken over yet, so nothing moves.
+#[test]
+fn a_master_goes_on_at_once_where_its_link_was_gone_for_less_than_three_adverts() {
+    let mut desk = unplugged(Duration::from_millis(300));
+    desk.wait(Duration::from_millis(100));
+    let effects = desk.give(Input::Link(eth0(true)));
+    assert_eq!(words(&effects), ["send", "hold", "announce", "notify"]);
+    assert_eq!((adverts(&effects), desk.state()), (vec![100], Standing::Master));
+}
+
+// Ours: a Backup that has missed three adverts takes over, and is not disturbed.
+#[test]
+fn a_master_waits_as_a_backup_where_its_link_was_gone_for_three_adverts() {
+    let mut desk = unplugged(Duration::from_millis(300));
+    desk.wait(Duration::from_millis(2701));
+    desk.give(Input::Link(eth0(true)));
+    assert_eq!(desk.state(), Standing::Backup);
+}
+
+// Ours: who has heard another Master meanwhile is not one any more.
+#[test]
+fn a_master_waits_as_a_backup_where_another_was_heard_in_between() {
+    let mut desk = unplugged(Duration::from_millis(300));
+    desk.hear(&advert(BELOW, 50));
+    desk.give(Input::Link(eth0(true)));
+    assert_eq!(desk.state(), Standing::Backup);
+}
+
+// Ours: an interface that was made anew has lost more than its carrier.
+#[test]
+fn a_master_whose_interface_was_made_anew_waits_as_a_backup() {
+    let mut desk = unplugged(Duration::from_millis(300));
+    desk.give(Input::LinkGone("eth0".to_owned()));
+    desk.give(Input::Link(eth0(true)));
+    assert_eq!(desk.state(), Standing::Backup);
+}
+
+// Ours: a cable with a loose contact shall not keep the addresses.
+#[test]
+fn a_link_that_goes_again_at_once_leaves_the_addresses_to_a_backup() {
+    let mut desk = unplugged(Duration::from_millis(300));
+    desk.give(Input::Link(eth0(true)));
+    desk.wait(SECOND);
+    desk.give(Input::Link(eth0(false)));
+    desk.give(Input::Link(eth0(true)));
+    assert_eq!(desk.state(), Standing::Backup);
+}
+
 // Ours: an address that was put back after it was given up is not announced.
 #[test]
 fn a_late_report_of_a_restored_address_announces_nothing() {
