@@ -29,7 +29,7 @@ const WAITING: usize = 1024;
 /// How often it is tried again while nothing can be written.
 const AGAIN: Duration = Duration::from_secs(5);
 /// How often to look whether the last word is written.
-const LOOK: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(1);
 /// How often the same second Master is put in.
 const RIVAL_EVERY: Duration = Duration::from_mins(1);
 /// The most second Masters that are remembered.
