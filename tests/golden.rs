@@ -7,7 +7,9 @@
 mod desk;
 
 use desk::{ABOVE, BELOW, Desk, SECOND, advert, advert6, config, eth0, handover};
-use locum::agent::{Config, Effect, Holding, Input, Link, Note, Outgoing, Request, Response, Ticket};
+use locum::agent::{
+    Config, Effect, Holding, Input, InstanceId, Link, Note, Outgoing, Request, Response, Ticket,
+};
 use locum::health::{CheckName, Outcome};
 use locum::sim::wire::Crafted;
 use locum::vrrp::Family;
@@ -176,7 +178,11 @@ fn a_lower_master_is_preempted() {
         story.wait(SECOND);
         story.hear(&advert(ABOVE, 100));
     }
-    story.wait(SECOND);
+    story.wait(Duration::from_millis(415));
+    let instance = InstanceId(1);
+    story.tell("the address is held", Input::Held { instance, result: Ok(()) });
+    story.tell("the address is announced", Input::Announced { instance, sent: 1, failed: 0 });
+    story.wait(SECOND / 2);
     story.hear(&advert(ABOVE, 100));
     story.is("preempt");
 }

@@ -44,7 +44,7 @@ pub use transition::{RouterName, Standing, Subject, Transition};
 use crate::health::{CheckName, Health};
 use crate::time::{Time, earliest};
 use crate::vrrp::group::Steps;
-use crate::vrrp::instance::{Action, Event, Instance, Wait};
+use crate::vrrp::instance::{Action, Event, First, Instance, Wait};
 use crate::vrrp::why::Why;
 use crate::vrrp::{Family, Version, Vrid};
 use deadlines::Deadlines;
@@ -170,10 +170,14 @@ impl Agent {
             Input::Held { instance, result } => self.held(now, instance, result, &mut effects),
             Input::Restored { instance, address } => self.restored(now, instance, address, &mut effects),
             Input::Announced { instance, sent, failed } => {
-                if let Some((router, member)) = self.find(instance) {
-                    let member = &mut self.routers[router].members[member];
+                if let Some((router, place)) = self.find(instance) {
+                    let member = &mut self.routers[router].members[place];
                     member.announced += u64::from(sent);
                     member.announce_errors += u64::from(failed);
+                    // A report from before the addresses were here is about an earlier time.
+                    if member.held && self.instance(router, place).first() == First::Waits {
+                        self.pass_member(now, router, place, Event::Announced, &mut effects);
+                    }
                 }
             }
             Input::Outcome(name, outcome) => {

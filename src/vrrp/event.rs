@@ -38,6 +38,8 @@ pub enum State {
         announce: Schedule,
         /// Losing adverts are answered at most once until this moment (6.4.3 has no limit).
         quiet_until: Time,
+        /// Whether it has advertised yet.
+        first: First,
     },
     /// Farewell sent, addresses still up until the successor is heard. Ours.
     Leaving {
@@ -50,6 +52,17 @@ pub enum State {
     },
     /// Handed over by the operator; stays out until resumed. Ours.
     Drained,
+}
+
+/// The first advert of a new Master, which ends the old one's rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// It has left.
+    Sent,
+    /// It waits until the addresses are here and announced, for an interval at most.
+    Waits,
+    /// They are; it waits for the other members of the group.
+    Ready,
 }
 
 /// What follows after `Leaving`.
@@ -113,6 +126,10 @@ pub enum Event {
     Rivalled,
     /// There may be another holder, or the neighbours may have forgotten us: announce again.
     Reassert,
+    /// The addresses are on the interface, and the neighbours were told.
+    Announced,
+    /// Those of all members are: the first adverts leave.
+    AllAnnounced,
     /// The deadline has come.
     Tick,
 }

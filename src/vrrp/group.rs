@@ -14,7 +14,7 @@
 //! With one member it is that instance and nothing else. Faults, priorities and handovers are
 //! events for all members: the agent sends them to the group.
 
-use super::instance::{Action, Discard, Event, Instance, State, Wait};
+use super::instance::{Action, Discard, Event, First, Instance, State, Wait};
 use super::why::Why;
 use crate::time::{Time, earliest};
 use smallvec::{SmallVec, smallvec};
@@ -74,11 +74,16 @@ impl Group {
             return smallvec![(member, Action::Discard(Discard::Losing))];
         }
         let hears = matches!(event, Event::Heard { .. });
+        let announced = event == Event::Announced;
         let mut actions = self.pass(now, member, event);
         if before && matches!(self.members[member].state(), State::Backup { .. }) {
             for other in (0..self.members.len()).filter(|other| *other != member) {
                 actions.extend(self.pass(now, other, Event::Yield));
             }
+        }
+        // The first to advertise breaks the old Master's rule over all.
+        if announced && self.members.iter().all(|member| member.first() != First::Waits) {
+            actions.extend(self.handle(now, &Event::AllAnnounced));
         }
         // Whoever announced one family's addresses may have announced all of them.
         if hears && actions.iter().any(|(_, action)| matches!(action, Action::Announce(_))) {

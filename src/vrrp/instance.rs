@@ -8,9 +8,9 @@
 
 use super::announcing::Schedule;
 pub use super::config::{Config, Manner};
-pub use super::event::{Action, Discard, Event, State, Then, Wait};
+pub use super::event::{Action, Discard, Event, First, State, Then, Wait};
 use super::why::{Fault, Why};
-use super::{Advert, Interval, Priority, Version};
+use super::{Advert, Interval, Priority, Version, is_greater};
 use crate::time::{Time, earliest};
 use smallvec::{SmallVec, smallvec};
 use std::net::IpAddr;
@@ -187,9 +187,16 @@ impl Instance {
             (State::Backup { master, preempt_at, cause, .. }, Event::Tick) if self.is_due(now) => {
                 let preempts = preempt_at.filter(|at| *at <= now).and(*master);
                 let cause = preempts.map_or(cause.clone(), Why::Preempted);
-                self.take_over(now, cause)
+                if let Why::Preempted(_) = cause {
+                    self.take_from(now, cause)
+                } else {
+                    self.take_over(now, cause)
+                }
             }
             (State::Master { .. }, Event::Tick) => self.tick_as_master(now),
+            (State::Master { .. }, event @ (Event::Announced | Event::AllAnnounced)) => {
+                self.made(now, &event)
+            }
             (State::Leaving { until, .. }, Event::Tick) if *until <= now => self.left(now),
 
             (State::Master { .. }, Event::Yield) => {
@@ -278,11 +285,12 @@ impl Instance {
         let version = self.config.version;
         let advert = self.advertise();
         let beats_us = heard.is_some_and(|priority| self.loses_to(source, priority));
-        let State::Master { advertise_at, quiet_until, .. } = &mut self.state else {
+        let State::Master { advertise_at, quiet_until, first, .. } = &mut self.state else {
             return Actions::new();
         };
         match heard {
             None => {
+                *first = First::Sent;
                 *advertise_at = now + interval.duration();
                 smallvec![advert]
             }
@@ -332,7 +340,7 @@ impl Instance {
     /// The tie-break of 6.4.3: priority, then the greater source address, as unsigned numbers.
     fn loses_to(&self, source: IpAddr, priority: Priority) -> bool {
         priority > self.priority
-            || (priority == self.priority && self.source.is_some_and(|own| greater(source, own)))
+            || (priority == self.priority && self.source.is_some_and(|own| is_greater(source, own)))
     }
 
     /// Whether an advert of our own priority comes from the greater address.
@@ -344,7 +352,7 @@ impl Instance {
         let advert = self.advertise();
         let (interval, version, priority) = (self.config.interval, self.config.version, self.priority);
         let announcing = &self.config.announce;
-        let State::Master { advertise_at, announce, .. } = &mut self.state else {
+        let State::Master { advertise_at, announce, first, .. } = &mut self.state else {
             return Actions::new();
         };
         let mut actions = Actions::new();
@@ -357,6 +365,7 @@ impl Instance {
             // No drift: the next is due one interval after this one was, unless we slept over it.
             let next = *advertise_at + interval.duration();
             *advertise_at = if next <= now { now + interval.duration() } else { next };
+            *first = First::Sent;
             actions.push(advert);
         }
         actions.extend(due.count.map(Action::Announce));
@@ -381,7 +390,8 @@ impl Instance {
     fn go_on(&mut self, now: Time, since: Time, why: Why) -> Actions {
         let advertise_at = now + self.config.interval.duration();
         let announce = Schedule::since(&self.config.announce, since, now);
-        self.enter(since, State::Master { advertise_at, announce, quiet_until: now }, why);
+        let state = State::Master { advertise_at, announce, quiet_until: now, first: First::Sent };
+        self.enter(since, state, why);
         smallvec![self.advertise(), Action::Hold]
     }
 
@@ -462,7 +472,7 @@ impl Instance {
         if changed && self.is_master() { smallvec![self.advertise()] } else { Actions::new() }
     }
 
-    fn enter(&mut self, since: Time, state: State, why: Why) -> Actions {
+    pub(super) fn enter(&mut self, since: Time, state: State, why: Why) -> Actions {
         self.state = state;
         self.why = why;
         self.since = since;
@@ -473,7 +483,7 @@ impl Instance {
         smallvec![Action::Advertise(self.advert(None)); usize::from(self.config.farewells)]
     }
 
-    fn advertise(&self) -> Action {
+    pub(super) fn advertise(&self) -> Action {
         Action::Advertise(self.advert(Some(self.priority)))
     }
 
@@ -485,14 +495,5 @@ impl Instance {
             interval: self.config.interval,
             addresses: self.config.addresses.clone(),
         }
-    }
-}
-
-/// Whether `a` is the greater address: unsigned, in network order.
-fn greater(a: IpAddr, b: IpAddr) -> bool {
-    match (a, b) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => a > b,
-        (IpAddr::V6(a), IpAddr::V6(b)) => a > b,
-        _ => false,
     }
 }

@@ -56,6 +56,7 @@ pub mod instance;
 pub mod interval;
 pub mod ledger;
 mod link_back;
+mod make;
 pub mod packet;
 mod refusal;
 pub mod sequence;
@@ -231,5 +232,14 @@ impl fmt::Display for Vip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.address, self.prefix)?;
         self.dev.as_ref().map_or(Ok(()), |dev| write!(f, " on {dev}"))
+    }
+}
+
+/// Whether `a` is the greater address: unsigned, in network order.
+fn is_greater(a: IpAddr, b: IpAddr) -> bool {
+    match (a, b) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => a > b,
+        (IpAddr::V6(a), IpAddr::V6(b)) => a > b,
+        _ => false,
     }
 }

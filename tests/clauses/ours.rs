@@ -1,7 +1,9 @@
 //! What the RFCs leave open, and Locum decides: handovers, late reports, both families of one router.
 
-use crate::desk::{ABOVE, BELOW, Desk, SECOND, advert, adverts, config, eth0, handover, ip, moved_to, words};
-use locum::agent::{Effect, Input, Standing};
+use crate::desk::{
+    ABOVE, BELOW, Desk, SECOND, advert, advert6, adverts, config, eth0, handover, ip, moved_to, words,
+};
+use locum::agent::{Effect, Input, InstanceId, Standing};
 use std::time::Duration;
 
 // Ours: the operator can move the addresses, and they come back where nobody takes them.
@@ -90,6 +92,63 @@ fn a_link_that_goes_again_at_once_leaves_the_addresses_to_a_backup() {
     desk.give(Input::Link(eth0(false)));
     desk.give(Input::Link(eth0(true)));
     assert_eq!(desk.state(), Standing::Backup);
+}
+
+/// One that preempts a Master of priority 50 this very moment, what it did, and its instances.
+fn preempting(more: &str) -> (Desk, Vec<Effect>, Vec<InstanceId>) {
+    let mut desk = Desk::backup(more);
+    desk.wait(SECOND * 3);
+    desk.hear(&advert(ABOVE, 50));
+    desk.hear(&advert6("fe80::9", 50));
+    let effects: Vec<Effect> = desk.wait(desk.due()).into_iter().map(|(_, effect)| effect).collect();
+    let held = |effect: &Effect| match effect {
+        Effect::Hold { instance, .. } => Some(*instance),
+        _ => None,
+    };
+    let instances = effects.iter().filter_map(held).collect();
+    assert_eq!(desk.state(), Standing::Master);
+    (desk, effects, instances)
+}
+
+fn announced(desk: &mut Desk, instance: InstanceId) -> Vec<Effect> {
+    desk.give(Input::Announced { instance, sent: 1, failed: 0 })
+}
+
+// Ours: make before break. The old Master gives up once it hears us, and not before the addresses are here.
+#[test]
+fn who_preempts_has_and_announces_the_addresses_before_it_advertises() {
+    let (mut desk, effects, instances) = preempting("");
+    assert_eq!(words(&effects), ["hold", "announce", "notify"]);
+    assert_eq!(words(&desk.hear(&advert(ABOVE, 50))), ["tell"], "the old Master is not answered yet");
+    assert_eq!(announced(&mut desk, instances[0]), [], "told of an earlier time");
+    assert_eq!(desk.give(Input::Held { instance: instances[0], result: Ok(()) }), []);
+    assert_eq!(adverts(&announced(&mut desk, instances[0])), [100]);
+    assert_eq!(announced(&mut desk, instances[0]), [], "said once");
+    assert!(words(&desk.hear(&advert(ABOVE, 50))).contains(&"send"), "from now on it is answered");
+}
+
+// Ours: a Master is never silent for longer than an interval, however long the addresses take.
+#[test]
+fn who_preempts_advertises_after_an_interval_at_the_latest() {
+    let (mut desk, _, instances) = preempting("");
+    let sent = |(at, effect): (_, Effect)| matches!(effect, Effect::Send(_)).then_some(at);
+    let began = desk.now;
+    let first: Vec<_> = desk.wait(SECOND).into_iter().filter_map(sent).collect();
+    assert_eq!(first, [began + SECOND]);
+    desk.give(Input::Held { instance: instances[0], result: Ok(()) });
+    assert_eq!(announced(&mut desk, instances[0]), []);
+}
+
+// Ours: the first advert of either family would end the old Master's rule over both.
+#[test]
+fn both_families_are_announced_before_either_advertises() {
+    let (mut desk, effects, instances) = preempting("addresses = ['10.0.0.100', 'fe80::100']");
+    assert_eq!((adverts(&effects), instances.len()), (vec![], 2));
+    for instance in &instances {
+        desk.give(Input::Held { instance: *instance, result: Ok(()) });
+    }
+    assert_eq!(announced(&mut desk, instances[1]), []);
+    assert_eq!(adverts(&announced(&mut desk, instances[0])), [100, 100]);
 }
 
 // Ours: an address that was put back after it was given up is not announced.
