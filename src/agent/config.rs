@@ -1,7 +1,7 @@
 //! What the agent is configured to be: names and rules, never hosts, commands or passwords (but for
 //! the VRRP key itself, since checking a packet is protocol).
 
-use super::holding::{Holding, Install, Vmac};
+use super::holding::{Holding, Install, Vmac, can_be_leased};
 use super::route::{Route, Rule};
 use super::transition::RouterName;
 use crate::health::{self, Track};
@@ -178,6 +178,12 @@ impl Router {
         self.vips.iter().filter(move |vip| Family::of(vip.address) == family)
     }
 
+    /// How long the kernel keeps this address of a process that does nothing; `None` for ever.
+    #[must_use]
+    pub fn lease_of(&self, vip: &Vip) -> Option<Duration> {
+        self.manner.lease.filter(|_| can_be_leased(vip.address, vip.prefix, self.install))
+    }
+
     /// What the instance of `family` holds on `interface`: what is of its family, and what goes with
     /// it because its own family has no instance.
     #[must_use]
@@ -197,6 +203,7 @@ impl Router {
             interface,
             install: self.install,
             own: false,
+            lease: self.manner.lease,
             adverts_from_base: self.adverts_from_base,
             refuse: !self.accept && !self.priority.is_owner(),
             close_connections: self.close_connections,

@@ -26,6 +26,8 @@ pub struct InstanceId(pub u32);
 pub enum Input {
     /// The deadline has come.
     Tick,
+    /// Time has passed without this process: to be told first where [`super::Agent::has_overslept`].
+    Woke,
     /// The wall clock reads this now, since the Unix epoch, and goes on from here. To be told at the start,
     /// before a reload, and whenever it was set while [`super::Agent::needs_clock`].
     Clock(Duration),

@@ -3,6 +3,8 @@
 use super::route::{Route, Rule};
 use crate::vrrp::Vip;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::time::Duration;
 
 /// How IPv4 addresses are put there; IPv6 ones are always addresses of the interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -15,7 +17,18 @@ pub enum Install {
     LocalRoute,
 }
 
+/// Whether the kernel can remove the address by itself. Routes have no such lifetime; and with an IPv6 address
+/// in a network the route to that network would end, whoever else has an address there.
+#[must_use]
+pub fn can_be_leased(address: IpAddr, prefix: u8, install: Install) -> bool {
+    match address {
+        IpAddr::V4(_) => install == Install::Address,
+        IpAddr::V6(_) => prefix == 128,
+    }
+}
+
 /// What one instance holds. It is put there from top to bottom and taken away the other way round.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the file")]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holding {
     /// Where the addresses go that name no interface of their own, without a virtual interface.
@@ -28,6 +41,10 @@ pub struct Holding {
     /// The addresses are this host's own, which adverts may leave from, and move nowhere.
     #[serde(default)]
     pub own: bool,
+    /// The addresses go by themselves, unless they are renewed within this time: whole seconds. Those alone of
+    /// which [`can_be_leased`] says so.
+    #[serde(default)]
+    pub lease: Option<Duration>,
     /// Adverts leave from `interface` though there is a virtual one.
     #[serde(default)]
     pub adverts_from_base: bool,

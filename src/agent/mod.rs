@@ -129,6 +129,7 @@ impl Agent {
             Input::Relay(relay) => self.expect(relay),
             Input::Replace => self.replace(now, &mut effects),
             Input::Tick => self.tick(now, &mut effects),
+            Input::Woke => self.wake(now, &mut effects),
             Input::Datagram(datagram) => self.receive(now, &datagram, &mut effects),
             Input::Link(link) => {
                 // Another index is another interface: what was held went with the old one.
@@ -219,6 +220,23 @@ impl Agent {
         let first = self.deadlines.first().and_then(|(_, set)| self.sets[set].group.deadline());
         let later = self.retry_at.into_iter().chain(self.links.deadline()).chain(self.start_at).min();
         earliest(first, later.filter(|_| !self.stopping).map(|at| (at, Wait::Heal)))
+    }
+
+    /// Whether this process was stopped for so long that it has to be told [`Input::Woke`] before anything else.
+    #[must_use]
+    pub fn has_overslept(&self, now: Time) -> bool {
+        // Less than that nobody minds, and then only one deadline is looked at.
+        let late = self.deadlines.first().is_some_and(|(at, _)| now.since(at) >= Duration::from_secs(1));
+        late && self.sets.iter().any(|set| set.group.overslept(now).is_some())
+    }
+
+    /// Gives up what it cannot rely on any more; takes nothing, since it has heard nothing yet.
+    fn wake(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        for set in 0..self.sets.len() {
+            if self.sets[set].group.overslept(now).is_some() {
+                self.pass(now, set, &Event::Tick, effects);
+            }
+        }
     }
 
     fn tick(&mut self, now: Time, effects: &mut Vec<Effect>) {

@@ -15,7 +15,7 @@ use crate::health::{self, Health};
 use crate::time::Time;
 use crate::vrrp::auth::Auth;
 use crate::vrrp::group::Group;
-use crate::vrrp::instance::{Action, Event, Instance};
+use crate::vrrp::instance::{Action, Event, Instance, Manner};
 use std::collections::BTreeMap;
 
 /// What a reload means for one router.
@@ -51,6 +51,7 @@ pub fn compare(old: &Wanted, new: &Wanted) -> Change {
     note("priority", old.priority.to_string(), new.priority.to_string());
     note("interval", old.interval.to_string(), new.interval.to_string());
     note("preempt", old.preempt.to_string(), new.preempt.to_string());
+    note("lease", text(&old.manner.lease), text(&new.manner.lease));
     note("checksum", text(&old.checksum), text(&new.checksum));
     note("min_ttl", text(&old.min_ttl), text(&new.min_ttl));
     note("ttl", old.ttl.to_string(), new.ttl.to_string());
@@ -72,7 +73,10 @@ pub fn compare(old: &Wanted, new: &Wanted) -> Change {
         (old.family != new.family, "family"),
         (old.accept != new.accept, "accept"),
         (old.close_connections != new.close_connections, "close_connections"),
-        (old.manner != new.manner, "manner (preempt_delay, down_adverts, …)"),
+        (
+            Manner { lease: None, ..old.manner.clone() } != Manner { lease: None, ..new.manner.clone() },
+            "manner (preempt_delay, down_adverts, …)",
+        ),
         (old.auth != new.auth && old.auth.to_string() == new.auth.to_string(), "secrets of authentication"),
         (old.barred != new.barred, "secrets"),
         (old.announce != new.announce, "announcing"),

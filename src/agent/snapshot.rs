@@ -140,6 +140,7 @@ fn addresses(router: &Router) -> Vec<AddressStatus> {
             prefix: vip.prefix,
             held: member.is_some_and(|member| member.held),
             restored: member.and_then(|m| m.restored.get(&vip.address)).copied().unwrap_or(0),
+            lease_ms: router.config.lease_of(vip).map(millis),
         }
     };
     router.config.vips.iter().chain(&router.config.excluded).map(status).collect()

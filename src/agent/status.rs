@@ -161,6 +161,9 @@ pub struct AddressStatus {
     pub held: bool,
     /// How often somebody removed it and it was put back.
     pub restored: u64,
+    /// How long the kernel keeps it without being told to, in milliseconds; `None` for ever.
+    #[serde(default)]
+    pub lease_ms: Option<u64>,
 }
 
 /// One address family of a router.

@@ -6,6 +6,7 @@ use crate::agent::Install;
 use crate::agent::config::Router;
 use crate::config::{self, Config, Problem, Secrets, Timeline, load_as, render_all, timelines};
 use crate::explain::{Explanation, Peer, explain};
+use crate::vrrp::interval::lease_ends;
 use clap::Args;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -101,6 +102,7 @@ impl Check {
             for line in timelines(router, config) {
                 let _ = writeln!(text, "  {line}");
             }
+            let _ = writeln!(text, "  {}", lease(router));
             if router.install == Install::LocalRoute {
                 let held = count(router.vips.len() + router.excluded.len(), "local route");
                 let _ = writeln!(
@@ -118,11 +120,34 @@ impl Check {
     }
 }
 
+/// What becomes of the addresses of a daemon that is dead or hangs.
+fn lease(router: &Router) -> String {
+    let Some(lease) = router.manner.lease else {
+        let why = match router.install {
+            Install::LocalRoute => "a route has no lifetime in the kernel, so ",
+            Install::Address => "",
+        };
+        return format!("{why}only a restart takes the addresses from a daemon that is dead or hangs");
+    };
+    let silence = router.interval.duration() * u32::from(router.manner.down_adverts);
+    let [gone, taken] = [lease_ends(lease), silence].map(config::show);
+    let late = if lease_ends(lease) > silence { ": both hosts have them meanwhile" } else { "" };
+    let mut line = format!(
+        "a daemon that is dead or hangs has lost the addresses after {gone}, a Backup takes over after {taken}{late}"
+    );
+    let never = router.vips.iter().chain(&router.excluded).filter(|vip| router.lease_of(vip).is_none());
+    if let Some(first) = never.map(|vip| vip.address).next() {
+        let _ = write!(line, "; but {first} stays: write IPv6 addresses without a prefix length");
+    }
+    line
+}
+
 fn router_json(router: &Router, config: &Config) -> Value {
     let promise = config.details.max_failover.get(&router.name);
     json!({
         "name": router.name,
         "worst_ms": millis(config::worst_case(router, config).total),
+        "lease_ms": router.manner.lease.map(millis),
         "max_failover_ms": promise.copied().map(millis),
         "cases": timelines(router, config).iter().map(case_json).collect::<Vec<_>>(),
     })

@@ -101,7 +101,11 @@ impl Page {
                 0 => String::new(),
                 times => format!(", put back {times} times after something else removed it"),
             };
-            self.row("address", &format!("{}/{} {held}{restored}", address.address, address.prefix));
+            let lease = match address.lease_ms {
+                Some(lease) if address.held => format!(", leased for {}s at a time", lease / 1000),
+                _ => String::new(),
+            };
+            self.row("address", &format!("{}/{} {held}{lease}{restored}", address.address, address.prefix));
         }
         self.row("hooks", &hooks(&router.hooks));
     }

@@ -9,7 +9,8 @@ use super::problem::{Finding, Sink};
 use super::routes::{FAMILIES, routes, rules};
 use super::section::{Section, Value, Wrong};
 use super::value::{
-    address, choice, command, duration, flag, interface, ip, number, path, some_time, subnet, text, whole,
+    address, choice, command, duration, flag, interface, ip, number, path, some_time, subnet, text,
+    time_or_off, whole,
 };
 use crate::agent::config::{Interface, LinkDelay};
 use crate::agent::route::{Route, Rule};
@@ -92,6 +93,7 @@ pub(super) struct Router {
     pub(super) routes: Vec<Route>,
     pub(super) rules: Vec<Rule>,
     pub(super) install: Option<Spanned<Install>>,
+    pub(super) lease: Option<Spanned<Option<Duration>>>,
     pub(super) virtual_mac: bool,
     pub(super) adverts_from_base: bool,
     pub(super) accept: bool,
@@ -265,6 +267,7 @@ fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
         routes: routes(&section),
         rules: rules(&section),
         install: section.optional("install", choice(INSTALLS)),
+        lease: section.optional("lease", time_or_off),
         virtual_mac: inner(section.optional("virtual_mac", flag)).unwrap_or_default(),
         adverts_from_base: inner(section.optional("adverts_from_base", flag)).unwrap_or_default(),
         accept: inner(section.optional("accept", flag)).unwrap_or(true),
@@ -422,16 +425,6 @@ fn announce(section: &Section<'_>) -> Announcing {
     announcing.elsewhere = time("elsewhere", None);
     table.finish();
     announcing
-}
-
-fn time_or_off(value: &Value<'_>) -> Result<Option<Duration>, Wrong> {
-    match value.get_ref().as_str() {
-        Some("off") => Ok(None),
-        _ => some_time(value).map(Some).map_err(|wrong| match wrong.help {
-            None => wrong.help("write a duration such as \"60s\", or \"off\""),
-            Some(_) => wrong,
-        }),
-    }
 }
 
 fn tracks(section: &Section<'_>) -> Vec<Track> {

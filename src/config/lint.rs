@@ -8,6 +8,7 @@ use super::value::{network, show};
 use crate::agent::config::Router;
 use crate::health::OnFail;
 use crate::vrrp::Family;
+use crate::vrrp::interval::lease_ends;
 use std::time::Duration;
 
 /// Below this an advert costs more than it brings, with [`MANY`] addresses in it.
@@ -47,8 +48,31 @@ pub(super) fn lint(part: &file::Router, router: &Router, config: &Config, sink: 
         sink.add(finding.help("write a priority of 254 or less, or remove this line"));
     }
     waiting(part, router, sink);
+    lease(part, router, sink);
     strict(part, router, sink);
     addresses(part, router, sink);
+}
+
+/// One that was written, and ends when another host has the addresses already.
+fn lease(part: &file::Router, router: &Router, sink: &Sink) {
+    let (Some(written), Some(lease)) = (&part.lease, router.manner.lease) else { return };
+    let silence = router.interval.duration() * u32::from(router.manner.down_adverts);
+    let ends = lease_ends(lease);
+    if ends <= silence {
+        return;
+    }
+    let best = router.interval.lease(router.manner.down_adverts);
+    let help = if lease_ends(best) <= silence {
+        format!("write lease = \"{}\" or remove the line", show(best))
+    } else {
+        "the kernel counts in whole seconds: write an interval of 450ms or more".to_owned()
+    };
+    let message = format!(
+        "a dead daemon keeps the addresses for up to {}, and a Backup takes over after {}",
+        show(ends),
+        show(silence)
+    );
+    sink.add(Finding::warning(&written.span(), message).help(help));
 }
 
 /// Times that never count, and one that counts too soon.

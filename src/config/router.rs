@@ -18,6 +18,9 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+/// With a longer one a dead daemon might as well have none.
+const LONGEST_LEASE: Duration = Duration::from_secs(86_400);
+
 /// Where secrets are looked for, and what follows when one cannot be read.
 pub(super) struct Keys<'a> {
     pub(super) directory: &'a Path,
@@ -62,7 +65,7 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
         checksum: part.checksum,
         auth,
         strict: part.strict,
-        manner: manner(part),
+        manner: Manner { lease: lease(part, interval?, sink), ..manner(part) },
         announce: part.announce.clone(),
         tracks: part.tracks.iter().map(track).collect(),
         barred: part.barred.clone().or(barred),
@@ -79,7 +82,30 @@ fn manner(part: &file::Router) -> Manner {
         owner_ignores: part.owner_ignores,
         parting_advert: part.parting_advert,
         eager: part.eager,
+        lease: None,
     }
+}
+
+/// How long the kernel keeps what nobody renews. Without a word it is as long as is safe.
+fn lease(part: &file::Router, interval: Interval, sink: &Sink) -> Option<Duration> {
+    let routes = part.install.as_ref().filter(|_| part.install() == Install::LocalRoute);
+    let down_adverts = part.down_adverts.as_ref().map_or(Manner::default().down_adverts, |it| *it.get_ref());
+    let Some(written) = &part.lease else {
+        return routes.is_none().then(|| interval.lease(down_adverts));
+    };
+    let lease = (*written.get_ref())?;
+    let refuse = |message, help: &str| sink.add(Finding::error(&written.span(), message).help(help));
+    if let Some(install) = routes {
+        let message = "a route has no lifetime in the kernel: only a restart takes it from a dead daemon";
+        let finding = Finding::error(&written.span(), message).also(&install.span(), "because of this");
+        sink.add(finding.help("remove this line, or write install = \"address\""));
+    } else if lease.subsec_nanos() != 0 {
+        let message = format!("the kernel counts lifetimes in whole seconds, it cannot do {}", show(lease));
+        refuse(message, "write whole seconds, such as \"2s\", or \"off\"");
+    } else if lease > LONGEST_LEASE {
+        refuse(format!("a lease of {} is none", show(lease)), "write at most \"1d\", or \"off\"");
+    }
+    Some(lease)
 }
 
 fn track(part: &file::Track) -> Track {

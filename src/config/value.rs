@@ -96,6 +96,17 @@ pub(super) fn some_time(value: &Value<'_>) -> Result<Duration, Wrong> {
     }
 }
 
+/// The same, or `off`.
+pub(super) fn time_or_off(value: &Value<'_>) -> Result<Option<Duration>, Wrong> {
+    match value.get_ref().as_str() {
+        Some("off") => Ok(None),
+        _ => some_time(value).map(Some).map_err(|wrong| match wrong.help {
+            None => wrong.help("write a duration such as \"60s\", or \"off\""),
+            Some(_) => wrong,
+        }),
+    }
+}
+
 /// An IP address.
 pub(super) fn ip(value: &Value<'_>) -> Result<IpAddr, Wrong> {
     let text = text(value)?;

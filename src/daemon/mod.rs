@@ -10,6 +10,7 @@ mod counters;
 pub mod dump;
 mod dumper;
 mod inbox;
+mod leases;
 mod limits;
 mod log;
 mod perform;
@@ -248,6 +249,9 @@ impl Core {
     fn turn(&mut self) {
         self.sleep();
         let woken = now();
+        if self.agent.has_overslept(woken) {
+            self.decide(Input::Woke);
+        }
         if self.agent.needs_clock() {
             self.tell_wall_clock();
         }

@@ -2,6 +2,7 @@
 
 use super::dumper::Dumper;
 use super::inbox::{Arrival, Inbox, address_input};
+use super::leases::Leases;
 use super::recorder::Recorder;
 use super::replace::Program;
 use super::scheduling::{self, Scheduled};
@@ -27,7 +28,7 @@ use std::io;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tracing::{debug, error, info, warn};
 
 /// How often held addresses are compared with the kernel's, besides on every change it tells of.
@@ -38,6 +39,8 @@ const AUDIT_TOLD: Duration = Duration::from_secs(120);
 const HOOKS_WITHIN: Duration = Duration::from_secs(5);
 /// How long the record may still take before the next program has its turn.
 const RECORD_WITHIN: Duration = Duration::from_millis(100);
+/// How long the last renewal may take before the next program has its turn.
+const RENEW_WITHIN: Duration = Duration::from_millis(100);
 /// How long the state file may still take at the end.
 const STATE_WITHIN: Duration = Duration::from_secs(2);
 
@@ -65,6 +68,7 @@ pub(super) struct Performer {
     /// How often to compare what each instance holds.
     held: BTreeMap<InstanceId, Duration>,
     audited: Time,
+    leases: Leases,
     lateness: Lateness,
     waiting: BTreeMap<Ticket, Asked>,
     last_ticket: u64,
@@ -130,6 +134,7 @@ impl Performer {
             overrides: overrides.clone(),
             held: BTreeMap::new(),
             audited: Time::ZERO,
+            leases: Leases::default(),
             lateness: Lateness::default(),
             waiting: BTreeMap::new(),
             last_ticket: 0,
@@ -153,10 +158,12 @@ impl Performer {
             }
             Effect::Hold { instance, holding } => {
                 self.held.insert(instance, if holding.is_told_of() { AUDIT_TOLD } else { AUDIT });
+                self.leases.hold(instance, holding.lease, now);
                 self.holder.order(Order::Hold { owner: instance.0, holding: *holding });
             }
             Effect::Release { instance } => {
                 self.held.remove(&instance);
+                self.leases.release(instance);
                 self.holder.order(Order::Release { owner: instance.0 });
             }
             Effect::Announce { instance, count } => {
@@ -181,6 +188,9 @@ impl Performer {
             Effect::Remember(memory) => self.keeper.keep(memory),
             Effect::Reply(ticket, response) => self.reply(ticket, *response),
             Effect::Replace(relay) => {
+                self.renew();
+                // The next program has a whole lease to start in.
+                let _ = self.holder.clone().finish(RENEW_WITHIN);
                 let Err(line) = self.program.replace(&self.details.control.path, &relay);
                 error!("the next program cannot be started: {line}; stopping instead");
                 self.stuck = true;
@@ -276,13 +286,20 @@ impl Performer {
             self.sole = self.sole.take().or_else(|| sole(&self.holder, false));
             self.holder.order(Order::Check);
         }
+        if self.leases.are_due(now) {
+            self.renew();
+        }
         let retry = self.sockets.retry_at().is_some_and(|at| at <= now);
         if retry { self.sockets.attempt(now) } else { Vec::new() }
     }
 
+    fn renew(&self) {
+        self.holder.order(Order::Renew { at: Instant::now() });
+    }
+
     /// When to call [`Performer::look_after`] next.
     pub(super) fn look_at(&self) -> Option<Time> {
-        self.sockets.retry_at().into_iter().chain(self.audit_at()).min()
+        self.sockets.retry_at().into_iter().chain(self.audit_at()).chain(self.leases.deadline()).min()
     }
 
     /// Who holds nothing has nothing to compare, and sleeps on.

@@ -8,6 +8,9 @@
 //! before: it counts as held and is never touched. Kernels before 5.18 forget the mark; there a
 //! journal in `/run` remembers what is Locum's. Routes and rules carry the same number as their protocol.
 //!
+//! A leased address has a lifetime in the kernel and goes when nobody renews it: the holder renews on orders
+//! alone, so that whoever decides has to be alive, and not only this thread.
+//!
 //! One thread serves all interfaces: the kernel changes addresses under one lock (RTNL) for the whole
 //! host, so more threads would only queue there, and one queue keeps every order in its place.
 
@@ -20,7 +23,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What shall be done. Orders are carried out one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +60,11 @@ pub enum Order {
         interface: String,
         /// The address.
         address: IpAddr,
+    },
+    /// Whoever decides is alive: addresses that would go by themselves stay, for another of their leases.
+    Renew {
+        /// When this was said. It holds for half a second.
+        at: Instant,
     },
     /// Compare all that is wanted with the kernel, and repair.
     Check,

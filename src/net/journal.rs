@@ -3,7 +3,7 @@
 //! It belongs where a reboot empties it (`/run`), as the addresses go with a reboot too. One line per
 //! address: `eth0 10.0.0.1/32`.
 
-use super::settle::Place;
+use super::wanted::Place;
 use crate::agent::Install;
 use std::collections::BTreeSet;
 use std::fs;

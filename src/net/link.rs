@@ -6,7 +6,7 @@
 
 use super::Placed;
 use super::local_route::{HELD, LocalRoute};
-use super::netlink::{AddressFact, LinkFact, Message, framed};
+use super::netlink::{AddressFact, LinkFact, MARK, Message, framed};
 use super::rtnl::{closed, dump};
 use crate::agent::{Link, LinkAddress};
 use futures_util::{Stream, StreamExt};
@@ -106,26 +106,60 @@ fn subscribe(buffer: usize) -> io::Result<(impl Future<Output = ()>, impl Stream
 }
 
 /// Of all routes only those that stood for an address of Locum's and have gone: a host may have a million
-/// others, and they change all day.
-fn filter() -> [SockFilter; 7] {
-    const LOAD_HALF: u16 = 0x28;
-    const LOAD_BYTE: u16 = 0x30;
-    const JUMP_EQUAL: u16 = 0x15;
-    const RETURN: u16 = 0x06;
+/// others, and they change all day. And of Locum's leased addresses not every renewal: that is what has its
+/// mark, and another time of its last change than of its making.
+fn filter() -> [SockFilter; 25] {
     const TYPE_AT: u32 = 4;
     const PROTOCOL_AT: u32 = 16 + 5;
+    /// Behind the headers of netlink and of an address.
+    const ATTRIBUTES_AT: u32 = 16 + 8;
+    /// Where in an attribute with lifetimes the time of making is, and that of the last change.
+    const MADE: u32 = 4 + 8;
+    const CHANGED: u32 = 4 + 12;
     // Loaded as if it came from a network.
     let kind = |kind: u16| u32::from(u16::from_be_bytes(kind.to_ne_bytes()));
+    let load = |size: u16, at: u32| (size, 0, 0, at);
+    let jump = |value: u32, then: u8, otherwise: u8| (0x15, then, otherwise, value);
+    let [half, byte, word_there, byte_there] = [0x28, 0x30, 0x40, 0x50];
+    // The kernel finds the attribute of the number in X, from A on.
+    let number = |attribute| load(0x01, attribute);
+    let [from, find] = [load(0x00, ATTRIBUTES_AT), load(0x20, SKF_AD_NLATTR)];
+    let [into_x, keep, kept_into_x] = [load(0x07, 0), load(0x02, 0), load(0x61, 0)];
     [
-        SockFilter::new(LOAD_HALF, 0, 0, TYPE_AT),
-        SockFilter::new(JUMP_EQUAL, 4, 0, kind(nix::libc::RTM_NEWROUTE)),
-        SockFilter::new(JUMP_EQUAL, 0, 2, kind(nix::libc::RTM_DELROUTE)),
-        SockFilter::new(LOAD_BYTE, 0, 0, PROTOCOL_AT),
-        SockFilter::new(JUMP_EQUAL, 0, 1, u32::from(HELD)),
-        SockFilter::new(RETURN, 0, 0, u32::MAX),
-        SockFilter::new(RETURN, 0, 0, 0),
+        load(half, TYPE_AT),
+        jump(kind(nix::libc::RTM_NEWROUTE), 22, 0),
+        jump(kind(nix::libc::RTM_DELROUTE), 1, 0),
+        jump(kind(nix::libc::RTM_NEWADDR), 2, 19),
+        load(byte, PROTOCOL_AT),
+        jump(u32::from(HELD), 17, 18),
+        number(IFA_PROTO),
+        from,
+        find,
+        jump(0, 13, 0),
+        into_x,
+        load(byte_there, 4),
+        jump(u32::from(MARK), 0, 10),
+        number(IFA_CACHEINFO),
+        from,
+        find,
+        jump(0, 6, 0),
+        into_x,
+        load(word_there, MADE),
+        keep,
+        load(word_there, CHANGED),
+        kept_into_x,
+        (0x1d, 0, 1, 0),
+        (0x06, 0, 0, u32::MAX),
+        (0x06, 0, 0, 0),
     ]
+    .map(|(code, then, otherwise, value)| SockFilter::new(code, then, otherwise, value))
 }
+
+/// `linux/filter.h`: a load from there finds an attribute.
+const SKF_AD_NLATTR: u32 = u32::MAX - 0xfff + 12;
+/// `linux/if_addr.h`.
+const IFA_CACHEINFO: u32 = 6;
+const IFA_PROTO: u32 = 11;
 
 struct Known {
     link: Link,

@@ -24,6 +24,7 @@ mod rtnl;
 mod rule;
 mod settle;
 mod sysctl;
+mod wanted;
 mod worker;
 
 use std::collections::BTreeSet;

@@ -3,8 +3,9 @@
 
 use super::local_route::LocalRoute;
 use netlink_packet_core::{
-    ErrorMessage, NLM_F_ACK_TLVS, NLM_F_CREATE, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REQUEST, NetlinkBuffer,
-    NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator, parse_string,
+    ErrorMessage, NLM_F_ACK_TLVS, NLM_F_CREATE, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST,
+    NetlinkBuffer, NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator,
+    parse_string,
 };
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressMessage, AddressProtocol, CacheInfo,
@@ -87,6 +88,11 @@ impl AddressFact {
 
     pub(super) fn mark(&mut self, own: bool) {
         self.proto = Some(if own { MARK_OF_OWN } else { MARK });
+    }
+
+    /// Whether the kernel will remove it unless it is renewed.
+    pub(super) fn ends(&self) -> bool {
+        self.lifetimes.is_some_and(|(_, valid)| valid != u32::MAX)
     }
 
     pub(super) fn tentative(&self) -> bool {
@@ -284,13 +290,15 @@ pub(super) enum Change {
     Add(AddressFact),
     /// Adds one that went without being meant.
     PutBack(AddressFact),
+    /// Begins its lifetime anew, or gives it another. One that is not there comes back.
+    Renew(AddressFact),
     Delete(AddressFact),
 }
 
 impl Change {
     pub(super) fn fact(&self) -> &AddressFact {
         match self {
-            Change::Add(fact) | Change::PutBack(fact) | Change::Delete(fact) => fact,
+            Change::Add(fact) | Change::PutBack(fact) | Change::Renew(fact) | Change::Delete(fact) => fact,
         }
     }
 }
@@ -301,6 +309,7 @@ impl Encode for Change {
             Change::Add(fact) | Change::PutBack(fact) => {
                 (RouteNetlinkMessage::NewAddress(fact.message()), flags | NLM_F_CREATE | NLM_F_EXCL)
             }
+            Change::Renew(fact) => (RouteNetlinkMessage::NewAddress(fact.message()), flags | NLM_F_REPLACE),
             Change::Delete(fact) => (RouteNetlinkMessage::DelAddress(fact.name()), flags),
         };
         append(message, flags, sequence, out);

@@ -8,86 +8,14 @@ use super::journal::Journal;
 use super::local_route::{self, LocalRoute};
 use super::netlink::{AddressFact, Change, Refusal};
 use super::netlink_socket::Netlink;
+use super::wanted::{Place, Wanted, place};
 use crate::agent::Install;
-use crate::vrrp::Vip;
-use netlink_packet_route::address::AddressFlags;
 use nix::errno::Errno;
 use nix::net::if_::{if_indextoname, if_nametoindex};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
-
-/// One address on one interface.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    /// Shared: there may be thousands on one.
-    pub(super) interface: Arc<str>,
-    pub(super) install: Install,
-    pub(super) address: IpAddr,
-    pub(super) prefix: u8,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{} on {}", self.address, self.prefix, self.interface)
-    }
-}
-
-/// A place and how the address shall be there.
-#[derive(Clone, Debug)]
-pub(super) struct Wanted {
-    pub(super) place: Place,
-    label: Option<String>,
-    scope: u8,
-    /// It is an own address of this host, which never moves.
-    own: bool,
-}
-
-impl Wanted {
-    pub(super) fn new(vip: Vip, interface: &Arc<str>, install: Install, own: bool) -> Self {
-        let interface = vip.dev.map_or_else(|| interface.clone(), Arc::from);
-        let install = if vip.address.is_ipv4() { install } else { Install::Address };
-        let place = Place { interface, install, address: vip.address, prefix: vip.prefix };
-        Wanted { place, label: vip.label, scope: vip.scope, own }
-    }
-
-    /// As it goes to the kernel.
-    fn fact(&self, index: u32) -> AddressFact {
-        let v6 = self.place.address.is_ipv6();
-        let host = self.place.prefix == if v6 { 128 } else { 32 };
-        let mut flags = if host { AddressFlags::Noprefixroute } else { AddressFlags::empty() };
-        if v6 {
-            // The election has seen to it that nobody else has it, and detection would take a second.
-            flags |= AddressFlags::Nodad;
-        }
-        AddressFact {
-            index,
-            address: self.place.address,
-            peer: None,
-            prefix: self.place.prefix,
-            scope: self.scope,
-            flags,
-            label: self.label.clone().filter(|_| !v6),
-            broadcast: None,
-            proto: None,
-            // "Deprecated": reachable, but never the source of this host's own connections, which
-            // would break when the address moves. A /32 is never chosen anyway.
-            lifetimes: (v6 && host && !self.own).then_some((0, u32::MAX)),
-        }
-    }
-
-    /// Whether an address of Locum's is already there as it shall be.
-    fn matches(&self, fact: &AddressFact) -> bool {
-        let label = self.label.as_deref().unwrap_or(&self.place.interface);
-        // IPv6 has no labels, and its scope follows from the address.
-        let same =
-            fact.address.is_ipv6() || (fact.label.as_deref() == Some(label) && fact.scope == self.scope);
-        let mark = fact.proto.is_none() || fact.own() == self.own;
-        fact.address == self.place.address && fact.prefix == self.place.prefix && same && mark
-    }
-}
 
 /// What became of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,6 +130,7 @@ impl Settler {
     ) -> Result<(), String> {
         let Some(index) = self.index(interface, wanted, unwanted, outcomes) else { return Ok(()) };
         let before = self.present(index)?;
+        self.disown(interface, &before);
         let changes = self.plan(interface, index, &before, wanted, unwanted);
         outcomes.extend(wanted.iter().map(|wanted| (wanted.place.clone(), Ok(Outcome::WasThere))));
         self.change(interface, &changes, outcomes)?;
@@ -215,6 +144,19 @@ impl Settler {
         let done = |place: &&Place| !matches!(outcomes.get(place), Some(Err(_)));
         self.forget(unwanted.iter().copied().filter(done));
         Ok(())
+    }
+
+    /// Begins the lifetimes of these anew, of those that Locum has put there. What the kernel refuses ends in
+    /// its time, and the kernel tells of that.
+    pub(super) fn renew(&mut self, wanted: &[&Wanted]) -> Result<(), String> {
+        let mut indices: BTreeMap<&Arc<str>, Option<u32>> = BTreeMap::new();
+        let mut changes = Vec::with_capacity(wanted.len());
+        for wanted in wanted.iter().filter(|wanted| wanted.is_leased() && self.put.contains(&wanted.place)) {
+            let interface = &wanted.place.interface;
+            let index = indices.entry(interface).or_insert_with(|| if_nametoindex(&**interface).ok());
+            changes.extend(index.map(|index| wanted.renewal(index, !self.means.unmarked)));
+        }
+        self.ask(|netlink| netlink.change(&changes)).map(drop)
     }
 
     /// The same for routes that stand for addresses. They carry Locum's mark in every kernel, and need
@@ -309,7 +251,15 @@ impl Settler {
         for wanted in wanted {
             let here = here(&wanted.place.address);
             let foreign = here.iter().any(|fact| !self.ours(interface, fact));
-            if !foreign && !here.iter().any(|fact| wanted.matches(fact)) {
+            let there = here.iter().find(|fact| wanted.matches(fact));
+            if foreign {
+                continue;
+            }
+            if let Some(there) = there {
+                if wanted.is_leased() || there.ends() {
+                    add.push(wanted.renewal(index, !self.means.unmarked));
+                }
+            } else {
                 delete.extend(here.iter().map(|fact| Change::Delete((*fact).clone())));
                 let mut fact = wanted.fact(index);
                 if !self.means.unmarked {
@@ -327,6 +277,15 @@ impl Settler {
         delete.dedup();
         delete.extend(add);
         delete
+    }
+
+    /// What somebody has put in the place of one of Locum's is not to be renewed.
+    fn disown(&mut self, interface: &Arc<str>, present: &[AddressFact]) {
+        for fact in present {
+            if !self.ours(interface, fact) {
+                self.put.remove(&place(interface, fact));
+            }
+        }
     }
 
     /// Whether Locum has put this address there.
@@ -356,7 +315,9 @@ impl Settler {
                     self.put.remove(&place);
                     outcomes.insert(place, Ok(Outcome::Removed));
                 }
-                (Change::PutBack(_), _) => {}
+                (Change::Renew(_), Ok(())) => drop(self.put.insert(place)),
+                // One that cannot be renewed is there all the same, and the kernel tells when it goes.
+                (Change::Renew(_) | Change::PutBack(_), _) => {}
                 // Somebody was faster. An address put there this moment is not Locum's.
                 (Change::Add(_), Err(refusal)) if refusal.errno == Errno::EEXIST => {}
                 (Change::Delete(_), Err(refusal))
@@ -440,11 +401,6 @@ impl Settler {
         self.netlink = Some(netlink);
         Ok(answer)
     }
-}
-
-fn place(interface: &Arc<str>, fact: &AddressFact) -> Place {
-    let install = Install::Address;
-    Place { interface: interface.clone(), install, address: fact.address, prefix: fact.prefix }
 }
 
 /// With a primary IPv4 address the kernel deletes its secondaries, unless `promote_secondaries` is set.

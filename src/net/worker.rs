@@ -8,7 +8,8 @@ use super::firewall::Firewall;
 use super::macvlan::Macvlans;
 use super::pace::{Frame, Pacer};
 use super::routing::{self, Entry, Routing};
-use super::settle::{Outcome, Outcomes, Place, Settler, Wanted};
+use super::settle::{Outcome, Outcomes, Settler};
+use super::wanted::{Place, Wanted};
 use crate::agent::{Holding, Vmac};
 use nix::net::if_::if_nametoindex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,12 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// An order to renew is carried out within this time, or not at all.
+const STALE: Duration = Duration::from_millis(500);
+/// What was renewed within this part of its lease is not renewed again.
+const FRESH: u32 = 8;
 
 pub(super) enum Task {
     Order(Order),
@@ -33,20 +39,21 @@ struct Duty {
     close_connections: bool,
     addresses: Vec<Wanted>,
     entries: Vec<Entry>,
+    /// For how long its addresses stay without being renewed, and when they were.
+    lease: Option<(Duration, Instant)>,
 }
 
 impl Duty {
-    fn of(holding: Holding) -> Self {
-        let base = holding.interface;
+    fn of(mut holding: Holding) -> Self {
+        let base = std::mem::take(&mut holding.interface);
         let interface = holding.vmac.as_ref().map_or_else(|| base.clone(), |vmac| vmac.name.clone());
         let place: Arc<str> = interface.as_str().into();
+        let vips = std::mem::take(&mut holding.vips);
+        let addresses = vips.into_iter().map(|vip| Wanted::new(vip, &place, &holding)).collect();
         let routes = holding.routes.into_iter().map(Entry::Route);
         Duty {
-            addresses: holding
-                .vips
-                .into_iter()
-                .map(|vip| Wanted::new(vip, &place, holding.install, holding.own))
-                .collect(),
+            addresses,
+            lease: holding.lease.map(|lease| (lease, Instant::now())),
             interface: if holding.adverts_from_base { base } else { interface },
             vmac: holding.vmac,
             refuse: holding.refuse,
@@ -157,6 +164,7 @@ impl<F: Fn(Report)> Worker<F> {
             Order::Gone { interface, address } => {
                 self.restore(|place| *place.interface == *interface && place.address == address);
             }
+            Order::Renew { at } => self.renew(at),
             Order::Check => {
                 let overdue = self.settler.overdue();
                 self.settler.settle(&[], &overdue);
@@ -223,6 +231,38 @@ impl<F: Fn(Report)> Worker<F> {
         let accepted = self.firewall.refuse(self.refused().collect());
         let result = outcomes.into_values().find_map(Result::err).map_or(Ok(()), Err);
         (self.report)(Report::Released { owner, result: result.and(removed).and(deleted).and(accepted) });
+    }
+
+    /// Begins the lifetimes of all leased addresses anew. An order that is old is not carried out: who gave it
+    /// may have been stopped since, and has to decide anew.
+    fn renew(&mut self, at: Instant) {
+        let now = Instant::now();
+        if now.saturating_duration_since(at) > STALE {
+            return;
+        }
+        let Worker { duties, settler, .. } = self;
+        let (mut due, mut ended) = (Vec::new(), BTreeSet::new());
+        for duty in duties.values() {
+            let Some((lease, renewed)) = duty.lease else { continue };
+            match now.saturating_duration_since(renewed) {
+                age if age < lease / FRESH => {}
+                age if age < lease => due.extend(&duty.addresses),
+                // The kernel may have removed them: that is seen, told and mended, not passed over.
+                _ => ended.extend(duty.addresses.iter().map(|wanted| wanted.place.clone())),
+            }
+        }
+        if !due.is_empty() {
+            // The next order tries again.
+            let _ = settler.renew(&due);
+        }
+        for (lease, renewed) in duties.values_mut().filter_map(|duty| duty.lease.as_mut()) {
+            if now.saturating_duration_since(*renewed) >= *lease / FRESH {
+                *renewed = now;
+            }
+        }
+        if !ended.is_empty() {
+            self.restore(|place| ended.contains(place));
+        }
     }
 
     /// The addresses that packets are refused to.

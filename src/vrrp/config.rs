@@ -102,6 +102,9 @@ pub struct Manner {
     pub parting_advert: bool,
     /// Wait for one advert only, instead of three, when just started.
     pub eager: bool,
+    /// How long the kernel keeps the addresses of a process that does nothing: whole seconds, from 1 s on;
+    /// `None` for ever. See [`Interval::lease`].
+    pub lease: Option<Duration>,
 }
 
 impl Default for Manner {
@@ -113,6 +116,7 @@ impl Default for Manner {
             owner_ignores: false,
             parting_advert: false,
             eager: false,
+            lease: None,
         }
     }
 }

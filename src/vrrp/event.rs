@@ -118,6 +118,11 @@ pub enum Event {
         /// Why.
         why: Why,
     },
+    /// This process was stopped for so long that others may hold the addresses by now.
+    Woke {
+        /// How late its next turn was.
+        late: Duration,
+    },
     /// Another member of the group lost its role to another router: follow.
     Yield,
     /// Another member of the group has heard its successor: do not go back.

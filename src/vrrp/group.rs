@@ -17,7 +17,8 @@
 use super::instance::{Action, Discard, Event, First, Instance, State, Wait};
 use super::why::Why;
 use crate::time::{Time, earliest};
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
+use std::time::Duration;
 
 /// What a group wants done, in order, each with the place of the member that wants it.
 pub type Steps = SmallVec<[(usize, Action); 3]>;
@@ -52,10 +53,11 @@ impl Group {
     /// Something that concerns every member. Actions come with their member's place.
     #[must_use]
     pub fn handle(&mut self, now: Time, event: &Event) -> Steps {
+        let mut actions = self.wake(now);
         if *event == Event::Tick {
-            return self.tick(now);
+            actions.extend(self.tick(now));
+            return actions;
         }
-        let mut actions = Steps::new();
         let goes_on = *event == Event::Startup(Why::Healed) && self.members.iter().all(|m| m.may_go_on(now));
         let event = if goes_on { &Event::Startup(Why::LinkBack) } else { event };
         for member in 0..self.members.len() {
@@ -67,15 +69,17 @@ impl Group {
     /// Something that happened to one member; the others follow where it lost its role.
     #[must_use]
     pub fn handle_member(&mut self, now: Time, member: usize, event: Event) -> Steps {
+        let mut actions = self.wake(now);
         let Some(before) = self.members.get(member).map(Instance::is_master) else {
-            return Steps::new();
+            return actions;
         };
         if self.leaves_to_first(now, member, &event) {
-            return smallvec![(member, Action::Discard(Discard::Losing))];
+            actions.push((member, Action::Discard(Discard::Losing)));
+            return actions;
         }
         let hears = matches!(event, Event::Heard { .. });
         let announced = event == Event::Announced;
-        let mut actions = self.pass(now, member, event);
+        actions.extend(self.pass(now, member, event));
         if before && matches!(self.members[member].state(), State::Backup { .. }) {
             for other in (0..self.members.len()).filter(|other| *other != member) {
                 actions.extend(self.pass(now, other, Event::Yield));
@@ -111,6 +115,24 @@ impl Group {
             .filter_map(Instance::deadline)
             .filter(|(_, wait)| *wait != Wait::TakeOver)
             .fold(takeover.filter(|_| all_wait), |first, next| earliest(first, Some(next)))
+    }
+
+    /// How late its turn is, where that is so late that others may hold its addresses.
+    #[must_use]
+    pub fn overslept(&self, now: Time) -> Option<Duration> {
+        let patience = self.members.iter().filter_map(|member| member.config().patience()).min()?;
+        let late = now.since(self.deadline()?.0);
+        (late >= patience).then_some(late)
+    }
+
+    fn wake(&mut self, now: Time) -> Steps {
+        let mut actions = Steps::new();
+        if let Some(late) = self.overslept(now) {
+            for member in 0..self.members.len() {
+                actions.extend(self.pass(now, member, Event::Woke { late }));
+            }
+        }
+        actions
     }
 
     fn tick(&mut self, now: Time) -> Steps {

@@ -199,16 +199,13 @@ impl Instance {
             }
             (State::Leaving { until, .. }, Event::Tick) if *until <= now => self.left(now),
 
-            (State::Master { .. }, Event::Yield) => {
-                let mut actions = smallvec![Action::Release];
-                actions.extend(self.follow_nobody(now, Why::Group));
-                actions
-            }
+            (State::Master { .. }, Event::Yield) => self.step_down(now, Why::Group),
             (State::Master { .. }, Event::Reassert) => {
                 smallvec![self.advertise(), Action::Announce(self.config.announce.count)]
             }
             (State::Master { .. }, Event::Rivalled) => self.announce_again(now).into_iter().collect(),
 
+            (_, Event::Woke { late }) => self.wake(now, late),
             (State::Leaving { until, successor: None, then }, Event::Succeeded) => {
                 self.state = State::Leaving { until: *until, successor: self.source, then: *then };
                 Actions::new()
@@ -395,7 +392,7 @@ impl Instance {
         smallvec![self.advertise(), Action::Hold]
     }
 
-    fn follow_nobody(&mut self, now: Time, why: Why) -> Actions {
+    pub(super) fn follow_nobody(&mut self, now: Time, why: Why) -> Actions {
         let Config { interval, version, manner, .. } = &self.config;
         let adverts = if manner.eager && why == Why::Started { 1 } else { manner.down_adverts };
         let state = State::Backup {

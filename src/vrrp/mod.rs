@@ -60,6 +60,7 @@ mod make;
 pub mod packet;
 mod refusal;
 pub mod sequence;
+mod waking;
 pub mod why;
 
 pub use interval::{Interval, Priority};

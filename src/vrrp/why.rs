@@ -4,6 +4,7 @@ use super::Priority;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// Why an instance is in the state it is in. `Display` is one line for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +38,8 @@ pub enum Why {
     Stopped,
     /// Another instance of the same router moved.
     Group,
+    /// The process, or its host, was stopped for a while: its turn came so late.
+    Woke(Duration),
 }
 
 /// What keeps an instance from taking part. Ours, not the RFC's; each heals by itself.
@@ -84,6 +87,9 @@ impl fmt::Display for Why {
             Why::Resumed => f.write_str("resumed by the operator"),
             Why::Stopped => f.write_str("stopped"),
             Why::Group => f.write_str("moves with its group"),
+            Why::Woke(late) => {
+                write!(f, "this process was stopped for {:.1} s: others first", late.as_secs_f64())
+            }
         }
     }
 }

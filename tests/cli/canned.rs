@@ -90,6 +90,7 @@ fn web() -> RouterStatus {
             prefix: 24,
             held: true,
             restored: 2,
+            lease_ms: Some(2000),
         }],
         instances: vec![instance()],
         hooks: HookStatus {

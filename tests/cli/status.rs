@@ -50,8 +50,8 @@ web  MASTER  for 3m12s, because no Master heard for the down interval
              3 wrong-password, not followed: 2 losing
   peer       10.0.0.2 heard 5.4s ago, priority 80, every 1s, clock -40 ms,
              refused: 3 wrong-password; the sender's interval differs from ours
-  address    10.0.0.100/24 held, put back 2 times after something else removed
-             it
+  address    10.0.0.100/24 held, leased for 2s at a time, put back 2 times after
+             something else removed it
   hooks      4 ran, 1 failed; last /etc/locum/tell: exit code 1
 
 checks

@@ -10,6 +10,7 @@ use locum::vrrp::Vip;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// Watches until the end of the test process.
 fn watch(namespace: &Namespace, buffer: usize, placed: Placed) -> Reports<Report> {
@@ -52,6 +53,10 @@ fn started(namespace: &Namespace) -> (Reports<Report>, Vec<Link>) {
     }
 }
 
+fn vip(address: &str) -> Vip {
+    Vip { address: ip(address), prefix: 32, dev: None, label: None, scope: 0 }
+}
+
 fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
@@ -65,6 +70,62 @@ fn link(reports: &Reports<Report>, name: &str, wanted: impl Fn(&Link) -> bool) -
 
 fn has(link: &Link, address: &str) -> bool {
     link.addresses.iter().any(|own| own.address == ip(address))
+}
+
+#[test]
+fn a_renewal_of_a_lease_is_no_news_and_wakes_nobody() {
+    let (left, _right) = Namespace::pair();
+    let (watched, others) = (placed_and_leased(&left), left.monitor());
+    let (holder, reports, idle) = watched;
+    let before = idle();
+    for _ in 0..6 {
+        thread::sleep(Duration::from_millis(300));
+        holder.order(Order::Renew { at: Instant::now() });
+    }
+    let renewals = others.additions();
+    assert!(renewals >= 4, "{renewals} were told of to others");
+    assert_eq!(idle(), before, "switches of the watching thread");
+    // What is no renewal is told as ever.
+    left.ip("addr del 10.9.0.200/32 dev eth0");
+    reports.until(
+        |report| matches!(report, Report::AddressGone { address, .. } if *address == ip("10.9.0.200")),
+    );
+}
+
+/// A holder of a leased address, a watch that knows of it, and how often the watching thread was woken.
+fn placed_and_leased(namespace: &Namespace) -> (Holder, Reports<Report>, impl Fn() -> u64) {
+    let (sender, number) = std::sync::mpsc::channel();
+    let (told, reports) = Reports::channel();
+    namespace.run(|| {
+        thread::spawn(move || {
+            sender.send(nix::unistd::gettid().as_raw()).expect("somebody asks");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            // The test may be over: then nobody listens.
+            let report = move |report| drop(told.send(report));
+            panic!(
+                "the watch ended: {}",
+                runtime.block_on(watch_with(RECEIVE_BUFFER, Placed::default(), report))
+            );
+        });
+    });
+    let number = number.recv().expect("its number");
+    reports.until(|report| *report == Report::Ready);
+    let holder = namespace.run(|| Holder::start(Means::default(), |_| {}).expect("a holder"));
+    let vips = vec![vip("10.9.0.200")];
+    let lease = Some(Duration::from_secs(2));
+    let holding = Holding { interface: "eth0".to_owned(), vips, lease, ..Holding::default() };
+    holder.order(Order::Hold { owner: 1, holding });
+    crate::namespace::eventually("it is there", || {
+        namespace.has("eth0").contains(&"10.9.0.200/32".to_owned())
+    });
+    thread::sleep(Duration::from_millis(200));
+    let woken = move || {
+        let status = std::fs::read_to_string(format!("/proc/self/task/{number}/status")).expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.and_then(|count| count.trim().parse().ok()).expect("a count")
+    };
+    (holder, reports, woken)
 }
 
 #[test]

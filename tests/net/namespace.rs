@@ -1,5 +1,6 @@
 //! Network namespaces without a name: each lives as long as the test holds it.
 
+use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use nix::sched::{CloneFlags, setns, unshare};
 use serde_json::Value;
 use std::fs::File;
@@ -87,10 +88,44 @@ impl Namespace {
         infos.flatten().cloned().collect()
     }
 
+    /// Hears of every address that comes and goes from now on.
+    pub(crate) fn monitor(&self) -> Monitor {
+        const ADDRESSES: [u32; 2] = [5, 9];
+        self.run(|| {
+            let mut socket = Socket::new(NETLINK_ROUTE).expect("a socket");
+            socket.bind_auto().expect("an address of it");
+            for group in ADDRESSES {
+                socket.add_membership(group).expect("a group of the kernel's");
+            }
+            socket.set_non_blocking(true).expect("a socket that does not wait");
+            Monitor(socket)
+        })
+    }
+
     /// The addresses of one interface, `10.0.0.1/32`.
     pub(crate) fn has(&self, interface: &str) -> Vec<String> {
         let text = |info: &Value| format!("{}/{}", info["local"].as_str().unwrap_or("?"), info["prefixlen"]);
         self.addresses(interface).iter().map(text).collect()
+    }
+}
+
+/// What the kernel told since it was made.
+pub(crate) struct Monitor(Socket);
+
+impl Monitor {
+    /// How many addresses have gone, since the last time it was asked.
+    pub(crate) fn removals(&self) -> usize {
+        self.count(nix::libc::RTM_DELADDR)
+    }
+
+    /// How often an address has come or was changed, since then.
+    pub(crate) fn additions(&self) -> usize {
+        self.count(nix::libc::RTM_NEWADDR)
+    }
+
+    fn count(&self, kind: u16) -> usize {
+        let is = |message: &Vec<u8>| message.get(4..6) == Some(&kind.to_ne_bytes()[..]);
+        std::iter::from_fn(|| self.0.recv_from_full().ok().map(|(bytes, _)| bytes)).filter(is).count()
     }
 }
 

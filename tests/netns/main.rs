@@ -22,6 +22,7 @@ mod history;
 mod holding;
 mod interface;
 mod keepalived;
+mod lease;
 mod pool;
 mod privileges;
 mod restart;

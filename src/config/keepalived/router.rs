@@ -87,6 +87,7 @@ pub(super) fn router(
         routes: instance.virtual_routes.iter().filter_map(|route| routing.route(route)).collect(),
         rules: instance.virtual_rules.iter().filter_map(|rule| routing.rule(rule)).collect(),
         install: None,
+        lease: None,
         virtual_mac: virtual_mac(instance, report),
         adverts_from_base: instance.vmac_xmit_base.is_some(),
         accept: instance.accept.as_ref().map_or(strict.is_none(), |accept| *accept.get_ref()),

@@ -82,9 +82,9 @@ impl<'a> Pair<'a> {
             Ending::Link => self.cut(false),
             Ending::Check => fs::remove_file(well).unwrap(),
         }
-        // Killed, either of them leaves its addresses behind until it starts again; what counts is that
-        // the other has them too.
-        self.wait_owner(if ending == Ending::Kill { &["first", "second"] } else { &["second"] });
+        // Killed, keepalived leaves its addresses behind until it starts again. Locum's are leases.
+        let stay = ending == Ending::Kill && self.first.daemon == Daemon::Keepalived;
+        self.wait_owner(if stay { &["first", "second"] } else { &["second"] });
         self.second.wait_state(self.case.instances(), "MASTER");
         match ending {
             Ending::Link => self.first.wait_state(self.case.instances(), self.case.link_state),

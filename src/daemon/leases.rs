@@ -1,0 +1,83 @@
+//! When leased addresses are to be renewed: in the core's own turns, so that a core that hangs renews nothing.
+//!
+//! Only when; how long a lease is comes with what is held, and the renewing is `net::address`'s.
+
+use crate::agent::InstanceId;
+use crate::time::Time;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The leases of what is held now.
+#[derive(Debug, Default)]
+pub(super) struct Leases {
+    lengths: BTreeMap<InstanceId, Duration>,
+    shortest: Option<Duration>,
+    renewed: Time,
+}
+
+impl Leases {
+    /// This instance holds something, put there now and leased for so long.
+    pub(super) fn hold(&mut self, instance: InstanceId, lease: Option<Duration>, now: Time) {
+        if self.lengths.is_empty() {
+            self.renewed = now;
+        }
+        match lease {
+            Some(lease) => self.lengths.insert(instance, lease),
+            None => self.lengths.remove(&instance),
+        };
+        self.shortest = self.lengths.values().min().copied();
+    }
+
+    pub(super) fn release(&mut self, instance: InstanceId) {
+        if self.lengths.remove(&instance).is_some() {
+            self.shortest = self.lengths.values().min().copied();
+        }
+    }
+
+    /// Whether to renew in this turn, which is then taken to be done. A third of the lease is over: an advert
+    /// is due about then, and the core is awake for it anyway.
+    pub(super) fn are_due(&mut self, now: Time) -> bool {
+        let due = self.shortest.is_some_and(|lease| now.since(self.renewed) >= lease / 3);
+        if due {
+            self.renewed = now;
+        }
+        due
+    }
+
+    /// When the core is to wake for it, where nothing else wakes it: five eighths of the lease are over.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.shortest.map(|lease| self.renewed + lease * 5 / 8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Time {
+        Time::ZERO + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn a_lease_of_two_seconds_is_renewed_with_every_advert_and_never_wakes_anybody() {
+        let mut leases = Leases::default();
+        leases.hold(InstanceId(1), Some(Duration::from_secs(2)), at(5000));
+        for advert in (6000..60_000).step_by(1000) {
+            assert!(leases.deadline().is_some_and(|deadline| deadline > at(advert)));
+            assert!(!leases.are_due(at(advert - 500)));
+            assert!(leases.are_due(at(advert)));
+        }
+    }
+
+    #[test]
+    fn the_shortest_lease_sets_the_pace_and_without_any_there_is_none() {
+        let mut leases = Leases::default();
+        leases.hold(InstanceId(1), None, at(0));
+        assert_eq!((leases.deadline(), leases.are_due(at(9000))), (None, false));
+        leases.hold(InstanceId(2), Some(Duration::from_secs(8)), at(9000));
+        leases.hold(InstanceId(3), Some(Duration::from_secs(1)), at(9000));
+        assert_eq!(leases.deadline(), Some(at(9625)));
+        leases.release(InstanceId(3));
+        assert_eq!(leases.deadline(), Some(at(14_000)));
+    }
+}

@@ -1,0 +1,109 @@
+//! One address as it shall be in the kernel. No sockets here.
+
+use super::netlink::{AddressFact, Change};
+use crate::agent::holding::can_be_leased;
+use crate::agent::{Holding, Install};
+use crate::vrrp::Vip;
+use netlink_packet_route::address::AddressFlags;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One address on one interface.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    /// Shared: there may be thousands on one.
+    pub(super) interface: Arc<str>,
+    pub(super) install: Install,
+    pub(super) address: IpAddr,
+    pub(super) prefix: u8,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} on {}", self.address, self.prefix, self.interface)
+    }
+}
+
+/// A place and how the address shall be there.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) place: Place,
+    label: Option<String>,
+    scope: u8,
+    /// It is an own address of this host, which never moves.
+    pub(super) own: bool,
+    /// For how many seconds it stays without being renewed; `None` for ever.
+    lease: Option<u32>,
+}
+
+impl Wanted {
+    pub(super) fn new(vip: Vip, interface: &Arc<str>, holding: &Holding) -> Self {
+        let (install, own) = (holding.install, holding.own);
+        let interface = vip.dev.map_or_else(|| interface.clone(), Arc::from);
+        let install = if vip.address.is_ipv4() { install } else { Install::Address };
+        let place = Place { interface, install, address: vip.address, prefix: vip.prefix };
+        let seconds = |lease: Duration| u32::try_from(lease.as_secs()).unwrap_or(u32::MAX);
+        let lease =
+            holding.lease.filter(|_| can_be_leased(place.address, place.prefix, install)).map(seconds);
+        Wanted { place, label: vip.label, scope: vip.scope, own, lease }
+    }
+
+    /// As it goes to the kernel.
+    pub(super) fn fact(&self, index: u32) -> AddressFact {
+        let v6 = self.place.address.is_ipv6();
+        let host = self.place.prefix == if v6 { 128 } else { 32 };
+        let mut flags = if host { AddressFlags::Noprefixroute } else { AddressFlags::empty() };
+        if v6 {
+            // The election has seen to it that nobody else has it, and detection would take a second.
+            flags |= AddressFlags::Nodad;
+        }
+        AddressFact {
+            index,
+            address: self.place.address,
+            peer: None,
+            prefix: self.place.prefix,
+            scope: self.scope,
+            flags,
+            label: self.label.clone().filter(|_| !v6),
+            broadcast: None,
+            proto: None,
+            // "Deprecated": reachable, but never the source of this host's own connections, which
+            // would break when the address moves. A /32 is never chosen anyway.
+            lifetimes: match (v6 && host && !self.own, self.lease) {
+                (true, lease) => Some((0, lease.unwrap_or(u32::MAX))),
+                (false, lease) => lease.map(|lease| (lease, lease)),
+            },
+        }
+    }
+
+    /// Whether it goes by itself unless it is renewed.
+    pub(super) fn is_leased(&self) -> bool {
+        self.lease.is_some()
+    }
+
+    /// The change that begins its lifetime anew.
+    pub(super) fn renewal(&self, index: u32, marked: bool) -> Change {
+        let mut fact = self.fact(index);
+        if marked {
+            fact.mark(self.own);
+        }
+        Change::Renew(fact)
+    }
+
+    /// Whether an address of Locum's is already there as it shall be.
+    pub(super) fn matches(&self, fact: &AddressFact) -> bool {
+        let label = self.label.as_deref().unwrap_or(&self.place.interface);
+        // IPv6 has no labels, and its scope follows from the address.
+        let same =
+            fact.address.is_ipv6() || (fact.label.as_deref() == Some(label) && fact.scope == self.scope);
+        let mark = fact.proto.is_none() || fact.own() == self.own;
+        fact.address == self.place.address && fact.prefix == self.place.prefix && same && mark
+    }
+}
+
+pub(super) fn place(interface: &Arc<str>, fact: &AddressFact) -> Place {
+    let install = Install::Address;
+    Place { interface: interface.clone(), install, address: fact.address, prefix: fact.prefix }
+}
