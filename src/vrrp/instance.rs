@@ -26,7 +26,7 @@ pub struct Instance {
     pub(super) priority: Priority,
     source: Option<IpAddr>,
     pub(super) state: State,
-    why: Why,
+    pub(super) why: Why,
     pub(super) since: Time,
     /// In Fault, of one that was Master when its link went: until when no Backup takes over, by the time
     /// of our last advert.

@@ -6,7 +6,7 @@
 use super::config::Config;
 use super::event::State;
 use super::instance::Instance;
-use super::why::Fault;
+use super::why::{Fault, Why};
 use crate::time::Time;
 
 impl Instance {
@@ -23,7 +23,8 @@ impl Instance {
         let Config { interval, version, manner, .. } = &self.config;
         match (&self.state, fault) {
             (State::Master { advertise_at, .. }, Fault::LinkDown(_) | Fault::Group(_)) => {
-                let settled = now.since(self.since) >= interval.down(*version, self.priority);
+                let down = interval.down(*version, self.priority);
+                let settled = self.why != Why::LinkBack || now.since(self.since) >= down;
                 let missed = u32::from(manner.down_adverts.min(3));
                 settled.then(|| *advertise_at + interval.duration() * missed - interval.duration())
             }
