@@ -202,14 +202,17 @@ impl Attempt<'_> {
     }
 }
 
-/// Probes for ever and hands every outcome to `report`. The first probe starts at once, each next
-/// one an interval after the start of the last, or at once when the last took longer; two never
-/// overlap. What a sentry sees end is looked at at once, instead of after the interval. Drop the future
-/// to stop; a running script is then killed.
+/// Probes for ever and hands every outcome to `report`. The first probe starts at once, the second
+/// half an interval to a whole one later, so that a thousand checks do not all probe in one moment for
+/// ever; each next one an interval after the start of the last, or at once when the last took longer;
+/// two never overlap. What a sentry sees end is looked at at once, instead of after the interval. Drop
+/// the future to stop; a running script is then killed.
 pub async fn run(spec: Spec, report: impl Fn(Outcome) + Send + 'static) {
     let (lane, sentry) = (Lane::default(), Sentry::default());
     let mut next = after(Instant::now(), jitter(spec.schedule.jitter));
     let mut soonest = next;
+    let interval = spec.schedule.interval.max(SHORTEST_INTERVAL);
+    let mut span = spread(interval);
     loop {
         let alarmed = tokio::select! {
             () = sleep_until(next) => false,
@@ -223,8 +226,8 @@ pub async fn run(spec: Spec, report: impl Fn(Outcome) + Send + 'static) {
             sentry.dismiss();
         }
         report(outcome);
-        let interval = spec.schedule.interval.max(SHORTEST_INTERVAL);
-        next = Instant::now().max(after(start, interval.saturating_add(jitter(spec.schedule.jitter))));
+        next = Instant::now().max(after(start, span.saturating_add(jitter(spec.schedule.jitter))));
+        span = interval;
         soonest = after(start, SHORTEST_INTERVAL);
     }
 }
@@ -298,6 +301,11 @@ fn one_line(text: &str) -> String {
 /// A number no one outside can foresee.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
+}
+
+/// How long the second probe comes after the first: checks that start together do not stay together.
+fn spread(interval: Duration) -> Duration {
+    interval.saturating_sub(jitter(interval / 2))
 }
 
 fn jitter(most: Duration) -> Duration {
@@ -375,6 +383,16 @@ mod tests {
         assert!(drawn.iter().all(|d| *d <= most));
         assert!(drawn.iter().any(|d| *d != drawn[0]));
         assert_eq!(jitter(Duration::ZERO), Duration::ZERO);
+    }
+
+    #[test]
+    fn checks_that_start_together_part_and_none_probes_later_than_after_its_interval() {
+        let interval = Duration::from_secs(1);
+        let mut drawn: Vec<_> = (0..1000).map(|_| spread(interval)).collect();
+        drawn.sort();
+        assert!(interval / 2 <= drawn[0] && drawn[999] <= interval);
+        let in_one_moment = drawn.windows(100).any(|some| some[99] - some[0] < interval / 100);
+        assert!(!in_one_moment, "a tenth of all in a hundredth of the time");
     }
 
     #[tokio::test]

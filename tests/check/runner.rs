@@ -101,7 +101,7 @@ async fn without_retries_a_probe_is_one_attempt() {
 }
 
 #[tokio::test]
-async fn the_first_probe_starts_at_once_and_the_next_ones_an_interval_later() {
+async fn the_first_probe_starts_at_once_and_the_next_ones_an_interval_later_but_the_second() {
     let (target, arrivals) = failing_first(0).await;
     let begun = Instant::now();
     let interval = Duration::from_millis(200);
@@ -109,7 +109,7 @@ async fn the_first_probe_starts_at_once_and_the_next_ones_an_interval_later() {
     for _ in 0..4 {
         assert_eq!(check.next().await, Ok(()));
     }
-    assert!(begun.elapsed() >= interval * 3);
+    assert!(begun.elapsed() >= interval * 5 / 2);
     assert_eq!(arrivals.lock().unwrap().len(), 4);
 }
 
