@@ -146,6 +146,15 @@ pub enum Effect {
     Listen(BTreeSet<Listen>),
     /// Send this now.
     Send(Outgoing),
+    /// What to say in place of this instance if the daemon dies before its next advert.
+    Will {
+        /// Whose.
+        instance: InstanceId,
+        /// Its virtual router.
+        vrid: Vrid,
+        /// Its farewell, one packet to each that an advert goes to.
+        farewell: Vec<Outgoing>,
+    },
     /// These addresses, and no others of this instance, are held from now on.
     Hold {
         /// Whose.

@@ -64,6 +64,7 @@ type Standings = SmallVec<[(usize, Standing); 4]>;
 
 /// Decides for one host. See the module for the contract.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that have nothing to do with each other")]
 pub struct Agent {
     routers: Vec<Router>,
     sets: Vec<Set>,
@@ -82,6 +83,8 @@ pub struct Agent {
     paces: Vec<config::Pace>,
     /// Some router signs its adverts by the wall clock.
     signs: bool,
+    /// Somebody wants to have the farewells beforehand.
+    willed: bool,
     /// When the first router that could not hold its addresses tries again.
     retry_at: Option<Time>,
     /// Nobody takes part before this.

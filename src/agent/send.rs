@@ -7,11 +7,18 @@ use crate::vrrp::auth::{Auth, Seal};
 use crate::vrrp::packet::{Draft, Parcel};
 use crate::vrrp::{Advert, Family, PROTOCOL, Vrid, ah};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// Interface, its index, family and IP protocol.
 type Place<'a> = (&'a str, u32, Family, u8);
 
 impl Agent {
+    /// Whether there is somebody to say farewell in our place: with every advert of a Master comes the
+    /// farewell that would follow it.
+    pub fn will(&mut self, wanted: bool) {
+        self.willed = wanted;
+    }
+
     /// One advert is sealed once, and becomes one datagram to the group or one to each peer.
     pub(super) fn advertise(
         &mut self,
@@ -28,30 +35,41 @@ impl Agent {
         let instance = &self.sets[router.set].group.members()[member.seat];
         let config = instance.config();
         let (Some(source), Some(interface)) = (instance.source(), &router.link) else { return };
-        let Some(seal) = member.ledger.next(&config.auth, source, clock) else { return };
-        self.keeping.news |= seal != Seal::None;
         let mac = if router.config.virtual_mac && !router.config.adverts_from_base {
             Some(router.config.vrid.mac(member.family))
         } else {
             self.links.known().get(&**interface).and_then(|link| link.mac)
         };
-        let draft = Draft::new(advert, source, &config.auth, &seal);
         let group = [config.family.group()];
         let destinations = if config.peers.is_empty() { &group[..] } else { &config.peers };
-        for destination in destinations {
-            let Parcel { protocol, identification, payload } = draft.to(*destination, form);
-            effects.push(Effect::Send(Outgoing {
-                instance: member.id,
-                due: self.due,
-                interface: interface.clone(),
-                source,
-                destination: *destination,
-                mac,
-                ttl: if destination.is_multicast() { u8::MAX } else { router.config.ttl },
-                protocol,
-                identification,
-                payload,
-            }));
+        let parcels = |advert: &Advert, seal: &Seal, due: Option<Time>| {
+            let draft = Draft::new(advert, source, &config.auth, seal);
+            let outgoing = |destination: &IpAddr| {
+                let Parcel { protocol, identification, payload } = draft.to(*destination, form);
+                Outgoing {
+                    instance: member.id,
+                    due,
+                    interface: interface.clone(),
+                    source,
+                    destination: *destination,
+                    mac,
+                    ttl: if destination.is_multicast() { u8::MAX } else { router.config.ttl },
+                    protocol,
+                    identification,
+                    payload,
+                }
+            };
+            destinations.iter().map(outgoing).collect::<Vec<_>>()
+        };
+        let Some(seal) = member.ledger.next(&config.auth, source, clock) else { return };
+        self.keeping.news |= seal != Seal::None;
+        effects.extend(parcels(advert, &seal, self.due).into_iter().map(Effect::Send));
+        if self.willed && advert.priority.is_some() {
+            // It is the next advert that could leave; the one that does leave next has the number again.
+            if let Some(seal) = member.ledger.clone().next(&config.auth, source, clock) {
+                let farewell = parcels(&Advert { priority: None, ..advert.clone() }, &seal, None);
+                effects.push(Effect::Will { instance: member.id, vrid: advert.vrid, farewell });
+            }
         }
         member.sent += 1;
         member.farewells_sent += u64::from(advert.priority.is_none());

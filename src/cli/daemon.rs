@@ -14,6 +14,12 @@ pub(super) struct Run {
     /// Listen for orders on this socket, whatever the configuration says
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
+    /// Under a small parent process, which says the farewell of a daemon that is killed and starts it again
+    #[arg(long)]
+    guardian: bool,
+    /// This is the daemon of the guardian with this process id
+    #[arg(long, value_name = "PID", hide = true, requires = "guardian")]
+    guarded: Option<i32>,
     #[command(flatten)]
     reading: Reading,
 }
@@ -21,9 +27,15 @@ pub(super) struct Run {
 impl Run {
     /// Returns when the daemon has ended, with its exit code.
     pub(super) fn run(self) -> u8 {
-        daemon::run(
-            &self.config,
-            &Overrides { control: self.socket, reading: self.reading.options(), ..Overrides::default() },
-        )
+        if self.guardian && self.guarded.is_none() {
+            return daemon::guard();
+        }
+        let overrides = Overrides {
+            control: self.socket,
+            reading: self.reading.options(),
+            guardian: self.guarded,
+            ..Overrides::default()
+        };
+        daemon::run(&self.config, &overrides)
     }
 }

@@ -199,7 +199,8 @@ impl Keepalived {
         let lenient = is_keepalived(&self.file);
         let config_id = self.config_id.clone();
         let reading = Options { lenient, vrrp_only: lenient, config_id, instance: None };
-        Overrides { control: self.socket.clone(), log: self.log(), reading, instead: Some(instead) }
+        let control = self.socket.clone();
+        Overrides { control, log: self.log(), reading, instead: Some(instead), guardian: None }
     }
 
     fn log(&self) -> Log {

@@ -32,6 +32,8 @@ pub(super) enum Arrival {
         asked: Asked,
         result: Result<(), Vec<String>>,
     },
+    /// The guardian has gone.
+    Unguarded,
     /// Nothing runs any more that the next program would not know of.
     Retired,
     /// A configuration was read, on behalf of somebody or of a signal.

@@ -1,11 +1,13 @@
 //! Where log lines go: stderr, for the journal or a terminal to keep; or syslog, or a file.
+//! And the lines themselves for what the agent notes.
 
+use crate::agent::Note;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tracing::{Level, Metadata};
+use tracing::{Level, Metadata, debug, info, warn};
 use tracing_subscriber::fmt;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -110,5 +112,25 @@ impl Write for Line<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// One line for what the agent has noted.
+pub(super) fn note(note: &Note) {
+    match note {
+        Note::Refused { router, source, refusal, count } => {
+            warn!(%router, %source, reason = refusal.name(), count, "packet refused: {refusal}");
+        }
+        Note::Check(change) => {
+            let error = change.error.as_deref().unwrap_or("");
+            info!(check = %change.check, from = %change.from, to = %change.to, "the check changed {error}");
+        }
+        Note::MasterHeard { router, source, priority } => {
+            info!(%router, %source, priority, "there is another Master");
+        }
+        Note::LastHeard { router, ago } => debug!(%router, ?ago, "another Master was last heard"),
+        Note::Warning(router, line) => warn!(%router, "{line}"),
+        Note::Trouble(line) => warn!("{line}"),
+        Note::Reloaded(lines) => info!("the configuration was read again: {}", lines.join("; ")),
     }
 }

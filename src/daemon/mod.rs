@@ -9,7 +9,9 @@ mod bell;
 mod counters;
 pub mod dump;
 mod dumper;
+mod guardian;
 mod inbox;
+mod last_will;
 mod leases;
 mod limits;
 mod log;
@@ -22,6 +24,7 @@ mod sockets;
 mod state;
 mod tasks;
 mod tell;
+mod ward;
 mod watchdog;
 
 use crate::agent::{Agent, Effect, Input};
@@ -30,6 +33,7 @@ use crate::config::keepalived::Skipped;
 use crate::config::{self, Details, Loaded, Problems};
 use crate::history::Event;
 use crate::time::Time;
+pub use guardian::guard;
 use inbox::{Arrival, Inbox};
 pub use log::Log;
 use nix::time::{ClockId, clock_gettime};
@@ -76,6 +80,8 @@ pub struct Overrides {
     pub reading: config::keepalived::Options,
     /// Given where the daemon stands in for keepalived.
     pub instead: Option<Instead>,
+    /// The process id of the guardian that has started this process.
+    pub guardian: Option<i32>,
 }
 
 /// What the daemon does otherwise where it stands in for keepalived.
@@ -139,7 +145,8 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
     }
     // Threads that are there already stay what they are.
     performer.scheduled.adopt(&config.details.scheduling);
-    let (agent, effects) = Agent::new(&config.agent, now());
+    let (mut agent, effects) = Agent::new(&config.agent, now());
+    agent.will(performer.ward.is_some());
     let mut core = Core {
         agent,
         performer,

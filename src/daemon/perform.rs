@@ -9,15 +9,15 @@ use super::scheduling::{self, Scheduled};
 use super::sockets::{self, Sockets};
 use super::state::{self, Keeper};
 use super::tasks::{Command, Tasks};
-use super::{Overrides, watchdog};
+use super::ward::{self, Ward};
+use super::{Overrides, log, watchdog};
 use crate::agent::incident::Kind;
 use crate::agent::{
-    Effect, Incident, Input, InstanceId, Lateness, Note, Request, Response, Standing, Subject, Ticket,
-    Transition,
+    Effect, Incident, Input, InstanceId, Lateness, Request, Response, Standing, Subject, Ticket, Transition,
 };
 use crate::config::{self, Config, Details, Loaded, Problems, Told};
 use crate::control::{Asked, Question};
-use crate::history::Order as Ordered;
+use crate::history::{Event, Order as Ordered};
 use crate::net::address::{Holder, Means, Order};
 use crate::net::{Placed, link};
 use crate::notify::mail::{Mail, Message};
@@ -29,7 +29,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 /// How often held addresses are compared with the kernel's, besides on every change it tells of.
 const AUDIT: Duration = Duration::from_secs(20);
@@ -48,6 +48,8 @@ pub(super) struct Performer {
     pub sockets: Sockets,
     tasks: Tasks,
     holder: Holder,
+    /// Who acts in our place if we are killed.
+    pub ward: Option<Ward>,
     program: Program,
     /// Whoever asked for another program to take the place of this one, until it has.
     replacing: Option<Asked>,
@@ -119,6 +121,7 @@ impl Performer {
             sockets: Sockets::new(inbox)?,
             tasks,
             holder,
+            ward: Ward::of(overrides.guardian, inbox),
             program: Program::this(),
             replacing: None,
             stuck: false,
@@ -159,12 +162,17 @@ impl Performer {
             Effect::Hold { instance, holding } => {
                 self.held.insert(instance, if holding.is_told_of() { AUDIT_TOLD } else { AUDIT });
                 self.leases.hold(instance, holding.lease, now);
+                self.ward.iter_mut().for_each(|ward| ward.holds(instance.0, &holding));
                 self.holder.order(Order::Hold { owner: instance.0, holding: *holding });
             }
             Effect::Release { instance } => {
                 self.held.remove(&instance);
                 self.leases.release(instance);
+                self.ward.iter_mut().for_each(|ward| ward.releases(instance.0));
                 self.holder.order(Order::Release { owner: instance.0 });
+            }
+            Effect::Will { instance, vrid, farewell } => {
+                self.ward.iter_mut().for_each(|ward| ward.farewell(instance.0, vrid.get(), &farewell));
             }
             Effect::Announce { instance, count } => {
                 self.holder.order(Order::Announce { owner: instance.0, count });
@@ -183,7 +191,7 @@ impl Performer {
             Effect::Tell(incident) => self.tell(incident, now),
             Effect::Note(note) => {
                 self.record.note(&note);
-                log(&note);
+                log::note(&note);
             }
             Effect::Remember(memory) => self.keeper.keep(memory),
             Effect::Reply(ticket, response) => self.reply(ticket, *response),
@@ -228,6 +236,12 @@ impl Performer {
                 self.record.signalled(Ordered::Reload);
                 watchdog::reloading();
                 self.load(None, false);
+                return None;
+            }
+            Arrival::Unguarded => {
+                self.ward = None;
+                warn!("{}", ward::GONE);
+                self.record.put(Event::Trouble { text: ward::GONE.to_owned() });
                 return None;
             }
             Arrival::Dump(dump) => {
@@ -475,24 +489,5 @@ impl Performer {
                 None
             }
         }
-    }
-}
-
-fn log(note: &Note) {
-    match note {
-        Note::Refused { router, source, refusal, count } => {
-            warn!(%router, %source, reason = refusal.name(), count, "packet refused: {refusal}");
-        }
-        Note::Check(change) => {
-            let error = change.error.as_deref().unwrap_or("");
-            info!(check = %change.check, from = %change.from, to = %change.to, "the check changed {error}");
-        }
-        Note::MasterHeard { router, source, priority } => {
-            info!(%router, %source, priority, "there is another Master");
-        }
-        Note::LastHeard { router, ago } => debug!(%router, ?ago, "another Master was last heard"),
-        Note::Warning(router, line) => warn!(%router, "{line}"),
-        Note::Trouble(line) => warn!("{line}"),
-        Note::Reloaded(lines) => info!("the configuration was read again: {}", lines.join("; ")),
     }
 }

@@ -10,6 +10,7 @@ pub mod decoders;
 mod firewall;
 mod frame;
 mod journal;
+pub mod leftover;
 pub mod link;
 mod local_route;
 mod macvlan;

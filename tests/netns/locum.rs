@@ -78,6 +78,8 @@ struct Files {
     dir: TempDir,
     config: PathBuf,
     socket: PathBuf,
+    /// More arguments.
+    also: &'static [&'static str],
 }
 
 impl Files {
@@ -85,7 +87,7 @@ impl Files {
         let dir = TempDir::new().unwrap();
         // For daemons that run as somebody else.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        Files { config: dir.path().join("locum.toml"), socket: dir.path().join("locum.sock"), dir }
+        Files { config: dir.path().join("locum.toml"), socket: dir.path().join("locum.sock"), also: &[], dir }
     }
 
     /// Somebody else may not come to where it was built.
@@ -112,7 +114,8 @@ impl Files {
             .args(under.split_whitespace())
             .args(["--pdeathsig", "KILL", "--"])
             .arg(self.binary(under))
-            .arg("run");
+            .arg("run")
+            .args(self.also);
         command.arg("-c").arg(&self.config).arg("--socket").arg(&self.socket);
         Process::start(&format!("{host}/locum"), command)
     }
@@ -134,8 +137,16 @@ impl Host {
         self.start(setpriv, &router.toml())
     }
 
+    /// As [`Host::locum`], under a guardian, which is the process that is known here.
+    pub fn locum_guarded(&self, router: &Router) -> Locum<'_> {
+        self.start_with(Files { also: &["--guardian"], ..Files::new() }, AS_WE_ARE, &router.toml())
+    }
+
     fn start(&self, under: &'static str, toml: &str) -> Locum<'_> {
-        let files = Files::new();
+        self.start_with(Files::new(), under, toml)
+    }
+
+    fn start_with(&self, files: Files, under: &'static str, toml: &str) -> Locum<'_> {
         files.write(toml);
         let locum = Locum { process: files.start(self, under), host: self, files, under };
         locum.wait_answer();

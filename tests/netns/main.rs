@@ -17,6 +17,7 @@ mod checksums;
 mod drop_in;
 mod fixed;
 mod frr;
+mod guardian;
 mod handover;
 mod history;
 mod holding;
