@@ -30,3 +30,4 @@ mod restart;
 mod running;
 mod takeover;
 mod together;
+mod websockets;
