@@ -114,6 +114,8 @@ fn describe(effect: &Effect) -> String {
         Effect::Announce { instance, count } => format!("announce instance {} {count} times", instance.0),
         Effect::AnnounceElsewhere { instance } => format!("announce elsewhere instance {}", instance.0),
         Effect::Pace(paces) => format!("keep a distance by {} rules", paces.len()),
+        Effect::Vote(own) => format!("vote at {own}"),
+        Effect::Ballot { to, bytes } => format!("say {} bytes to voter {to}", bytes.len()),
         Effect::Watch(check) => format!("watch {check}"),
         Effect::Unwatch(check) => format!("unwatch {check}"),
         Effect::Notify(t) => {

@@ -4,9 +4,11 @@
 use super::holding::{Holding, Install, Vmac, can_be_leased};
 use super::route::{Route, Rule};
 use super::transition::RouterName;
+use crate::claim::VoterId;
+use crate::claim::quorum::Quorum;
 use crate::health::{self, Track};
 use crate::vrrp::announcing::Announcing;
-use crate::vrrp::auth::Auth;
+use crate::vrrp::auth::{Auth, Secret};
 use crate::vrrp::instance::{self, Manner};
 use crate::vrrp::{ChecksumPolicy, Family, Interval, Priority, Version, Vip, Vrid};
 use serde::{Deserialize, Serialize};
@@ -34,6 +36,19 @@ pub struct Config {
     /// Where announcements keep a distance. An interface is in one at most, and one at most is for all
     /// that none names.
     pub paces: Vec<Pace>,
+    /// The vote that routers under a quorum need.
+    pub claims: Option<Claims>,
+}
+
+/// The vote: who this node is in it, who else has one, and by what key they know each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// Where this node votes.
+    pub own: VoterId,
+    /// The other voters, a witness among them.
+    pub others: Vec<VoterId>,
+    /// The key that all share, of at least 32 bytes.
+    pub key: Secret,
 }
 
 /// The distance between announcements.
@@ -116,6 +131,8 @@ pub struct Router {
     pub accept: bool,
     /// End the TCP connections of addresses before they go, so that the other ends notice.
     pub close_connections: bool,
+    /// Whether holding needs the claim that a majority of the voters gives.
+    pub quorum: Quorum,
     /// Take part whatever the state of the interface.
     pub ignore_link: bool,
     /// Unicast peers of both families; empty for multicast.
@@ -231,7 +248,7 @@ impl Router {
             strict: self.strict,
             announce: self.announce.clone(),
             farewells: 2,
-            manner: self.manner.clone(),
+            manner: Manner { voted: self.quorum != Quorum::Off, ..self.manner.clone() },
         }
     }
 }

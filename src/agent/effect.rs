@@ -8,6 +8,7 @@ use super::memory::Memory;
 use super::relay::Relay;
 use super::request::{Request, Response, Ticket};
 use super::transition::{RouterName, Subject, Transition};
+use crate::claim::VoterId;
 use crate::health::{self, CheckName, Outcome};
 use crate::time::Time;
 use crate::vrrp::packet::Refusal;
@@ -61,6 +62,20 @@ pub enum Input {
         instance: InstanceId,
         /// One line for people.
         error: String,
+    },
+    /// Drawn by chance for this start, and not 0: nobody else knows it. To be told once.
+    Chance(u64),
+    /// A datagram of the vote came in.
+    Ballot {
+        /// As it came.
+        bytes: Vec<u8>,
+        /// Drawn by chance for it.
+        chance: u64,
+    },
+    /// What was to be released is on no interface any more.
+    Released {
+        /// Whose.
+        instance: InstanceId,
     },
     /// The addresses are on the interface, or cannot be.
     Held {
@@ -181,6 +196,15 @@ pub enum Effect {
     },
     /// Announcements keep this distance from now on.
     Pace(Vec<Pace>),
+    /// Hear datagrams of the vote here from now on.
+    Vote(VoterId),
+    /// Send this datagram of the vote.
+    Ballot {
+        /// To this voter.
+        to: VoterId,
+        /// As they are.
+        bytes: Vec<u8>,
+    },
     /// Probe this from now on; anew, where it was probed already.
     Watch(CheckName),
     /// Stop probing this.

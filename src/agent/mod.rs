@@ -4,6 +4,7 @@
 //! effects in their order, and call it with [`Input::Tick`] when [`Agent::deadline`] has come.
 //! The same inputs at the same times give the same effects, always.
 
+mod claims;
 pub mod config;
 mod deadlines;
 pub mod effect;
@@ -102,6 +103,11 @@ pub struct Agent {
     relay: Option<Box<Relay>>,
     /// When what is being done now was due, where its time had come.
     due: Option<Time>,
+    /// Who votes, once it begins: what a reload says is for the next start.
+    voting: Option<config::Claims>,
+    claims: Option<claims::Claims>,
+    /// Drawn for this start.
+    chance: Option<u64>,
     judged: u64,
     next_id: u32,
     stopping: bool,
@@ -125,9 +131,16 @@ impl Agent {
         match input {
             Input::Clock(since_epoch) => {
                 if self.clock.replace((now, since_epoch)).is_none() {
+                    self.begin_claims(now, &mut effects);
                     self.settle(now, News::All, &mut effects);
                 }
             }
+            Input::Chance(chance) => {
+                self.chance = Some(chance);
+                self.begin_claims(now, &mut effects);
+            }
+            Input::Ballot { bytes, chance } => self.ballot(now, &bytes, chance, &mut effects),
+            Input::Released { instance } => self.released(now, instance, &mut effects),
             Input::Remembered(memory) => self.remembered(memory),
             Input::Relay(relay) => self.expect(relay),
             Input::Replace => self.replace(now, &mut effects),
@@ -220,7 +233,10 @@ impl Agent {
     /// When to tick at the latest, and what for.
     #[must_use]
     pub fn deadline(&self) -> Option<(Time, Wait)> {
-        let first = self.deadlines.first().and_then(|(_, set)| self.sets[set].group.deadline());
+        let first = self.deadlines.first().map(|(at, set)| {
+            let wait = self.sets[set].group.deadline().map_or(Wait::Heal, |(_, wait)| wait);
+            (at, wait)
+        });
         let later = self.retry_at.into_iter().chain(self.links.deadline()).chain(self.start_at).min();
         earliest(first, later.filter(|_| !self.stopping).map(|at| (at, Wait::Heal)))
     }
@@ -247,7 +263,7 @@ impl Agent {
         for _ in 0..self.sets.len() {
             let Some((at, set)) = self.deadlines.first().filter(|(at, _)| *at <= now) else { break };
             self.due = Some(at);
-            self.pass(now, set, &Event::Tick, effects);
+            self.turn(now, set, effects);
         }
         self.due = None;
         let mut news = self.retry_at.take_if(|at| *at <= now).is_some();
@@ -323,6 +339,7 @@ impl Agent {
         for (place, action) in steps {
             self.act(now, set, place, action, effects);
         }
+        self.follow_claim(now, set, effects);
         self.file(set);
         for (index, before) in before {
             let after = self.standing(*index);
@@ -345,7 +362,12 @@ impl Agent {
         let router = &mut self.routers[index];
         let instance = router.members[member].id;
         match action {
-            Action::Advertise(advert) => self.advertise(now, index, member, &advert, effects),
+            Action::Advertise(advert) => {
+                self.advertise(now, index, member, &advert, effects);
+                if place == 0 && advert.priority.is_some() {
+                    self.renew(now, set, effects);
+                }
+            }
             Action::Hold => {
                 let interface = router.link.as_deref().unwrap_or_default().to_owned();
                 let holding = Box::new(router.config.holding(router.members[member].family, interface));
@@ -353,6 +375,7 @@ impl Agent {
             }
             Action::Release => {
                 router.members[member].held = false;
+                self.sets[set].giving += 1;
                 effects.push(Effect::Release { instance });
             }
             Action::Announce(count) => effects.push(Effect::Announce { instance, count }),
@@ -365,7 +388,10 @@ impl Agent {
 
     /// Files a set under its deadline, so that the next one is always at hand.
     fn file(&mut self, set: usize) {
-        self.deadlines.file(set, self.sets[set].group.deadline().map(|(at, _)| at));
+        let own = self.sets[set].group.deadline().map(|(at, _)| at);
+        // A takeover that waits for its claim has nothing else to wait for.
+        let own = own.filter(|_| !self.sets[set].withheld);
+        self.deadlines.file(set, own.into_iter().chain(self.claim_deadline(set)).min());
     }
 
     /// Tells of a sync group's own change of state, after those of its routers.
@@ -411,6 +437,7 @@ impl Agent {
             priority,
             addresses: router.config.vips.iter().map(|vip| vip.address).collect(),
             peer,
+            term: self.term(router.set),
         }
     }
 

@@ -11,6 +11,8 @@ use super::router::Router;
 use super::set::{Seat, Set};
 use super::settle::News;
 use super::transition::{RouterName, Standing};
+use crate::claim::Office;
+use crate::claim::quorum::Quorum;
 use crate::health::{self, Health};
 use crate::time::Time;
 use crate::vrrp::auth::Auth;
@@ -72,6 +74,7 @@ pub fn compare(old: &Wanted, new: &Wanted) -> Change {
         (old.adverts_from_base != new.adverts_from_base, "adverts_from_base"),
         (old.family != new.family, "family"),
         (old.accept != new.accept, "accept"),
+        (old.quorum != new.quorum, "quorum"),
         (old.close_connections != new.close_connections, "close_connections"),
         (
             Manner { lease: None, ..old.manner.clone() } != Manner { lease: None, ..new.manner.clone() },
@@ -220,6 +223,10 @@ impl Agent {
         for (index, wanted) in config.routers.iter().enumerate().filter(|(index, _)| retuned[*index]) {
             self.retune(now, index, wanted, &mut effects);
         }
+        if self.claims.is_none() {
+            self.voting.clone_from(&config.claims);
+            self.begin_claims(now, &mut effects);
+        }
         self.relink(now, News::All, &mut effects);
         effects
     }
@@ -266,9 +273,18 @@ impl Agent {
                     self.by_vrid.entry(key).or_default().push(seat);
                 }
             }
-            self.sets.push(Set::new(name, Group::new(members), seats));
+            let mut set = Set::new(name, Group::new(members), seats);
+            set.office = self.office(&set);
+            self.sets.push(set);
             self.file(self.sets.len() - 1);
         }
+    }
+
+    /// What a set's claim is for: its group or its router, by name, where a quorum is wanted.
+    fn office(&self, set: &Set) -> Option<(Office, Quorum)> {
+        let first = &self.routers[*set.routers.first()?].config;
+        let name = set.name.as_ref().map_or(&first.name.0, |name| &name.0);
+        Office::new(name).map(|office| (office, first.quorum)).filter(|(_, quorum)| *quorum != Quorum::Off)
     }
 
     fn restarts(&self, old: usize, wanted: &Wanted) -> bool {

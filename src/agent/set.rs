@@ -4,6 +4,8 @@
 //! seat of one set; the seat tells whose it is.
 
 use super::config::GroupName;
+use crate::claim::Office;
+use crate::claim::quorum::Quorum;
 use crate::vrrp::group::Group;
 
 /// One role, held or not held by all of it together.
@@ -16,6 +18,12 @@ pub(super) struct Set {
     pub seats: Vec<Seat>,
     /// Its routers, each once, in order.
     pub routers: Vec<usize>,
+    /// What its claim is for, where it needs one.
+    pub office: Option<(Office, Quorum)>,
+    /// Its takeover waits for the claim.
+    pub withheld: bool,
+    /// Instances that the kernel still takes the addresses from.
+    pub giving: usize,
 }
 
 /// Whose an instance is.
@@ -32,6 +40,6 @@ impl Set {
     pub fn new(name: Option<GroupName>, group: Group, seats: Vec<Seat>) -> Self {
         let mut routers: Vec<usize> = seats.iter().map(|seat| seat.router).collect();
         routers.dedup();
-        Set { name, group, seats, routers }
+        Set { name, group, seats, routers, office: None, withheld: false, giving: 0 }
     }
 }

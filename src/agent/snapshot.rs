@@ -53,6 +53,7 @@ impl Agent {
             version: config.version,
             interval_ms: u32::from(config.interval.centiseconds()) * 10,
             authentication: config.auth.to_string(),
+            claim: self.claim_status(now, router.set),
             priority: self.priority_status(router),
             addresses: addresses(router),
             instances: router
@@ -94,6 +95,10 @@ impl Agent {
         }
         if let Some((_, at)) = &router.contested {
             return ("the next attempt to hold the addresses".to_owned(), Some(*at));
+        }
+        if self.sets[router.set].withheld {
+            let at = self.claim_deadline(router.set);
+            return ("the votes of a majority".to_owned(), at);
         }
         let group = &self.sets[router.set].group;
         let deadlines = group.members().iter().filter_map(Instance::deadline);

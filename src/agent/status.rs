@@ -108,6 +108,9 @@ pub struct RouterStatus {
     /// How it knows the others, in words without secrets; "none" where it does not.
     #[serde(default)]
     pub authentication: String,
+    /// What the voters say to its holding the addresses, in words; "none" where it needs nobody's vote.
+    #[serde(default)]
+    pub claim: String,
     /// What its priority is made of.
     pub priority: PriorityStatus,
     /// Its virtual addresses.

@@ -99,4 +99,7 @@ pub struct Transition {
     pub addresses: Vec<IpAddr>,
     /// The other party, where there is one: the Master that we follow or that left.
     pub peer: Option<IpAddr>,
+    /// The term of its claim on the addresses, where it has one: it only grows, on all hosts together.
+    #[serde(default)]
+    pub term: Option<u64>,
 }

@@ -391,7 +391,7 @@ mod tests {
         let mut drawn: Vec<_> = (0..1000).map(|_| spread(interval)).collect();
         drawn.sort();
         assert!(interval / 2 <= drawn[0] && drawn[999] <= interval);
-        let in_one_moment = drawn.windows(100).any(|some| some[99] - some[0] < interval / 100);
+        let in_one_moment = drawn.windows(100).any(|some| some[99].saturating_sub(some[0]) < interval / 100);
         assert!(!in_one_moment, "a tenth of all in a hundredth of the time");
     }
 

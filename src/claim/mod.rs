@@ -224,6 +224,21 @@ pub enum Verdict {
     Full,
 }
 
+impl Verdict {
+    /// For people.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Verdict::Granted => "said yes",
+            Verdict::Held => "said that another has it",
+            Verdict::Silent => "had just started",
+            Verdict::OldTerm => "knew a later term",
+            Verdict::TooLong => "grants for a shorter time only",
+            Verdict::Full => "has too many others to vote on",
+        }
+    }
+}
+
 /// What a claimant sends to every voter when it needs a grant no more, with nothing held any longer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Release {

@@ -20,6 +20,7 @@ mod span;
 mod status;
 mod told;
 mod verdict;
+mod witness;
 
 use crate::agent::{self, RouterName};
 use crate::config::keepalived::Options;
@@ -69,6 +70,7 @@ enum Command {
     Sniff(sniff::Sniff),
     Simulate(simulate::Simulate),
     Keepalived(Box<keepalived::Keepalived>),
+    Witness(witness::Witness),
     #[command(hide = true)]
     Generate(generate::Generate),
 }
@@ -157,6 +159,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Sniff(command) => command.run(),
         Command::Simulate(command) => command.run(),
         Command::Keepalived(command) => command.run(),
+        Command::Witness(command) => command.run(),
         Command::Generate(command) => command.run(),
     };
     outcome.unwrap_or_else(|failure| {

@@ -91,6 +91,9 @@ impl Page {
         if router.authentication != "none" {
             self.row("auth", &router.authentication);
         }
+        if !["", "none"].contains(&router.claim.as_str()) {
+            self.row("claim", &router.claim);
+        }
         self.row("priority", &priority(&router.priority));
         for instance in &router.instances {
             self.instance(router, instance);

@@ -2,6 +2,7 @@
 
 use super::Scheduling;
 use super::auth;
+use super::claim::{self, Claim, QUORUMS};
 use super::fixed::{self, Fixed};
 use super::journal::{self, Journal};
 use super::pace;
@@ -15,6 +16,7 @@ use super::value::{
 use crate::agent::config::{Interface, LinkDelay};
 use crate::agent::route::{Route, Rule};
 use crate::agent::{Install, RouterName};
+use crate::claim::quorum::Quorum;
 use crate::health::OnFail;
 use crate::vrrp::announcing::Announcing;
 use crate::vrrp::{ChecksumPolicy, Family, Priority, Version, Vip, Vrid};
@@ -37,6 +39,8 @@ pub(super) struct File<'a> {
     pub(super) paces: Vec<pace::Written>,
     /// `[journal]`
     pub(super) journal: Journal,
+    /// `[claim]`
+    pub(super) claim: Option<Claim>,
     /// `[static]`
     pub(super) fixed: Fixed,
     /// Name and table of every check; what is in it depends on its type.
@@ -98,6 +102,7 @@ pub(super) struct Router {
     pub(super) adverts_from_base: bool,
     pub(super) accept: bool,
     pub(super) close_connections: bool,
+    pub(super) quorum: Option<Spanned<Quorum>>,
     pub(super) peers: Option<Spanned<Vec<Spanned<IpAddr>>>>,
     pub(super) sources: Vec<Spanned<IpAddr>>,
     pub(super) ttl: Option<Spanned<u8>>,
@@ -173,8 +178,9 @@ pub(super) fn read<'a>(table: &'a Spanned<DeTable<'a>>, sink: &'a Sink) -> File<
     let paces = top.named("pace").into_iter().map(pace::read).collect();
     let checks = top.named("check");
     let journal = journal::read(&top);
+    let claim = claim::read(&top);
     top.finish();
-    File { agent, routers, groups, links, paces, journal, fixed, checks }
+    File { agent, routers, groups, links, paces, journal, claim, fixed, checks }
 }
 
 fn agent(section: Section<'_>) -> Agent<'_> {
@@ -271,6 +277,7 @@ fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
         virtual_mac: inner(section.optional("virtual_mac", flag)).unwrap_or_default(),
         adverts_from_base: inner(section.optional("adverts_from_base", flag)).unwrap_or_default(),
         accept: inner(section.optional("accept", flag)).unwrap_or(true),
+        quorum: section.optional("quorum", choice(QUORUMS)),
         close_connections: inner(section.optional("close_connections", flag)).unwrap_or(true),
         peers: section.list("peers", ip),
         sources: inner(section.one_or_more("source", ip)).unwrap_or_default(),

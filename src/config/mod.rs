@@ -8,6 +8,7 @@
 mod across;
 mod auth;
 mod checks;
+pub mod claim;
 mod file;
 mod fixed;
 mod hooks;
@@ -33,6 +34,7 @@ pub use value::show;
 
 use crate::agent::config::{Group, GroupName};
 use crate::agent::{RouterName, Subject};
+use crate::claim::quorum::Quorum;
 use crate::health::CheckName;
 use crate::vrrp::Priority;
 use crate::{agent, check, notify};
@@ -252,6 +254,8 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
             peer_priority: BTreeMap::new(),
         },
     };
+    let voting = file.claim.as_ref().and_then(|claim| claim.settings(&keys, sink));
+    let usual = file.claim.as_ref().map_or(Quorum::Off, claim::Claim::usual);
     for part in &file.routers {
         let name = part.name.get_ref();
         let hooks = hooks::hooks(&part.notify, script_user, sink);
@@ -268,11 +272,13 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
         if let Some(priority) = part.peer_priority {
             config.details.peer_priority.insert(name.clone(), priority);
         }
-        if let Some(router) = router::router(part, &keys, fingerprint, sink) {
+        if let Some(mut router) = router::router(part, &keys, fingerprint, sink) {
+            claim::quorum(part, usual, voting.as_ref(), &mut router, sink);
             lint::lint(part, &router, &config, sink);
             config.agent.routers.push(router);
         }
     }
+    config.agent.claims = voting.and_then(Result::ok);
     for part in &file.groups {
         let name = GroupName(part.name.get_ref().as_str().into());
         let hooks = hooks::hooks(&part.notify, script_user, sink);

@@ -8,6 +8,7 @@ use super::problem::{Finding, Sink};
 use super::value::show;
 use crate::agent::Install;
 use crate::agent::config::{Interface, Router};
+use crate::claim::quorum::Quorum;
 use crate::health::{CheckName, Track};
 use crate::vrrp::instance::Manner;
 use crate::vrrp::{Family, Interval, Priority, Version};
@@ -58,6 +59,7 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
         adverts_from_base: part.adverts_from_base,
         accept: part.accept,
         close_connections: part.close_connections,
+        quorum: Quorum::Off,
         peers: part.peers.iter().flat_map(Spanned::get_ref).map(|peer| *peer.get_ref()).collect(),
         sources: part.sources.iter().map(|source| *source.get_ref()).collect(),
         ttl: part.ttl.as_ref().map_or(u8::MAX, |ttl| *ttl.get_ref()),
@@ -83,6 +85,7 @@ fn manner(part: &file::Router) -> Manner {
         parting_advert: part.parting_advert,
         eager: part.eager,
         lease: None,
+        voted: usual.voted,
     }
 }
 

@@ -102,10 +102,11 @@ pub(super) fn address_input(report: address::Report, record: &Recorder) -> Optio
             sent: u32::try_from(sent).unwrap_or(u32::MAX),
             failed: u32::try_from(failed).unwrap_or(u32::MAX),
         },
-        address::Report::Released { result: Ok(()), .. } => return None,
-        address::Report::Released { result: Err(line), .. } => {
-            warn!("cannot release: {line}");
-            return None;
+        address::Report::Released { owner, result } => {
+            if let Err(line) = result {
+                warn!("cannot release: {line}");
+            }
+            Input::Released { instance: InstanceId(owner) }
         }
         address::Report::Swept { address, interface } => {
             warn!("{address} was left on {interface} by an earlier run; removed");

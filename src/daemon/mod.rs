@@ -26,6 +26,7 @@ mod tasks;
 mod tell;
 mod ward;
 mod watchdog;
+mod witness;
 
 use crate::agent::{Agent, Effect, Input};
 use crate::check::Probe;
@@ -44,6 +45,7 @@ use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::{Duration, SystemTime};
 use tracing::{error, info, warn};
+pub use witness::witness;
 
 /// Exit code: everything was given up in order.
 pub const EXIT_OK: u8 = 0;
@@ -158,6 +160,10 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
         stopped: false,
     };
     core.tell_wall_clock();
+    match chance() {
+        Ok(chance) => core.decide(Input::Chance(chance)),
+        Err(error) => error!("no vote without random numbers: {error}"),
+    }
     core.decide(match relay {
         Some(relay) => Input::Relay(relay),
         None => Input::Remembered(state::read(&state::path(&control))),
@@ -210,6 +216,13 @@ fn now() -> Time {
 /// What the wall clock reads, since the Unix epoch.
 fn wall_clock() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+/// A number that nobody guesses, and not 0.
+fn chance() -> std::io::Result<u64> {
+    let mut bytes = [0; 8];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(u64::from_ne_bytes(bytes).max(1))
 }
 
 struct Core {
@@ -276,6 +289,11 @@ impl Core {
             }
         } else {
             self.crowded = false;
+        }
+        for bytes in self.performer.sockets.ballots() {
+            if let Ok(chance) = chance() {
+                self.decide(Input::Ballot { bytes, chance });
+            }
         }
         if self.performer.sockets.called() {
             self.inbox.clear();

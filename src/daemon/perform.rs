@@ -3,6 +3,7 @@
 use super::dumper::Dumper;
 use super::inbox::{Arrival, Inbox, address_input};
 use super::leases::Leases;
+use super::log;
 use super::recorder::Recorder;
 use super::replace::Program;
 use super::scheduling::{self, Scheduled};
@@ -181,6 +182,12 @@ impl Performer {
                 self.holder.order(Order::AnnounceElsewhere { owner: instance.0 });
             }
             Effect::Pace(paces) => self.holder.order(Order::Pace(paces)),
+            Effect::Vote(own) => {
+                if let Err(error) = self.sockets.vote_at(own) {
+                    error!("{error}: routers under a quorum cannot take their addresses");
+                }
+            }
+            Effect::Ballot { to, bytes } => self.sockets.cast(to, &bytes),
             Effect::Watch(name) => {
                 if let Some(spec) = self.details.checks.get(&name) {
                     self.tasks.command(Command::Watch(name, Box::new(spec.clone())));
@@ -341,6 +348,9 @@ impl Performer {
         let refused = match (&self.overrides.instead, &self.replacing) {
             (Some(_), _) => Some("a daemon in keepalived's place is stopped and started, as keepalived is"),
             (_, Some(_)) => Some("a restart is under way already"),
+            _ if self.sockets.votes() => {
+                Some("a program in the place of this one would hold without a claim: stop it, then start it")
+            }
             _ => None,
         };
         if let Some(line) = refused {

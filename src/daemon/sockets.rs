@@ -5,7 +5,9 @@
 
 use super::bell::Bell;
 use crate::agent::{Datagram, Input, Listen, Outgoing};
+use crate::claim::VoterId;
 use crate::net::raw_socket::{self, RawSocket};
+use crate::net::vote_socket::VoteSocket;
 use crate::time::Time;
 use crate::vrrp::{Family, PROTOCOL, Vrid};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,9 +32,14 @@ type Claim = (u32, Family, Vrid);
 
 /// The number of whoever wakes the core besides the sockets.
 const CALLER: u64 = 0;
+/// That of the vote.
+const VOTE: u64 = 1;
+/// Ballots taken before packets and timers get their turn.
+const BALLOTS: usize = 64;
 
 pub(super) struct Sockets {
     bell: Bell,
+    vote: Option<VoteSocket>,
     /// The last number given to a socket.
     last: u64,
     /// A few: one finds its own faster by looking at each.
@@ -72,7 +79,8 @@ impl Sockets {
         bell.watch(caller, CALLER)?;
         Ok(Sockets {
             bell,
-            last: CALLER,
+            vote: None,
+            last: VOTE,
             open: Vec::new(),
             claims: BTreeMap::new(),
             wanted: BTreeSet::new(),
@@ -164,12 +172,39 @@ impl Sockets {
 
     /// Whether a socket had something when the last sleep ended.
     pub(super) fn readable(&self) -> bool {
-        self.bell.rung().any(|number| number != CALLER)
+        self.bell.rung().any(|number| number > VOTE)
     }
 
     /// Whether the caller had something then.
     pub(super) fn called(&self) -> bool {
         self.bell.rung().any(|number| number == CALLER)
+    }
+
+    /// Hears votes at this address from now on.
+    pub(super) fn vote_at(&mut self, own: VoterId) -> io::Result<()> {
+        let socket = VoteSocket::open(own)?;
+        socket.set_waiting(false)?;
+        self.bell.watch(socket.fd(), VOTE)?;
+        self.vote = Some(socket);
+        Ok(())
+    }
+
+    /// Whether this host has a vote.
+    pub(super) fn votes(&self) -> bool {
+        self.vote.is_some()
+    }
+
+    /// The ballots that had arrived when the last sleep ended.
+    pub(super) fn ballots(&self) -> Vec<Vec<u8>> {
+        let rung = self.bell.rung().any(|number| number == VOTE);
+        let Some(socket) = self.vote.as_ref().filter(|_| rung) else { return Vec::new() };
+        std::iter::from_fn(|| socket.receive().ok().flatten()).take(BALLOTS).collect()
+    }
+
+    pub(super) fn cast(&self, to: VoterId, bytes: &[u8]) {
+        if let Some(socket) = &self.vote {
+            socket.send(to, bytes);
+        }
     }
 
     /// What had arrived when the last sleep ended, at most `most` from each socket.

@@ -161,7 +161,7 @@ impl Moved {
     /// What the agent tells, and how long ago another Master was heard.
     #[must_use]
     pub fn new(transition: &Transition, silent: Option<Duration>) -> Self {
-        let Transition { subject, from, to, why, priority, addresses, peer } = transition;
+        let Transition { subject, from, to, why, priority, addresses, peer, .. } = transition;
         // The word that it is written with; with what it is about, where there is something.
         let cause = match serde_json::to_value(why) {
             Ok(serde_json::Value::String(word)) => word,
@@ -343,6 +343,7 @@ mod tests {
             priority: 150,
             addresses: vec!["10.0.0.100".parse().unwrap()],
             peer: None,
+            term: None,
         };
         Moved::new(&transition, Some(Duration::from_millis(3600)))
     }

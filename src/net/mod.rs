@@ -25,6 +25,7 @@ mod rtnl;
 mod rule;
 mod settle;
 mod sysctl;
+pub mod vote_socket;
 mod wanted;
 mod worker;
 

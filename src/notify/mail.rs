@@ -414,6 +414,7 @@ mod tests {
             priority: 150,
             addresses: vec!["192.0.2.1".parse().unwrap()],
             peer: None,
+            term: None,
         };
         Message::about(&transition, "lb1", Timestamp::UNIX_EPOCH)
     }

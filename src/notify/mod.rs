@@ -98,6 +98,7 @@ fn commands(transition: &Transition, hooks: &Hooks) -> Vec<Command> {
         priority: transition.priority,
         addresses: &transition.addresses,
         peer: transition.peer,
+        term: transition.term,
     };
     let general = hooks.any.as_ref().map(|script| {
         let mut command = command(script, &told);
@@ -123,6 +124,7 @@ fn incident_command(incident: &Incident, hooks: &Hooks) -> Option<Command> {
         priority: incident.priority,
         addresses: &incident.addresses,
         peer: Some(source),
+        term: None,
     };
     hooks.rx_lower.as_ref().map(|script| command(script, &told))
 }
@@ -136,6 +138,7 @@ struct Told<'a> {
     priority: u8,
     addresses: &'a [IpAddr],
     peer: Option<IpAddr>,
+    term: Option<u64>,
 }
 
 fn command(script: &Script, told: &Told<'_>) -> Command {
@@ -149,6 +152,7 @@ fn command(script: &Script, told: &Told<'_>) -> Command {
         ("LOCUM_PRIORITY", told.priority.to_string()),
         ("LOCUM_ADDRESSES", addresses.join(" ")),
         ("LOCUM_PEER", told.peer.map(|peer| peer.to_string()).unwrap_or_default()),
+        ("LOCUM_TERM", told.term.map(|term| term.to_string()).unwrap_or_default()),
     ];
     Command {
         argv: script.command.clone(),

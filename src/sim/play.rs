@@ -333,6 +333,7 @@ fn router(name: RouterName, vr: &VirtualRouter, member: &Member) -> Result<Route
         ttl: 255,
         accept: true,
         close_connections: true,
+        quorum: crate::claim::quorum::Quorum::Off,
         name,
         interface: Interface::Named("lan".to_owned()),
         vrid: Vrid::new(vr.vrid).ok_or("VRID 0")?,

@@ -165,6 +165,7 @@ impl Shared {
             ttl: 255,
             accept: true,
             close_connections: true,
+            quorum: crate::claim::quorum::Quorum::Off,
             tracks: Vec::new(),
             barred: None,
             fingerprint: 0,

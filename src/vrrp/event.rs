@@ -125,6 +125,8 @@ pub enum Event {
     },
     /// Another member of the group lost its role to another router: follow.
     Yield,
+    /// A majority of the voters does not, or no longer, grant that the addresses are here.
+    Outvoted,
     /// Another member of the group has heard its successor: do not go back.
     Succeeded,
     /// Another member of the group has heard a Master that loses against us.

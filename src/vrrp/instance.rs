@@ -200,6 +200,9 @@ impl Instance {
             (State::Leaving { until, .. }, Event::Tick) if *until <= now => self.left(now),
 
             (State::Master { .. }, Event::Yield) => self.step_down(now, Why::Group),
+            (State::Master { .. } | State::Leaving { .. }, Event::Outvoted) => {
+                self.step_down(now, Why::Outvoted)
+            }
             (State::Master { .. }, Event::Reassert) => {
                 smallvec![self.advertise(), Action::Announce(self.config.announce.count)]
             }
@@ -484,7 +487,7 @@ impl Instance {
         Action::Advertise(self.advert(Some(self.priority)))
     }
 
-    fn advert(&self, priority: Option<Priority>) -> Advert {
+    pub(super) fn advert(&self, priority: Option<Priority>) -> Advert {
         Advert {
             version: self.config.version,
             vrid: self.config.vrid,

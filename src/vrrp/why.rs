@@ -40,6 +40,8 @@ pub enum Why {
     Group,
     /// The process, or its host, was stopped for a while: its turn came so late.
     Woke(Duration),
+    /// A majority of the voters does not grant it.
+    Outvoted,
 }
 
 /// What keeps an instance from taking part. Ours, not the RFC's; each heals by itself.
@@ -90,6 +92,7 @@ impl fmt::Display for Why {
             Why::Woke(late) => {
                 write!(f, "this process was stopped for {:.1} s: others first", late.as_secs_f64())
             }
+            Why::Outvoted => f.write_str("no majority of the voters lets it hold the addresses"),
         }
     }
 }

@@ -188,6 +188,7 @@ pub fn words<'a>(effects: impl IntoIterator<Item = &'a Effect>) -> Vec<&'static 
         Effect::Release { .. } => "release",
         Effect::Announce { .. } | Effect::AnnounceElsewhere { .. } => "announce",
         Effect::Pace(_) => "pace",
+        Effect::Vote(_) | Effect::Ballot { .. } => "vote",
         Effect::Notify(_) => "notify",
         Effect::Note(_) => "note",
         Effect::Listen(_) => "listen",

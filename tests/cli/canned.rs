@@ -80,6 +80,7 @@ fn web() -> RouterStatus {
         version: Version::V3,
         interval_ms: 1000,
         authentication: "signatures by key 2 of 1 and 2, within 5s".to_owned(),
+        claim: "required, held in term 7; 10.0.0.3:5112 said yes 12 ms ago".to_owned(),
         priority: PriorityStatus {
             effective: 90,
             base: 150,

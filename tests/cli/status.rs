@@ -44,6 +44,7 @@ web  MASTER  for 3m12s, because no Master heard for the down interval
   next       its next advert in 612ms
   interface  eth0, VRID 51, version 3, every 1s, multicast
   auth       signatures by key 2 of 1 and 2, within 5s
+  claim      required, held in term 7; 10.0.0.3:5112 said yes 12 ms ago
   priority   base 150, app -60, db must be up = 90
   master     10.0.0.1 (this host)
   adverts    1234 sent, 17 heard, 1 could not be sent: Network is down, refused:

@@ -38,5 +38,6 @@ fn to(to: Standing) -> Transition {
         priority: 150,
         addresses: vec!["192.0.2.1".parse().expect("an address")],
         peer: None,
+        term: None,
     }
 }

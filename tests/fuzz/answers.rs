@@ -156,6 +156,7 @@ fn message() -> Message {
         priority: 150,
         addresses: Vec::new(),
         peer: None,
+        term: None,
     };
     Message::about(&transition, "lb1", jiff::Timestamp::UNIX_EPOCH)
 }

@@ -26,6 +26,7 @@ mod keepalived;
 mod lease;
 mod pool;
 mod privileges;
+mod quorum;
 mod restart;
 mod running;
 mod takeover;

@@ -33,6 +33,7 @@ fn to(to: Standing) -> Transition {
         priority: 100,
         addresses: vec![],
         peer: None,
+        term: None,
     }
 }
 
@@ -92,7 +93,8 @@ async fn the_environment_tells_the_whole_transition() {
     assert_eq!(
         place.read("env"),
         "LOCUM_ADDRESSES=192.0.2.1 ::1\nLOCUM_KIND=INSTANCE\nLOCUM_OLD_STATE=MASTER\nLOCUM_PEER=\n\
-         LOCUM_PRIORITY=100\nLOCUM_REASON=check nginx: two lines\nLOCUM_ROUTER=web\nLOCUM_STATE=FAULT\n"
+         LOCUM_PRIORITY=100\nLOCUM_REASON=check nginx: two lines\nLOCUM_ROUTER=web\nLOCUM_STATE=FAULT\n\
+         LOCUM_TERM=\n"
     );
 }
 

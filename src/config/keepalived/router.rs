@@ -92,6 +92,7 @@ pub(super) fn router(
         adverts_from_base: instance.vmac_xmit_base.is_some(),
         accept: instance.accept.as_ref().map_or(strict.is_none(), |accept| *accept.get_ref()),
         close_connections: true,
+        quorum: None,
         ignore_link: instance.dont_track_primary.is_some(),
         peers,
         sources: source(instance, unicast, family, report),

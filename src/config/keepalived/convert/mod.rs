@@ -210,6 +210,7 @@ impl<'a> Writer<'a> {
             link_delays: _,
             fixed: _,
             paces: _,
+            claims: _,
         } = &self.config.agent;
         let mut placed: Vec<(usize, Table)> = self.agent().into_iter().map(|table| (0, table)).collect();
         placed

@@ -1,0 +1,305 @@
+//! The vote, joined to the routers: which of them need a claim, what the voters are told, and what follows
+//! from their answers.
+//!
+//! A set under a quorum takes over only with the claim, and steps down when it has it no more. The claim goes
+//! back when the kernel has said that nothing is held; while the old Master still answers on purpose, in a
+//! planned move, it goes back with the farewell. The vote itself is `claim`.
+
+use super::Agent;
+use super::effect::{Effect, InstanceId};
+use super::set::Seat;
+use crate::claim::channel::{Channel, Heard};
+use crate::claim::claimant::{self, Claimant, Pleas};
+use crate::claim::datagram::Key;
+use crate::claim::quorum::Quorum;
+use crate::claim::voter::Voter;
+use crate::claim::{Office, Plea, Term, Ttl, VoterId};
+use crate::time::Time;
+use crate::vrrp::instance::{Event, Instance, State, Wait};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// How long before a claimant asks again; two of them differ by the last byte of their addresses.
+const RETRY: Duration = Duration::from_millis(100);
+/// How long a majority may be silent before it counts as gone, in times of the claim's own.
+const GRACE: u32 = 3;
+/// What a voter grants at most where no router here says more.
+const USUAL: Duration = Duration::from_secs(1);
+
+/// One node's part in the vote.
+#[derive(Debug)]
+pub(super) struct Claims {
+    own: VoterId,
+    others: Vec<VoterId>,
+    session: u64,
+    floor: Term,
+    channel: Channel,
+    voter: Voter,
+    claimants: BTreeMap<Office, Claimant>,
+    /// Datagrams that were not believed.
+    pub refused: u64,
+}
+
+impl Claims {
+    /// A claimant's own: made when first asked for.
+    fn claimant(&mut self, now: Time, office: &Office, ttl: Ttl) -> &mut Claimant {
+        let voters = std::iter::once(self.own).chain(self.others.iter().copied()).collect();
+        let retry = RETRY + Duration::from_millis(u64::from(last_byte(self.own)) * 7 % 100);
+        let (session, floor) = (self.session, self.floor);
+        self.claimants.entry(office.clone()).or_insert_with(|| {
+            Claimant::new(
+                claimant::Config { office: office.clone(), voters, ttl, retry },
+                session,
+                floor,
+                now,
+            )
+        })
+    }
+
+    /// Says this to every voter, the own one included, and what follows from its answer.
+    fn plead(&mut self, now: Time, office: &Office, pleas: Pleas, effects: &mut Vec<Effect>) {
+        let mut waiting: VecDeque<Plea> = pleas.into_iter().collect();
+        while let Some(plea) = waiting.pop_front() {
+            for to in &self.others {
+                effects.push(Effect::Ballot { to: *to, bytes: self.channel.plead(*to, plea.clone()) });
+            }
+            match &plea {
+                Plea::Release(release) => self.voter.release(self.own, release),
+                Plea::Request(request) => {
+                    let answer = self.voter.answer(now, self.own, request);
+                    if let Some(claimant) = self.claimants.get_mut(office) {
+                        waiting.extend(claimant.hear(now, self.own, &answer));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks once more what was asked last.
+    fn repeat(&mut self, now: Time, office: &Office, effects: &mut Vec<Effect>) {
+        let pleas = self.claimants.get_mut(office).map(|claimant| claimant.repeat(now)).unwrap_or_default();
+        self.plead(now, office, pleas, effects);
+    }
+
+    /// Whose claim the datagram may have changed.
+    fn hear(&mut self, now: Time, bytes: &[u8], chance: u64, effects: &mut Vec<Effect>) -> Vec<Office> {
+        let Ok(heard) = self.channel.hear(bytes, chance) else {
+            self.refused += 1;
+            return Vec::new();
+        };
+        match heard {
+            Heard::Stranger(to, bytes) => effects.push(Effect::Ballot { to, bytes }),
+            Heard::Greeted(_) => {
+                for office in self.claimants.keys().cloned().collect::<Vec<_>>() {
+                    self.repeat(now, &office, effects);
+                }
+            }
+            Heard::Plea(from, Plea::Request(request)) => {
+                let answer = self.voter.answer(now, from, &request);
+                effects.push(Effect::Ballot { to: from, bytes: self.channel.answer(from, answer) });
+            }
+            Heard::Plea(from, Plea::Release(release)) => {
+                self.voter.release(from, &release);
+                // Who waits for it need not wait for its own rhythm.
+                if self.claimants.get(&release.office).is_some_and(Claimant::asks) {
+                    self.repeat(now, &release.office, effects);
+                    return vec![release.office];
+                }
+            }
+            Heard::Answer(from, answer) => {
+                let Some(claimant) = self.claimants.get_mut(&answer.office) else { return Vec::new() };
+                let pleas = claimant.hear(now, from, &answer);
+                self.plead(now, &answer.office, pleas, effects);
+                return vec![answer.office];
+            }
+        }
+        Vec::new()
+    }
+}
+
+fn last_byte(id: VoterId) -> u8 {
+    match id.address {
+        std::net::IpAddr::V4(address) => address.octets()[3],
+        std::net::IpAddr::V6(address) => address.octets()[15],
+    }
+}
+
+impl Agent {
+    /// Begins to vote, once there are settings, chance and a clock.
+    pub(super) fn begin_claims(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let (Some(settings), Some(session), Some(clock)) = (&self.voting, self.chance, self.wall_clock(now))
+        else {
+            return;
+        };
+        let Some(key) = Key::new(settings.key.expose()).filter(|_| self.claims.is_none()) else { return };
+        let own = settings.own;
+        let intervals = self.routers.iter().filter(|router| router.config.quorum != Quorum::Off);
+        let longest = intervals.map(|router| router.config.interval.duration()).max().unwrap_or(USUAL);
+        let floor = Term::floor(clock);
+        effects.push(Effect::Vote(own));
+        self.claims = Some(Claims {
+            own,
+            others: settings.others.clone(),
+            session,
+            floor,
+            channel: Channel::new(own, key, session),
+            voter: Voter::new(now, Ttl::of_interval(longest), floor),
+            claimants: BTreeMap::new(),
+            refused: 0,
+        });
+    }
+
+    /// A datagram of the vote.
+    pub(super) fn ballot(&mut self, now: Time, bytes: &[u8], chance: u64, effects: &mut Vec<Effect>) {
+        let Some(claims) = &mut self.claims else { return };
+        for office in claims.hear(now, bytes, chance, effects) {
+            let set =
+                self.sets.iter().position(|set| set.office.as_ref().is_some_and(|(own, _)| *own == office));
+            if let Some(set) = set {
+                if self.sets[set].withheld {
+                    self.turn(now, set, effects);
+                }
+                self.file(set);
+            }
+        }
+    }
+
+    /// The deadline of a set has come: its own, or that of its claim.
+    pub(super) fn turn(&mut self, now: Time, set: usize, effects: &mut Vec<Effect>) {
+        let Some((office, quorum)) = self.sets[set].office.clone() else {
+            return self.pass(now, set, &Event::Tick, effects);
+        };
+        self.say(now, set, Claimant::tick, effects);
+        let due = self.sets[set].group.deadline().filter(|(at, _)| *at <= now).map(|(_, wait)| wait);
+        let takes = due == Some(Wait::TakeOver);
+        if takes {
+            self.say(now, set, Claimant::pursue, effects);
+        }
+        let allowed = self.allows(now, &office, quorum);
+        let master = self.sets[set].group.members().iter().any(Instance::is_master);
+        self.sets[set].withheld = takes && !allowed;
+        if master && !allowed {
+            self.pass(now, set, &Event::Outvoted, effects);
+        } else if self.sets[set].withheld {
+            self.challenge(now, set, &office, effects);
+        } else if due.is_some() {
+            let drains = |member: &Instance| matches!(member.state(), State::Leaving { successor: None, .. });
+            // Nobody took it, and the claim went with the farewell.
+            if due == Some(Wait::Successor)
+                && self.sets[set].group.members().iter().any(drains)
+                && !self.stopping
+            {
+                self.pass(now, set, &Event::Outvoted, effects);
+            } else {
+                self.pass(now, set, &Event::Tick, effects);
+            }
+        }
+        self.file(set);
+    }
+
+    /// Tells a Master of lower priority that there is a better one, once a majority would vote for it: the
+    /// pre-vote. It gives up then, and its claim back.
+    fn challenge(&mut self, now: Time, set: usize, office: &Office, effects: &mut Vec<Effect>) {
+        let claimant = self.claims.as_ref().and_then(|claims| claims.claimants.get(office));
+        if !claimant.is_some_and(Claimant::may_challenge) {
+            return;
+        }
+        for place in 0..self.sets[set].seats.len() {
+            if let Some(advert) = self.sets[set].group.members()[place].challenge() {
+                let Seat { router, member } = self.sets[set].seats[place];
+                self.advertise(now, router, member, &advert, effects);
+            }
+        }
+    }
+
+    /// What follows for the claim from what the set has become.
+    pub(super) fn follow_claim(&mut self, now: Time, set: usize, effects: &mut Vec<Effect>) {
+        if self.sets[set].office.is_none() {
+            return;
+        }
+        let members = self.sets[set].group.members();
+        let leaving = members.iter().any(|member| matches!(member.state(), State::Leaving { .. }));
+        let waits =
+            self.sets[set].group.deadline().is_some_and(|(at, wait)| wait == Wait::TakeOver && at <= now);
+        if leaving || self.sets[set].withheld && !waits {
+            self.sets[set].withheld = false;
+            self.say(now, set, |claimant, _| claimant.give_up(), effects);
+        }
+    }
+
+    /// A Master has advertised: it asks for longer, or at all.
+    pub(super) fn renew(&mut self, now: Time, set: usize, effects: &mut Vec<Effect>) {
+        let renew = |claimant: &mut Claimant, now| {
+            let pleas = claimant.renew(now);
+            if pleas.is_empty() { claimant.pursue(now) } else { pleas }
+        };
+        self.say(now, set, renew, effects);
+    }
+
+    /// The kernel has taken away what an instance held.
+    pub(super) fn released(&mut self, now: Time, instance: InstanceId, effects: &mut Vec<Effect>) {
+        let Some(set) = self.by_id.get(&instance).map(|seat| self.routers[seat.router].set) else { return };
+        self.sets[set].giving = self.sets[set].giving.saturating_sub(1);
+        let holds = self.sets[set].group.members().iter().any(Instance::holds);
+        if self.sets[set].giving == 0 && !holds {
+            self.say(now, set, |claimant, _| claimant.give_up(), effects);
+            self.file(set);
+        }
+    }
+
+    /// When the claim of a set wants a turn.
+    pub(super) fn claim_deadline(&self, set: usize) -> Option<Time> {
+        let (office, _) = self.sets[set].office.as_ref()?;
+        self.claims.as_ref()?.claimants.get(office)?.deadline()
+    }
+
+    /// The term in which a set has its claim.
+    pub(super) fn term(&self, set: usize) -> Option<u64> {
+        let (office, _) = self.sets[set].office.as_ref()?;
+        self.claims.as_ref()?.claimants.get(office)?.term().map(Term::number)
+    }
+
+    /// What the voters say, in words.
+    pub(super) fn claim_status(&self, now: Time, set: usize) -> String {
+        let Some((office, quorum)) = &self.sets[set].office else { return "none".to_owned() };
+        let quorum = match quorum {
+            Quorum::Off => "not needed",
+            Quorum::Prefer => "preferred",
+            Quorum::Require => "required",
+        };
+        let Some(claims) = &self.claims else { return format!("{quorum}, and there is no vote yet") };
+        let Some(claimant) = claims.claimants.get(office) else { return format!("{quorum}, not asked for") };
+        let state = match claimant.term() {
+            Some(term) if claimant.holds(now) => format!("held in term {term}"),
+            _ if claimant.asks() => "asked for".to_owned(),
+            _ => "not asked for".to_owned(),
+        };
+        let voters = claimant.voters().map(|(voter, heard)| match heard {
+            Some((at, verdict)) => format!("{voter} {} {} ms ago", verdict.word(), now.since(at).as_millis()),
+            None => format!("{voter} never heard"),
+        });
+        format!("{quorum}, {state}; {}", voters.collect::<Vec<_>>().join(", "))
+    }
+
+    fn allows(&self, now: Time, office: &Office, quorum: Quorum) -> bool {
+        let Some(claimant) = self.claims.as_ref().and_then(|claims| claims.claimants.get(office)) else {
+            return false;
+        };
+        quorum.allows(claimant.ruling(now, claimant.config().ttl.grant() * GRACE))
+    }
+
+    fn say(
+        &mut self,
+        now: Time,
+        set: usize,
+        what: impl FnOnce(&mut Claimant, Time) -> Pleas,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some((office, _)) = self.sets[set].office.clone() else { return };
+        let Some(first) = self.sets[set].routers.first() else { return };
+        let ttl = Ttl::of_interval(self.routers[*first].config.interval.duration());
+        let Some(claims) = &mut self.claims else { return };
+        let pleas = what(claims.claimant(now, &office, ttl), now);
+        claims.plead(now, &office, pleas, effects);
+    }
+}

@@ -1,0 +1,158 @@
+//! `[claim]`: who votes on who may hold, and by what key they know each other.
+
+use super::problem::{Finding, Sink};
+use super::router::Keys;
+use super::section::{Section, Value, Wrong};
+use super::value::text;
+use super::{Secrets, file, secret};
+use crate::agent::config::{Claims, Router};
+use crate::claim::VoterId;
+use crate::claim::quorum::Quorum;
+use crate::vrrp::auth::Secret;
+use serde_spanned::Spanned;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::path::Path;
+
+/// Where voters vote, if nothing else is said.
+pub const PORT: u16 = 5112;
+
+pub(super) const QUORUMS: &[(&str, Quorum)] =
+    &[("off", Quorum::Off), ("prefer", Quorum::Prefer), ("require", Quorum::Require)];
+
+/// As written.
+pub(super) struct Claim {
+    listen: Option<Spanned<VoterId>>,
+    key: Option<Spanned<String>>,
+    voters: Vec<(String, Spanned<VoterId>)>,
+    witness: Option<Spanned<String>>,
+    span: Range<usize>,
+}
+
+pub(super) fn read(top: &Section<'_>) -> Option<Claim> {
+    let value = top.raw("claim")?;
+    let section = top.inner("claim", value, "[claim]".to_owned())?;
+    let claim = Claim {
+        listen: section.required("listen", "listen = \"10.0.0.1\", this host's own address", voter),
+        key: section.required("key", "key = \"file:claim.key\"", text),
+        voters: section.section("voters").map(|voters| voters.all(voter)).unwrap_or_default(),
+        witness: section.optional("witness", text),
+        span: value.span(),
+    };
+    if section.raw("voters").is_none() {
+        section.missing("voters", "voters = { b = \"10.0.0.2\", w = \"10.0.0.3\" }");
+    }
+    section.finish();
+    Some(claim)
+}
+
+/// ADDRESS, or ADDRESS:PORT.
+pub(super) fn voter(value: &Value<'_>) -> Result<VoterId, Wrong> {
+    let text = text(value)?;
+    parse(&text).ok_or_else(|| {
+        Wrong::new(format!("\"{text}\" is no address of a voter"))
+            .help("write \"10.0.0.2\", \"10.0.0.2:5112\", or \"[2001:db8::2]:5112\"")
+    })
+}
+
+/// A voter's address and port, as people write it; `None` where it is none, or not one host's.
+#[must_use]
+pub fn parse(text: &str) -> Option<VoterId> {
+    let alone = || text.parse().map(|address: IpAddr| SocketAddr::new(address, PORT));
+    let whole: SocketAddr = text.parse().or_else(|_| alone()).ok()?;
+    let (address, port) = (whole.ip(), whole.port());
+    let one_host = !address.is_unspecified() && !address.is_multicast() && port != 0;
+    one_host.then_some(VoterId { address, port })
+}
+
+impl Claim {
+    /// What routers need where they do not say: a claim, once there is a witness.
+    pub(super) fn usual(&self) -> Quorum {
+        if self.witness.is_some() { Quorum::Require } else { Quorum::Off }
+    }
+
+    /// The settings; `Err` where the key cannot be read and the routers are to be barred for it.
+    pub(super) fn settings(&self, keys: &Keys<'_>, sink: &Sink) -> Option<Result<Claims, String>> {
+        let (listen, reference) = (self.listen.as_ref()?, self.key.as_ref()?);
+        let own = *listen.get_ref();
+        let mut others: Vec<VoterId> = Vec::new();
+        for (name, voter) in &self.voters {
+            let twice = *voter.get_ref() == own || others.contains(voter.get_ref());
+            if twice {
+                let finding =
+                    Finding::error(&voter.span(), format!("voter {name} has the address of another"));
+                sink.add(finding.help("list each other voter once, and not this host"));
+            }
+            others.push(*voter.get_ref());
+        }
+        if let Some(witness) = &self.witness
+            && !self.voters.iter().any(|(name, _)| name == witness.get_ref())
+        {
+            let message = format!("the witness \"{}\" is not among the voters", witness.get_ref());
+            sink.add(Finding::error(&witness.span(), message).help("give its address in voters as well"));
+        }
+        if others.is_empty() {
+            let finding = Finding::error(&self.span, "a vote of one protects from nothing");
+            sink.add(finding.help("name the other server, and a witness: voters = { b = \"10.0.0.2\" }"));
+        } else if others.len() == 1 {
+            let message = "with two voters a majority is both: either one dying takes the address down";
+            sink.add(
+                Finding::warning(&self.span, message).help("add a witness: locum witness on a third host"),
+            );
+        }
+        match secret::key(reference.get_ref(), keys.directory, keys.credentials) {
+            Ok(key) => Some(Ok(Claims { own, others, key })),
+            Err(wrong) => {
+                let line = wrong.message.clone();
+                let bars = keys.policy == Secrets::BarRouter && secret::is_reference(reference.get_ref());
+                let finding = if bars { Finding::warning } else { Finding::error };
+                let finding = finding(&reference.span(), wrong.message);
+                sink.add(match wrong.help {
+                    Some(help) => finding.help(help),
+                    None => finding,
+                });
+                Some(Err(line))
+            }
+        }
+    }
+}
+
+/// Gives a router the quorum that it asks for, or the usual one.
+pub(super) fn quorum(
+    part: &file::Router,
+    usual: Quorum,
+    voting: Option<&Result<Claims, String>>,
+    router: &mut Router,
+    sink: &Sink,
+) {
+    let written = part.quorum.as_ref();
+    router.quorum = written.map_or(usual, |quorum| *quorum.get_ref());
+    if router.quorum == Quorum::Off {
+        return;
+    }
+    let span = written.map_or_else(|| part.name.span(), Spanned::span);
+    match voting {
+        None => {
+            let finding = Finding::error(&span, "a quorum needs voters, and there is no section [claim]");
+            sink.add(finding.help("add [claim] with listen, key and voters: examples/quorum.toml"));
+        }
+        Some(Err(line)) => router.barred = router.barred.clone().or_else(|| Some(line.clone())),
+        Some(Ok(_)) => {}
+    }
+    if router.priority.is_owner() {
+        let message = "priority 255 takes the addresses without asking anybody, and a quorum means to ask";
+        sink.add(Finding::error(&span, message).help("write priority = 254, or quorum = \"off\""));
+    }
+}
+
+/// The key that a reference on a command line leads to; relative paths begin in the working directory.
+///
+/// # Errors
+/// It cannot be read, is of a wrong length, or others can read it: one line with its mend.
+pub fn key(reference: &str) -> Result<Secret, String> {
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
+    secret::key(reference, Path::new(""), credentials.as_deref()).map_err(|wrong| match wrong.help {
+        Some(help) => format!("{}: {help}", wrong.message),
+        None => wrong.message,
+    })
+}

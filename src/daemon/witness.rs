@@ -1,0 +1,33 @@
+//! `locum witness`: a voter that holds nothing, needs no privilege and keeps nothing on disk.
+
+use super::{chance, now, wall_clock};
+use crate::claim::channel::{Channel, Heard};
+use crate::claim::datagram::Key;
+use crate::claim::voter::Voter;
+use crate::claim::{Plea, Term, Ttl, VoterId};
+use crate::net::vote_socket::VoteSocket;
+use std::io;
+
+/// Votes at `own` until it is ended. It grants nothing for more than `longest`, and nothing at all for as
+/// long after its start.
+///
+/// # Errors
+/// Those of the kernel.
+pub fn witness(own: VoterId, key: Key, longest: Ttl) -> io::Result<()> {
+    let socket = VoteSocket::open(own)?;
+    let mut channel = Channel::new(own, key, chance()?);
+    let mut voter = Voter::new(now(), longest, Term::floor(wall_clock()));
+    loop {
+        let Some(bytes) = socket.receive()? else { continue };
+        match channel.hear(&bytes, chance()?) {
+            Ok(Heard::Plea(from, Plea::Request(request))) => {
+                let answer = voter.answer(now(), from, &request);
+                socket.send(from, &channel.answer(from, answer));
+            }
+            Ok(Heard::Plea(from, Plea::Release(release))) => voter.release(from, &release),
+            Ok(Heard::Stranger(to, bytes)) => socket.send(to, &bytes),
+            // It asks nobody. What it does not believe, it forgets.
+            Ok(Heard::Answer(..) | Heard::Greeted(_)) | Err(_) => {}
+        }
+    }
+}
