@@ -248,7 +248,10 @@ impl Router {
             strict: self.strict,
             announce: self.announce.clone(),
             farewells: 2,
-            manner: Manner { voted: self.quorum != Quorum::Off, ..self.manner.clone() },
+            manner: Manner {
+                goes_on: self.manner.goes_on && self.quorum == Quorum::Off,
+                ..self.manner.clone()
+            },
         }
     }
 }

@@ -101,7 +101,10 @@ impl Channel {
                 Ok(Heard::Greeted(from))
             }
             _ if !peer.knows(&datagram) => {
-                let token = chance.max(1);
+                // The same for all that it says until it has heard it: of two on their way, each would
+                // make the other's void, for ever.
+                let again = peer.newcomer.filter(|(session, _)| *session == datagram.session);
+                let token = again.map_or(chance.max(1), |(_, token)| token);
                 peer.newcomer = Some((datagram.session, token));
                 let greeting = Body::Greeting { session: datagram.session, counter: datagram.counter, token };
                 Ok(Heard::Stranger(from, self.say(from, greeting)))

@@ -85,7 +85,7 @@ fn manner(part: &file::Router) -> Manner {
         parting_advert: part.parting_advert,
         eager: part.eager,
         lease: None,
-        voted: usual.voted,
+        goes_on: usual.goes_on,
     }
 }
 

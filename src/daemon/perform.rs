@@ -3,7 +3,6 @@
 use super::dumper::Dumper;
 use super::inbox::{Arrival, Inbox, address_input};
 use super::leases::Leases;
-use super::log;
 use super::recorder::Recorder;
 use super::replace::Program;
 use super::scheduling::{self, Scheduled};
@@ -182,11 +181,7 @@ impl Performer {
                 self.holder.order(Order::AnnounceElsewhere { owner: instance.0 });
             }
             Effect::Pace(paces) => self.holder.order(Order::Pace(paces)),
-            Effect::Vote(own) => {
-                if let Err(error) = self.sockets.vote_at(own) {
-                    error!("{error}: routers under a quorum cannot take their addresses");
-                }
-            }
+            Effect::Vote(own) => self.sockets.vote_at(own),
             Effect::Ballot { to, bytes } => self.sockets.cast(to, &bytes),
             Effect::Watch(name) => {
                 if let Some(spec) = self.details.checks.get(&name) {

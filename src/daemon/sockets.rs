@@ -17,6 +17,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::error;
 
 /// The pause before a socket that could not be opened is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -181,12 +182,17 @@ impl Sockets {
     }
 
     /// Hears votes at this address from now on.
-    pub(super) fn vote_at(&mut self, own: VoterId) -> io::Result<()> {
-        let socket = VoteSocket::open(own)?;
-        socket.set_waiting(false)?;
-        self.bell.watch(socket.fd(), VOTE)?;
-        self.vote = Some(socket);
-        Ok(())
+    pub(super) fn vote_at(&mut self, own: VoterId) {
+        let opened = || {
+            let socket = VoteSocket::open(own)?;
+            socket.set_waiting(false)?;
+            self.bell.watch(socket.fd(), VOTE)?;
+            io::Result::Ok(socket)
+        };
+        match opened() {
+            Ok(socket) => self.vote = Some(socket),
+            Err(error) => error!("{error}: routers under a quorum cannot take their addresses"),
+        }
     }
 
     /// Whether this host has a vote.

@@ -12,8 +12,6 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// How long the kernel takes to put addresses on an interface.
-const HOLDING: Duration = Duration::from_micros(300);
 /// How long a hook runs.
 const HOOK: Duration = Duration::from_millis(20);
 
@@ -32,7 +30,11 @@ impl World {
             }
             Effect::Announce { instance, count } => {
                 self.laws.announced(&self.nodes[node], self.now, instance);
-                self.report(HOLDING, node, Input::Announced { instance, sent: u32::from(count), failed: 0 });
+                self.report(
+                    self.holding,
+                    node,
+                    Input::Announced { instance, sent: u32::from(count), failed: 0 },
+                );
             }
             Effect::AnnounceElsewhere { instance } => {
                 self.laws.announced(&self.nodes[node], self.now, instance);
@@ -133,7 +135,7 @@ impl World {
         host.refusals = host.refusals.saturating_sub(1);
         let result =
             if fails { Err("cannot add the address: Operation not permitted".to_owned()) } else { Ok(()) };
-        self.report(HOLDING, node, Input::Held { instance, result });
+        self.report(self.holding, node, Input::Held { instance, result });
     }
 
     /// Whoever holds something and has told no hook of it goes on as what the process before it was.

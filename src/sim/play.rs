@@ -97,6 +97,8 @@ impl<'a> Stage<'a> {
         lan.one_farewell = true;
         let mut world = World::new(lan, Rng::new(0), Trace::new(true));
         world.laws.lenient = true;
+        // They count adverts to the microsecond, and the RFCs know no time to install.
+        world.holding = Duration::ZERO;
         let mut seats = Vec::new();
         for (place, vr) in scenario.vrs.iter().enumerate() {
             let name = RouterName(format!("vr{place}").into());
@@ -321,7 +323,8 @@ fn router(name: RouterName, vr: &VirtualRouter, member: &Member) -> Result<Route
         Vip { address: *address, prefix, dev: None, label: None, scope: 0 }
     };
     Ok(Router {
-        manner: Manner::default(),
+        // Scenarios follow the RFCs, which know no going on.
+        manner: Manner { goes_on: false, ..Manner::default() },
         excluded: Vec::new(),
         ignore_link: false,
         routes: Vec::new(),

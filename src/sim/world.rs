@@ -106,9 +106,14 @@ pub struct World {
     pub laws: Laws,
     pub(super) rng: Rng,
     pub(super) sabotage: Option<Sabotage>,
+    /// How long addresses take to be there, and to be announced.
+    pub(super) holding: Duration,
     queue: BTreeMap<(Time, u64), Happening>,
     sequence: u64,
 }
+
+/// How long the kernel takes to put addresses on an interface.
+const HOLDING: Duration = Duration::from_micros(300);
 
 impl World {
     /// An empty world.
@@ -124,6 +129,7 @@ impl World {
             laws: Laws::default(),
             rng,
             sabotage: None,
+            holding: HOLDING,
             queue: BTreeMap::new(),
             sequence: 0,
         }

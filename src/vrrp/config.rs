@@ -105,8 +105,8 @@ pub struct Manner {
     /// How long the kernel keeps the addresses of a process that does nothing: whole seconds, from 1 s on;
     /// `None` for ever. See [`Interval::lease`].
     pub lease: Option<Duration>,
-    /// It holds only by the votes of others, and so does not go on by itself once its link is back.
-    pub voted: bool,
+    /// A Master goes on where its link was gone for less than a takeover takes.
+    pub goes_on: bool,
 }
 
 impl Default for Manner {
@@ -119,7 +119,7 @@ impl Default for Manner {
             parting_advert: false,
             eager: false,
             lease: None,
-            voted: false,
+            goes_on: true,
         }
     }
 }

@@ -26,7 +26,7 @@ impl Instance {
                 let down = interval.down(*version, self.priority);
                 let settled = self.why != Why::LinkBack || now.since(self.since) >= down;
                 let missed = u32::from(manner.down_adverts.min(3));
-                (settled && !manner.voted)
+                (settled && manner.goes_on)
                     .then(|| *advertise_at + interval.duration() * missed - interval.duration())
             }
             (State::Fault(_), Fault::LinkDown(_) | Fault::NoSource(_) | Fault::Group(_)) => self.master_until,

@@ -112,7 +112,23 @@ fn plea() -> Result<Heard, Refusal> {
 #[test]
 fn a_stranger_is_greeted_and_then_believed() {
     let (mut one, mut two) = acquainted();
-    assert_eq!(two.hear(&one.plead(id(2), vote()), 102), plea());
+    assert_eq!(two.hear(&one.plead(id(2), vote()), 103), plea());
+}
+
+/// Two that are on their way at once are both greeted; a token of its own for each would void the other's.
+#[test]
+fn a_stranger_that_says_two_things_at_once_is_believed_by_either_greeting() {
+    let (mut one, mut two) = (Channel::new(id(1), key(), 11), Channel::new(id(2), key(), 22));
+    let said = [one.plead(id(2), vote()), one.plead(id(2), vote())];
+    let mut greetings = Vec::new();
+    for (bytes, chance) in said.iter().zip([101, 102]) {
+        let Ok(Heard::Stranger(_, greeting)) = two.hear(bytes, chance) else { panic!("no stranger") };
+        greetings.push(greeting);
+    }
+    for greeting in greetings {
+        assert_eq!(one.hear(&greeting, 0), Ok(Heard::Greeted(id(2))));
+        assert_eq!(two.hear(&one.plead(id(2), vote()), 103), plea());
+    }
 }
 
 #[test]
