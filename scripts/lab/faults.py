@@ -42,13 +42,15 @@ class WithWitness(Locum):
         os.chmod(key, 0o600)
         others = {"a": "10.0.0.1", "b": "10.0.0.2", "w": WITNESS}
         voters = ", ".join(f'{name} = "{address}"' for name, address in others.items() if name != server.name)
-        claim = f'[agent]\nnode = "{server.name}"\n\n[claim]\nkey = "file:{key}"\nvoters = {{ {voters} }}\nwitness = "w"\n\n'
+        claim = f'[claim]\nlisten = "{server.address}"\nkey = "file:{key}"\nvoters = {{ {voters} }}\nwitness = "w"\n\n'
         server.start_locum(claim + "".join(self.section(server, router) for router in routers))
 
     def start_witness(self, host):
         key = host.write("claim.key", KEY)
         os.chmod(key, 0o600)
         host.daemon = host.start(LOCUM, "witness", "--key", f"file:{key}", "--listen", WITNESS)
+        # A voter is silent at first.
+        time.sleep(4)
 
 
 DAEMONS = (Locum(), WithWitness(), Keepalived())
