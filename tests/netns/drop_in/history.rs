@@ -3,6 +3,7 @@
 
 use super::node::{Daemon, Node};
 use crate::lab::{LONG, Lab, VIP, wait_until};
+use crate::locum::settle;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use std::fs::{self, File, OpenOptions};
@@ -115,6 +116,8 @@ fn history(daemon: Daemon, grouped: bool) -> Told {
     reach(&node, "MASTER", 2);
     lab["first"].cable(false);
     reach(&node, "FAULT", 1);
+    // Longer than a takeover takes: Locum goes on as Master where the link is back sooner.
+    settle(15);
     lab["first"].cable(true);
     reach(&node, "MASTER", 2);
     set("well", false);
