@@ -24,7 +24,8 @@ fn both_ways(name: &str, vip: &str, router: impl Fn(u8) -> Router, instance: imp
     strong.restart();
     lab.wait_owner(vip, &["a"]);
     strong.kill9();
-    lab.wait_owner(vip, &["a", "b"]);
+    // Whether the other still has it then depends on its lease, which counts in whole seconds.
+    wait_until("keepalived takes it", LONG, || lab.owners(vip).contains(&"b"));
     drop(weak);
     println!("{name}, locum stronger: {}", watch.end());
 
