@@ -52,8 +52,10 @@ pub struct Claimant {
 struct Heard {
     /// To a probe.
     probed: Option<Verdict>,
-    /// When the freshest request that it has granted in this term was sent.
+    /// When the freshest request that it has granted in this term, or in the next, was sent.
     granted: Option<Time>,
+    /// It has granted the next term, to a holder that changes to it.
+    risen: bool,
 }
 
 /// Who was heard when. It says nothing of what is held, so claimants are not told apart by it.
@@ -79,9 +81,19 @@ impl Hash for Contact {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Stage {
     Idle,
-    Probing { again: Time },
-    Asking { term: Term, again: Time },
-    Holding { term: Term },
+    Probing {
+        again: Time,
+    },
+    Asking {
+        term: Term,
+        again: Time,
+    },
+    /// In this term, until a majority has granted the next: a voter that has started again since grants no term
+    /// that it may have granted before.
+    Holding {
+        term: Term,
+        rising: Option<Term>,
+    },
 }
 
 impl Claimant {
@@ -118,7 +130,9 @@ impl Claimant {
     #[must_use]
     pub fn renew(&mut self, now: Time) -> Pleas {
         match self.stage {
-            Stage::Holding { term } if self.holds(now) => smallvec![self.request(now, Ask::Vote, term)],
+            Stage::Holding { term, rising } if self.holds(now) => {
+                smallvec![self.request(now, Ask::Vote, rising.unwrap_or(term))]
+            }
             _ => Pleas::new(),
         }
     }
@@ -152,25 +166,37 @@ impl Claimant {
         let Some(voter) = self.voters.get_mut(&from) else { return Pleas::new() };
         self.known = self.known.max(answer.known);
         self.contact.hear(now, from, answer.verdict, majority);
-        let sent = self.sent.iter().find(|(number, _)| *number == answer.stamp.number);
+        let sent = self.sent.iter().find(|(number, _)| *number == answer.stamp.number).copied();
         let wanted = match self.stage {
             Stage::Idle => None,
             Stage::Probing { .. } => Some(Ask::Probe),
-            Stage::Asking { term, .. } | Stage::Holding { term } => {
-                Some(Ask::Vote).filter(|_| term == answer.term)
+            Stage::Asking { term, .. } => Some(Ask::Vote).filter(|_| term == answer.term),
+            Stage::Holding { term, rising } => {
+                Some(Ask::Vote).filter(|_| term == answer.term || rising == Some(answer.term))
             }
         };
         if let Some((_, sent)) = sent.filter(|_| wanted == Some(answer.ask)) {
             match (answer.ask, answer.verdict) {
                 (Ask::Probe, verdict) => voter.probed = Some(verdict),
-                (Ask::Vote, Verdict::Granted) => voter.granted = voter.granted.max(Some(*sent)),
+                (Ask::Vote, Verdict::Granted) => {
+                    voter.granted = voter.granted.max(Some(sent));
+                    voter.risen |=
+                        matches!(self.stage, Stage::Holding { rising, .. } if rising == Some(answer.term));
+                }
+                (Ask::Vote, Verdict::OldTerm) => return self.rise(now, answer.term),
                 (Ask::Vote, _) => {}
             }
         }
         match self.stage {
             Stage::Probing { .. } if self.count(|verdict| verdict == Verdict::Granted) => self.ask(now),
             Stage::Asking { term, .. } if self.holds_until().is_some_and(|until| until > now) => {
-                self.stage = Stage::Holding { term };
+                self.stage = Stage::Holding { term, rising: None };
+                Pleas::new()
+            }
+            Stage::Holding { rising: Some(term), .. } => {
+                if self.voters.values().filter(|voter| voter.risen).count() >= majority {
+                    self.stage = Stage::Holding { term, rising: None };
+                }
                 Pleas::new()
             }
             _ => Pleas::new(),
@@ -205,16 +231,22 @@ impl Claimant {
     /// Whether the office is ours at this moment.
     #[must_use]
     pub fn holds(&self, now: Time) -> bool {
-        matches!(self.stage, Stage::Holding { .. }) && self.holds_until().is_some_and(|until| until > now)
+        self.ends().is_some_and(|until| until > now)
     }
 
     /// The term in which it is ours, or was last until given up.
     #[must_use]
     pub fn term(&self) -> Option<Term> {
         match self.stage {
-            Stage::Holding { term } => Some(term),
+            Stage::Holding { term, .. } => Some(term),
             _ => None,
         }
+    }
+
+    /// When it is ours no more unless a majority grants it anew; `None` where it is not.
+    #[must_use]
+    pub fn ends(&self) -> Option<Time> {
+        matches!(self.stage, Stage::Holding { .. }).then(|| self.holds_until()).flatten()
     }
 
     /// Whether a majority would grant it if its holder were gone: only then may a good Master be disturbed.
@@ -245,6 +277,22 @@ impl Claimant {
     /// Each voter, when it was last heard, and what it last said.
     pub fn voters(&self) -> impl Iterator<Item = (VoterId, Option<(Time, Verdict)>)> {
         self.voters.keys().map(|id| (*id, self.contact.voters.get(id).copied()))
+    }
+
+    /// A holder asks for the next term, where the one it asks for now was refused as too old; all that it holds
+    /// goes on meanwhile.
+    fn rise(&mut self, now: Time, refused: Term) -> Pleas {
+        match self.stage {
+            Stage::Holding { term, rising } if rising.unwrap_or(term) == refused && self.holds(now) => {
+                self.known = self.known.next();
+                self.stage = Stage::Holding { term, rising: Some(self.known) };
+                for voter in self.voters.values_mut() {
+                    voter.risen = false;
+                }
+                smallvec![self.request(now, Ask::Vote, self.known)]
+            }
+            _ => Pleas::new(),
+        }
     }
 
     fn probe(&mut self, now: Time) -> Pleas {
@@ -280,12 +328,13 @@ impl Claimant {
     }
 
     fn give_back(&self) -> Pleas {
-        match self.stage {
-            Stage::Asking { term, .. } | Stage::Holding { term } => {
-                smallvec![Plea::Release(Release { office: self.config.office.clone(), term })]
-            }
-            Stage::Idle | Stage::Probing { .. } => Pleas::new(),
-        }
+        let terms: SmallVec<[Term; 2]> = match self.stage {
+            Stage::Asking { term, .. } => smallvec![term],
+            Stage::Holding { term, rising } => std::iter::once(term).chain(rising).collect(),
+            Stage::Idle | Stage::Probing { .. } => SmallVec::new(),
+        };
+        let release = |term| Plea::Release(Release { office: self.config.office.clone(), term });
+        terms.into_iter().map(release).collect()
     }
 
     /// The lease: what a majority has granted, counted from when it was asked.

@@ -187,3 +187,38 @@ fn voters_that_refuse_are_there_and_voters_that_are_silent_are_not() {
     let (claimant, _) = holding();
     assert_eq!(claimant.ruling(at(1000), GRACE), Ruling::Ours);
 }
+
+#[test]
+fn a_holder_rises_to_the_next_term_where_a_voter_has_forgotten_this_one_and_holds_meanwhile() {
+    let (mut claimant, _) = holding();
+    let renewal = only(claimant.renew(at(1100)));
+    drop(claimant.hear(at(1101), id(1), &says(Verdict::Granted, &renewal)));
+    let old = Answer { known: Term::new(70), ..says(Verdict::OldTerm, &renewal) };
+    let rise = only(claimant.hear(at(1102), id(3), &old));
+    assert_eq!((rise.ask, rise.term), (Ask::Vote, Term::new(71)));
+    assert!(claimant.hear(at(1103), id(3), &old).is_empty(), "once");
+    drop(claimant.hear(at(1104), id(3), &says(Verdict::Granted, &rise)));
+    assert_eq!((claimant.term(), claimant.deadline()), (Some(Term::new(41)), Some(at(1100 + 2850))));
+    // No majority has granted the new term yet, so it may become another's.
+    drop(claimant.hear(at(1105), id(2), &says(Verdict::Granted, &renewal)));
+    assert_eq!(claimant.term(), Some(Term::new(41)));
+    drop(claimant.hear(at(1106), id(1), &says(Verdict::Granted, &rise)));
+    assert_eq!((claimant.term(), claimant.deadline()), (Some(Term::new(71)), Some(at(1102 + 2850))));
+    assert_eq!(only(claimant.renew(at(2100))).term, Term::new(71));
+}
+
+#[test]
+fn a_holder_that_rises_gives_both_terms_back() {
+    let (mut claimant, _) = holding();
+    let renewal = only(claimant.renew(at(1100)));
+    let rise = only(claimant.hear(at(1102), id(3), &says(Verdict::OldTerm, &renewal)));
+    let released: Vec<Term> = claimant
+        .give_up()
+        .into_iter()
+        .map(|plea| match plea {
+            Plea::Release(release) => release.term,
+            Plea::Request(request) => panic!("{request:?}"),
+        })
+        .collect();
+    assert_eq!(released, [renewal.term, rise.term]);
+}

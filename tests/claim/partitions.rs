@@ -370,3 +370,13 @@ fn a_witness_that_restarts_changes_nothing() {
     lab.run(BREAK + 60_000);
     assert_eq!(lab.told(), KEEPS);
 }
+
+#[test]
+fn with_the_witness_restarted_and_b_dead_a_keeps() {
+    let mut lab = Lab::settled(Quorum::Require);
+    lab.voters[W] = Some(voter(lab.now));
+    lab.run(BREAK + 10_000);
+    lab.kill(B);
+    lab.run(BREAK + 60_000);
+    assert_eq!(lab.told(), KEEPS);
+}
