@@ -5,6 +5,7 @@ use super::router::Keys;
 use super::section::{Section, Value, Wrong};
 use super::value::text;
 use super::{Secrets, file, secret};
+use crate::agent::RouterName;
 use crate::agent::config::{Claims, Router};
 use crate::claim::VoterId;
 use crate::claim::quorum::Quorum;
@@ -143,6 +144,21 @@ pub(super) fn quorum(
         let message = "priority 255 takes the addresses without asking anybody, and a quorum means to ask";
         sink.add(Finding::error(&span, message).help("write priority = 254, or quorum = \"off\""));
     }
+}
+
+/// The routers of a group share one claim: all of them need it, or none.
+pub(super) fn one_claim(members: &[RouterName], routers: &[Router], parts: &[file::Router], sink: &Sink) {
+    let mut routers = routers.iter().filter(|router| members.contains(&router.name));
+    let Some(first) = routers.next() else { return };
+    let Some(other) = routers.find(|router| router.quorum != first.quorum) else { return };
+    let span = |router: &Router| {
+        let part = parts.iter().find(|part| *part.name.get_ref() == router.name)?;
+        Some(part.quorum.as_ref().map_or_else(|| part.name.span(), Spanned::span))
+    };
+    let (Some(place), Some(lead)) = (span(other), span(first)) else { return };
+    let message = format!("{} and {} share one role, and so one quorum", other.name, first.name);
+    let finding = Finding::error(&place, message).also(&lead, "the other");
+    sink.add(finding.help("write the same quorum in all of the group"));
 }
 
 /// The key that a reference on a command line leads to; relative paths begin in the working directory.

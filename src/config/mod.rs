@@ -289,7 +289,9 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
         if hooks != notify::Hooks::default() {
             config.details.hooks.insert(subject, hooks);
         }
-        config.agent.groups.push(Group { name, routers: across::members(part, &file, sink), fingerprint });
+        let routers = across::members(part, &file, sink);
+        claim::one_claim(&routers, &config.agent.routers, &file.routers, sink);
+        config.agent.groups.push(Group { name, routers, fingerprint });
     }
     Some(config)
 }

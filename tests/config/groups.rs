@@ -1,6 +1,6 @@
 //! `[group.NAME]`: routers that share one role.
 
-use super::{config, said};
+use super::{claim, config, said};
 
 const ROUTERS: &str = "[router.a]\ninterface = 'eth0'\nvrid = 1\naddresses = ['10.0.0.1']\n\
                        [router.b]\ninterface = 'eth1'\nvrid = 2\naddresses = ['10.1.0.1']\n";
@@ -25,4 +25,13 @@ fn a_group_of_one_is_a_warning_and_one_without_routers_an_error() {
     let found = said(&format!("{ROUTERS}[group.x]\n[group.y]\nrouters = ['a']\n"));
     assert!(found.contains("[group.x] has no `routers`"), "{found}");
     assert!(found.contains("a group of one router changes nothing"), "{found}");
+}
+
+#[test]
+fn a_group_has_one_quorum() {
+    let (_key, claim) = claim();
+    let text = |quorum: &str| format!("{claim}{ROUTERS}{quorum}\n[group.gw]\nrouters = ['a', 'b']\n");
+    let found = said(&text("quorum = 'prefer'"));
+    assert!(found.contains("b and a share one role, and so one quorum"), "{found}");
+    assert_eq!(config(&text("quorum = 'require'")).agent.groups.len(), 1);
 }

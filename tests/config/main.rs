@@ -42,3 +42,14 @@ fn same(found: &str, wanted: &str) {
     let (found, wanted) = (found.trim_end(), wanted.trim_matches('\n').trim_end());
     assert!(found == wanted, "found:\n{found}\n\nwanted:\n{wanted}");
 }
+
+/// A section [claim] with a witness, and the file of its key.
+fn claim() -> (tempfile::NamedTempFile, String) {
+    let key = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(key.path(), "0123456789abcdef0123456789abcdef\n").unwrap();
+    let section = format!(
+        "[claim]\nlisten = '10.0.0.9'\nkey = 'file:{}'\nvoters = {{ b = '10.0.0.8', w = '10.0.0.7' }}\nwitness = 'w'\n",
+        key.path().display()
+    );
+    (key, section)
+}
