@@ -105,11 +105,12 @@ fn describe(effect: &Effect) -> String {
             let interval = u16::from_be_bytes([payload[4], payload[5]]);
             format!("send {source} to {destination}: priority {}, interval {interval} cs", payload[2])
         }
-        Effect::Hold { instance, holding } => {
+        Effect::Hold { instance, holding, .. } => {
             let Holding { interface, vips, .. } = &**holding;
             let vips: Vec<String> = vips.iter().map(ToString::to_string).collect();
             format!("hold {} on {interface} for instance {}", vips.join(", "), instance.0)
         }
+        Effect::Claimed { instances, until } => format!("keep {} instances until {until:?}", instances.len()),
         Effect::Release { instance } => format!("release what instance {} holds", instance.0),
         Effect::Announce { instance, count } => format!("announce instance {} {count} times", instance.0),
         Effect::AnnounceElsewhere { instance } => format!("announce elsewhere instance {}", instance.0),

@@ -1,13 +1,14 @@
 //! The vote, joined to the routers: which of them need a claim, what the voters are told, and what follows
 //! from their answers.
 //!
-//! A set under a quorum takes over only with the claim, and steps down when it has it no more. The claim goes
+//! A set under a quorum takes over only with the claim, and steps down when it has it no more; where it has to
+//! have one, the kernel's lease ends with the claim, in case nobody is there to step down. The claim goes
 //! back when the kernel has said that nothing is held; while the old Master still answers on purpose, in a
 //! planned move, it goes back with the farewell. The vote itself is `claim`.
 
 use super::Agent;
 use super::effect::{Effect, InstanceId};
-use super::set::Seat;
+use super::set::{Seat, Set};
 use crate::claim::channel::{Channel, Heard};
 use crate::claim::claimant::{self, Claimant, Pleas};
 use crate::claim::datagram::Key;
@@ -156,11 +157,26 @@ impl Agent {
             let set =
                 self.sets.iter().position(|set| set.office.as_ref().is_some_and(|(own, _)| *own == office));
             if let Some(set) = set {
+                self.extend(set, effects);
                 if self.sets[set].withheld {
                     self.turn(now, set, effects);
                 }
                 self.file(set);
             }
+        }
+    }
+
+    /// The kernel keeps for longer what may be held for longer.
+    fn extend(&mut self, set: usize, effects: &mut Vec<Effect>) {
+        let until = self.claim_end(set);
+        let told = std::mem::replace(&mut self.sets[set].claimed, until);
+        let Some(until) = until.filter(|_| until != told) else { return };
+        let Set { seats, group, .. } = &self.sets[set];
+        let holders = seats.iter().zip(group.members()).filter(|(_, member)| member.holds());
+        let instances: Vec<_> =
+            holders.map(|(seat, _)| self.routers[seat.router].members[seat.member].id).collect();
+        if !instances.is_empty() {
+            effects.push(Effect::Claimed { instances, until });
         }
     }
 
@@ -251,6 +267,12 @@ impl Agent {
     pub(super) fn claim_deadline(&self, set: usize) -> Option<Time> {
         let (office, _) = self.sets[set].office.as_ref()?;
         self.claims.as_ref()?.claimants.get(office)?.deadline()
+    }
+
+    /// Until when a set may hold by its claim; `None` where it has none, or may hold without.
+    pub(super) fn claim_end(&self, set: usize) -> Option<Time> {
+        let (office, _) = self.sets[set].office.as_ref().filter(|(_, quorum)| *quorum == Quorum::Require)?;
+        self.claims.as_ref()?.claimants.get(office)?.ends()
     }
 
     /// The term in which a set has its claim.

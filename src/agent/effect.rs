@@ -176,6 +176,16 @@ pub enum Effect {
         instance: InstanceId,
         /// What.
         holding: Box<Holding>,
+        /// Nothing that can be leased may be there any longer than this, unless [`Effect::Claimed`] says so;
+        /// `None` where it needs no claim.
+        until: Option<Time>,
+    },
+    /// What these instances hold may be there until then.
+    Claimed {
+        /// Whose; all of them hold.
+        instances: Vec<InstanceId>,
+        /// When the claim ends.
+        until: Time,
     },
     /// No address of this instance is held from now on.
     Release {

@@ -71,7 +71,7 @@ impl Fixed {
     }
 
     fn hold(&self) -> Effect {
-        Effect::Hold { instance: OWNER, holding: Box::new(self.holding.clone()) }
+        Effect::Hold { instance: OWNER, holding: Box::new(self.holding.clone()), until: None }
     }
 }
 
@@ -87,7 +87,7 @@ mod tests {
     }
 
     fn hold() -> Effect {
-        Effect::Hold { instance: OWNER, holding: Box::new(wanted()) }
+        Effect::Hold { instance: OWNER, holding: Box::new(wanted()), until: None }
     }
 
     #[test]

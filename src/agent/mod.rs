@@ -359,6 +359,7 @@ impl Agent {
 
     fn act(&mut self, now: Time, set: usize, place: usize, action: Action, effects: &mut Vec<Effect>) {
         let Seat { router: index, member } = self.sets[set].seats[place];
+        let until = self.claim_end(set);
         let router = &mut self.routers[index];
         let instance = router.members[member].id;
         match action {
@@ -371,7 +372,7 @@ impl Agent {
             Action::Hold => {
                 let interface = router.link.as_deref().unwrap_or_default().to_owned();
                 let holding = Box::new(router.config.holding(router.members[member].family, interface));
-                effects.push(Effect::Hold { instance, holding });
+                effects.push(Effect::Hold { instance, holding, until });
             }
             Action::Release => {
                 router.members[member].held = false;

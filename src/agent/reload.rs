@@ -334,7 +334,8 @@ impl Agent {
             let place = self.routers[index].members[member].seat;
             // What adverts do not tell of (prefix, label, excluded) the instance does not know.
             let holds = |router: &Wanted| router.holding(family, String::new());
-            if holds(&old) != holds(wanted) && self.instance(index, member).holds() {
+            let changed = holds(&old) != holds(wanted) || old.quorum != wanted.quorum;
+            if changed && self.instance(index, member).holds() {
                 for action in [Action::Hold, Action::Announce(wanted.announce.count)] {
                     self.act(now, self.routers[index].set, place, action, effects);
                 }

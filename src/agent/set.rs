@@ -6,6 +6,7 @@
 use super::config::GroupName;
 use crate::claim::Office;
 use crate::claim::quorum::Quorum;
+use crate::time::Time;
 use crate::vrrp::group::Group;
 
 /// One role, held or not held by all of it together.
@@ -22,6 +23,8 @@ pub(super) struct Set {
     pub office: Option<(Office, Quorum)>,
     /// Its takeover waits for the claim.
     pub withheld: bool,
+    /// Until when it may hold, as was told last.
+    pub claimed: Option<Time>,
     /// Instances that the kernel still takes the addresses from.
     pub giving: usize,
 }
@@ -40,6 +43,6 @@ impl Set {
     pub fn new(name: Option<GroupName>, group: Group, seats: Vec<Seat>) -> Self {
         let mut routers: Vec<usize> = seats.iter().map(|seat| seat.router).collect();
         routers.dedup();
-        Set { name, group, seats, routers, office: None, withheld: false, giving: 0 }
+        Set { name, group, seats, routers, office: None, withheld: false, claimed: None, giving: 0 }
     }
 }

@@ -6,9 +6,12 @@ use super::problem::{Finding, Sink, Span};
 use super::timeline::{Cause, worst_case};
 use super::value::{network, show};
 use crate::agent::config::Router;
+use crate::agent::holding::can_be_leased;
+use crate::claim::Ttl;
+use crate::claim::quorum::Quorum;
 use crate::health::OnFail;
-use crate::vrrp::Family;
-use crate::vrrp::interval::lease_ends;
+use crate::vrrp::interval::{lease_ends, lease_within};
+use crate::vrrp::{Family, Vip};
 use std::time::Duration;
 
 /// Below this an advert costs more than it brings, with [`MANY`] addresses in it.
@@ -49,6 +52,7 @@ pub(super) fn lint(part: &file::Router, router: &Router, config: &Config, sink: 
     }
     waiting(part, router, sink);
     lease(part, router, sink);
+    outlasts(part, router, sink);
     strict(part, router, sink);
     addresses(part, router, sink);
 }
@@ -73,6 +77,31 @@ fn lease(part: &file::Router, router: &Router, sink: &Sink) {
         show(silence)
     );
     sink.add(Finding::warning(&written.span(), message).help(help));
+}
+
+/// What may stay though the claim on it is over, when a Master is cut off and then frozen or killed.
+fn outlasts(part: &file::Router, router: &Router, sink: &Sink) {
+    if router.quorum != Quorum::Require {
+        return;
+    }
+    let claim = Ttl::of_interval(router.interval.duration()).lease();
+    let unleased = |vip: &&Vip| !can_be_leased(vip.address, vip.prefix, router.install);
+    let ends = router.manner.lease.map(|_| lease_ends(lease_within(claim)));
+    let (what, help) = match (ends, router.vips.iter().chain(&router.excluded).find(unleased)) {
+        (_, Some(vip)) if vip.address.is_ipv4() => {
+            ("local routes have no lease".to_owned(), "write install = \"address\"".to_owned())
+        }
+        (_, Some(vip)) => (format!("{vip} has no lease"), format!("write {}/128", vip.address)),
+        (None, None) => ("the addresses have no lease".to_owned(), "remove the line lease".to_owned()),
+        (Some(ends), None) if ends > claim => (
+            format!("a lease lasts up to {} and the claim {}", show(ends), show(claim)),
+            "the kernel counts in whole seconds: write an interval of 500ms or more".to_owned(),
+        ),
+        _ => return,
+    };
+    let message = format!("{what}: a Master that is cut off and then frozen keeps it beside the new one");
+    let span = part.quorum.as_ref().map_or_else(|| part.name.span(), serde_spanned::Spanned::span);
+    sink.add(Finding::warning(&span, message).help(help));
 }
 
 /// Times that never count, and one that counts too soon.

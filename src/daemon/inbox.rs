@@ -44,6 +44,12 @@ pub(super) enum Arrival {
     },
 }
 
+/// What an arrival means to the core.
+pub(super) enum Meant {
+    Input(Input),
+    Adopt { input: Input, loaded: Box<Loaded> },
+}
+
 /// The sending end; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Inbox {

@@ -1,11 +1,13 @@
 //! When leased addresses are to be renewed: in the core's own turns, so that a core that hangs renews nothing.
 //!
+//! What goes with a claim is not among them: it is renewed with every answer of the voters.
+//!
 //! Only when; how long a lease is comes with what is held, and the renewing is `net::address`'s.
 
 use crate::agent::InstanceId;
 use crate::time::Time;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The leases of what is held now.
 #[derive(Debug, Default)]
@@ -48,6 +50,11 @@ impl Leases {
     pub(super) fn deadline(&self) -> Option<Time> {
         self.shortest.map(|lease| self.renewed + lease * 5 / 8)
     }
+}
+
+/// The moment of the kernel's clock that the agent means.
+pub(super) fn instant(time: Time) -> Instant {
+    Instant::now() + time.since(super::now())
 }
 
 #[cfg(test)]

@@ -343,8 +343,8 @@ impl Core {
 
     fn accept(&mut self, arrival: Arrival) {
         match self.performer.translate(arrival) {
-            Some(perform::Meant::Input(input)) => self.decide(input),
-            Some(perform::Meant::Adopt { input, loaded }) => {
+            Some(inbox::Meant::Input(input)) => self.decide(input),
+            Some(inbox::Meant::Adopt { input, loaded }) => {
                 // The details first: the effects of the reload look hosts and commands up there.
                 self.performer.adopt(*loaded);
                 // Routers with keys may be new, and nobody has looked at the clock without.

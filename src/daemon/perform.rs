@@ -1,8 +1,8 @@
 //! Effects become orders to doers; what doers report becomes input. Looks details up, decides nothing.
 
 use super::dumper::Dumper;
-use super::inbox::{Arrival, Inbox, address_input};
-use super::leases::Leases;
+use super::inbox::{Arrival, Inbox, Meant, address_input};
+use super::leases::{self, Leases};
 use super::recorder::Recorder;
 use super::replace::Program;
 use super::scheduling::{self, Scheduled};
@@ -87,12 +87,6 @@ fn sole(holder: &Holder, later: bool) -> Option<UnixListener> {
     Some(claim)
 }
 
-/// What an arrival means to the core.
-pub(super) enum Meant {
-    Input(Input),
-    Adopt { input: Input, loaded: Box<Loaded> },
-}
-
 impl Performer {
     pub(super) fn start(
         path: &Path,
@@ -159,11 +153,16 @@ impl Performer {
                     return vec![Input::SendFailed { instance, error: error.to_string() }];
                 }
             }
-            Effect::Hold { instance, holding } => {
+            Effect::Hold { instance, holding, until } => {
                 self.held.insert(instance, if holding.is_told_of() { AUDIT_TOLD } else { AUDIT });
-                self.leases.hold(instance, holding.lease, now);
+                self.leases.hold(instance, holding.lease.filter(|_| until.is_none()), now);
                 self.ward.iter_mut().for_each(|ward| ward.holds(instance.0, &holding));
-                self.holder.order(Order::Hold { owner: instance.0, holding: *holding });
+                let until = until.map(leases::instant);
+                self.holder.order(Order::Hold { owner: instance.0, holding: *holding, until });
+            }
+            Effect::Claimed { instances, until } => {
+                let owners = instances.into_iter().map(|instance| instance.0).collect();
+                self.holder.order(Order::Claimed { owners, until: leases::instant(until) });
             }
             Effect::Release { instance } => {
                 self.held.remove(&instance);

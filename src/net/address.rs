@@ -34,6 +34,16 @@ pub enum Order {
         owner: u32,
         /// Addresses, then routes, then rules are put there, each in its order.
         holding: Holding,
+        /// No address that can be leased stays for longer than this, unless [`Order::Claimed`] says so; then
+        /// [`Order::Renew`] is not about this owner.
+        until: Option<Instant>,
+    },
+    /// What these owners hold may stay until then, and is renewed.
+    Claimed {
+        /// The instances.
+        owners: Vec<u32>,
+        /// When their claim ends.
+        until: Instant,
     },
     /// This owner wants nothing any more.
     Release {

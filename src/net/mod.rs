@@ -7,6 +7,7 @@ pub mod announce;
 mod connections;
 #[doc(hidden)]
 pub mod decoders;
+mod duty;
 mod firewall;
 mod frame;
 mod journal;

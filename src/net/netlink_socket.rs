@@ -147,6 +147,18 @@ impl Netlink {
         Ok(results)
     }
 
+    /// The same without any answer: a refusal is read with the answers to what is asked next, and passed over.
+    pub(super) fn order(&mut self, changes: &[impl Encode]) -> io::Result<()> {
+        for batch in changes.chunks(BATCH) {
+            let mut request = Vec::new();
+            for change in batch {
+                change.encode(0, self.next(), &mut request);
+            }
+            self.socket.send(&request, 0)?;
+        }
+        Ok(())
+    }
+
     fn batch(&mut self, changes: &[impl Encode]) -> io::Result<Vec<Result<(), Refusal>>> {
         let mut results = vec![Ok(()); changes.len()];
         let mut request = Vec::new();

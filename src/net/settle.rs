@@ -38,6 +38,8 @@ pub(super) struct Settler {
     overdue: BTreeSet<Place>,
     /// What should be there and could not be put there.
     missing: BTreeSet<Place>,
+    /// The numbers that interfaces had when something was put there last.
+    indices: BTreeMap<Arc<str>, u32>,
     /// Whether the kernel keeps the mark; unknown until the first address is there.
     marks: Option<bool>,
 }
@@ -58,6 +60,7 @@ impl Settler {
             put,
             overdue: BTreeSet::new(),
             missing: BTreeSet::new(),
+            indices: BTreeMap::new(),
             marks,
         })
     }
@@ -149,14 +152,15 @@ impl Settler {
     /// Begins the lifetimes of these anew, of those that Locum has put there. What the kernel refuses ends in
     /// its time, and the kernel tells of that.
     pub(super) fn renew(&mut self, wanted: &[&Wanted]) -> Result<(), String> {
-        let mut indices: BTreeMap<&Arc<str>, Option<u32>> = BTreeMap::new();
-        let mut changes = Vec::with_capacity(wanted.len());
-        for wanted in wanted.iter().filter(|wanted| wanted.is_leased() && self.put.contains(&wanted.place)) {
-            let interface = &wanted.place.interface;
-            let index = indices.entry(interface).or_insert_with(|| if_nametoindex(&**interface).ok());
-            changes.extend(index.map(|index| wanted.renewal(index, !self.means.unmarked)));
-        }
-        self.ask(|netlink| netlink.change(&changes)).map(drop)
+        let leased = wanted.iter().filter(|wanted| wanted.is_leased() && self.put.contains(&wanted.place));
+        let changes: Vec<Change> = leased
+            .filter_map(|wanted| {
+                // By the number that it was put there with: under another there is none to renew.
+                let index = self.indices.get(&wanted.place.interface)?;
+                Some(wanted.renewal(*index, !self.means.unmarked))
+            })
+            .collect();
+        self.ask(|netlink| netlink.order(&changes))
     }
 
     /// The same for routes that stand for addresses. They carry Locum's mark in every kernel, and need
@@ -216,14 +220,16 @@ impl Settler {
     /// The number of the interface. Where there is none, all is said.
     fn index(
         &mut self,
-        interface: &str,
+        interface: &Arc<str>,
         wanted: &[&Wanted],
         unwanted: &[&Place],
         outcomes: &mut Outcomes,
     ) -> Option<u32> {
-        if let Ok(index) = if_nametoindex(interface) {
+        if let Ok(index) = if_nametoindex(&**interface) {
+            self.indices.insert(interface.clone(), index);
             return Some(index);
         }
+        self.indices.remove(interface);
         // With the interface its addresses are gone.
         self.forget(unwanted.iter().copied());
         let reason = "there is no such interface";

@@ -44,7 +44,6 @@ impl Wanted {
         let interface = vip.dev.map_or_else(|| interface.clone(), Arc::from);
         let install = if vip.address.is_ipv4() { install } else { Install::Address };
         let place = Place { interface, install, address: vip.address, prefix: vip.prefix };
-        let seconds = |lease: Duration| u32::try_from(lease.as_secs()).unwrap_or(u32::MAX);
         let lease =
             holding.lease.filter(|_| can_be_leased(place.address, place.prefix, install)).map(seconds);
         Wanted { place, label: vip.label, scope: vip.scope, own, lease }
@@ -78,6 +77,11 @@ impl Wanted {
         }
     }
 
+    /// It stays for so long from now on, where it can be leased.
+    pub(super) fn lasts(&mut self, lease: Duration) {
+        self.lease = self.lease.map(|_| seconds(lease));
+    }
+
     /// Whether it goes by itself unless it is renewed.
     pub(super) fn is_leased(&self) -> bool {
         self.lease.is_some()
@@ -101,6 +105,10 @@ impl Wanted {
         let mark = fact.proto.is_none() || fact.own() == self.own;
         fact.address == self.place.address && fact.prefix == self.place.prefix && same && mark
     }
+}
+
+fn seconds(lease: Duration) -> u32 {
+    u32::try_from(lease.as_secs()).unwrap_or(u32::MAX)
 }
 
 pub(super) fn place(interface: &Arc<str>, fact: &AddressFact) -> Place {

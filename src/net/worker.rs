@@ -4,13 +4,14 @@
 use super::address::{Means, Order, Report};
 use super::announce::{Announcer, frame};
 use super::connections;
+use super::duty::{Duty, Lease};
 use super::firewall::Firewall;
 use super::macvlan::Macvlans;
 use super::pace::{Frame, Pacer};
 use super::routing::{self, Entry, Routing};
 use super::settle::{Outcome, Outcomes, Settler};
 use super::wanted::{Place, Wanted};
-use crate::agent::{Holding, Vmac};
+use crate::agent::Vmac;
 use nix::net::if_::if_nametoindex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -27,58 +28,6 @@ const FRESH: u32 = 8;
 pub(super) enum Task {
     Order(Order),
     Finish(Sender<()>),
-}
-
-/// What one owner wants.
-#[derive(Clone, Default)]
-struct Duty {
-    /// Where adverts leave.
-    interface: String,
-    vmac: Option<Vmac>,
-    refuse: bool,
-    close_connections: bool,
-    addresses: Vec<Wanted>,
-    entries: Vec<Entry>,
-    /// For how long its addresses stay without being renewed, and when they were.
-    lease: Option<(Duration, Instant)>,
-}
-
-impl Duty {
-    fn of(mut holding: Holding) -> Self {
-        let base = std::mem::take(&mut holding.interface);
-        let interface = holding.vmac.as_ref().map_or_else(|| base.clone(), |vmac| vmac.name.clone());
-        let place: Arc<str> = interface.as_str().into();
-        let vips = std::mem::take(&mut holding.vips);
-        let addresses = vips.into_iter().map(|vip| Wanted::new(vip, &place, &holding)).collect();
-        let routes = holding.routes.into_iter().map(Entry::Route);
-        Duty {
-            addresses,
-            lease: holding.lease.map(|lease| (lease, Instant::now())),
-            interface: if holding.adverts_from_base { base } else { interface },
-            vmac: holding.vmac,
-            refuse: holding.refuse,
-            close_connections: holding.close_connections,
-            entries: routes.chain(holding.rules.into_iter().map(Entry::Rule)).collect(),
-        }
-    }
-
-    /// The interface that frames of this one leave by.
-    fn cable<'a>(&'a self, interface: &'a str) -> &'a str {
-        self.vmac.as_ref().filter(|vmac| vmac.name == interface).map_or(interface, |vmac| &vmac.base)
-    }
-
-    fn refused(&self) -> impl Iterator<Item = IpAddr> {
-        self.addresses.iter().filter(|_| self.refuse).map(|wanted| wanted.place.address)
-    }
-
-    /// Makes the interface with the virtual MAC address, where there is to be one. Returns whether it is
-    /// new.
-    fn make_vmac(&self, macvlans: &mut Macvlans) -> Result<bool, String> {
-        let Some(vmac) = &self.vmac else { return Ok(false) };
-        let on_it = |wanted: &&Wanted| *wanted.place.interface == *vmac.name;
-        let ipv6 = self.addresses.iter().filter(on_it).any(|wanted| wanted.place.address.is_ipv6());
-        macvlans.make(vmac, ipv6)
-    }
 }
 
 pub(super) struct Worker<F> {
@@ -154,7 +103,7 @@ impl<F: Fn(Report)> Worker<F> {
 
     fn perform(&mut self, order: Order) {
         match order {
-            Order::Hold { owner, holding } => self.hold(owner, holding),
+            Order::Hold { owner, holding, until } => self.hold(owner, Duty::of(holding, until)),
             Order::Release { owner } => self.release(owner),
             Order::Announce { owner, count } => self.announce(owner, count, |_, _| true),
             Order::AnnounceElsewhere { owner } => {
@@ -164,7 +113,15 @@ impl<F: Fn(Report)> Worker<F> {
             Order::Gone { interface, address } => {
                 self.restore(|place| *place.interface == *interface && place.address == address);
             }
-            Order::Renew { at } => self.renew(at),
+            Order::Renew { at } => self.renew(at, |_, lease| lease.until.is_none()),
+            Order::Claimed { owners, until } => {
+                for owner in &owners {
+                    if let Some(lease) = self.duties.get_mut(owner).and_then(|duty| duty.lease.as_mut()) {
+                        lease.until = Some(until);
+                    }
+                }
+                self.renew(Instant::now(), |owner, _| owners.contains(&owner));
+            }
             Order::Check => {
                 let overdue = self.settler.overdue();
                 self.settler.settle(&[], &overdue);
@@ -184,8 +141,8 @@ impl<F: Fn(Report)> Worker<F> {
     }
 
     /// What goes, goes before what comes: an entry may take the place of another.
-    fn hold(&mut self, owner: u32, holding: Holding) {
-        let new = Duty::of(holding);
+    fn hold(&mut self, owner: u32, mut new: Duty) {
+        let may = new.fit(Instant::now());
         let old = self.duties.insert(owner, new.clone()).unwrap_or_default();
         let leaving: Vec<IpAddr> = old.refused().collect();
         let removed = self.remove(old.entries);
@@ -194,7 +151,8 @@ impl<F: Fn(Report)> Worker<F> {
         // Before an address is there, and until it has gone.
         let refused = self.firewall.refuse(self.refused().chain(leaving).collect());
         let unwanted = self.no_longer_wanted(old.addresses);
-        let outcomes = self.settler.settle(&new.addresses, &unwanted);
+        let outcomes = self.settler.settle(if may { &new.addresses } else { &[] }, &unwanted);
+        let claimed = if may { Ok(()) } else { Err("the claim on it ends too soon".to_owned()) };
         let refused = refused.and_then(|()| self.firewall.refuse(self.refused().collect()));
         let raised = made.and_then(|_| self.raise_vmac(&new));
         let added = self.routing.add(&new.entries).into_iter().map(|outcome| match outcome {
@@ -202,7 +160,8 @@ impl<F: Fn(Report)> Worker<F> {
             _ => Ok(()),
         });
         let added = added.fold(Ok(()), Result::and);
-        let result = refused.and(raised.map(drop)).and(first_error(&new.addresses, &outcomes)).and(added);
+        let result =
+            claimed.and(refused).and(raised.map(drop)).and(first_error(&new.addresses, &outcomes)).and(added);
         (self.report)(Report::Held { owner, result: result.and(removed).and(deleted) });
     }
 
@@ -233,32 +192,32 @@ impl<F: Fn(Report)> Worker<F> {
         (self.report)(Report::Released { owner, result: result.and(removed).and(deleted).and(accepted) });
     }
 
-    /// Begins the lifetimes of all leased addresses anew. An order that is old is not carried out: who gave it
-    /// may have been stopped since, and has to decide anew.
-    fn renew(&mut self, at: Instant) {
+    /// Begins the lifetimes of the addresses of chosen owners anew. An order that is old is not carried out: who
+    /// gave it may have been stopped since, and has to decide anew.
+    fn renew(&mut self, at: Instant, chosen: impl Fn(u32, &Lease) -> bool) {
         let now = Instant::now();
         if now.saturating_duration_since(at) > STALE {
             return;
         }
         let Worker { duties, settler, .. } = self;
         let (mut due, mut ended) = (Vec::new(), BTreeSet::new());
-        for duty in duties.values() {
-            let Some((lease, renewed)) = duty.lease else { continue };
-            match now.saturating_duration_since(renewed) {
-                age if age < lease / FRESH => {}
-                age if age < lease => due.extend(&duty.addresses),
+        for (owner, duty) in duties.iter_mut() {
+            let Some(lease) = duty.lease.filter(|lease| chosen(*owner, lease)) else { continue };
+            let age = now.saturating_duration_since(lease.renewed);
+            if age < lease.length / FRESH || !duty.fit(now) {
+                continue;
+            }
+            duty.lease = Some(Lease { renewed: now, ..lease });
+            if age < lease.length {
+                due.extend(&duty.addresses);
+            } else {
                 // The kernel may have removed them: that is seen, told and mended, not passed over.
-                _ => ended.extend(duty.addresses.iter().map(|wanted| wanted.place.clone())),
+                ended.extend(duty.addresses.iter().map(|wanted| wanted.place.clone()));
             }
         }
         if !due.is_empty() {
             // The next order tries again.
             let _ = settler.renew(&due);
-        }
-        for (lease, renewed) in duties.values_mut().filter_map(|duty| duty.lease.as_mut()) {
-            if now.saturating_duration_since(*renewed) >= *lease / FRESH {
-                *renewed = now;
-            }
         }
         if !ended.is_empty() {
             self.restore(|place| ended.contains(place));
@@ -303,13 +262,21 @@ impl<F: Fn(Report)> Worker<F> {
                 (self.report)(Report::Held { owner: *owner, result: Err(reason.clone()) });
             }
         }
-        let choose = |duty: &Duty| -> Vec<Wanted> {
-            duty.addresses.iter().filter(|wanted| chosen(&wanted.place)).cloned().collect()
+        let now = Instant::now();
+        let mut over = BTreeSet::new();
+        for (owner, duty) in &mut self.duties {
+            if !duty.fit(now) {
+                over.insert(*owner);
+            }
+        }
+        let choose = |owner: &u32, duty: &Duty| -> Vec<Wanted> {
+            let may = |wanted: &&Wanted| !over.contains(owner) && chosen(&wanted.place);
+            duty.addresses.iter().filter(may).cloned().collect()
         };
         // Of owners that have lost no address the interface is still there, and nobody asks for it: among
         // a thousand of them whoever gives up one would cost a question for each.
         let concerned = |(owner, duty): (&u32, &Duty)| {
-            let chosen = choose(duty);
+            let chosen = choose(owner, duty);
             (duty.addresses.is_empty() || !chosen.is_empty()).then_some((*owner, chosen))
         };
         let owners: Vec<(u32, Vec<Wanted>)> = self.duties.iter().filter_map(concerned).collect();

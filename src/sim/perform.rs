@@ -20,7 +20,7 @@ impl World {
         match effect {
             Effect::Listen(sockets) => self.nodes[node].listening = sockets,
             Effect::Send(out) => self.send(node, &out),
-            Effect::Hold { instance, holding } => {
+            Effect::Hold { instance, holding, .. } => {
                 self.hold(node, instance, &holding.interface, &holding.vips);
             }
             Effect::Release { instance } => {
@@ -40,7 +40,11 @@ impl World {
                 self.laws.announced(&self.nodes[node], self.now, instance);
             }
             // Announcements arrive at once here.
-            Effect::Pace(_) | Effect::Will { .. } | Effect::Vote(_) | Effect::Ballot { .. } => {}
+            Effect::Pace(_)
+            | Effect::Will { .. }
+            | Effect::Claimed { .. }
+            | Effect::Vote(_)
+            | Effect::Ballot { .. } => {}
             Effect::Watch(check) => {
                 let generation = self.nodes[node].probes.get(&check).map_or(0, |last| last + 1);
                 self.nodes[node].probes.insert(check.clone(), generation);

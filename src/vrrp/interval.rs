@@ -87,13 +87,18 @@ impl Interval {
     /// in, so that below half a second or so it can only be too long; see [`lease_ends`].
     #[must_use]
     pub fn lease(self, adverts: u8) -> Duration {
-        let silence = self.duration() * u32::from(adverts);
-        Duration::from_secs(silence.saturating_sub(LEASE_LATE).as_secs().max(1))
+        lease_within(self.duration() * u32::from(adverts))
     }
 }
 
 /// By how much later than told the kernel removes an address at most: 0.01 to 0.35 s were measured.
 const LEASE_LATE: Duration = Duration::from_millis(350);
+
+/// The longest lease that is over within this span, as far as whole seconds can be; never less than one.
+#[must_use]
+pub fn lease_within(span: Duration) -> Duration {
+    Duration::from_secs(span.saturating_sub(LEASE_LATE).as_secs().max(1))
+}
 
 /// When the kernel has removed addresses of this lease at the latest, counted from the last renewal.
 #[must_use]

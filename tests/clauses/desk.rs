@@ -185,6 +185,7 @@ pub fn words<'a>(effects: impl IntoIterator<Item = &'a Effect>) -> Vec<&'static 
     let word = |effect: &Effect| match effect {
         Effect::Send(_) => "send",
         Effect::Hold { .. } => "hold",
+        Effect::Claimed { .. } => "claimed",
         Effect::Release { .. } => "release",
         Effect::Announce { .. } | Effect::AnnounceElsewhere { .. } => "announce",
         Effect::Pace(_) => "pace",

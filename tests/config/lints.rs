@@ -1,6 +1,6 @@
 //! Each warning once, and files as they should be without any.
 
-use super::{read, router};
+use super::{claim, read, router};
 use std::fmt::Write as _;
 
 const CHECKS: &str = "[check.a]\ntype = 'tcp'\ntarget = 'h:1'\n[check.b]\ntype = 'tcp'\ntarget = 'h:2'\n";
@@ -120,4 +120,31 @@ fn strict_peers_want_a_link_local_address_first() {
 #[test]
 fn a_file_without_a_router_holds_nothing() {
     assert_eq!(warnings(""), ["this file has no router: nothing will be held"]);
+}
+
+/// What is warned about under a quorum, of a router with `lines`.
+fn under_a_quorum(lines: &str) -> Vec<String> {
+    let (_key, claim) = claim();
+    warnings(&format!("{claim}[router.web]\ninterface = 'eth0'\nvrid = 1\n{lines}\n"))
+}
+
+#[test]
+fn what_can_outlast_its_claim_is_told_where_never_two_may_hold() {
+    let four = "addresses = ['10.7.0.1']\n";
+    let stays = |what: &str| {
+        [format!("{what}: a Master that is cut off and then frozen keeps it beside the new one")]
+    };
+    assert_eq!(under_a_quorum(four), [""; 0]);
+    assert_eq!(under_a_quorum(&format!("{four}interval = '480ms'")), [""; 0]);
+    assert_eq!(
+        under_a_quorum(&format!("{four}interval = '470ms'")),
+        stays("a lease lasts up to 1.35s and the claim 1.34s")
+    );
+    assert_eq!(under_a_quorum(&format!("{four}interval = '470ms'\nquorum = 'prefer'")), [""; 0]);
+    assert_eq!(under_a_quorum(&format!("{four}lease = 'off'")), stays("the addresses have no lease"));
+    assert_eq!(
+        under_a_quorum(&format!("{four}install = 'local-route'")),
+        stays("local routes have no lease")
+    );
+    assert_eq!(under_a_quorum("addresses = ['2001:db8::1/64']"), stays("2001:db8::1/64 has no lease"));
 }

@@ -28,7 +28,11 @@ fn vip(text: &str) -> Vip {
 }
 
 fn hold(owner: u32, vips: Vec<Vip>) -> Order {
-    Order::Hold { owner, holding: Holding { interface: "eth0".to_owned(), vips, ..Holding::default() } }
+    Order::Hold {
+        until: None,
+        owner,
+        holding: Holding { interface: "eth0".to_owned(), vips, ..Holding::default() },
+    }
 }
 
 fn held() -> Report {
@@ -95,7 +99,7 @@ fn held_addresses_are_there_as_ordered_and_gone_when_released() {
 /// As [`hold`], leased for a second.
 fn lease(owner: u32, vips: Vec<Vip>) -> Order {
     let Order::Hold { holding, .. } = hold(owner, vips) else { unreachable!() };
-    Order::Hold { owner, holding: Holding { lease: Some(Duration::from_secs(1)), ..holding } }
+    Order::Hold { until: None, owner, holding: Holding { lease: Some(Duration::from_secs(1)), ..holding } }
 }
 
 #[test]
@@ -432,7 +436,7 @@ fn with_the_mark_no_journal_is_kept() {
 fn hold_routes(vips: Vec<Vip>) -> Order {
     let install = locum::agent::Install::LocalRoute;
     let holding = Holding { interface: "eth0".to_owned(), install, vips, ..Holding::default() };
-    Order::Hold { owner: OURS, holding }
+    Order::Hold { until: None, owner: OURS, holding }
 }
 
 fn local_routes(namespace: &Namespace) -> Vec<String> {

@@ -116,6 +116,7 @@ fn held_addresses_are_announced_to_the_neighbour_as_often_as_asked() {
         }])
         .collect();
     holder.order(Order::Hold {
+        until: None,
         owner: 1,
         holding: Holding { interface: "eth0".to_owned(), vips, ..Holding::default() },
     });
@@ -154,6 +155,7 @@ fn what_could_not_be_held_is_not_announced() {
     };
     let vips = vec![vip("10.9.0.100", 32), vip("2001:db8:9::100", 128)];
     holder.order(Order::Hold {
+        until: None,
         owner: 1,
         holding: Holding { interface: "eth0".to_owned(), vips, ..Holding::default() },
     });
@@ -177,6 +179,7 @@ fn what_is_on_another_interface_can_be_announced_alone() {
     };
     let vips = vec![vip(1, None), vip(2, Some("eth1")), vip(3, Some("eth1"))];
     holder.order(Order::Hold {
+        until: None,
         owner: 1,
         holding: Holding { interface: "eth0".to_owned(), vips, ..Holding::default() },
     });
@@ -198,6 +201,7 @@ fn paced_frames_keep_their_distance_while_orders_go_on_and_end_with_their_addres
         Vip { address, prefix: 32, dev: None, label: None, scope: 0 }
     };
     let hold = |owner, last| Order::Hold {
+        until: None,
         owner,
         holding: Holding { interface: "eth0".to_owned(), vips: vec![vip(last)], ..Holding::default() },
     };

@@ -20,7 +20,7 @@ fn hold(vips: &[&str], close_connections: bool) -> Order {
     };
     let vips = vips.iter().map(vip).collect();
     let holding = Holding { interface: "eth0".to_owned(), vips, close_connections, ..Holding::default() };
-    Order::Hold { owner: OURS, holding }
+    Order::Hold { until: None, owner: OURS, holding }
 }
 
 /// A client's end and the server's end of an idle connection to `address`.

@@ -115,7 +115,7 @@ fn placed_and_leased(namespace: &Namespace) -> (Holder, Reports<Report>, impl Fn
     let vips = vec![vip("10.9.0.200")];
     let lease = Some(Duration::from_secs(2));
     let holding = Holding { interface: "eth0".to_owned(), vips, lease, ..Holding::default() };
-    holder.order(Order::Hold { owner: 1, holding });
+    holder.order(Order::Hold { until: None, owner: 1, holding });
     crate::namespace::eventually("it is there", || {
         namespace.has("eth0").contains(&"10.9.0.200/32".to_owned())
     });
@@ -237,6 +237,7 @@ fn hold(vips: &[&str]) -> Order {
         Vip { address, prefix: if address.is_ipv4() { 32 } else { 128 }, dev: None, label: None, scope: 0 }
     };
     Order::Hold {
+        until: None,
         owner: 1,
         holding: Holding {
             interface: "eth0".to_owned(),

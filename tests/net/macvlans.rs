@@ -30,7 +30,7 @@ fn vmac() -> Vmac {
 
 fn hold(owner: u32, vmac: Vmac, vips: Vec<Vip>) -> Order {
     let holding = Holding { interface: "eth0".to_owned(), vmac: Some(vmac), vips, ..Holding::default() };
-    Order::Hold { owner, holding }
+    Order::Hold { until: None, owner, holding }
 }
 
 fn held() -> Report {
@@ -155,7 +155,7 @@ fn an_interface_that_somebody_deletes_or_sets_down_is_put_back_with_all_on_it() 
         routes: vec![route],
         ..Holding::default()
     };
-    holder.order(Order::Hold { owner: OURS, holding });
+    holder.order(Order::Hold { until: None, owner: OURS, holding });
     assert_eq!(reports.next(), held());
     left.ip("link del vrrp.51");
     let address = "10.9.0.100".parse().expect("an address");

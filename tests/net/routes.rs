@@ -42,6 +42,7 @@ fn hold(owner: u32, routes: Vec<Route>, rules: Vec<Rule>) -> Order {
         scope: 0,
     }];
     Order::Hold {
+        until: None,
         owner,
         holding: Holding { interface: "eth0".to_owned(), vips, routes, rules, ..Holding::default() },
     }

@@ -3,6 +3,7 @@
 use crate::lab::{LONG, Lab, VIP, wait_until};
 use crate::locum::{BINARY, Locum, Router, settle};
 use crate::process::Process;
+use nix::sys::signal::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
@@ -12,14 +13,19 @@ const HOSTS: [&str; 4] = ["a", "b", "w", "client"];
 
 struct Cluster<'a> {
     a: Option<Locum<'a>>,
-    b: Locum<'a>,
+    b: Option<Locum<'a>>,
     witness: Option<Process>,
     lab: &'a Lab,
-    _key: TempDir,
+    interval: u32,
+    key: TempDir,
 }
 
 /// A Master and B Backup, of adverts every 200 ms, with the vote of both and of W.
 fn cluster<'a>(lab: &'a Lab, quorum: &str) -> Cluster<'a> {
+    cluster_at(lab, quorum, 200)
+}
+
+fn cluster_at<'a>(lab: &'a Lab, quorum: &str, interval: u32) -> Cluster<'a> {
     let key = TempDir::new().unwrap();
     fs::set_permissions(key.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let path = key.path().join("claim.key");
@@ -27,11 +33,9 @@ fn cluster<'a>(lab: &'a Lab, quorum: &str) -> Cluster<'a> {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     let reference = format!("file:{}", path.display());
     let address = |name: &str| lab[name].ipv4();
-    let mut command = lab["w"].command(BINARY);
-    command.args(["witness", "--listen", &address("w"), "--key", &reference, "--interval", "200"]);
-    let witness = Process::start("w/witness", command);
-    // A voter is silent at first, and what it did not grant then it does not renew.
-    settle(8);
+    let witness = witness(lab, &reference, interval);
+    // A voter is silent at first.
+    settle(interval * 4 / 100);
     let start = |name: &str, other: &str, priority: u8| {
         let claim = format!(
             "\n[claim]\nlisten = \"{}\"\nkey = \"{reference}\"\nwitness = \"w\"\nvoters = {{ {other} = \"{}\", w = \"{}\" }}\n",
@@ -39,18 +43,32 @@ fn cluster<'a>(lab: &'a Lab, quorum: &str) -> Cluster<'a> {
             address(other),
             address("w"),
         );
-        let router =
-            Router::new(priority).with("interval", "\"200ms\"").with("quorum", &format!("\"{quorum}\""));
+        let router = Router::new(priority)
+            .with("interval", &format!("\"{interval}ms\""))
+            .with("quorum", &format!("\"{quorum}\""));
         lab[name].locum(&router.and(&claim))
     };
     let a = start("a", "b", 150);
     let b = start("b", "a", 100);
     lab.wait_owner(VIP, &["a"]);
     wait_until("b follows a", LONG, || b.router()["instances"][0]["master"] == address("a"));
-    Cluster { a: Some(a), b, witness: Some(witness), lab, _key: key }
+    Cluster { a: Some(a), b: Some(b), witness: Some(witness), lab, interval, key }
+}
+
+fn witness(lab: &Lab, reference: &str, interval: u32) -> Process {
+    let mut command = lab["w"].command(BINARY);
+    command.args(["witness", "--listen", &lab["w"].ipv4(), "--key", reference]);
+    command.args(["--interval", &interval.to_string()]);
+    Process::start("w/witness", command)
 }
 
 impl Cluster<'_> {
+    fn restart_witness(&mut self) {
+        drop(self.witness.take());
+        let reference = format!("file:{}", self.key.path().join("claim.key").display());
+        self.witness = Some(witness(self.lab, &reference, self.interval));
+    }
+
     /// Neither hears the other any more: no advert, no vote.
     fn cut(&self, one: &str, other: &str) {
         for (host, from) in [(one, other), (other, one)] {
@@ -110,7 +128,7 @@ fn with_the_backup_cut_off_the_master_keeps_the_address() {
     let timeline = watch.end();
     println!("AW|B: {timeline}");
     assert_eq!(lab.owners(VIP), ["a"]);
-    assert_eq!(cluster.b.state(), "BACKUP");
+    assert_eq!(cluster.b.as_ref().expect("it runs").state(), "BACKUP");
     assert_eq!(timeline.time_with(2).as_nanos(), 0, "{timeline}");
 }
 
@@ -168,5 +186,39 @@ fn a_handover_under_a_quorum_loses_no_time_and_the_claim_goes_along() {
     let timeline = watch.end();
     println!("handover: {}; {timeline}; {said}", probe.end());
     assert_eq!(lab.owners(VIP), ["b"]);
+    assert_eq!(timeline.time_with(0).as_nanos(), 0, "{timeline}");
+}
+
+#[test]
+fn a_master_that_is_cut_off_and_then_frozen_loses_the_address_with_its_claim() {
+    let lab = Lab::new(&HOSTS);
+    let cluster = cluster_at(&lab, "require", 1000);
+    let watch = lab.watch(VIP);
+    lab["a"].forward(false);
+    // It renews its lease twice more; the claim is over less than a second later.
+    settle(21);
+    cluster.a.as_ref().expect("it runs").process.signal(Signal::SIGSTOP);
+    lab.wait_owner(VIP, &["b"]);
+    settle(20);
+    let timeline = watch.end();
+    println!("A cut off, then frozen: {timeline}");
+    assert_eq!(timeline.time_with(2).as_nanos(), 0, "{timeline}");
+    cluster.a.as_ref().expect("it runs").process.signal(Signal::SIGCONT);
+    settle(5);
+    assert_eq!(lab.owners(VIP), ["b"]);
+}
+
+#[test]
+fn a_master_keeps_the_address_while_voters_are_restarted_one_after_the_other() {
+    let lab = Lab::new(&HOSTS);
+    let mut cluster = cluster(&lab, "require");
+    let watch = lab.watch(VIP);
+    cluster.restart_witness();
+    settle(15);
+    drop(cluster.b.take());
+    settle(15);
+    let timeline = watch.end();
+    println!("W restarted, then B dead: {timeline}");
+    assert_eq!(lab.owners(VIP), ["a"]);
     assert_eq!(timeline.time_with(0).as_nanos(), 0, "{timeline}");
 }

@@ -1,0 +1,83 @@
+//! What one owner wants of this host, and for how long without being renewed. No sockets here, but that the
+//! interface of its own is made on demand.
+
+use super::macvlan::Macvlans;
+use super::routing::Entry;
+use super::wanted::Wanted;
+use crate::agent::{Holding, Vmac};
+use crate::vrrp::interval::{lease_ends, lease_within};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What one owner wants.
+#[derive(Clone, Default)]
+pub(super) struct Duty {
+    /// Where adverts leave.
+    pub(super) interface: String,
+    pub(super) vmac: Option<Vmac>,
+    pub(super) refuse: bool,
+    pub(super) close_connections: bool,
+    pub(super) addresses: Vec<Wanted>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) lease: Option<Lease>,
+}
+
+/// For how long addresses stay without being renewed.
+#[derive(Clone, Copy)]
+pub(super) struct Lease {
+    pub(super) length: Duration,
+    pub(super) renewed: Instant,
+    /// When the claim that they go with ends: by then they are gone.
+    pub(super) until: Option<Instant>,
+}
+
+impl Duty {
+    pub(super) fn of(mut holding: Holding, until: Option<Instant>) -> Self {
+        let base = std::mem::take(&mut holding.interface);
+        let interface = holding.vmac.as_ref().map_or_else(|| base.clone(), |vmac| vmac.name.clone());
+        let place: Arc<str> = interface.as_str().into();
+        let vips = std::mem::take(&mut holding.vips);
+        let addresses = vips.into_iter().map(|vip| Wanted::new(vip, &place, &holding)).collect();
+        let routes = holding.routes.into_iter().map(Entry::Route);
+        Duty {
+            addresses,
+            lease: holding.lease.map(|length| Lease { length, renewed: Instant::now(), until }),
+            interface: if holding.adverts_from_base { base } else { interface },
+            vmac: holding.vmac,
+            refuse: holding.refuse,
+            close_connections: holding.close_connections,
+            entries: routes.chain(holding.rules.into_iter().map(Entry::Rule)).collect(),
+        }
+    }
+
+    /// Lets no address outlast the claim. Whether any may be put there now.
+    pub(super) fn fit(&mut self, now: Instant) -> bool {
+        let Some(Lease { length, until: Some(until), .. }) = self.lease else { return true };
+        let left = until.saturating_duration_since(now);
+        let lease = length.min(lease_within(left));
+        for wanted in &mut self.addresses {
+            wanted.lasts(lease);
+        }
+        // Claims that are always too short for the kernel's seconds are warned about, and work.
+        !left.is_zero() && (lease_ends(lease) <= left || length <= lease_within(Duration::ZERO))
+    }
+
+    /// The interface that frames of this one leave by.
+    pub(super) fn cable<'a>(&'a self, interface: &'a str) -> &'a str {
+        self.vmac.as_ref().filter(|vmac| vmac.name == interface).map_or(interface, |vmac| &vmac.base)
+    }
+
+    pub(super) fn refused(&self) -> impl Iterator<Item = IpAddr> {
+        self.addresses.iter().filter(|_| self.refuse).map(|wanted| wanted.place.address)
+    }
+
+    /// Makes the interface with the virtual MAC address, where there is to be one. Returns whether it is
+    /// new.
+    pub(super) fn make_vmac(&self, macvlans: &mut Macvlans) -> Result<bool, String> {
+        let Some(vmac) = &self.vmac else { return Ok(false) };
+        let on_it = |wanted: &&Wanted| *wanted.place.interface == *vmac.name;
+        let ipv6 = self.addresses.iter().filter(on_it).any(|wanted| wanted.place.address.is_ipv6());
+        macvlans.make(vmac, ipv6)
+    }
+}
