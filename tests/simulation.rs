@@ -11,11 +11,11 @@ fn say(line: &str) {
 }
 
 /// Runs seeds on two threads.
-fn run(first: u64, count: u64) -> Outcome {
+fn run(first: u64, count: u64, run: Run<'static>) -> Outcome {
     let half = count / 2;
     std::thread::scope(|scope| {
-        let other = scope.spawn(|| run_seeds(first + half, count - half, None));
-        let mut outcome = run_seeds(first, half, None);
+        let other = scope.spawn(|| run_seeds(first + half, count - half, run));
+        let mut outcome = run_seeds(first, half, run);
         outcome.add(other.join().expect("a thread"));
         outcome
     })
@@ -23,7 +23,16 @@ fn run(first: u64, count: u64) -> Outcome {
 
 #[test]
 fn every_law_holds_in_two_thousand_random_worlds() {
-    let outcome = run(0, 2000);
+    let outcome = run(0, 2000, Run::default());
+    say(&outcome.text());
+    assert_eq!(outcome.count, 2000);
+    assert!(outcome.failures.is_empty(), "{} seeds failed", outcome.failures.len());
+    assert!(outcome.takeovers.len() > 1500, "only {} takeovers were measured", outcome.takeovers.len());
+}
+
+#[test]
+fn every_law_holds_in_two_thousand_random_worlds_under_a_quorum() {
+    let outcome = run(0, 2000, Run { voting: true, ..Run::default() });
     say(&outcome.text());
     assert_eq!(outcome.count, 2000);
     assert!(outcome.failures.is_empty(), "{} seeds failed", outcome.failures.len());
@@ -37,7 +46,7 @@ fn every_seed_that_ever_taught_something_holds() {
         seeds.filter(|line| !line.is_empty()).map(|line| line.parse().expect("a seed")).collect();
     assert!(!seeds.is_empty());
     for seed in seeds {
-        let outcome = run_seeds(seed, 1, None);
+        let outcome = run_seeds(seed, 1, Run::default());
         assert!(outcome.failures.is_empty(), "{}", outcome.text());
     }
 }
@@ -66,9 +75,17 @@ fn one_seed_is_shown() {
 /// Plants a fault into every node and runs seeds until a law is broken. It has to be this law: any
 /// other would be luck.
 fn is_caught(sabotage: Sabotage, law: Law) {
+    is_caught_in(Run { sabotage: Some(sabotage), ..Run::default() }, law);
+}
+
+/// The same under a quorum.
+fn makes_two_holders(sabotage: Sabotage) {
+    is_caught_in(Run { sabotage: Some(sabotage), voting: true, ..Run::default() }, Law::TwoHolders);
+}
+
+fn is_caught_in(run: Run<'_>, law: Law) {
     let mut others = Vec::new();
     for seed in 0..120 {
-        let run = Run { sabotage: Some(sabotage), ..Run::default() };
         for failure in run_seed(seed, run).failures {
             if failure.breach.law == law {
                 return;
@@ -76,7 +93,7 @@ fn is_caught(sabotage: Sabotage, law: Law) {
             others.push(failure.breach.to_string());
         }
     }
-    panic!("{sabotage:?} never broke the law that {law}, but:\n{}", others.join("\n"));
+    panic!("{:?} never broke the law that {law}, but:\n{}", run.sabotage, others.join("\n"));
 }
 
 #[test]
@@ -159,6 +176,31 @@ fn a_second_takeover_is_caught() {
     is_caught(Sabotage::DeafToNewcomers, Law::Takeover);
 }
 
+#[test]
+fn a_voter_that_forgets_after_its_restart_is_caught() {
+    makes_two_holders(Sabotage::ForgetfulVoter);
+}
+
+#[test]
+fn a_voter_that_grants_to_whoever_asks_is_caught() {
+    makes_two_holders(Sabotage::GenerousVoter);
+}
+
+#[test]
+fn a_lease_that_does_not_end_with_the_claim_is_caught() {
+    makes_two_holders(Sabotage::LongLease);
+}
+
+#[test]
+fn a_claim_that_goes_back_before_the_addresses_is_caught() {
+    makes_two_holders(Sabotage::EarlyRelease);
+}
+
+#[test]
+fn clocks_that_differ_by_more_than_the_margin_are_caught() {
+    makes_two_holders(Sabotage::WildClocks);
+}
+
 /// The configuration of a second host: less preferred, and with the unicast addresses swapped.
 fn twin(config: &Config) -> Config {
     let mut twin = config.clone();
@@ -188,7 +230,8 @@ fn laws_hold_for_every_example_and_its_twin() {
         if config.routers.iter().any(|router| router.barred.is_some()) {
             continue;
         }
-        let outcome = run_seeds(0, 6, Some(&[config.clone(), twin(&config)]));
+        let configs = [config.clone(), twin(&config)];
+        let outcome = run_seeds(0, 6, Run { configs: Some(&configs), ..Run::default() });
         assert!(outcome.failures.is_empty(), "{}: {}", path.display(), outcome.text());
         assert!(!outcome.takeovers.is_empty(), "{}: nothing was taken over", path.display());
         played += 1;

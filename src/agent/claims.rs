@@ -8,6 +8,7 @@
 
 use super::Agent;
 use super::effect::{Effect, InstanceId};
+use super::holding::ends_with_claim;
 use super::set::{Seat, Set};
 use crate::claim::channel::{Channel, Heard};
 use crate::claim::claimant::{self, Claimant, Pleas};
@@ -194,6 +195,9 @@ impl Agent {
         let allowed = self.allows(now, &office, quorum);
         let master = self.sets[set].group.members().iter().any(Instance::is_master);
         self.sets[set].withheld = takes && !allowed;
+        if self.sets[set].withheld {
+            self.sets[set].group.stay_awake(now);
+        }
         if master && !allowed {
             self.pass(now, set, &Event::Outvoted, effects);
         } else if self.sets[set].withheld {
@@ -233,11 +237,11 @@ impl Agent {
         if self.sets[set].office.is_none() {
             return;
         }
-        let members = self.sets[set].group.members();
-        let leaving = members.iter().any(|member| matches!(member.state(), State::Leaving { .. }));
-        let waits =
-            self.sets[set].group.deadline().is_some_and(|(at, wait)| wait == Wait::TakeOver && at <= now);
-        if leaving || self.sets[set].withheld && !waits {
+        let Set { group, giving, .. } = &self.sets[set];
+        let leaving = group.members().iter().any(|member| matches!(member.state(), State::Leaving { .. }));
+        let holds = *giving > 0 || group.members().iter().any(Instance::holds);
+        let waits = group.deadline().is_some_and(|(at, wait)| wait == Wait::TakeOver && at <= now);
+        if leaving || !holds && !waits {
             self.sets[set].withheld = false;
             self.say(now, set, |claimant, _| claimant.give_up(), effects);
         }
@@ -266,12 +270,20 @@ impl Agent {
     /// When the claim of a set wants a turn.
     pub(super) fn claim_deadline(&self, set: usize) -> Option<Time> {
         let (office, _) = self.sets[set].office.as_ref()?;
-        self.claims.as_ref()?.claimants.get(office)?.deadline()
+        let claimant = self.claims.as_ref()?.claimants.get(office)?;
+        // What is lost already goes back when the kernel has said that nothing is held.
+        let waits = claimant.term().is_some() && self.sets[set].giving > 0;
+        claimant.deadline().filter(|_| !waits)
     }
 
-    /// Until when a set may hold by its claim; `None` where it has none, or may hold without.
+    /// Until when a set may hold by its claim; `None` where it has none, may hold without, or the kernel cannot
+    /// count so short a time.
     pub(super) fn claim_end(&self, set: usize) -> Option<Time> {
         let (office, _) = self.sets[set].office.as_ref().filter(|(_, quorum)| *quorum == Quorum::Require)?;
+        let first = &self.routers[*self.sets[set].routers.first()?].config;
+        if !ends_with_claim(first.interval) {
+            return None;
+        }
         self.claims.as_ref()?.claimants.get(office)?.ends()
     }
 

@@ -1,7 +1,9 @@
 //! Everything that a Master has and a Backup has not: plain facts.
 
 use super::route::{Route, Rule};
-use crate::vrrp::Vip;
+use crate::claim::Ttl;
+use crate::vrrp::interval::{lease_ends, lease_within};
+use crate::vrrp::{Interval, Vip};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -25,6 +27,14 @@ pub fn can_be_leased(address: IpAddr, prefix: u8, install: Install) -> bool {
         IpAddr::V4(_) => install == Install::Address,
         IpAddr::V6(_) => prefix == 128,
     }
+}
+
+/// Whether a router of this interval has a claim long enough for the kernel's lease to end with it: in whole
+/// seconds, and with half an interval left for the voters to answer in.
+#[must_use]
+pub fn ends_with_claim(interval: Interval) -> bool {
+    let claim = Ttl::of_interval(interval.duration()).lease();
+    claim >= lease_ends(lease_within(Duration::ZERO)) + interval.duration() / 2
 }
 
 /// What one instance holds. It is put there from top to bottom and taken away the other way round.

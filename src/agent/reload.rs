@@ -274,6 +274,7 @@ impl Agent {
                 }
             }
             let mut set = Set::new(name, Group::new(members), seats);
+            set.group.stay_awake(now);
             set.office = self.office(&set);
             self.sets.push(set);
             self.file(self.sets.len() - 1);

@@ -209,8 +209,10 @@ impl Claimant {
         match self.stage {
             Stage::Probing { again } if again <= now => self.probe(now),
             Stage::Asking { again, .. } if again <= now => {
-                let mut pleas = self.give_back();
-                pleas.extend(self.probe(now));
+                // Votes may be split between two who ask: whoever gives back first leaves them to the other.
+                let pleas = self.give_back();
+                self.begin();
+                self.stage = Stage::Probing { again: now + self.pause() };
                 pleas
             }
             // Its owner sees that it is lost, drops what it holds, and then gives up.
@@ -279,10 +281,11 @@ impl Claimant {
         self.voters.keys().map(|id| (*id, self.contact.voters.get(id).copied()))
     }
 
-    /// A holder asks for the next term, where the one it asks for now was refused as too old; all that it holds
-    /// goes on meanwhile.
+    /// Asks for the next term, where the one that it asks for now was refused as too old. A holder goes on
+    /// holding meanwhile.
     fn rise(&mut self, now: Time, refused: Term) -> Pleas {
         match self.stage {
+            Stage::Asking { term, .. } if term == refused => self.ask(now),
             Stage::Holding { term, rising } if rising.unwrap_or(term) == refused && self.holds(now) => {
                 self.known = self.known.next();
                 self.stage = Stage::Holding { term, rising: Some(self.known) };
@@ -306,6 +309,12 @@ impl Claimant {
         self.known = self.known.next();
         self.stage = Stage::Asking { term: self.known, again: now + self.config.retry };
         smallvec![self.request(now, Ask::Vote, self.known)]
+    }
+
+    /// How long to ask for nothing after votes were split: once to twice the retry, by chance.
+    fn pause(&self) -> Duration {
+        let drawn = (self.session ^ self.number).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56;
+        self.config.retry + self.config.retry * u32::try_from(drawn).unwrap_or(0) / 256
     }
 
     /// Nothing said before counts.

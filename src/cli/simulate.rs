@@ -21,6 +21,9 @@ pub(super) struct Simulate {
     /// The configuration of one node; once for each node. Random nodes otherwise
     #[arg(long, value_name = "FILE", conflicts_with = "scenario")]
     config: Vec<PathBuf>,
+    /// Random nodes need the claim of a majority, two of them with a witness, and clocks are up to 1 % off
+    #[arg(long, conflicts_with_all = ["scenario", "config"])]
+    quorum: bool,
     /// Play this scenario file, and compare what comes of it with what it expects
     #[arg(long, value_name = "FILE", group = "what")]
     scenario: Option<PathBuf>,
@@ -34,7 +37,8 @@ impl Simulate {
     fn random(&self) -> Result<u8, Failure> {
         let configs: Vec<_> = self.config.iter().map(|file| rules(file)).collect::<Result<_, _>>()?;
         let configs = Some(configs.as_slice()).filter(|configs| !configs.is_empty());
-        let outcome = sim::run_seeds(self.seed, self.seeds.unwrap_or(1), configs);
+        let run = sim::Run { configs, voting: self.quorum, ..sim::Run::default() };
+        let outcome = sim::run_seeds(self.seed, self.seeds.unwrap_or(1), run);
         say(&outcome.text())?;
         Ok(if outcome.failures.is_empty() { WELL } else { NOT_DONE })
     }

@@ -6,11 +6,10 @@ use super::problem::{Finding, Sink, Span};
 use super::timeline::{Cause, worst_case};
 use super::value::{network, show};
 use crate::agent::config::Router;
-use crate::agent::holding::can_be_leased;
-use crate::claim::Ttl;
+use crate::agent::holding::{can_be_leased, ends_with_claim};
 use crate::claim::quorum::Quorum;
 use crate::health::OnFail;
-use crate::vrrp::interval::{lease_ends, lease_within};
+use crate::vrrp::interval::lease_ends;
 use crate::vrrp::{Family, Vip};
 use std::time::Duration;
 
@@ -84,18 +83,17 @@ fn outlasts(part: &file::Router, router: &Router, sink: &Sink) {
     if router.quorum != Quorum::Require {
         return;
     }
-    let claim = Ttl::of_interval(router.interval.duration()).lease();
     let unleased = |vip: &&Vip| !can_be_leased(vip.address, vip.prefix, router.install);
-    let ends = router.manner.lease.map(|_| lease_ends(lease_within(claim)));
-    let (what, help) = match (ends, router.vips.iter().chain(&router.excluded).find(unleased)) {
+    let (what, help) = match (router.manner.lease, router.vips.iter().chain(&router.excluded).find(unleased))
+    {
         (_, Some(vip)) if vip.address.is_ipv4() => {
             ("local routes have no lease".to_owned(), "write install = \"address\"".to_owned())
         }
         (_, Some(vip)) => (format!("{vip} has no lease"), format!("write {}/128", vip.address)),
         (None, None) => ("the addresses have no lease".to_owned(), "remove the line lease".to_owned()),
-        (Some(ends), None) if ends > claim => (
-            format!("a lease lasts up to {} and the claim {}", show(ends), show(claim)),
-            "the kernel counts in whole seconds: write an interval of 500ms or more".to_owned(),
+        (Some(_), None) if !ends_with_claim(router.interval) => (
+            "the claim is too short for a lease of whole seconds".to_owned(),
+            "write an interval of 600ms or more".to_owned(),
         ),
         _ => return,
     };

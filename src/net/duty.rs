@@ -5,7 +5,7 @@ use super::macvlan::Macvlans;
 use super::routing::Entry;
 use super::wanted::Wanted;
 use crate::agent::{Holding, Vmac};
-use crate::vrrp::interval::{lease_ends, lease_within};
+use crate::vrrp::interval::lease_under;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -54,13 +54,11 @@ impl Duty {
     /// Lets no address outlast the claim. Whether any may be put there now.
     pub(super) fn fit(&mut self, now: Instant) -> bool {
         let Some(Lease { length, until: Some(until), .. }) = self.lease else { return true };
-        let left = until.saturating_duration_since(now);
-        let lease = length.min(lease_within(left));
+        let Some(lease) = lease_under(until.saturating_duration_since(now), length) else { return false };
         for wanted in &mut self.addresses {
             wanted.lasts(lease);
         }
-        // Claims that are always too short for the kernel's seconds are warned about, and work.
-        !left.is_zero() && (lease_ends(lease) <= left || length <= lease_within(Duration::ZERO))
+        true
     }
 
     /// The interface that frames of this one leave by.

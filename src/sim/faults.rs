@@ -1,12 +1,14 @@
 //! What can go wrong, when it does, and how all of it is mended.
 
+use super::judge;
 use super::lan::Lan;
 use super::node::Node;
 use super::setup::vip;
 use super::wire;
 use super::world::World;
 use crate::agent::config::Router;
-use crate::agent::{Config, Datagram, Input, Request};
+use crate::agent::{Config, Datagram, Input, Request, Standing};
+use crate::claim::quorum::Quorum;
 use crate::health::CheckName;
 use crate::time::Time;
 use crate::vrrp::{Family, Priority, Version};
@@ -46,7 +48,14 @@ enum Fault {
     Status,
     Noise,
     Shortened,
+    WitnessDown,
+    WitnessUp,
+    Split,
 }
+
+/// Where there is a witness, these as well.
+const WITNESSED: &[Fault] =
+    &[Fault::WitnessDown, Fault::WitnessUp, Fault::WitnessUp, Fault::Split, Fault::Split, Fault::Split];
 
 const ALL: &[Fault] = &[
     Fault::Loss,
@@ -91,11 +100,13 @@ pub(super) fn strike(world: &mut World, end: Time) {
     let count = world.rng.between(3, 14);
     let span = u64::try_from(end.since(world.now).as_nanos()).unwrap_or(u64::MAX);
     let start = world.now;
+    let witnessed = if world.witnesses.is_empty() { &[] } else { WITNESSED };
+    let all = [ALL, witnessed].concat();
     let mut moments: Vec<u64> = (0..count).map(|_| world.rng.between(0, span)).collect();
     moments.sort_unstable();
     for moment in moments {
         world.run_until(start + Duration::from_nanos(moment));
-        let fault = world.rng.pick(ALL);
+        let fault = world.rng.pick(&all);
         let node = world.rng.below(world.nodes.len());
         happen(world, fault, node);
     }
@@ -117,11 +128,13 @@ fn happen(world: &mut World, fault: Fault, node: usize) {
         Fault::Flips => world.lan.flips = world.rng.between(10, 800),
         Fault::OneWay => drop(world.lan.blocked.insert((node, other))),
         Fault::Partition => {
-            world.lan.sides = (0..world.nodes.len()).map(|_| world.rng.below(2)).collect();
+            world.lan.sides = (0..world.members()).map(|_| world.rng.below(2)).collect();
         }
         Fault::CalmLan => calm(&mut world.lan),
         Fault::Crash { swept } => world.crash(node, swept),
         Fault::Start if world.nodes[node].agent.is_none() => world.start(node),
+        // A process in its place would hold without a claim.
+        Fault::Start if awake && !world.witnesses.is_empty() => world.start(node),
         // Drawn without a draw: the seeds mean the same.
         Fault::Start if awake => {
             world.replace(node, Duration::from_nanos(world.now.as_nanos() % 1_500_000_000));
@@ -157,6 +170,9 @@ fn happen(world: &mut World, fault: Fault, node: usize) {
         Fault::Status => world.ask(node, Request::Status),
         Fault::Noise => noise(world, node),
         Fault::Shortened => shortened(world, node),
+        Fault::WitnessDown => world.end_witness(0),
+        Fault::WitnessUp => world.start_witness(0),
+        Fault::Split => split(world),
         _ => {}
     }
 }
@@ -174,10 +190,14 @@ pub(super) fn healthy() -> Lan {
     lan
 }
 
-/// Everything is mended: every process runs and takes part, nothing is lost any longer. Processes
-/// that are about to stop are given the time to.
-pub(super) fn heal(world: &mut World, configs: &[Config]) {
+/// Nothing around the processes is wrong any longer.
+fn mend(world: &mut World) {
     calm(&mut world.lan);
+    for witness in 0..world.witnesses.len() {
+        if !world.has_witness(witness) {
+            world.start_witness(witness);
+        }
+    }
     for node in 0..world.nodes.len() {
         if world.nodes[node].frozen {
             world.thaw(node);
@@ -189,6 +209,12 @@ pub(super) fn heal(world: &mut World, configs: &[Config]) {
         }
         socket(world, node, Ok(()));
     }
+}
+
+/// Everything is mended: every process runs and takes part, nothing is lost any longer. Processes
+/// that are about to stop are given the time to.
+pub(super) fn heal(world: &mut World, configs: &[Config]) {
+    mend(world);
     world.run_for(Duration::from_secs(7));
     for (node, config) in configs.iter().enumerate() {
         let mut whole = world.nodes[node].config.clone();
@@ -205,6 +231,43 @@ pub(super) fn heal(world: &mut World, configs: &[Config]) {
     for node in 0..world.nodes.len() {
         world.ask(node, Request::Resume { router: None });
     }
+}
+
+/// A Master and its longest interval.
+fn master(world: &World) -> Option<(usize, Duration)> {
+    let is_master = |node: &Node| node.standing.values().any(|standing| *standing == Standing::Master);
+    let at = world.nodes.iter().position(|node| node.is_awake() && is_master(node))?;
+    let intervals = world.nodes[at].config.routers.iter().map(|router| router.interval.duration());
+    Some((at, intervals.max()?))
+}
+
+/// A Master and another node do not hear each other, so that this one takes over as soon as the voters let it.
+/// Then one of them starts again, or the Master is cut off from them as well, or frozen soon after.
+fn split(world: &mut World) {
+    mend(world);
+    for node in 0..world.nodes.len() {
+        if world.nodes[node].agent.is_none() {
+            world.start(node);
+        }
+    }
+    world.run_for(judge::longest_down(world) * 2);
+    let Some((node, interval)) = master(world) else { return };
+    let (all, nodes) = (world.members(), world.nodes.len());
+    let ways = |from: usize, to: usize| (from..to).flat_map(|other| [(node, other), (other, node)]);
+    world.lan.blocked.extend(ways(0, nodes));
+    world.run_for(interval * 4);
+    let then = world.rng.below(3);
+    if then == 0 {
+        world.start_witness(0);
+    } else {
+        world.lan.blocked.extend(ways(nodes, all));
+        let after = world.rng.between(150, 300);
+        world.run_for(interval * u32::try_from(after).unwrap_or(0) / 100);
+        if then == 1 && world.nodes[node].is_awake() {
+            world.freeze(node);
+        }
+    }
+    world.run_for(interval * 4);
 }
 
 fn socket(world: &mut World, node: usize, result: Result<(), String>) {
@@ -236,7 +299,8 @@ fn retune(world: &mut World, node: usize) {
             router.priority = u8::try_from(number).ok().and_then(Priority::new).unwrap_or(Priority::DEFAULT);
         }
         1 => router.preempt = !router.preempt,
-        2 if router.version == Version::V3 => {
+        // What voters grant for is settled at their start.
+        2 if router.version == Version::V3 && router.quorum == Quorum::Off => {
             router.interval =
                 crate::vrrp::Interval::from_centiseconds(centiseconds).unwrap_or(router.interval);
         }

@@ -2,7 +2,7 @@
 
 use super::laws::Law;
 use super::node::{Node, Seat, seat_of};
-use super::world::World;
+use super::world::{Change, World};
 use crate::agent::config::Router;
 use crate::agent::{Request, RouterName, Standing};
 use crate::health::{CheckName, OnFail};
@@ -147,6 +147,37 @@ pub(super) fn clean_loss(world: &mut World, means: Loss) -> Option<(usize, Vec<D
         }
     }
     Some((lost, took))
+}
+
+/// Law: a Master under a quorum dies with all its host has, or only its process, and another has the addresses
+/// once the claim of the first and its own down interval are over. Returns how long each took.
+pub(super) fn loss_under_a_quorum(world: &mut World) -> Vec<Duration> {
+    let swept = world.rng.chance(500);
+    let all: Vec<Seat> = seats(world).into_iter().collect();
+    let seat = all[world.rng.below(all.len())];
+    let Some(lost) = world.nodes.iter().position(|node| node.is_master(seat)) else { return Vec::new() };
+    let led: Vec<Seat> = all.into_iter().filter(|seat| world.nodes[lost].is_master(*seat)).collect();
+    let (at, before) = (world.now, world.changes.len());
+    world.crash(lost, swept);
+    world.run_for(longest_down(world) * 2);
+    let mut took = Vec::new();
+    for seat in led {
+        let least = Priority::new(1).unwrap_or(Priority::DEFAULT);
+        let over =
+            |router: &&Router| down(router, router.interval, least).max(router.interval.duration() * 3);
+        let over = world.nodes.iter().flat_map(|node| role(node, seat)).map(|router| over(&router)).max();
+        // Asked for twice, should the votes have been split, and on a clock that is slow.
+        let bound = (over.unwrap_or_default() + Duration::from_millis(500)) * 51 / 50;
+        let taken = |change: &&Change| change.seat == seat && change.to == Standing::Master;
+        match world.changes[before..].iter().find(taken).map(|change| change.at.since(at)) {
+            Some(span) if span <= bound => took.push(span),
+            other => {
+                let text = format!("{} was taken after {other:?}, and not within {bound:?}", seat.0);
+                world.laws.broken_by_all(Law::Takeover, world.now, text);
+            }
+        }
+    }
+    took
 }
 
 fn lose(world: &mut World, node: usize, means: Loss) {

@@ -7,6 +7,7 @@ use super::node::{Held, Node, Seat, seat_of};
 use super::world::{Arrival, Packet};
 use crate::agent::config::Router;
 use crate::agent::{Effect, Input, InstanceId, Outgoing, Standing, Subject};
+use crate::claim::quorum::Quorum;
 use crate::time::Time;
 use crate::vrrp::auth::Auth;
 use crate::vrrp::{Family, Version};
@@ -46,6 +47,8 @@ pub enum Law {
     OneRole,
     /// The same seed gives the same run.
     Determinism,
+    /// Where a quorum is required never two have an address.
+    TwoHolders,
     /// No bytes make anything panic.
     Panic,
 }
@@ -67,6 +70,7 @@ impl fmt::Display for Law {
             Law::Stopping => "whoever stops gives everything up in time",
             Law::OneRole => "the routers of a group have one role",
             Law::Determinism => "the same seed gives the same run",
+            Law::TwoHolders => "where a quorum is required never two have an address",
             Law::Panic => "nothing panics",
         })
     }
@@ -109,6 +113,8 @@ pub struct Laws {
     pub lenient: bool,
     /// Nothing is judged.
     pub suspended: bool,
+    /// By how many thousandths clocks may differ.
+    pub drift: u32,
     breaches: Vec<Breach>,
     /// Who heard whom, in which seat and family, since both are Master.
     /// The times are the first and the last of an unbroken row.
@@ -167,7 +173,8 @@ impl Laws {
     pub(super) fn answered(&mut self, nodes: &[Node], step: &Step, after: Option<Time>, effects: &[Effect]) {
         let node = &nodes[step.node];
         if step.tick && after.is_some_and(|at| at <= step.now) {
-            self.broken(Law::Deadline, step.now, node, "the deadline stayed in the past".to_owned());
+            let text = format!("the deadline stayed in the past, at {after:?}");
+            self.broken(Law::Deadline, step.now, node, text);
         }
         if step.packet.is_some_and(|packet| !packet.valid) {
             let silent = effects.iter().all(|effect| matches!(effect, Effect::Note(_)));
@@ -268,9 +275,13 @@ impl Laws {
         }
         if let Some(held) = node.held.get_mut(&out.instance) {
             held.leaving = None;
+        } else if router.quorum != Quorum::Off && node.standing.get(&router.name) == Some(&Standing::Backup) {
+            // Perhaps no Master's: a better one tells a Master of itself, before it has the claim.
+            return;
         }
         let gap = node.rhythm.insert(out.instance, now).map(|last| now.since(last));
-        if let Some(gap) = gap.filter(|gap| *gap > router.interval.duration() + JITTER) {
+        let interval = router.interval.duration();
+        if let Some(gap) = gap.filter(|gap| *gap > interval + interval * self.drift / 1000 + JITTER) {
             let text = format!("was silent for {gap:?}, its interval is {}", router.interval);
             self.broken(Law::Rhythm, now, node, text);
         }

@@ -9,6 +9,7 @@
 
 mod faults;
 mod judge;
+mod kernel;
 mod lan;
 mod laws;
 mod node;
@@ -21,6 +22,7 @@ pub mod scenario;
 mod seed;
 mod setup;
 mod trace;
+mod votes;
 pub mod wire;
 mod world;
 

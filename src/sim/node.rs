@@ -1,5 +1,6 @@
 //! One simulated host: an agent, its kernel's addresses, and what is wrong with it at the moment.
 
+use super::kernel::Leased;
 use super::world::Arrival;
 use crate::agent::config::Interface;
 use crate::agent::{
@@ -35,6 +36,10 @@ pub struct Node {
     pub(super) held: BTreeMap<InstanceId, Held>,
     /// Addresses that a crashed process left on the interface.
     pub(super) leftovers: BTreeSet<IpAddr>,
+    /// What its kernel has, where never two may hold; and what processes left there that are no more.
+    pub(super) leased: BTreeMap<InstanceId, Leased>,
+    pub(super) orphans: Vec<Leased>,
+    pub(super) clock: Clock,
     /// How many more attempts to hold addresses fail.
     pub(super) refusals: u32,
     pub(super) probes: BTreeMap<CheckName, u32>,
@@ -65,6 +70,31 @@ pub struct Node {
     pub(super) followed: BTreeMap<Family, IpAddr>,
 }
 
+/// A host's own clock: all of its timers are its.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Clock {
+    /// By how many thousandths it is too fast.
+    pub speed: i64,
+}
+
+impl Clock {
+    /// What it reads now.
+    pub fn reads(self, now: Time) -> Time {
+        Time::from_nanos(scale(now.as_nanos(), 1000 + self.speed, 1000))
+    }
+
+    /// When it reads that: not before.
+    pub fn when(self, reads: Time) -> Time {
+        let at = Time::from_nanos(scale(reads.as_nanos(), 1000, 1000 + self.speed));
+        if self.reads(at) < reads { at + Duration::from_nanos(1) } else { at }
+    }
+}
+
+fn scale(nanos: u64, by: i64, of: i64) -> u64 {
+    let scaled = i128::from(nanos) * i128::from(by) / i128::from(of.max(1));
+    u64::try_from(scaled).unwrap_or(u64::MAX)
+}
+
 /// Addresses that an instance holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Held {
@@ -90,6 +120,9 @@ impl Node {
             listening: BTreeSet::new(),
             held: BTreeMap::new(),
             leftovers: BTreeSet::new(),
+            leased: BTreeMap::new(),
+            orphans: Vec::new(),
+            clock: Clock::default(),
             refusals: 0,
             probes: BTreeMap::new(),
             failing: BTreeSet::new(),

@@ -20,13 +20,20 @@ impl World {
         match effect {
             Effect::Listen(sockets) => self.nodes[node].listening = sockets,
             Effect::Send(out) => self.send(node, &out),
-            Effect::Hold { instance, holding, .. } => {
-                self.hold(node, instance, &holding.interface, &holding.vips);
+            Effect::Hold { instance, holding, until } => {
+                if self.hold(node, instance, &holding.interface, &holding.vips) {
+                    self.put(node, instance, &holding, until);
+                }
             }
+            Effect::Claimed { instances, until } => self.renew(node, &instances, until),
             Effect::Release { instance } => {
                 self.trace.note(self.now, &self.nodes[node].name, b'R', &[], || "releases the addresses");
                 self.nodes[node].held.remove(&instance);
                 self.nodes[node].rhythm.remove(&instance);
+                self.take_away(node, instance);
+                if self.nodes[node].config.claims.is_some() {
+                    self.report(self.holding, node, Input::Released { instance });
+                }
             }
             Effect::Announce { instance, count } => {
                 self.laws.announced(&self.nodes[node], self.now, instance);
@@ -40,11 +47,8 @@ impl World {
                 self.laws.announced(&self.nodes[node], self.now, instance);
             }
             // Announcements arrive at once here.
-            Effect::Pace(_)
-            | Effect::Will { .. }
-            | Effect::Claimed { .. }
-            | Effect::Vote(_)
-            | Effect::Ballot { .. } => {}
+            Effect::Pace(_) | Effect::Will { .. } | Effect::Vote(_) => {}
+            Effect::Ballot { to, bytes } => self.cast(node, to, &bytes),
             Effect::Watch(check) => {
                 let generation = self.nodes[node].probes.get(&check).map_or(0, |last| last + 1);
                 self.nodes[node].probes.insert(check.clone(), generation);
@@ -119,7 +123,8 @@ impl World {
         self.later(after, Happening::Arrive { node: to, life, arrival });
     }
 
-    fn hold(&mut self, node: usize, instance: InstanceId, interface: &str, vips: &[Vip]) {
+    /// Whether it could be.
+    fn hold(&mut self, node: usize, instance: InstanceId, interface: &str, vips: &[Vip]) -> bool {
         let addresses: Vec<IpAddr> = vips.iter().map(|vip| vip.address).collect();
         self.trace.note(self.now, &self.nodes[node].name, b'H', &[], || {
             format!("holds {addresses:?} on {interface}")
@@ -140,6 +145,7 @@ impl World {
         let result =
             if fails { Err("cannot add the address: Operation not permitted".to_owned()) } else { Ok(()) };
         self.report(self.holding, node, Input::Held { instance, result });
+        !fails
     }
 
     /// Whoever holds something and has told no hook of it goes on as what the process before it was.

@@ -46,6 +46,7 @@ impl Rehearsal {
         let mut world = World::new(Lan::clean(DELAY), Rng::new(0), Trace::new(false));
         world.laws.suspended = true;
         world.nodes = setup::given(configs);
+        world.appoint();
         for node in &mut world.nodes {
             // A check that is inverse is well while its probe fails.
             let inverse = node.config.checks.iter().filter(|check| check.inverse);
@@ -124,7 +125,7 @@ impl Rehearsal {
 
     /// Nobody hears anybody, until [`Rehearsal::join`].
     pub fn part(&mut self) {
-        self.world.lan.sides = (0..self.world.nodes.len()).collect();
+        self.world.lan.sides = (0..self.world.members()).collect();
     }
 
     /// Everybody hears everybody again.

@@ -45,6 +45,16 @@ pub enum Sabotage {
     NeverStops,
     /// A Backup hears nobody but the first Master it ever heard, so that all Backups take over.
     DeafToNewcomers,
+    /// A voter that starts again has forgotten what it granted, and grants at once.
+    ForgetfulVoter,
+    /// A voter grants to whoever asks.
+    GenerousVoter,
+    /// The kernel's lease is renewed with every turn of the core, whatever the voters say.
+    LongLease,
+    /// The claim goes back while the addresses are still there.
+    EarlyRelease,
+    /// Clocks differ by more than the claim's margin.
+    WildClocks,
 }
 
 impl Sabotage {

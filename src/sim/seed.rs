@@ -20,6 +20,8 @@ use std::time::Duration;
 pub struct Run<'a> {
     /// The nodes' configurations; random ones where `None`.
     pub configs: Option<&'a [Config]>,
+    /// Random nodes are under a quorum.
+    pub voting: bool,
     /// Keep readable lines.
     pub keep: bool,
     /// A fault planted on purpose.
@@ -85,12 +87,12 @@ impl Outcome {
     }
 }
 
-/// Runs `count` seeds from `first` on, with random nodes or with these.
+/// Runs `count` seeds from `first` on.
 #[must_use]
-pub fn run_seeds(first: u64, count: u64, configs: Option<&[Config]>) -> Outcome {
+pub fn run_seeds(first: u64, count: u64, run: Run<'_>) -> Outcome {
     let mut outcome = Outcome::default();
     for seed in first..first.saturating_add(count) {
-        outcome.add(run_seed(seed, Run { configs, ..Run::default() }));
+        outcome.add(run_seed(seed, run));
     }
     outcome
 }
@@ -130,15 +132,26 @@ struct Played {
 
 fn play(seed: u64, run: Run<'_>) -> Played {
     let mut rng = Rng::new(seed);
-    let nodes = run.configs.map_or_else(|| setup::random(&mut rng), setup::given);
+    let nodes = match run.configs {
+        Some(configs) => setup::given(configs),
+        None if run.voting => setup::voting(&mut rng),
+        None => setup::random(&mut rng),
+    };
     let configs: Vec<Config> = nodes.iter().map(|node| node.config.clone()).collect();
     let lan = faults::healthy();
     let mut world = World::new(lan, rng, Trace::new(run.keep));
     world.sabotage = run.sabotage;
     describe(&mut world, nodes);
+    world.appoint();
+    if run.voting {
+        drift(&mut world);
+    }
     let mut takeovers = Vec::new();
     chaos(&mut world);
-    if world.laws.are_kept() && quiet(&mut world, &configs) {
+    let quiet = world.laws.are_kept() && quiet(&mut world, &configs);
+    if quiet && run.voting {
+        takeovers.extend(judge::loss_under_a_quorum(&mut world));
+    } else if quiet {
         let loss = world.rng.pick(Loss::fit(&world));
         if let Some((lost, took)) = judge::clean_loss(&mut world, loss) {
             takeovers = took;
@@ -151,6 +164,15 @@ fn play(seed: u64, run: Run<'_>) -> Played {
         }
     }
     Played { world, takeovers }
+}
+
+/// Clocks differ by up to a hundredth each way.
+fn drift(world: &mut World) {
+    const MOST: i64 = 10;
+    let most = if world.sabotage == Some(Sabotage::WildClocks) { 25 * MOST } else { MOST };
+    let speeds: Vec<i64> = (0..world.members()).map(|_| world.rng.pick(&[-most, 0, most])).collect();
+    world.set_speeds(&speeds);
+    world.laws.drift = u32::try_from(2 * most).unwrap_or_default();
 }
 
 /// Puts the nodes into the world and tells who they are.

@@ -3,8 +3,10 @@
 
 use super::node::{Node, link, links_for};
 use super::rng::Rng;
-use crate::agent::config::{Group, GroupName, Interface, Router};
+use crate::agent::config::{Claims, Group, GroupName, Interface, Router};
 use crate::agent::{Config, Install, RouterName};
+use crate::claim::VoterId;
+use crate::claim::quorum::Quorum;
 use crate::health::{self, CheckName, Initial, OnFail, Track};
 use crate::vrrp::announcing::Announcing;
 use crate::vrrp::auth::{Auth, Secret};
@@ -98,6 +100,35 @@ pub(super) fn random(rng: &mut Rng) -> Vec<Node> {
     configs.into_iter().enumerate().map(node).collect()
 }
 
+/// The nodes of a random run under a quorum: two that want to hold, or three, and a witness where they are two.
+pub(super) fn voting(rng: &mut Rng) -> Vec<Node> {
+    let mut nodes = random(rng);
+    nodes.truncate(rng.pick(&[2, 2, 2, 3]));
+    let quorum = rng.pick(&[Quorum::Require, Quorum::Require, Quorum::Require, Quorum::Prefer]);
+    let interval = rng.pick(&[60, 100, 100]);
+    let interval = Interval::from_centiseconds(interval).unwrap_or(Interval::SECOND);
+    let id = |host: usize| {
+        let host = u8::try_from(host).unwrap_or(u8::MAX);
+        VoterId { address: Ipv4Addr::new(10, 1, 0, host).into(), port: 5112 }
+    };
+    let voters: Vec<VoterId> = (0..nodes.len().max(3)).map(id).collect();
+    for (place, node) in nodes.iter_mut().enumerate() {
+        let mut config = node.config.clone();
+        let others = voters.iter().copied().filter(|voter| *voter != id(place)).collect();
+        config.claims = Some(Claims { own: id(place), others, key: Secret::new([7; 32]) });
+        for router in &mut config.routers {
+            router.interval = if router.version == Version::V2 { Interval::SECOND } else { interval };
+            router.quorum = quorum;
+            router.manner.lease = Some(router.interval.lease(router.manner.down_adverts));
+            if router.priority.is_owner() {
+                router.priority = Priority::DEFAULT;
+            }
+        }
+        node.configure(config);
+    }
+    nodes
+}
+
 /// What all nodes agree on about one router.
 struct Shared {
     place: u8,
@@ -165,7 +196,7 @@ impl Shared {
             ttl: 255,
             accept: true,
             close_connections: true,
-            quorum: crate::claim::quorum::Quorum::Off,
+            quorum: Quorum::Off,
             tracks: Vec::new(),
             barred: None,
             fingerprint: 0,

@@ -6,6 +6,7 @@ use super::node::{Node, Seat};
 use super::rng::Rng;
 use super::sabotage::Sabotage;
 use super::trace::Trace;
+use super::votes::Witness;
 use crate::agent::{Agent, Config, Datagram, Input, Relay, Request, Standing, Ticket};
 use crate::health::{CheckName, Outcome};
 use crate::time::Time;
@@ -16,7 +17,7 @@ use std::time::Duration;
 /// How often a check reports.
 const PROBING: Duration = Duration::from_secs(1);
 /// What the slowest wall clock reads at the beginning.
-const EPOCH: Duration = Duration::from_secs(1_700_000_000);
+pub(super) const EPOCH: Duration = Duration::from_secs(1_700_000_000);
 
 /// Something that reaches an agent.
 #[derive(Clone, Debug)]
@@ -46,6 +47,13 @@ pub(super) enum Happening {
         life: u32,
         check: CheckName,
         generation: u32,
+    },
+    /// A datagram of the vote reaches a witness.
+    Vote {
+        witness: usize,
+        life: u32,
+        bytes: Vec<u8>,
+        chance: u64,
     },
     /// The process that takes the place of a node's is there.
     Successor {
@@ -104,6 +112,7 @@ pub struct World {
     pub trace: Trace,
     /// What must never happen.
     pub laws: Laws,
+    pub(super) witnesses: Vec<Witness>,
     pub(super) rng: Rng,
     pub(super) sabotage: Option<Sabotage>,
     /// How long addresses take to be there, and to be announced.
@@ -127,6 +136,7 @@ impl World {
             sent: Vec::new(),
             trace,
             laws: Laws::default(),
+            witnesses: Vec::new(),
             rng,
             sabotage: None,
             holding: HOLDING,
@@ -160,10 +170,22 @@ impl World {
         let awake = self.nodes.iter().enumerate().filter(|(_, node)| node.is_awake());
         let ticks = awake.filter_map(|(index, node)| {
             let (at, _) = node.agent.as_ref()?.deadline()?;
-            Some((self.sabotage.map_or(at, |sabotage| sabotage.tick_at(index, at)), Some(index)))
+            Some((self.due(index, at), Some(index)))
         });
         let queued = self.queue.keys().next().map(|(at, _)| (*at, None));
         ticks.chain(queued).min_by_key(|(at, node)| (*at, node.is_some()))
+    }
+
+    /// When what an agent is to do at `at` is due.
+    fn due(&self, node: usize, at: Time) -> Time {
+        let at = self.nodes[node].clock.when(at);
+        self.sabotage.map_or(at, |sabotage| sabotage.tick_at(node, at))
+    }
+
+    /// What an agent is told that it is.
+    fn agent_time(&self, node: usize) -> Time {
+        let now = self.nodes[node].clock.reads(self.now);
+        self.sabotage.map_or(now, |sabotage| sabotage.clock(node, now))
     }
 
     fn happen(&mut self) {
@@ -185,6 +207,7 @@ impl World {
                     self.give(node, Input::Outcome(check, outcome));
                 }
             }
+            Happening::Vote { witness, life, bytes, chance } => self.vote(witness, life, &bytes, chance),
             Happening::Successor { node, life, relay } => {
                 if self.nodes[node].life == life && self.nodes[node].agent.is_none() {
                     self.boot(node, Some(relay));
@@ -223,21 +246,20 @@ impl World {
             self.nodes[node].agent = Some(agent);
             return;
         };
-        let before =
-            agent.deadline().map(|(at, _)| self.sabotage.map_or(at, |sabotage| sabotage.tick_at(node, at)));
+        let before = agent.deadline().map(|(at, _)| self.due(node, at));
         let step = Step { node, now, packet, tick, before };
-        let agent_now = self.sabotage.map_or(now, |sabotage| sabotage.clock(node, now));
-        let mut effects = agent.handle(agent_now, input);
+        let mut effects = agent.handle(self.agent_time(node), input);
         if let Some(sabotage) = self.sabotage {
             sabotage.outgoing(&mut self.nodes[node], &mut effects);
         }
         let after = agent.deadline();
         self.nodes[node].agent = Some(agent);
-        let after = after.map(|(at, _)| self.sabotage.map_or(at, |sabotage| sabotage.tick_at(node, at)));
+        let after = after.map(|(at, _)| self.due(node, at));
         self.laws.answered(&self.nodes, &step, after, &effects);
         for effect in effects {
             self.perform(node, effect);
         }
+        self.had_a_turn(node);
         self.laws.settled(&self.nodes, &step);
     }
 
@@ -265,6 +287,7 @@ impl World {
         }
         let held = std::mem::take(&mut host.held);
         host.leftovers.extend(held.into_values().flat_map(|held| held.addresses));
+        host.orphans.extend(std::mem::take(&mut host.leased).into_values());
         host.inbox.clear();
         host.listening.clear();
         host.probes.clear();
@@ -284,6 +307,7 @@ impl World {
         self.trace.note(self.now, &self.nodes[node].name, b'B', &[], || "starts");
         // Start-up sweeps what an earlier process left behind.
         self.nodes[node].leftovers.clear();
+        self.nodes[node].orphans.clear();
         self.boot(node, None);
     }
 
@@ -301,12 +325,16 @@ impl World {
     }
 
     fn boot(&mut self, node: usize, relay: Option<Box<Relay>>) {
-        let (agent, effects) = Agent::new(&self.nodes[node].config, self.now);
+        let (agent, effects) = Agent::new(&self.nodes[node].config, self.agent_time(node));
         self.nodes[node].agent = Some(agent);
         for effect in effects {
             self.perform(node, effect);
         }
         self.give(node, Input::Clock(self.wall_clock(node)));
+        if self.nodes[node].config.claims.is_some() {
+            let chance = self.rng.draw().max(1);
+            self.give(node, Input::Chance(chance));
+        }
         if let Some(relay) = relay {
             self.give(node, Input::Relay(relay));
         } else if let Some(memory) = self.nodes[node].memory.clone() {
@@ -320,7 +348,7 @@ impl World {
 
     /// What a node's wall clock reads.
     fn wall_clock(&self, node: usize) -> Duration {
-        EPOCH + self.now.since(Time::ZERO) + self.nodes[node].clock_ahead
+        self.wall() + self.nodes[node].clock_ahead
     }
 
     /// Somebody sets a node's wall clock, to so much more than the slowest there can be.
@@ -336,6 +364,7 @@ impl World {
         self.end(node);
         if swept {
             self.nodes[node].leftovers.clear();
+            self.nodes[node].orphans.clear();
         }
     }
 
@@ -372,6 +401,10 @@ impl World {
         host.frozen = false;
         host.rhythm.clear();
         host.stopping = host.stopping.map(|_| now);
+        let time = self.agent_time(node);
+        if self.nodes[node].agent.as_ref().is_some_and(|agent| agent.has_overslept(time)) {
+            self.give(node, Input::Woke);
+        }
         for arrival in std::mem::take(&mut self.nodes[node].inbox) {
             self.feed(node, arrival);
         }
@@ -404,12 +437,13 @@ impl World {
             return;
         }
         let config = Box::new(self.nodes[node].config.clone());
+        let time = self.agent_time(node);
         let Some(agent) = self.nodes[node].agent.as_mut() else { return };
         let before = agent.deadline();
         if let Some(Sabotage::AmnesiaOnReload) = self.sabotage {
-            *agent = Agent::new(&config, self.now).0;
+            *agent = Agent::new(&config, time).0;
         }
-        let effects = agent.handle(self.now, Input::Reload { ticket: None, dry_run: false, config });
+        let effects = agent.handle(time, Input::Reload { ticket: None, dry_run: false, config });
         if !effects.is_empty() || agent.deadline() != before {
             let text = format!("loading an equal configuration did {effects:?} or moved a deadline");
             self.laws.broken(Law::EqualReload, self.now, &self.nodes[node], text);

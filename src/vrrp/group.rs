@@ -29,13 +29,15 @@ pub struct Group {
     members: Vec<Instance>,
     /// Since when a member but the first has been losing a tie, and when it last did.
     tied: Option<(Time, Time)>,
+    /// When it was last awake though nothing was done.
+    awake: Time,
 }
 
 impl Group {
     /// A group of `members`, none of which takes part yet.
     #[must_use]
     pub fn new(members: Vec<Instance>) -> Self {
-        Group { members, tied: None }
+        Group { members, tied: None, awake: Time::ZERO }
     }
 
     /// Takes the group apart.
@@ -121,8 +123,13 @@ impl Group {
     #[must_use]
     pub fn overslept(&self, now: Time) -> Option<Duration> {
         let patience = self.members.iter().filter_map(|member| member.config().patience()).min()?;
-        let late = now.since(self.deadline()?.0);
+        let late = now.since(self.deadline()?.0.max(self.awake));
         (late >= patience).then_some(late)
+    }
+
+    /// What is due waits for something else than a turn: it is not late for that.
+    pub fn stay_awake(&mut self, now: Time) {
+        self.awake = now;
     }
 
     fn wake(&mut self, now: Time) -> Steps {

@@ -250,8 +250,9 @@ impl Instance {
                 Actions::new()
             }
             Some(priority) if preempts && priority < own && delay.is_zero() => {
-                // The timer keeps running and nothing is learned: we are about to preempt.
-                if matches!(cause, Why::Silence) {
+                // The timer keeps running and nothing is learned: we are about to preempt. Once it has run out, the
+                // takeover waits for a claim, and whoever said farewell before has a successor.
+                if matches!(cause, Why::Silence) || *down_at <= now {
                     *cause = Why::Preempted(source);
                 }
                 smallvec![Action::Discard(Discard::LowerPriority)]

@@ -106,6 +106,14 @@ pub fn lease_ends(lease: Duration) -> Duration {
     lease.saturating_add(LEASE_LATE)
 }
 
+/// The longest lease, up to `length`, of what goes with a claim that lasts for `left`; `None` where even the
+/// shortest would end later.
+#[must_use]
+pub fn lease_under(left: Duration, length: Duration) -> Option<Duration> {
+    let lease = length.min(lease_within(left));
+    (lease_ends(lease) <= left).then_some(lease)
+}
+
 impl fmt::Display for Interval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.whole_seconds() {
@@ -190,6 +198,17 @@ mod tests {
         for interval in (45..1000).map(Interval) {
             assert!(lease_ends(interval.lease(3)) <= interval.duration() * 3, "{interval}");
         }
+    }
+
+    #[test]
+    fn a_lease_under_a_claim_ends_before_it() {
+        let [second, two] = [1, 2].map(Duration::from_secs);
+        let under = |left, length| lease_under(Duration::from_millis(left), length);
+        assert_eq!([under(2850, two), under(2349, two)], [Some(two), Some(second)]);
+        assert_eq!(
+            [under(2850, second), under(1350, two), under(1349, two)],
+            [Some(second), Some(second), None]
+        );
     }
 
     #[test]

@@ -125,12 +125,20 @@ fn no_majority_in_time_gives_back_what_was_granted_and_asks_again() {
     drop(claimant.hear(at(150), id(1), &says(Verdict::Granted, &vote)));
     assert_eq!(claimant.deadline(), Some(at(300)));
     let pleas = claimant.tick(at(300));
-    match &pleas[..] {
-        [Plea::Release(release), Plea::Request(probe)] => {
-            assert_eq!((release.term, probe.ask), (vote.term, Ask::Probe));
-        }
-        other => panic!("{other:?}"),
-    }
+    assert!(matches!(&pleas[..], [Plea::Release(release)] if release.term == vote.term), "{pleas:?}");
+    // The votes are another's for the taking, for once to twice the retry.
+    let again = claimant.deadline().expect("it asks again");
+    assert!((at(500)..at(700)).contains(&again), "{again:?}");
+    assert_eq!(only(claimant.tick(again)).ask, Ask::Probe);
+}
+
+#[test]
+fn a_vote_refused_for_its_term_is_asked_for_again_at_once_in_a_greater_one() {
+    let mut claimant = claimant();
+    let vote = asking(&mut claimant);
+    let old = Answer { known: Term::new(90), ..says(Verdict::OldTerm, &vote) };
+    let again = only(claimant.hear(at(150), id(2), &old));
+    assert_eq!((again.ask, again.term), (Ask::Vote, Term::new(91)));
 }
 
 #[test]

@@ -135,12 +135,10 @@ fn what_can_outlast_its_claim_is_told_where_never_two_may_hold() {
         [format!("{what}: a Master that is cut off and then frozen keeps it beside the new one")]
     };
     assert_eq!(under_a_quorum(four), [""; 0]);
-    assert_eq!(under_a_quorum(&format!("{four}interval = '480ms'")), [""; 0]);
-    assert_eq!(
-        under_a_quorum(&format!("{four}interval = '470ms'")),
-        stays("a lease lasts up to 1.35s and the claim 1.34s")
-    );
-    assert_eq!(under_a_quorum(&format!("{four}interval = '470ms'\nquorum = 'prefer'")), [""; 0]);
+    assert_eq!(under_a_quorum(&format!("{four}interval = '600ms'")), [""; 0]);
+    let short = format!("{four}interval = '500ms'");
+    assert_eq!(under_a_quorum(&short), stays("the claim is too short for a lease of whole seconds"));
+    assert_eq!(under_a_quorum(&format!("{short}\nquorum = 'prefer'")), [""; 0]);
     assert_eq!(under_a_quorum(&format!("{four}lease = 'off'")), stays("the addresses have no lease"));
     assert_eq!(
         under_a_quorum(&format!("{four}install = 'local-route'")),
