@@ -61,6 +61,7 @@ fn the_package_holds_program_unit_manual_completions_and_examples() {
     for wanted in [
         "./usr/bin/locum",
         "./usr/lib/systemd/system/locum.service",
+        "./usr/lib/systemd/system/locum-witness.service",
         "./usr/lib/sysusers.d/locum.conf",
         "./usr/share/man/man8/locum.8.gz",
         "./usr/share/man/man8/locum-run.8.gz",
@@ -212,18 +213,23 @@ fn the_installed_program_holds_an_address_with_the_capabilities_of_the_unit() {
 }
 
 #[test]
-fn the_unit_is_valid_and_closes_what_the_daemon_does_not_need() {
+fn the_units_are_valid_and_close_what_daemon_and_witness_do_not_need() {
     let root = installed();
-    let unit = root.path().join("locum.service");
-    let text =
-        fs::read_to_string(root.path().join("usr/lib/systemd/system/locum.service")).expect("the unit");
-    let program = root.path().join("usr/bin/locum").display().to_string();
+    for name in ["locum.service", "locum-witness.service"] {
+        judge_unit(root.path(), name);
+    }
+}
+
+fn judge_unit(root: &Path, name: &str) {
+    let unit = root.join(name);
+    let text = fs::read_to_string(root.join("usr/lib/systemd/system").join(name)).expect("the unit");
+    let program = root.join("usr/bin/locum").display().to_string();
     fs::write(&unit, text.replace("/usr/bin/locum", &program)).expect("a file");
     let unit = unit.display().to_string();
     run("systemd-analyze", &["verify", "--man=no", &unit]);
     let verdict = run("systemd-analyze", &["security", "--offline=true", "--no-pager", &unit]);
-    let number =
-        verdict.lines().rev().find_map(|line| line.split_once("locum.service: ")).map(|(_, rest)| rest);
+    let said = format!("{name}: ");
+    let number = verdict.lines().rev().find_map(|line| line.split_once(&said)).map(|(_, rest)| rest);
     let exposure: f64 =
         number.and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap_or_else(|| panic!("{verdict}"));
     assert!(exposure <= MOST_EXPOSURE, "{verdict}");

@@ -315,6 +315,34 @@ impl Agent {
         format!("{quorum}, {state}; {}", voters.collect::<Vec<_>>().join(", "))
     }
 
+    /// What is wrong with the vote on a set, a line each.
+    pub(super) fn claim_trouble(&self, now: Time, set: usize) -> Vec<String> {
+        let (Some((office, _)), Some(claims)) = (&self.sets[set].office, &self.claims) else {
+            return Vec::new();
+        };
+        let members = self.sets[set].group.members();
+        if let Some(claimant) = claims.claimants.get(office).filter(|claimant| claimant.holds(now)) {
+            let grace = claimant.config().ttl.grant() * GRACE;
+            let silent = |heard: Option<(Time, _)>| heard.is_none_or(|(at, _)| now.since(at) > grace);
+            let silent = claimant.voters().filter(|(_, heard)| silent(*heard));
+            return silent.map(|(voter, _)| format!("voter {voter} does not answer")).collect();
+        }
+        // A Master that votes asks this voter as well, at each of its adverts.
+        let Some(first) = self.sets[set].routers.first() else { return Vec::new() };
+        let grant = Ttl::of_interval(self.routers[*first].config.interval.duration()).grant();
+        let unasked =
+            claims.voter.holder(now, office).is_none() && now.since(claims.voter.awake_at()) > grant;
+        let follows = |member: &Instance| match member.state() {
+            State::Backup { master, .. } if now.since(member.since()) > grant => *master,
+            _ => None,
+        };
+        let master = members.iter().find_map(follows).filter(|_| unasked && !self.sets[set].withheld);
+        master
+            .map(|master| format!("unprotected: {master} is Master and does not vote"))
+            .into_iter()
+            .collect()
+    }
+
     fn allows(&self, now: Time, office: &Office, quorum: Quorum) -> bool {
         let Some(claimant) = self.claims.as_ref().and_then(|claims| claims.claimants.get(office)) else {
             return false;

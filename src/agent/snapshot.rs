@@ -54,6 +54,7 @@ impl Agent {
             interval_ms: u32::from(config.interval.centiseconds()) * 10,
             authentication: config.auth.to_string(),
             claim: self.claim_status(now, router.set),
+            claim_trouble: self.claim_trouble(now, router.set),
             priority: self.priority_status(router),
             addresses: addresses(router),
             instances: router
@@ -209,6 +210,9 @@ fn judge(routers: &[RouterStatus], checks: &[CheckStatus], fixed: Option<&str>) 
                 complain(Overall::Degraded, format!("{name}: MASTER, but not all addresses are up yet"));
             }
             Standing::Backup | Standing::Master => {}
+        }
+        for line in &router.claim_trouble {
+            complain(Overall::Degraded, format!("{name}: {line}"));
         }
         for line in wire(router) {
             complain(Overall::Degraded, format!("{name}: {line}"));

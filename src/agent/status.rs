@@ -111,6 +111,9 @@ pub struct RouterStatus {
     /// What the voters say to its holding the addresses, in words; "none" where it needs nobody's vote.
     #[serde(default)]
     pub claim: String,
+    /// What is wrong with the vote, a line each.
+    #[serde(default)]
+    pub claim_trouble: Vec<String>,
     /// What its priority is made of.
     pub priority: PriorityStatus,
     /// Its virtual addresses.

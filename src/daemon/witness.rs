@@ -7,6 +7,13 @@ use crate::claim::voter::Voter;
 use crate::claim::{Plea, Term, Ttl, VoterId};
 use crate::net::vote_socket::VoteSocket;
 use std::io;
+use std::thread::sleep;
+use std::time::Duration;
+use tracing::warn;
+
+/// So often one after the other it tries again to hear, with a pause each time.
+const PATIENCE: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Votes at `own` until it is ended. It grants nothing for more than `longest`, and nothing at all for as
 /// long after its start.
@@ -17,8 +24,21 @@ pub fn witness(own: VoterId, key: Key, longest: Ttl) -> io::Result<()> {
     let socket = VoteSocket::open(own)?;
     let mut channel = Channel::new(own, key, chance()?);
     let mut voter = Voter::new(now(), longest, Term::floor(wall_clock()));
+    let mut failed = 0;
     loop {
-        let Some(bytes) = socket.receive()? else { continue };
+        let bytes = match socket.receive() {
+            Ok(bytes) => bytes,
+            // It starts again silent, and forgets: worth some patience.
+            Err(error) if failed < PATIENCE => {
+                failed += 1;
+                warn!("cannot hear for a moment: {error}");
+                sleep(PAUSE);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        failed = 0;
+        let Some(bytes) = bytes else { continue };
         match channel.hear(&bytes, chance()?) {
             Ok(Heard::Plea(from, Plea::Request(request))) => {
                 let answer = voter.answer(now(), from, &request);

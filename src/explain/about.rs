@@ -2,6 +2,7 @@
 
 use super::cast::Cast;
 use crate::agent::config::{Interface, Router};
+use crate::claim::quorum::{Quorum, majority};
 
 /// How many addresses are named.
 const MOST: usize = 4;
@@ -32,6 +33,13 @@ pub(super) fn about(cast: &Cast<'_>) -> Vec<String> {
         if router.ignore_link {
             lines.push(format!("{named}takes part whatever the state of its interface"));
         }
+    }
+    if let Some(voters) = cast.voters() {
+        let without = match cast.written.first().map(|router| router.quorum) {
+            Some(Quorum::Prefer) => "without any majority in reach it goes on as plain VRRP",
+            _ => "without it nobody holds anything",
+        };
+        lines.push(format!("holding needs the votes of {} of {voters}; {without}", majority(voters)));
     }
     if cast.is_group {
         lines.push("its routers are Master together, or none of them".to_owned());

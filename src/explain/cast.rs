@@ -4,6 +4,7 @@
 use super::Peer;
 use crate::agent::config::Router;
 use crate::agent::{self, RouterName};
+use crate::claim::quorum::Quorum;
 use crate::config::Config;
 use crate::health::{CheckName, Standing};
 use crate::sim::{Rehearsal, Seat, links_for, seat_of};
@@ -163,6 +164,12 @@ impl<'a> Cast<'a> {
         &self.own.routers
     }
 
+    /// How many have a vote on the role, where it needs one.
+    pub(super) fn voters(&self) -> Option<usize> {
+        let claims = self.own.claims.as_ref()?;
+        self.own.routers.iter().any(|router| router.quorum != Quorum::Off).then(|| claims.others.len() + 1)
+    }
+
     /// How long this host takes no part after its start.
     pub(super) fn start_delay(&self) -> Duration {
         self.own.start_delay
@@ -212,6 +219,7 @@ fn only(config: &agent::Config, routers: &[&Router]) -> agent::Config {
         start_delay: config.start_delay,
         link_delays: config.link_delays.clone(),
         routers,
+        claims: config.claims.clone(),
         ..agent::Config::default()
     }
 }
@@ -229,6 +237,12 @@ fn assumed(own: &agent::Config, priority: Priority) -> agent::Config {
     let mut config = own.clone();
     config.checks.clear();
     config.start_delay = Duration::ZERO;
+    // It votes from the other end: who of the others is the peer, and who a witness, is the same here.
+    if let Some(claims) = &mut config.claims
+        && let Some(theirs) = claims.others.first_mut()
+    {
+        std::mem::swap(&mut claims.own, theirs);
+    }
     for (place, router) in config.routers.iter_mut().enumerate() {
         router.priority = if place == 0 { priority } else { router.priority.adjusted(step) };
         router.tracks.clear();

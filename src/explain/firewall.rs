@@ -1,11 +1,12 @@
 //! What this host's firewall has to let through, as rules to paste: for nftables, and for iptables.
 
 use super::wire::Wire;
+use crate::agent::config::Claims;
 use crate::vrrp::Family;
 use serde::Serialize;
 use std::net::IpAddr;
 
-/// Rules that accept the adverts, both ways; each once.
+/// Rules that accept the adverts and votes, both ways; each once.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Firewall {
     /// For `nft -f`, in a table `inet filter` with chains `input` and `output`.
@@ -26,6 +27,25 @@ pub(super) fn firewall(wire: &[Wire]) -> Firewall {
         }
     }
     firewall
+}
+
+/// Those for the vote, with each other voter.
+pub(super) fn votes(firewall: &mut Firewall, claims: &Claims) {
+    for other in &claims.others {
+        let address = other.address;
+        let (family, program) = match Family::of(address) {
+            Family::Ipv4 => ("ip", "iptables"),
+            Family::Ipv6 => ("ip6", "ip6tables"),
+        };
+        for (chain, end, port) in [("input", "saddr", claims.own.port), ("output", "daddr", other.port)] {
+            let rule =
+                format!("add rule inet filter {chain} {family} {end} {address} udp dport {port} accept");
+            add(&mut firewall.nftables, rule);
+            let (chain, end) = if end == "saddr" { ("INPUT", "-s") } else { ("OUTPUT", "-d") };
+            let rule = format!("{program} -A {chain} {end} {address} -p udp --dport {port} -j ACCEPT");
+            add(&mut firewall.iptables, rule);
+        }
+    }
 }
 
 fn add(lines: &mut Vec<String>, line: String) {

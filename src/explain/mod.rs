@@ -66,7 +66,8 @@ pub fn explain(config: &Config, peers: &[Peer]) -> Explanation {
     let casts = cast::casts(config, peers);
     let roles = casts.iter().map(|cast| role(cast, config)).collect();
     let wire: Vec<Wire> = casts.iter().flat_map(wire::wire).collect();
-    let firewall = firewall::firewall(&wire);
+    let mut firewall = firewall::firewall(&wire);
+    config.agent.claims.iter().for_each(|claims| firewall::votes(&mut firewall, claims));
     Explanation { roles, wire, firewall }
 }
 

@@ -103,6 +103,7 @@ fn web() -> RouterStatus {
         },
         became_master: 2,
         left_master: 1,
+        claim_trouble: Vec::new(),
         dual_master_seen: 0,
     }
 }

@@ -5,6 +5,7 @@ use crate::program::{Ran, command};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -134,10 +135,38 @@ fn the_wire_is_as_the_adverts_are() {
     assert_eq!((&wire["vrid"], &wire["source_mac"]), (&json!(9), &Value::Null), "{wire}");
 }
 
+/// The example, where its key is nobody else's.
+fn quorum() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    fs::copy(examples.join("quorum.toml"), folder.path().join("quorum.toml")).unwrap();
+    let key = folder.path().join("claim.key");
+    fs::write(&key, "0123456789abcdef0123456789abcdef\n").unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    folder
+}
+
+#[test]
+fn under_a_quorum_the_votes_are_cast_and_the_firewall_lets_them_through() {
+    let folder = quorum();
+    let explained = json(folder.path().join("quorum.toml").to_str().unwrap(), &[]);
+    let starts = scene(&explained, "no other host runs");
+    assert_eq!(starts["masters"][1], json!(["this host"]), "{starts}");
+    let dies = scene(&explained, "it is Master and dies");
+    assert_eq!(dies["masters"][1], json!(["the peer"]), "{dies}");
+    let about = explained["roles"][0]["about"].to_string();
+    assert!(about.contains("holding needs the votes of 2 of 3; without it nobody holds anything"), "{about}");
+    let rules = explained["firewall"]["nftables"].to_string();
+    assert!(rules.contains("input ip saddr 10.0.0.3 udp dport 5112 accept"), "{rules}");
+}
+
 /// The rules are for pasting: the kernel's own tool has to read them.
 #[test]
 fn nft_accepts_the_rules() {
-    for file in ["first.toml", "nopreempt.conf", "group.conf", "../../../examples/dual-stack.toml"] {
+    let folder = quorum();
+    let quorum = folder.path().join("quorum.toml");
+    let quorum = quorum.to_str().unwrap();
+    for file in ["first.toml", "nopreempt.conf", "group.conf", "../../../examples/dual-stack.toml", quorum] {
         let explained = json(file, &[]);
         let rules = explained["firewall"]["nftables"].as_array().unwrap().iter();
         let mut text =

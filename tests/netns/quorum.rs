@@ -2,6 +2,7 @@
 
 use crate::lab::{LONG, Lab, VIP, wait_until};
 use crate::locum::{BINARY, Locum, Router, settle};
+use crate::neighbour::Instance;
 use crate::process::Process;
 use nix::sys::signal::Signal;
 use std::fs;
@@ -10,6 +11,11 @@ use tempfile::TempDir;
 
 /// The hosts by their numbers in the lab.
 const HOSTS: [&str; 4] = ["a", "b", "w", "client"];
+
+/// What status complains of.
+fn complaints(locum: &Locum<'_>) -> String {
+    locum.status()["complaints"].to_string()
+}
 
 struct Cluster<'a> {
     a: Option<Locum<'a>>,
@@ -221,4 +227,27 @@ fn a_master_keeps_the_address_while_voters_are_restarted_one_after_the_other() {
     println!("W restarted, then B dead: {timeline}");
     assert_eq!(lab.owners(VIP), ["a"]);
     assert_eq!(timeline.time_with(0).as_nanos(), 0, "{timeline}");
+}
+
+#[test]
+fn a_witness_that_is_dead_and_a_master_that_does_not_vote_are_told_of() {
+    let lab = Lab::new(&HOSTS);
+    let mut cluster = cluster(&lab, "require");
+    assert_eq!(complaints(cluster.a.as_ref().expect("it runs")), "[]");
+    let b = cluster.b.take().expect("it runs");
+    assert_eq!(complaints(&b), "[]");
+    drop(cluster.witness.take());
+    let told = format!("voter {}:5112 does not answer", lab["w"].ipv4());
+    wait_until("a misses the witness", LONG, || {
+        complaints(cluster.a.as_ref().expect("it runs")).contains(&told)
+    });
+    cluster.restart_witness();
+    wait_until("a has it again", LONG, || complaints(cluster.a.as_ref().expect("it runs")) == "[]");
+    // Then another kind of Master takes its place.
+    drop(cluster.a.take());
+    lab.wait_owner(VIP, &["b"]);
+    let keepalived = lab["a"].keepalived(&Instance { interval: "0.2", ..Instance::new(200) });
+    let told = format!("unprotected: {} is Master and does not vote", lab["a"].ipv4());
+    wait_until("b tells of it", LONG, || complaints(&b).contains(&told));
+    drop(keepalived);
 }
