@@ -5,7 +5,7 @@
 //! groups and builds routes once, not for every address. With it all its addresses go at once.
 
 use super::rtnl::Rtnl;
-use super::sysctl::{self, Before};
+use super::sysctl::{self, Settings};
 use crate::agent::Vmac;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -15,8 +15,8 @@ use netlink_packet_route::link::{
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 use rtnetlink::{LinkMacVlan, LinkUnspec};
-use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 
 /// What an interface of ours says of itself (`ip link` shows it): by it a crash's leftovers are found.
 const ALIAS: &str = "locum";
@@ -26,13 +26,16 @@ pub(super) struct Macvlans {
     rtnl: Rtnl,
     made: Vec<Vmac>,
     /// What was changed for them: for each base, and for the host.
-    bases: BTreeMap<String, Before>,
-    host: Option<Before>,
+    settings: Settings,
 }
 
+/// Whose the settings are that are not one base's.
+const HOST: &str = "";
+
 impl Macvlans {
-    pub(super) fn new() -> io::Result<Self> {
-        Ok(Macvlans { rtnl: Rtnl::new()?, made: Vec::new(), bases: BTreeMap::new(), host: None })
+    /// `settings` is the file that remembers over a crash what was changed.
+    pub(super) fn new(settings: Option<PathBuf>) -> io::Result<Self> {
+        Ok(Macvlans { rtnl: Rtnl::new()?, made: Vec::new(), settings: Settings::open(settings) })
     }
 
     /// Makes it true that the interface is there, down where it is new. Returns whether it is new.
@@ -89,18 +92,12 @@ impl Macvlans {
             sysctl::set("ipv6", &vmac.name, setting, value)?;
         }
         sysctl::set("ipv6", &vmac.name, "disable_ipv6", if ipv6 { "0" } else { "1" })?;
-        if self.host.is_none() {
-            let mut host = Before::default();
-            host.scatter("rp_filter")?;
-            self.host = Some(host);
-        }
-        if !self.bases.contains_key(&vmac.base) {
-            let mut base = Before::default();
-            // The base must not answer for the addresses of the virtual one, nor ask in their name.
-            for (setting, value) in [("arp_ignore", "1"), ("arp_filter", "1"), ("arp_announce", "2")] {
-                base.set(&vmac.base, setting, value)?;
-            }
-            self.bases.insert(vmac.base.clone(), base);
+        self.settings.begin(HOST);
+        self.settings.scatter(HOST, "rp_filter")?;
+        self.settings.begin(&vmac.base);
+        // The base must not answer for the addresses of the virtual one, nor ask in their name.
+        for (setting, value) in [("arp_ignore", "1"), ("arp_filter", "1"), ("arp_announce", "2")] {
+            self.settings.set(&vmac.base, &vmac.base, setting, value)?;
         }
         // Scattered over it as well, where it was there before.
         sysctl::set("ipv4", &vmac.name, "rp_filter", "0")
@@ -129,10 +126,10 @@ impl Macvlans {
         self.delete_link(&vmac.name)?;
         self.made.retain(|made| made != vmac);
         if !self.made.iter().any(|made| made.base == vmac.base) {
-            self.bases.remove(&vmac.base);
+            self.settings.restore(&vmac.base);
         }
         if self.made.is_empty() {
-            self.host = None;
+            self.settings.restore(HOST);
         }
         Ok(())
     }
@@ -153,6 +150,7 @@ impl Macvlans {
             _ => None,
         });
         let mut left = links.unwrap_or_default();
+        self.settings.sweep();
         left.retain(|name| self.made.iter().all(|made| made.name != *name) && self.delete_link(name).is_ok());
         left
     }

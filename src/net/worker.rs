@@ -46,7 +46,7 @@ pub(super) struct Worker<F> {
 impl<F: Fn(Report)> Worker<F> {
     pub(super) fn new(means: Means, report: F) -> io::Result<Self> {
         Ok(Worker {
-            macvlans: Macvlans::new()?,
+            macvlans: Macvlans::new(means.journal.as_ref().map(|path| path.with_extension("settings")))?,
             firewall: Firewall::default(),
             settler: Settler::new(means)?,
             routing: Routing::new()?,

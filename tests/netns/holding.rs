@@ -65,3 +65,32 @@ fn adverts_can_keep_the_mac_of_the_interface_though_the_addresses_have_a_virtual
         assert_eq!(capture.end().advert_macs(), [mac].into());
     }
 }
+
+#[test]
+fn what_a_virtual_mac_changed_of_the_host_is_as_it_was_after_a_stop_a_crash_and_a_restart_in_place() {
+    let lab = Lab::new(&["a", "client"]);
+    let settings = || -> String {
+        let names = ["arp_ignore", "arp_filter", "arp_announce", "rp_filter"];
+        let of =
+            |name| ["all", "eth0"].map(|interface| format!("/proc/sys/net/ipv4/conf/{interface}/{name}"));
+        names.into_iter().flat_map(of).map(|path| lab["a"].run(&format!("cat {path}"))).collect()
+    };
+    lab["a"].sysctl("net/ipv4/conf/all/rp_filter", "1");
+    let before = settings();
+    let mut a = lab["a"].locum(&Router::new(150).with("virtual_mac", "true").with("interval", r#""1s""#));
+    lab.wait_owner(VIP, &["a"]);
+    let changed = settings();
+    assert_ne!(changed, before);
+    // The next process stays Backup for three seconds.
+    a.kill9();
+    a.restart();
+    crate::lab::wait_until("it is as it was", crate::lab::SOON, || settings() == before);
+    assert_eq!(a.state(), "BACKUP");
+    lab.wait_owner(VIP, &["a"]);
+    assert_eq!(settings(), changed);
+    assert_eq!(a.cli(&["restart"]).0, Some(0));
+    a.wait_state("MASTER");
+    assert_eq!(settings(), changed);
+    assert!(a.stop().success());
+    assert_eq!(settings(), before);
+}
