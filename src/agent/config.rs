@@ -1,7 +1,7 @@
 //! What the agent is configured to be: names and rules, never hosts, commands or passwords (but for
 //! the VRRP key itself, since checking a packet is protocol).
 
-use super::holding::{Holding, Install, Vmac, can_be_leased};
+use super::holding::{Holding, Install, VirtualMac, Vmac, can_be_leased};
 use super::route::{Route, Rule};
 use super::transition::RouterName;
 use crate::claim::VoterId;
@@ -123,8 +123,8 @@ pub struct Router {
     pub rules: Vec<Rule>,
     /// How it holds its addresses; local routes are for IPv4 alone, without a virtual MAC address.
     pub install: Install,
-    /// Hold the addresses on an interface with the virtual MAC address (RFC 9568 section 7.3).
-    pub virtual_mac: bool,
+    /// Which addresses to hold on an interface with the virtual MAC address (RFC 9568 section 7.3).
+    pub virtual_mac: VirtualMac,
     /// Adverts leave with the interface's own MAC address nevertheless.
     pub adverts_from_base: bool,
     /// Answer on the addresses though this host does not own them (`Accept_Mode`, section 6.1).
@@ -211,12 +211,23 @@ impl Router {
             host == Some(family)
         };
         let excluded = self.excluded.iter().filter(|vip| with(Family::of(vip.address)));
+        let mut vips: Vec<Vip> = self.vips_of(family).chain(excluded).cloned().collect();
+        let name = format!("{}.{}", if family == Family::Ipv4 { "vrrp" } else { "vrrp6" }, self.vrid);
+        let vmac = |name, base| Vmac { name, base, mac: self.vrid.mac(family) };
+        let mut more_vmacs: Vec<Vmac> = Vec::new();
+        let elsewhere = vips.iter_mut().filter_map(|vip| vip.dev.as_mut()).filter(|dev| **dev != interface);
+        for dev in elsewhere.filter(|_| self.virtual_mac.elsewhere()) {
+            let known = more_vmacs.iter().find(|vmac| vmac.base == *dev).map(|vmac| vmac.name.clone());
+            let named = known.unwrap_or_else(|| {
+                let name = format!("{name}.{}", more_vmacs.len() + 1);
+                more_vmacs.push(vmac(name.clone(), dev.clone()));
+                name
+            });
+            *dev = named;
+        }
         Holding {
-            vmac: self.virtual_mac.then(|| Vmac {
-                name: format!("{}.{}", if family == Family::Ipv4 { "vrrp" } else { "vrrp6" }, self.vrid),
-                base: interface.clone(),
-                mac: self.vrid.mac(family),
-            }),
+            vmac: self.virtual_mac.own().then(|| vmac(name, interface.clone())),
+            more_vmacs,
             interface,
             install: self.install,
             own: false,
@@ -224,7 +235,7 @@ impl Router {
             adverts_from_base: self.adverts_from_base,
             refuse: !self.accept && !self.priority.is_owner(),
             close_connections: self.close_connections,
-            vips: self.vips_of(family).chain(excluded).cloned().collect(),
+            vips,
             routes: self.routes.iter().filter(|route| with(route.family)).cloned().collect(),
             rules: self.rules.iter().filter(|rule| with(rule.family)).cloned().collect(),
         }

@@ -37,6 +37,45 @@ pub fn ends_with_claim(interval: Interval) -> bool {
     claim >= lease_ends(lease_within(Duration::ZERO)) + interval.duration() / 2
 }
 
+/// Which addresses are on an interface with the virtual MAC address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VirtualMac {
+    /// None.
+    #[default]
+    Off,
+    /// Those on the router's own interface.
+    Own,
+    /// Those on other interfaces.
+    Elsewhere,
+    /// All.
+    Everywhere,
+}
+
+impl VirtualMac {
+    /// Whether those on the router's own interface are, and its adverts leave so.
+    #[must_use]
+    pub const fn own(self) -> bool {
+        matches!(self, VirtualMac::Own | VirtualMac::Everywhere)
+    }
+
+    /// Whether those on other interfaces are.
+    #[must_use]
+    pub const fn elsewhere(self) -> bool {
+        matches!(self, VirtualMac::Elsewhere | VirtualMac::Everywhere)
+    }
+
+    /// Of the two.
+    #[must_use]
+    pub const fn of(own: bool, elsewhere: bool) -> Self {
+        match (own, elsewhere) {
+            (false, false) => VirtualMac::Off,
+            (true, false) => VirtualMac::Own,
+            (false, true) => VirtualMac::Elsewhere,
+            (true, true) => VirtualMac::Everywhere,
+        }
+    }
+}
+
 /// What one instance holds. It is put there from top to bottom and taken away the other way round.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the file")]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +84,9 @@ pub struct Holding {
     pub interface: String,
     /// The interface with the virtual MAC address. It is made here, and then has those addresses.
     pub vmac: Option<Vmac>,
+    /// More of them, on other interfaces, for addresses that name them.
+    #[serde(default)]
+    pub more_vmacs: Vec<Vmac>,
     /// How the IPv4 addresses are put there.
     #[serde(default)]
     pub install: Install,
@@ -72,6 +114,11 @@ pub struct Holding {
 }
 
 impl Holding {
+    /// Every interface with the virtual MAC address.
+    pub fn vmacs(&self) -> impl Iterator<Item = &Vmac> {
+        self.vmac.iter().chain(&self.more_vmacs)
+    }
+
     /// Whether it is addresses alone, of which the kernel tells when somebody removes one.
     #[must_use]
     pub fn is_told_of(&self) -> bool {

@@ -32,7 +32,7 @@ pub mod transition;
 
 pub use config::Config;
 pub use effect::{CheckChange, Datagram, Effect, HookEnd, Input, InstanceId, Listen, Note, Outgoing};
-pub use holding::{Holding, Install, Vmac};
+pub use holding::{Holding, Install, VirtualMac, Vmac};
 pub use incident::Incident;
 pub use lateness::Lateness;
 pub use link::{Link, LinkAddress};
@@ -253,7 +253,8 @@ impl Agent {
     fn wake(&mut self, now: Time, effects: &mut Vec<Effect>) {
         for set in 0..self.sets.len() {
             if self.sets[set].group.overslept(now).is_some() {
-                self.pass(now, set, &Event::Tick, effects);
+                let event = if self.gave_its_claim(set) { Event::Outvoted } else { Event::Tick };
+                self.pass(now, set, &event, effects);
             }
         }
     }

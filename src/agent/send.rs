@@ -35,7 +35,7 @@ impl Agent {
         let instance = &self.sets[router.set].group.members()[member.seat];
         let config = instance.config();
         let (Some(source), Some(interface)) = (instance.source(), &router.link) else { return };
-        let mac = if router.config.virtual_mac && !router.config.adverts_from_base {
+        let mac = if router.config.virtual_mac.own() && !router.config.adverts_from_base {
             Some(router.config.vrid.mac(member.family))
         } else {
             self.links.known().get(&**interface).and_then(|link| link.mac)

@@ -65,8 +65,9 @@ fn same_addresses(routers: &[Router], sink: &Sink) {
 /// With a virtual MAC address on it an interface answers ARP for its own addresses alone.
 fn silenced(one: &Router, other: &Router, sink: &Sink) {
     let pairs = [(one, other), (other, one)];
-    let routes =
-        |(routes, vmac): &(&Router, &Router)| routes.install() == Install::LocalRoute && vmac.virtual_mac;
+    let routes = |(routes, vmac): &(&Router, &Router)| {
+        routes.install() == Install::LocalRoute && vmac.virtual_mac.own()
+    };
     let Some((silent, vmac)) = pairs.into_iter().find(routes) else { return };
     let (Some(install), Some(interface), Some(theirs)) =
         (&silent.install, &silent.interface, &vmac.interface)

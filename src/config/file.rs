@@ -11,11 +11,11 @@ use super::routes::{FAMILIES, routes, rules};
 use super::section::{Section, Value, Wrong};
 use super::value::{
     address, choice, command, duration, flag, interface, ip, number, path, some_time, subnet, text,
-    time_or_off, whole,
+    time_or_off, virtual_mac, whole,
 };
 use crate::agent::config::{Interface, LinkDelay};
 use crate::agent::route::{Route, Rule};
-use crate::agent::{Install, RouterName};
+use crate::agent::{Install, RouterName, VirtualMac};
 use crate::claim::quorum::Quorum;
 use crate::health::OnFail;
 use crate::vrrp::announcing::Announcing;
@@ -98,7 +98,7 @@ pub(super) struct Router {
     pub(super) rules: Vec<Rule>,
     pub(super) install: Option<Spanned<Install>>,
     pub(super) lease: Option<Spanned<Option<Duration>>>,
-    pub(super) virtual_mac: bool,
+    pub(super) virtual_mac: VirtualMac,
     pub(super) adverts_from_base: bool,
     pub(super) accept: bool,
     pub(super) close_connections: bool,
@@ -274,7 +274,7 @@ fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
         rules: rules(&section),
         install: section.optional("install", choice(INSTALLS)),
         lease: section.optional("lease", time_or_off),
-        virtual_mac: inner(section.optional("virtual_mac", flag)).unwrap_or_default(),
+        virtual_mac: inner(section.optional("virtual_mac", virtual_mac)).unwrap_or_default(),
         adverts_from_base: inner(section.optional("adverts_from_base", flag)).unwrap_or_default(),
         accept: inner(section.optional("accept", flag)).unwrap_or(true),
         quorum: section.optional("quorum", choice(QUORUMS)),

@@ -6,8 +6,8 @@ use super::auth;
 use super::file;
 use super::problem::{Finding, Sink};
 use super::value::show;
-use crate::agent::Install;
 use crate::agent::config::{Interface, Router};
+use crate::agent::{Install, VirtualMac};
 use crate::claim::quorum::Quorum;
 use crate::health::{CheckName, Track};
 use crate::vrrp::instance::Manner;
@@ -180,7 +180,7 @@ fn install(part: &file::Router, sink: &Sink) {
         return;
     };
     let other = "or write install = \"address\"";
-    if part.virtual_mac {
+    if part.virtual_mac != VirtualMac::Off {
         let message = "an interface with the virtual MAC address takes thousands of addresses as fast, and \
                        answers for no local route";
         sink.add(Finding::error(&install.span(), message).help("remove this line, or virtual_mac"));

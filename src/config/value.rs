@@ -2,6 +2,7 @@
 
 use super::section::{Value, Wrong};
 use super::suggest::nearest;
+use crate::agent::VirtualMac;
 use crate::check::{Pattern, Target};
 use jiff::SignedDuration;
 use std::net::IpAddr;
@@ -86,6 +87,12 @@ pub fn show(time: Duration) -> String {
     }
     let text = format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000);
     format!("{}s", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// Which addresses have the virtual MAC address: a flag for those on the own interface, or a word.
+pub(super) fn virtual_mac(value: &Value<'_>) -> Result<VirtualMac, Wrong> {
+    let words = choice(&[("everywhere", VirtualMac::Everywhere), ("elsewhere", VirtualMac::Elsewhere)]);
+    if let Ok(own) = flag(value) { Ok(VirtualMac::of(own, false)) } else { words(value) }
 }
 
 /// A [`duration`] longer than nothing.

@@ -95,7 +95,7 @@ impl Ward {
             return;
         }
         let addresses = holding.vips.iter().map(|vip| vip.address).collect();
-        let interfaces = holding.vmac.iter().map(|vmac| vmac.name.clone()).collect();
+        let interfaces = holding.vmacs().map(|vmac| vmac.name.clone()).collect();
         self.tell(&Word::Holds { instance, addresses, interfaces });
     }
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 pub(super) struct Duty {
     /// Where adverts leave.
     pub(super) interface: String,
-    pub(super) vmac: Option<Vmac>,
+    pub(super) vmacs: Vec<Vmac>,
     pub(super) refuse: bool,
     pub(super) close_connections: bool,
     pub(super) addresses: Vec<Wanted>,
@@ -44,7 +44,7 @@ impl Duty {
             addresses,
             lease: holding.lease.map(|length| Lease { length, renewed: Instant::now(), until }),
             interface: if holding.adverts_from_base { base } else { interface },
-            vmac: holding.vmac,
+            vmacs: holding.vmac.into_iter().chain(holding.more_vmacs).collect(),
             refuse: holding.refuse,
             close_connections: holding.close_connections,
             entries: routes.chain(holding.rules.into_iter().map(Entry::Rule)).collect(),
@@ -63,19 +63,24 @@ impl Duty {
 
     /// The interface that frames of this one leave by.
     pub(super) fn cable<'a>(&'a self, interface: &'a str) -> &'a str {
-        self.vmac.as_ref().filter(|vmac| vmac.name == interface).map_or(interface, |vmac| &vmac.base)
+        self.vmacs.iter().find(|vmac| vmac.name == interface).map_or(interface, |vmac| &vmac.base)
     }
 
     pub(super) fn refused(&self) -> impl Iterator<Item = IpAddr> {
         self.addresses.iter().filter(|_| self.refuse).map(|wanted| wanted.place.address)
     }
 
-    /// Makes the interface with the virtual MAC address, where there is to be one. Returns whether it is
-    /// new.
-    pub(super) fn make_vmac(&self, macvlans: &mut Macvlans) -> Result<bool, String> {
-        let Some(vmac) = &self.vmac else { return Ok(false) };
-        let on_it = |wanted: &&Wanted| *wanted.place.interface == *vmac.name;
-        let ipv6 = self.addresses.iter().filter(on_it).any(|wanted| wanted.place.address.is_ipv6());
-        macvlans.make(vmac, ipv6)
+    /// Makes the interfaces with the virtual MAC address. Returns whether any is new.
+    pub(super) fn make_vmacs(&self, macvlans: &mut Macvlans) -> Result<bool, String> {
+        self.vmacs.iter().try_fold(false, |new, vmac| {
+            let on_it = |wanted: &&Wanted| *wanted.place.interface == *vmac.name;
+            let ipv6 = self.addresses.iter().filter(on_it).any(|wanted| wanted.place.address.is_ipv6());
+            Ok(macvlans.make(vmac, ipv6)? || new)
+        })
+    }
+
+    /// Sets them up. Returns whether any was down.
+    pub(super) fn raise_vmacs(&self, macvlans: &Macvlans) -> Result<bool, String> {
+        self.vmacs.iter().try_fold(false, |was_down, vmac| Ok(macvlans.raise(vmac)? || was_down))
     }
 }

@@ -25,6 +25,7 @@ const STALE: Duration = Duration::from_millis(500);
 /// What was renewed within this part of its lease is not renewed again.
 const FRESH: u32 = 8;
 
+#[expect(clippy::large_enum_variant, reason = "nearly all are orders")]
 pub(super) enum Task {
     Order(Order),
     Finish(Sender<()>),
@@ -146,15 +147,15 @@ impl<F: Fn(Report)> Worker<F> {
         let old = self.duties.insert(owner, new.clone()).unwrap_or_default();
         let leaving: Vec<IpAddr> = old.refused().collect();
         let removed = self.remove(old.entries);
-        let deleted = self.delete_vmac(old.vmac);
-        let made = new.make_vmac(&mut self.macvlans);
+        let deleted = self.delete_vmacs(old.vmacs);
+        let made = new.make_vmacs(&mut self.macvlans);
         // Before an address is there, and until it has gone.
         let refused = self.firewall.refuse(self.refused().chain(leaving).collect());
         let unwanted = self.no_longer_wanted(old.addresses);
         let outcomes = self.settler.settle(if may { &new.addresses } else { &[] }, &unwanted);
         let claimed = if may { Ok(()) } else { Err("the claim on it ends too soon".to_owned()) };
         let refused = refused.and_then(|()| self.firewall.refuse(self.refused().collect()));
-        let raised = made.and_then(|_| self.raise_vmac(&new));
+        let raised = made.and_then(|_| new.raise_vmacs(&self.macvlans));
         let added = self.routing.add(&new.entries).into_iter().map(|outcome| match outcome {
             routing::Outcome::Failed(reason) => Err(reason),
             _ => Ok(()),
@@ -165,14 +166,11 @@ impl<F: Fn(Report)> Worker<F> {
         (self.report)(Report::Held { owner, result: result.and(removed).and(deleted) });
     }
 
-    fn raise_vmac(&self, duty: &Duty) -> Result<bool, String> {
-        duty.vmac.as_ref().map_or(Ok(false), |vmac| self.macvlans.raise(vmac))
-    }
-
-    /// Removes the interface, unless some owner wants it.
-    fn delete_vmac(&mut self, vmac: Option<Vmac>) -> Result<(), String> {
-        let unwanted = |vmac: &Vmac| self.duties.values().all(|duty| duty.vmac.as_ref() != Some(vmac));
-        vmac.filter(unwanted).map_or(Ok(()), |vmac| self.macvlans.delete(&vmac))
+    /// Removes these interfaces, but for those that some owner wants.
+    fn delete_vmacs(&mut self, vmacs: Vec<Vmac>) -> Result<(), String> {
+        let wanted = |vmac: &Vmac| self.duties.values().any(|duty| duty.vmacs.contains(vmac));
+        let unwanted: Vec<Vmac> = vmacs.into_iter().filter(|vmac| !wanted(vmac)).collect();
+        unwanted.iter().map(|vmac| self.macvlans.delete(vmac)).fold(Ok(()), Result::and)
     }
 
     fn release(&mut self, owner: u32) {
@@ -185,7 +183,7 @@ impl<F: Fn(Report)> Worker<F> {
         }
         let removed = self.remove(old.entries);
         // Its addresses go with it.
-        let deleted = self.delete_vmac(old.vmac);
+        let deleted = self.delete_vmacs(old.vmacs);
         let outcomes = self.settler.settle(&[], &unwanted);
         let accepted = self.firewall.refuse(self.refused().collect());
         let result = outcomes.into_values().find_map(Result::err).map_or(Ok(()), Err);
@@ -282,7 +280,7 @@ impl<F: Fn(Report)> Worker<F> {
         let owners: Vec<(u32, Vec<Wanted>)> = self.duties.iter().filter_map(concerned).collect();
         let made: Vec<(u32, Result<bool, String>)> = owners
             .iter()
-            .filter_map(|(owner, _)| Some((*owner, self.duties.get(owner)?.make_vmac(&mut self.macvlans))))
+            .filter_map(|(owner, _)| Some((*owner, self.duties.get(owner)?.make_vmacs(&mut self.macvlans))))
             .collect();
         // All at once: the kernel's list of an interface is read once, however many owners it serves.
         let all: Vec<Wanted> = owners.iter().flat_map(|(_, wanted)| wanted).cloned().collect();
@@ -305,10 +303,11 @@ impl<F: Fn(Report)> Worker<F> {
 
     fn report_vmac(&self, owner: u32, made: Result<bool, String>) {
         let Some(duty) = self.duties.get(&owner) else { return };
-        match made.and_then(|new| self.raise_vmac(duty).map(|raised| new || raised)) {
+        match made.and_then(|new| duty.raise_vmacs(&self.macvlans).map(|raised| new || raised)) {
             Ok(false) => {}
             Ok(true) => {
-                let name = duty.vmac.as_ref().map_or("", |vmac| &vmac.name);
+                let names: Vec<&str> = duty.vmacs.iter().map(|vmac| vmac.name.as_str()).collect();
+                let name = names.join(", ");
                 (self.report)(Report::Repaired { owner, what: format!("interface {name}") });
             }
             Err(reason) => (self.report)(Report::Held { owner, result: Err(reason) }),

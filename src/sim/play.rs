@@ -12,7 +12,7 @@ use super::trace::{Trace, clock};
 use super::wire::Crafted;
 use super::world::{Sent, World};
 use crate::agent::config::{Interface, Router};
-use crate::agent::{Config, Install, RouterName, Standing};
+use crate::agent::{Config, Install, RouterName, Standing, VirtualMac};
 use crate::time::Time;
 use crate::vrrp::announcing::Announcing;
 use crate::vrrp::auth::Auth;
@@ -330,7 +330,7 @@ fn router(name: RouterName, vr: &VirtualRouter, member: &Member) -> Result<Route
         routes: Vec::new(),
         rules: Vec::new(),
         install: Install::Address,
-        virtual_mac: false,
+        virtual_mac: VirtualMac::Off,
         adverts_from_base: false,
         family: None,
         ttl: 255,

@@ -4,7 +4,7 @@
 use super::node::{Node, link, links_for};
 use super::rng::Rng;
 use crate::agent::config::{Claims, Group, GroupName, Interface, Router};
-use crate::agent::{Config, Install, RouterName};
+use crate::agent::{Config, Install, RouterName, VirtualMac};
 use crate::claim::VoterId;
 use crate::claim::quorum::Quorum;
 use crate::health::{self, CheckName, Initial, OnFail, Track};
@@ -190,7 +190,7 @@ impl Shared {
             routes: Vec::new(),
             rules: Vec::new(),
             install: Install::Address,
-            virtual_mac: false,
+            virtual_mac: VirtualMac::Off,
             adverts_from_base: false,
             family: None,
             ttl: 255,

@@ -1,9 +1,9 @@
 //! What the agent runs by.
 
 use crate::spoken::{config, instance, said};
-use locum::agent::Subject;
 use locum::agent::config::Interface;
 use locum::agent::route::RouteOption;
+use locum::agent::{Subject, VirtualMac};
 use locum::check::Probe;
 use locum::check::file::Make;
 use locum::config::Scheduling;
@@ -193,7 +193,7 @@ fn routes_rules_and_the_virtual_mac_address_reach_the_agent() {
          virtual_rules {\n from 10.0.0.100 table 100 preference 10\n to 10.0.0.0/8 sport 1-9 ipproto tcp goto 20 preference 11\n l3mdev preference 12\n }",
     ));
     let router = &config.agent.routers[0];
-    assert!(router.virtual_mac);
+    assert!(router.virtual_mac.own());
     let shown: Vec<_> = router.routes.iter().map(ToString::to_string).collect();
     let wanted = [
         "192.0.2.0/24 dev vrrp.51 table 255",
@@ -289,9 +289,9 @@ fn pauses_of_announcements_are_for_groups_of_interfaces_and_for_all_others() {
 fn adverts_leave_as_is_written() {
     let one = |text: &str| config(text).agent.routers.remove(0);
     let usual = one(&instance("use_vmac"));
-    assert_eq!((usual.virtual_mac, usual.adverts_from_base, usual.ttl), (true, false, 255));
+    assert_eq!((usual.virtual_mac.own(), usual.adverts_from_base, usual.ttl), (true, false, 255));
     let own = one(&instance("use_vmac\n vmac_xmit_base\n garp_extra_if 7"));
-    assert_eq!((own.virtual_mac, own.adverts_from_base), (true, true));
+    assert_eq!((own.virtual_mac.own(), own.adverts_from_base), (true, true));
     assert_eq!(own.announce.elsewhere, Some(Duration::from_secs(7)));
     let far = one(&instance("unicast_src_ip 10.0.0.1\n unicast_peer {\n 10.0.0.2\n }\n unicast_ttl 5"));
     assert_eq!(far.ttl, 5);
@@ -324,9 +324,16 @@ fn what_would_be_another_mac_address_than_meant_is_refused_with_the_reason() {
     };
     refused("use_ipvlan", "the addresses are on the interface itself");
     let elsewhere = "virtual_ipaddress_excluded {\n 10.1.0.1 dev eth1\n }";
-    refused(&format!("use_vmac\n use_vmac_addr\n {elsewhere}"), "have the virtual MAC address");
-    refused("virtual_ipaddress_excluded {\n 10.1.0.1 use_vmac\n }", "all of them or none");
-    assert!(config(&instance("use_vmac\n use_vmac_addr")).agent.routers[0].virtual_mac);
+    refused("virtual_ipaddress_excluded {\n 10.1.0.1 use_vmac\n }", "or none");
+    let one_of_two = "virtual_ipaddress_excluded {\n 10.1.0.1 dev eth1 use_vmac\n 10.1.0.2 dev eth1\n }";
+    refused(one_of_two, "or none");
+    let which = |lines: &str| config(&instance(lines)).agent.routers[0].virtual_mac;
+    assert_eq!(which("use_vmac\n use_vmac_addr"), VirtualMac::Own);
+    assert_eq!(which(&format!("use_vmac\n {elsewhere}")), VirtualMac::Own);
+    assert_eq!(which(&format!("use_vmac\n use_vmac_addr\n {elsewhere}")), VirtualMac::Everywhere);
+    assert_eq!(which(&format!("use_vmac_addr\n {elsewhere}")), VirtualMac::Elsewhere);
+    let itself = "virtual_ipaddress_excluded {\n 10.1.0.1 dev eth1 use_vmac\n }";
+    assert_eq!(which(itself), VirtualMac::Elsewhere);
 }
 
 #[test]

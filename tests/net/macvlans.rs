@@ -237,3 +237,36 @@ fn what_a_crash_leaves_is_taken_over_or_swept_and_what_is_not_ours_is_left_alone
     assert!(link(&left, "foreign").is_some());
     assert!(link(&left, "vrrp.51").is_none());
 }
+
+#[test]
+fn an_address_on_another_interface_has_the_virtual_mac_there() {
+    let (left, right) = Namespace::pair();
+    left.cable(&right, "eth1");
+    left.ip("address add 10.8.0.1/24 dev eth1");
+    right.ip("address add 10.8.0.2/24 dev eth1");
+    for namespace in [&left, &right] {
+        namespace.ip("link set eth1 up");
+    }
+    let before = (left.show(&["link", "show"]).len(), settings(&left));
+    let (holder, reports) = start(&left);
+    let more_vmacs = vec![Vmac { name: "vrrp.51.1".to_owned(), base: "eth1".to_owned(), mac: MAC }];
+    let elsewhere = Vip { dev: Some("vrrp.51.1".to_owned()), ..vip("10.8.0.100") };
+    let holding = Holding {
+        interface: "eth0".to_owned(),
+        more_vmacs,
+        vips: vec![vip("10.9.0.100"), elsewhere],
+        ..Holding::default()
+    };
+    holder.order(Order::Hold { until: None, owner: OURS, holding });
+    assert_eq!(reports.next(), held());
+    for address in ["10.9.0.100", "10.8.0.100", "10.8.0.1"] {
+        ping(&right, address);
+    }
+    assert_eq!(neighbour(&right, "10.8.0.100").as_deref(), Some("00:00:5e:00:01:33"));
+    for own in ["10.9.0.100", "10.8.0.1"] {
+        assert_ne!(neighbour(&right, own).as_deref(), Some("00:00:5e:00:01:33"), "{own}");
+    }
+    holder.order(Order::Release { owner: OURS });
+    assert_eq!(reports.next(), released());
+    assert_eq!((left.show(&["link", "show"]).len(), settings(&left)), before);
+}

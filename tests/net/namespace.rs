@@ -29,8 +29,7 @@ impl Namespace {
     /// Two namespaces with an `eth0` each, joined by a cable, up, with fixed addresses.
     pub(crate) fn pair() -> (Namespace, Namespace) {
         let (left, right) = (Namespace::new(), Namespace::new());
-        let other = format!("/proc/{}/fd/{}", std::process::id(), right.0.as_raw_fd());
-        left.ip(&format!("link add eth0 type veth peer name eth0 netns {other}"));
+        left.cable(&right, "eth0");
         for (namespace, host) in [(&left, 1), (&right, 2)] {
             namespace.ip("link set lo up");
             namespace.ip("link set eth0 addrgenmode none");
@@ -42,6 +41,12 @@ impl Namespace {
         // Before the kernel has seen the carrier it drops what is sent.
         eventually("a cable that carries", || left.running("eth0") && right.running("eth0"));
         (left, right)
+    }
+
+    /// A cable to another namespace, with interfaces of this name at both ends.
+    pub(crate) fn cable(&self, other: &Namespace, name: &str) {
+        let there = format!("/proc/{}/fd/{}", std::process::id(), other.0.as_raw_fd());
+        self.ip(&format!("link add {name} type veth peer name {name} netns {there}"));
     }
 
     fn running(&self, interface: &str) -> bool {

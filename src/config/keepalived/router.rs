@@ -8,8 +8,8 @@ use super::document::{Document, Instance};
 use super::report::Report;
 use super::routing;
 use super::trust::{self, Trust};
-use crate::agent::RouterName;
 use crate::agent::config::{Interface, Router};
+use crate::agent::{RouterName, VirtualMac};
 use crate::config::problem::Span;
 use crate::config::{Config, Secrets, file, router as front};
 use crate::vrrp::{ChecksumPolicy, Family, GROUP_V4, GROUP_V6, Interval, Priority, Version, Vip, Vrid};
@@ -291,22 +291,27 @@ fn preempt(instance: &Instance) -> Spanned<bool> {
     }
 }
 
-/// Whether the addresses go onto an interface with the virtual MAC address, which keepalived lets one
-/// name and give another address.
-fn virtual_mac(instance: &Instance, report: &Report) -> bool {
-    let all = instance.virtual_ipaddress.iter().chain(&instance.virtual_ipaddress_excluded);
+/// Which addresses go onto an interface with the virtual MAC address.
+fn virtual_mac(instance: &Instance, report: &Report) -> VirtualMac {
     let own = instance.interface.as_ref().map(Spanned::get_ref);
-    let asked = |address: &&Address| {
-        let elsewhere = address.dev.as_ref().is_some_and(|dev| Some(dev.get_ref()) != own);
-        (instance.use_vmac_addr.is_some() && elsewhere)
-            || (address.use_vmac && (elsewhere || instance.use_vmac.is_none()))
-    };
-    if let Some(address) = all.into_iter().find(asked) {
-        let message = "known to keepalived, not done by Locum, effect: only addresses on the instance's own \
-                       interface have the virtual MAC address, and all of them or none";
-        let help = "write use_vmac in an instance of its own on the address's interface";
+    let all = instance.virtual_ipaddress.iter().chain(&instance.virtual_ipaddress_excluded);
+    let (elsewhere, here): (Vec<&Address>, Vec<_>) =
+        all.partition(|address| address.dev.as_ref().is_some_and(|dev| Some(dev.get_ref()) != own));
+    let every = instance.use_vmac_addr.is_some() || elsewhere.iter().all(|address| address.use_vmac);
+    let apart = [(here, instance.use_vmac.is_some()), (elsewhere.clone(), every)];
+    let alone = apart.iter().filter(|(_, all)| !all).flat_map(|(addresses, _)| addresses);
+    if let Some(address) = alone.into_iter().find(|address| address.use_vmac) {
+        let message = "known to keepalived, not done by Locum, effect: all addresses on the instance's own \
+                       interface have the virtual MAC address or none, and so have all on other ones";
+        let help = "write use_vmac in the instance for the former, use_vmac_addr for the latter";
         report.refuse(&address.span, message, help);
     }
+    VirtualMac::of(on_own(instance, report), every && !elsewhere.is_empty())
+}
+
+/// Whether those on the instance's own interface do. keepalived lets one name theirs and give it another
+/// address.
+fn on_own(instance: &Instance, report: &Report) -> bool {
     let Some(vmac) = &instance.use_vmac else { return false };
     if vmac.get_ref().ipvlan {
         let message = "known to keepalived, not done by Locum, effect: the addresses are on the interface itself, \

@@ -4,7 +4,7 @@ use super::page::{Item, Table, inline, list, quoted};
 use super::words::{route, rule, script, time, vip, word};
 use super::{Writer, at};
 use crate::agent::config::{Interface, Router};
-use crate::agent::{RouterName, Subject};
+use crate::agent::{RouterName, Subject, VirtualMac};
 use crate::config::keepalived::document::{Instance, Notify, Track};
 use crate::config::routes::FAMILIES;
 use crate::health::OnFail;
@@ -221,7 +221,14 @@ fn held(table: &mut Table, router: &Router, instance: &Instance) {
     if let Some(family) = &router.family {
         table.put("family", word(FAMILIES, family), None);
     }
-    table.differs("virtual_mac", router.virtual_mac.to_string(), "false", at(&instance.use_vmac));
+    let virtual_mac = match router.virtual_mac {
+        VirtualMac::Off => "false",
+        VirtualMac::Own => "true",
+        VirtualMac::Elsewhere => "\"elsewhere\"",
+        VirtualMac::Everywhere => "\"everywhere\"",
+    };
+    let place = at(&instance.use_vmac).or(at(&instance.use_vmac_addr));
+    table.differs("virtual_mac", virtual_mac.to_owned(), "false", place);
     let base = at(&instance.vmac_xmit_base);
     table.differs("adverts_from_base", router.adverts_from_base.to_string(), "false", base);
     table.differs("accept", router.accept.to_string(), "true", at(&instance.accept));
