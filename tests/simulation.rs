@@ -39,15 +39,21 @@ fn every_law_holds_in_two_thousand_random_worlds_under_a_quorum() {
     assert!(outcome.takeovers.len() > 1500, "only {} takeovers were measured", outcome.takeovers.len());
 }
 
+/// The seeds of a file, a line each.
+fn seeds(text: &str) -> Vec<u64> {
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or("").trim());
+    lines.filter(|line| !line.is_empty()).map(|line| line.parse().expect("a seed")).collect()
+}
+
 #[test]
 fn every_seed_that_ever_taught_something_holds() {
-    let seeds = include_str!("seeds.txt").lines().map(|line| line.split('#').next().unwrap_or("").trim());
-    let seeds: Vec<u64> =
-        seeds.filter(|line| !line.is_empty()).map(|line| line.parse().expect("a seed")).collect();
-    assert!(!seeds.is_empty());
-    for seed in seeds {
-        let outcome = run_seeds(seed, 1, Run::default());
-        assert!(outcome.failures.is_empty(), "{}", outcome.text());
+    for (text, voting) in [(include_str!("seeds.txt"), false), (include_str!("seeds-quorum.txt"), true)] {
+        let seeds = seeds(text);
+        assert!(!seeds.is_empty());
+        for seed in seeds {
+            let outcome = run_seeds(seed, 1, Run { voting, ..Run::default() });
+            assert!(outcome.failures.is_empty(), "{}", outcome.text());
+        }
     }
 }
 

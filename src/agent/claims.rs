@@ -9,6 +9,7 @@
 use super::Agent;
 use super::effect::{Effect, InstanceId};
 use super::holding::ends_with_claim;
+use super::router::Router;
 use super::set::{Seat, Set};
 use crate::claim::channel::{Channel, Heard};
 use crate::claim::claimant::{self, Claimant, Pleas};
@@ -77,6 +78,11 @@ impl Claims {
         }
     }
 
+    /// Routers of longer intervals have come.
+    pub(super) fn grant_up_to(&mut self, longest: Ttl) {
+        self.voter.grant_up_to(longest);
+    }
+
     /// Asks once more what was asked last.
     fn repeat(&mut self, now: Time, office: &Office, effects: &mut Vec<Effect>) {
         let pleas = self.claimants.get_mut(office).map(|claimant| claimant.repeat(now)).unwrap_or_default();
@@ -119,6 +125,12 @@ impl Claims {
     }
 }
 
+/// The longest that any of these asks for.
+pub(super) fn longest(routers: &[Router]) -> Ttl {
+    let intervals = routers.iter().filter(|router| router.config.quorum != Quorum::Off);
+    Ttl::of_interval(intervals.map(|router| router.config.interval.duration()).max().unwrap_or(USUAL))
+}
+
 fn last_byte(id: VoterId) -> u8 {
     match id.address {
         std::net::IpAddr::V4(address) => address.octets()[3],
@@ -135,8 +147,6 @@ impl Agent {
         };
         let Some(key) = Key::new(settings.key.expose()).filter(|_| self.claims.is_none()) else { return };
         let own = settings.own;
-        let intervals = self.routers.iter().filter(|router| router.config.quorum != Quorum::Off);
-        let longest = intervals.map(|router| router.config.interval.duration()).max().unwrap_or(USUAL);
         let floor = Term::floor(clock);
         effects.push(Effect::Vote(own));
         self.claims = Some(Claims {
@@ -145,7 +155,7 @@ impl Agent {
             session,
             floor,
             channel: Channel::new(own, key, session),
-            voter: Voter::new(now, Ttl::of_interval(longest), floor),
+            voter: Voter::new(now, longest(&self.routers), floor),
             claimants: BTreeMap::new(),
             refused: 0,
         });
@@ -203,18 +213,21 @@ impl Agent {
         } else if self.sets[set].withheld {
             self.challenge(now, set, &office, effects);
         } else if due.is_some() {
-            let drains = |member: &Instance| matches!(member.state(), State::Leaving { successor: None, .. });
-            // Nobody took it, and the claim went with the farewell.
-            if due == Some(Wait::Successor)
-                && self.sets[set].group.members().iter().any(drains)
-                && !self.stopping
-            {
+            if due == Some(Wait::Successor) && self.gave_its_claim(set) {
                 self.pass(now, set, &Event::Outvoted, effects);
             } else {
                 self.pass(now, set, &Event::Tick, effects);
             }
         }
         self.file(set);
+    }
+
+    /// Whether it is on its way out and nobody has taken it: the claim went with the farewell, so that it cannot
+    /// come back.
+    pub(super) fn gave_its_claim(&self, set: usize) -> bool {
+        let Set { office, group, .. } = &self.sets[set];
+        let drains = |member: &Instance| matches!(member.state(), State::Leaving { successor: None, .. });
+        office.is_some() && !self.stopping && group.members().iter().any(drains)
     }
 
     /// Tells a Master of lower priority that there is a better one, once a majority would vote for it: the
@@ -224,8 +237,14 @@ impl Agent {
         if !claimant.is_some_and(Claimant::may_challenge) {
             return;
         }
+        // Once an interval will do.
+        let interval = self.routers[self.sets[set].routers[0]].config.interval.duration();
+        if self.sets[set].challenged.is_some_and(|last| now.since(last) < interval) {
+            return;
+        }
+        self.sets[set].challenged = Some(now);
         for place in 0..self.sets[set].seats.len() {
-            if let Some(advert) = self.sets[set].group.members()[place].challenge() {
+            if let Some(advert) = self.sets[set].group.members()[place].challenge(now) {
                 let Seat { router, member } = self.sets[set].seats[place];
                 self.advertise(now, router, member, &advert, effects);
             }
@@ -264,6 +283,19 @@ impl Agent {
         if self.sets[set].giving == 0 && !holds {
             self.say(now, set, |claimant, _| claimant.give_up(), effects);
             self.file(set);
+        }
+    }
+
+    /// After a reload: what nobody has a seat for any more is not waited for, so that nobody would give its claim
+    /// back.
+    pub(super) fn lapse_claims(&mut self) {
+        let Some(claims) = &mut self.claims else { return };
+        for (office, claimant) in &mut claims.claimants {
+            let mut sets =
+                self.sets.iter().filter(|set| set.office.as_ref().is_some_and(|(own, _)| own == office));
+            if !sets.any(|set| set.group.members().iter().any(Instance::holds)) {
+                claimant.let_lapse();
+            }
         }
     }
 

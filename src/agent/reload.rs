@@ -3,7 +3,6 @@
 //! Routers are matched by identity (interface, VRID, family) and not by name, so a renamed router keeps its
 //! role. An equal configuration has no effects at all.
 
-use super::Agent;
 use super::config::{Config, Group as WantedGroup, GroupName, Router as Wanted};
 use super::effect::{Effect, InstanceId, Note};
 use super::request::{Response, Ticket};
@@ -11,6 +10,7 @@ use super::router::Router;
 use super::set::{Seat, Set};
 use super::settle::News;
 use super::transition::{RouterName, Standing};
+use super::{Agent, claims};
 use crate::claim::Office;
 use crate::claim::quorum::Quorum;
 use crate::health::{self, Health};
@@ -223,7 +223,10 @@ impl Agent {
         for (index, wanted) in config.routers.iter().enumerate().filter(|(index, _)| retuned[*index]) {
             self.retune(now, index, wanted, &mut effects);
         }
-        if self.claims.is_none() {
+        self.lapse_claims();
+        if let Some(claims) = &mut self.claims {
+            claims.grant_up_to(claims::longest(&self.routers));
+        } else {
             self.voting.clone_from(&config.claims);
             self.begin_claims(now, &mut effects);
         }
@@ -336,7 +339,9 @@ impl Agent {
             // What adverts do not tell of (prefix, label, excluded) the instance does not know.
             let holds = |router: &Wanted| router.holding(family, String::new());
             let changed = holds(&old) != holds(wanted) || old.quorum != wanted.quorum;
-            if changed && self.instance(index, member).holds() {
+            // Who has given its claim away is about to leave, and puts nothing anew.
+            let gave = self.gave_its_claim(self.routers[index].set);
+            if changed && !gave && self.instance(index, member).holds() {
                 for action in [Action::Hold, Action::Announce(wanted.announce.count)] {
                     self.act(now, self.routers[index].set, place, action, effects);
                 }

@@ -23,6 +23,8 @@ pub(super) struct Set {
     pub office: Option<(Office, Quorum)>,
     /// Its takeover waits for the claim.
     pub withheld: bool,
+    /// When it told a Master of lower priority last that there is a better one.
+    pub challenged: Option<Time>,
     /// Until when it may hold, as was told last.
     pub claimed: Option<Time>,
     /// Instances that the kernel still takes the addresses from.
@@ -43,6 +45,16 @@ impl Set {
     pub fn new(name: Option<GroupName>, group: Group, seats: Vec<Seat>) -> Self {
         let mut routers: Vec<usize> = seats.iter().map(|seat| seat.router).collect();
         routers.dedup();
-        Set { name, group, seats, routers, office: None, withheld: false, claimed: None, giving: 0 }
+        Set {
+            name,
+            group,
+            seats,
+            routers,
+            office: None,
+            withheld: false,
+            challenged: None,
+            claimed: None,
+            giving: 0,
+        }
     }
 }

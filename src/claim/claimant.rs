@@ -156,6 +156,11 @@ impl Claimant {
         pleas
     }
 
+    /// Wants it no more, and leaves it to the voters to forget it in their time: something may be held yet.
+    pub fn let_lapse(&mut self) {
+        self.stage = Stage::Idle;
+    }
+
     /// A voter has answered.
     #[must_use]
     pub fn hear(&mut self, now: Time, from: VoterId, answer: &Answer) -> Pleas {

@@ -37,6 +37,12 @@ impl Voter {
         Voter { longest, awake_at: now + longest.grant(), floor, offices: BTreeMap::new() }
     }
 
+    /// Grants for so long from now on, where that is longer than before: when it starts again, it is silent for
+    /// as long.
+    pub fn grant_up_to(&mut self, longest: Ttl) {
+        self.longest = self.longest.max(longest);
+    }
+
     /// When it begins to grant.
     #[must_use]
     pub fn awake_at(&self) -> Time {

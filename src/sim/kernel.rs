@@ -24,6 +24,8 @@ pub(super) struct Leased {
     length: Option<Duration>,
     /// When they go; `None`: never.
     ends: Option<Time>,
+    /// The process was about to leave when it ended, and had given its claim to another on purpose.
+    pub(super) left: bool,
 }
 
 impl Leased {
@@ -39,7 +41,7 @@ impl World {
         if !requires(&self.nodes[node], &addresses) {
             return;
         }
-        let leased = Leased { addresses, length: holding.lease, ends: None };
+        let leased = Leased { addresses, length: holding.lease, ends: None, left: false };
         if let Some(ends) = self.ends(node, leased.length, until) {
             self.nodes[node].leased.insert(instance, Leased { ends, ..leased });
             self.never_two(node, instance);
@@ -97,7 +99,7 @@ impl World {
             other.held.get(instance).is_some_and(|held| held.leaving.is_some())
         };
         let other = self.nodes.iter().enumerate().filter(|(at, _)| *at != node).find(|(_, other)| {
-            other.orphans.iter().any(shared)
+            other.orphans.iter().any(|leased| shared(leased) && !leased.left)
                 || other.leased.iter().any(|(instance, leased)| shared(leased) && !leaves(other, instance))
         });
         if leaves(&self.nodes[node], &instance) {

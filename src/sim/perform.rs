@@ -138,7 +138,8 @@ impl World {
         if let Some(seat) = router.and_then(seat_of) {
             let family = addresses.first().map_or(Family::Ipv4, |address| Family::of(*address));
             let addresses = addresses.into_iter().collect();
-            host.held.insert(instance, Held { seat, family, addresses, leaving: None });
+            let leaving = host.held.get(&instance).and_then(|held| held.leaving);
+            host.held.insert(instance, Held { seat, family, addresses, leaving });
         }
         let fails = host.refusals > 0;
         host.refusals = host.refusals.saturating_sub(1);

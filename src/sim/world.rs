@@ -286,6 +286,9 @@ impl World {
             }
         }
         let held = std::mem::take(&mut host.held);
+        for (instance, leased) in &mut host.leased {
+            leased.left = held.get(instance).is_some_and(|held| held.leaving.is_some());
+        }
         host.leftovers.extend(held.into_values().flat_map(|held| held.addresses));
         host.orphans.extend(std::mem::take(&mut host.leased).into_values());
         host.inbox.clear();

@@ -5,15 +5,19 @@ use super::Advert;
 use super::event::State;
 use super::instance::Instance;
 use super::why::Why;
+use crate::time::Time;
+
+/// Whose claim is not over after so many intervals is alive.
+const ALIVE: u32 = 3;
 
 impl Instance {
-    /// What tells a Master of lower priority that there is a better one, where it is to be preempted.
+    /// What tells a Master of lower priority that there is a better one, where it is to be preempted. Also where
+    /// none is heard, or believed, though somebody has the claim: it may hear.
     #[must_use]
-    pub fn challenge(&self) -> Option<Advert> {
-        let preempts = matches!(
-            &self.state,
-            State::Backup { cause: Why::Preempted(_), .. } | State::Backup { preempt_at: Some(_), .. }
-        );
+    pub fn challenge(&self, now: Time) -> Option<Advert> {
+        let State::Backup { cause, preempt_at, down_at, .. } = &self.state else { return None };
+        let unheard = self.config.preempt && *down_at + self.config.interval.duration() * ALIVE <= now;
+        let preempts = matches!(cause, Why::Preempted(_)) || preempt_at.is_some() || unheard;
         preempts.then(|| self.advert(Some(self.priority)))
     }
 }
