@@ -134,7 +134,7 @@ fn happen(world: &mut World, fault: Fault, node: usize) {
         Fault::Crash { swept } => world.crash(node, swept),
         Fault::Start if world.nodes[node].agent.is_none() => world.start(node),
         // A process in its place would hold without a claim.
-        Fault::Start if awake && !world.witnesses.is_empty() => world.start(node),
+        Fault::Start if awake && world.nodes[node].config.claims.is_some() => world.start(node),
         // Drawn without a draw: the seeds mean the same.
         Fault::Start if awake => {
             world.replace(node, Duration::from_nanos(world.now.as_nanos() % 1_500_000_000));
