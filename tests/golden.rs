@@ -129,6 +129,7 @@ fn describe(effect: &Effect) -> String {
         Effect::Note(Note::Check(change)) => {
             format!("note check {} {} -> {} after {:?}", change.check, change.from, change.to, change.after)
         }
+        Effect::Note(Note::Claim { office, term }) => format!("note the claim to {office} in term {term:?}"),
         Effect::Note(Note::MasterHeard { router, source, priority }) => {
             format!("note {router}: {source} is Master with priority {priority}")
         }

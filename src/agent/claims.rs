@@ -7,7 +7,7 @@
 //! planned move, it goes back with the farewell. The vote itself is `claim`.
 
 use super::Agent;
-use super::effect::{Effect, InstanceId};
+use super::effect::{Effect, InstanceId, Note};
 use super::holding::ends_with_claim;
 use super::router::Router;
 use super::set::{Seat, Set};
@@ -169,11 +169,21 @@ impl Agent {
                 self.sets.iter().position(|set| set.office.as_ref().is_some_and(|(own, _)| *own == office));
             if let Some(set) = set {
                 self.extend(set, effects);
+                self.tell_term(set, effects);
                 if self.sets[set].withheld {
                     self.turn(now, set, effects);
                 }
                 self.file(set);
             }
+        }
+    }
+
+    /// The claim was granted, or went.
+    fn tell_term(&mut self, set: usize, effects: &mut Vec<Effect>) {
+        let term = self.term(set);
+        let told = std::mem::replace(&mut self.sets[set].term, term);
+        if let Some((office, _)) = self.sets[set].office.as_ref().filter(|_| term != told) {
+            effects.push(Effect::Note(Note::Claim { office: office.name().to_owned(), term }));
         }
     }
 
@@ -395,5 +405,6 @@ impl Agent {
         let Some(claims) = &mut self.claims else { return };
         let pleas = what(claims.claimant(now, &office, ttl), now);
         claims.plead(now, &office, pleas, effects);
+        self.tell_term(set, effects);
     }
 }

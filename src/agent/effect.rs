@@ -314,6 +314,13 @@ pub enum Note {
         /// How long ago.
         ago: Duration,
     },
+    /// This node has the claim to an office from now on, or has it no more.
+    Claim {
+        /// The router or group.
+        office: String,
+        /// In which term; `None` where it has it no more.
+        term: Option<u64>,
+    },
     /// Something to look at, in one line.
     Warning(RouterName, String),
     /// The same about what is no router's.

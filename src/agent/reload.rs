@@ -280,7 +280,9 @@ impl Agent {
             set.group.stay_awake(now);
             set.office = self.office(&set);
             self.sets.push(set);
-            self.file(self.sets.len() - 1);
+            let place = self.sets.len() - 1;
+            self.sets[place].term = self.term(place);
+            self.file(place);
         }
     }
 

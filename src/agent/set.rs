@@ -25,6 +25,8 @@ pub(super) struct Set {
     pub withheld: bool,
     /// When it told a Master of lower priority last that there is a better one.
     pub challenged: Option<Time>,
+    /// The term of its claim, as was told last.
+    pub term: Option<u64>,
     /// Until when it may hold, as was told last.
     pub claimed: Option<Time>,
     /// Instances that the kernel still takes the addresses from.
@@ -53,6 +55,7 @@ impl Set {
             office: None,
             withheld: false,
             challenged: None,
+            term: None,
             claimed: None,
             giving: 0,
         }

@@ -48,6 +48,10 @@ pub(super) fn tell(event: &Event, spent: Option<u64>) -> String {
         Event::Reloaded { lines } => format!("the configuration was read again: {}", lines.join("; ")),
         Event::Repaired { what } => format!("{what} was removed by something else, and put back"),
         Event::Swept { what } => format!("{what} was left by an earlier run, and removed"),
+        Event::Claim { office, term: Some(term) } => {
+            format!("the voters let this host hold {office}, term {term}")
+        }
+        Event::Claim { office, term: None } => format!("the claim to {office} is over, or given back"),
         Event::Trouble { text } => text.clone(),
         Event::Lost { entries, why } => format!("{entries} entries before this are lost: {why}"),
         Event::Unknown => "something that this version does not know; see --json".to_owned(),

@@ -163,6 +163,9 @@ impl Recorder {
                 let (router, source, priority) = (router.clone(), *source, *priority);
                 self.put(Event::MasterHeard(MasterHeard { router, source, priority }));
             }
+            Note::Claim { office, term } => {
+                self.put(Event::Claim { office: office.clone(), term: *term });
+            }
             Note::LastHeard { router, ago } => drop(self.silent.insert(router.clone(), *ago)),
             Note::Reloaded(lines) => self.put(Event::Reloaded { lines: some(lines) }),
             Note::Trouble(text) => self.put(Event::Trouble { text: text.clone() }),

@@ -42,6 +42,13 @@ pub enum Event {
     Transition(Moved),
     /// Another host is Master, where none was before, or another one.
     MasterHeard(MasterHeard),
+    /// The voters let this node hold what goes with an office, or no more.
+    Claim {
+        /// The router, or the group.
+        office: String,
+        /// In which term; `None` where they do no more.
+        term: Option<u64>,
+    },
     /// While Master, adverts that lose against ours were heard: there were two Masters.
     DualMasterSeen(DualMaster),
     /// The effective priority changed.
@@ -152,6 +159,9 @@ pub struct Moved {
     pub addresses: Vec<IpAddr>,
     /// The other party, where there is one.
     pub peer: Option<IpAddr>,
+    /// Of a Master by the voters' leave: in which term.
+    #[serde(default)]
+    pub term: Option<u64>,
     /// For a Master: how long ago anybody else was last heard as one, in milliseconds.
     #[serde(default)]
     pub silent_ms: Option<u64>,
@@ -161,7 +171,7 @@ impl Moved {
     /// What the agent tells, and how long ago another Master was heard.
     #[must_use]
     pub fn new(transition: &Transition, silent: Option<Duration>) -> Self {
-        let Transition { subject, from, to, why, priority, addresses, peer, .. } = transition;
+        let Transition { subject, from, to, why, priority, addresses, peer, term } = transition;
         // The word that it is written with; with what it is about, where there is something.
         let cause = match serde_json::to_value(why) {
             Ok(serde_json::Value::String(word)) => word,
@@ -179,6 +189,7 @@ impl Moved {
             priority: *priority,
             addresses: addresses.clone(),
             peer: *peer,
+            term: *term,
             silent_ms: silent.map(millis),
         }
     }
@@ -356,7 +367,7 @@ mod tests {
             clock_ms: 7,
             event: Event::Transition(moved(Why::Silence)),
         };
-        let line = r#"{"v":1,"time":"2026-03-01T10:00:00.25Z","clock_ms":7,"event":"transition","router":"web","from":"BACKUP","to":"MASTER","cause":"silence","why":"no Master heard for the down interval","priority":150,"addresses":["10.0.0.100"],"peer":null,"silent_ms":3600}"#;
+        let line = r#"{"v":1,"time":"2026-03-01T10:00:00.25Z","clock_ms":7,"event":"transition","router":"web","from":"BACKUP","to":"MASTER","cause":"silence","why":"no Master heard for the down interval","priority":150,"addresses":["10.0.0.100"],"peer":null,"term":null,"silent_ms":3600}"#;
         assert_eq!(serde_json::to_string(&entry).unwrap(), line);
         assert_eq!(serde_json::from_str::<Entry>(line).unwrap(), entry);
     }

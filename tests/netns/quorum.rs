@@ -17,6 +17,13 @@ fn complaints(locum: &Locum<'_>) -> String {
     locum.status()["complaints"].to_string()
 }
 
+/// The terms of its claims, one after the other, by its record; `None` where it had none any more.
+fn terms(locum: &Locum<'_>) -> Vec<Option<u64>> {
+    let (_, text) = locum.cli(&["history", "--json"]);
+    let entries = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    entries.filter(|entry| entry["event"] == "claim").map(|entry| entry["term"].as_u64()).collect()
+}
+
 struct Cluster<'a> {
     a: Option<Locum<'a>>,
     b: Option<Locum<'a>>,
@@ -193,6 +200,13 @@ fn a_handover_under_a_quorum_loses_no_time_and_the_claim_goes_along() {
     println!("handover: {}; {timeline}; {said}", probe.end());
     assert_eq!(lab.owners(VIP), ["b"]);
     assert_eq!(timeline.time_with(0).as_nanos(), 0, "{timeline}");
+    let terms = [cluster.a.as_ref(), cluster.b.as_ref()].map(|locum| terms(locum.expect("it runs")));
+    println!("terms: {terms:?}");
+    // What a had it gave back, and b has it in a greater term.
+    let ([.., Some(first), None], [.., Some(second)]) = (&terms[0][..], &terms[1][..]) else {
+        panic!("{terms:?}")
+    };
+    assert!(second > first);
 }
 
 #[test]
