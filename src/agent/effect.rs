@@ -169,6 +169,8 @@ pub enum Effect {
         vrid: Vrid,
         /// Its farewell, one packet to each that an advert goes to.
         farewell: Vec<Outgoing>,
+        /// How long to keep its addresses after that where no other Master is heard.
+        patience: Duration,
     },
     /// These addresses, and no others of this instance, are held from now on.
     Hold {

@@ -31,6 +31,7 @@ impl Agent {
         let clock = self.wall_clock(now);
         let form = self.routers[index].checksum(member);
         let router = &mut self.routers[index];
+        let patience = super::patience(&router.config);
         let member = &mut router.members[member];
         let instance = &self.sets[router.set].group.members()[member.seat];
         let config = instance.config();
@@ -68,7 +69,8 @@ impl Agent {
             // It is the next advert that could leave; the one that does leave next has the number again.
             if let Some(seal) = member.ledger.clone().next(&config.auth, source, clock) {
                 let farewell = parcels(&Advert { priority: None, ..advert.clone() }, &seal, None);
-                effects.push(Effect::Will { instance: member.id, vrid: advert.vrid, farewell });
+                let (instance, vrid) = (member.id, advert.vrid);
+                effects.push(Effect::Will { instance, vrid, farewell, patience });
             }
         }
         member.sent += 1;

@@ -14,9 +14,6 @@ use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// How long the addresses stay where no other Master is heard: longer than any skew time at an interval of
-/// one second, and shorter than anybody waits who has heard no farewell.
-const BOUND: Duration = Duration::from_secs(1);
 /// The longest packet that is looked at; what matters stands at its beginning.
 const BUFFER: usize = 2048;
 /// The type of an advert.
@@ -29,6 +26,7 @@ struct Part {
     packets: Vec<Packet>,
     addresses: BTreeSet<IpAddr>,
     interfaces: Vec<String>,
+    patience: Duration,
 }
 
 /// Interface and family.
@@ -47,15 +45,15 @@ impl LastWill {
                 let part = self.parts.entry(instance).or_default();
                 (part.addresses, part.interfaces) = (addresses, interfaces);
             }
-            Word::Farewell { instance, vrid, packets } => {
+            Word::Farewell { instance, vrid, packets, patience } => {
                 let part = self.parts.entry(instance).or_default();
-                (part.vrid, part.packets) = (vrid, packets);
+                (part.vrid, part.packets, part.patience) = (vrid, packets, patience);
             }
             Word::Releases { instance } => drop(self.parts.remove(&instance)),
         }
     }
 
-    /// Says every farewell at once, and then takes at most [`BOUND`].
+    /// Says every farewell at once, and then takes as long as the list has patience.
     pub(super) fn carry_out(mut self) {
         let sockets = self.sockets();
         for packet in self.parts.values().flat_map(|part| &part.packets) {
@@ -63,22 +61,21 @@ impl LastWill {
                 eprintln!("locum: guardian: no farewell to {}: {error}", packet.destination);
             }
         }
-        let end = Instant::now() + BOUND;
-        while self.parts.values().any(|part| !part.packets.is_empty()) {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            let heard = listen(&sockets, left);
-            let succeeded = |part: &Part| {
-                let of = |packet: &Packet| (place(packet), part.vrid);
-                part.packets.first().is_some_and(|packet| heard.contains(&of(packet)))
+        let began = Instant::now();
+        let left = |part: &Part| part.patience.saturating_sub(began.elapsed());
+        let mut heard = BTreeSet::new();
+        while !self.parts.is_empty() {
+            let over = |part: &Part| {
+                let succeeded = |packet: &Packet| heard.contains(&(place(packet), part.vrid));
+                left(part).is_zero() || part.packets.first().is_none_or(succeeded)
             };
-            let (gone, kept) = self.parts.into_iter().partition(|(_, part)| succeeded(part));
+            let (gone, kept) = self.parts.into_iter().partition(|(_, part)| over(part));
             self.parts = kept;
             remove(&gone);
+            if let Some(next) = self.parts.values().map(left).min() {
+                heard = listen(&sockets, next);
+            }
         }
-        remove(&self.parts);
     }
 
     /// One for each place, which hears the virtual routers there.

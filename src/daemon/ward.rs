@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Duration;
 use tracing::warn;
 
 /// The longest word in bytes: what a socket takes at once by default, and a little less.
@@ -29,8 +30,8 @@ pub(super) enum Word {
     Anew,
     /// This instance has these addresses and these interfaces of our own making.
     Holds { instance: u32, addresses: BTreeSet<IpAddr>, interfaces: Vec<String> },
-    /// This is its farewell now.
-    Farewell { instance: u32, vrid: u8, packets: Vec<Packet> },
+    /// This is its farewell now, and for how long its addresses stay where no other Master is heard.
+    Farewell { instance: u32, vrid: u8, packets: Vec<Packet>, patience: Duration },
     /// It has nothing any more.
     Releases { instance: u32 },
 }
@@ -99,9 +100,9 @@ impl Ward {
         self.tell(&Word::Holds { instance, addresses, interfaces });
     }
 
-    pub(super) fn farewell(&mut self, instance: u32, vrid: u8, packets: &[Outgoing]) {
+    pub(super) fn farewell(&mut self, instance: u32, vrid: u8, packets: &[Outgoing], patience: Duration) {
         let packets = packets.iter().map(Packet::from).collect();
-        let word = Word::Farewell { instance, vrid, packets };
+        let word = Word::Farewell { instance, vrid, packets, patience };
         if self.farewells.get(&instance) != Some(&word) {
             self.tell(&word);
             self.farewells.insert(instance, word);

@@ -54,8 +54,11 @@ fn killed(router: impl Fn(u8) -> Router) {
     wait_until("b hears a", LONG, || b.router()["instances"][0]["master"] == lab["a"].ipv4());
     let (first, probe) = (daemon(&a), lab["client"].probe(VIP));
     settle(2);
+    let watch = lab.watch(VIP);
     first.kill();
     lab.wait_owner(VIP, &["b"]);
+    let timeline = watch.end();
+    assert!(timeline.time_with(0).is_zero(), "it stays until the other has it: {timeline}");
     assert!(b.why().contains("said farewell"), "{}", b.why());
     assert_eq!(b.refused_at_all(), 0);
     println!("daemon killed: {}", probe.end());
