@@ -7,6 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 use tempfile::NamedTempFile;
 
 /// A daemon that may outlive its guardian, but not the test.
@@ -58,7 +59,9 @@ fn killed(router: impl Fn(u8) -> Router) {
     first.kill();
     lab.wait_owner(VIP, &["b"]);
     let timeline = watch.end();
-    assert!(timeline.time_with(0).is_zero(), "it stays until the other has it: {timeline}");
+    // The other waits for more than two seconds after a farewell: the address stays until it is heard, which is
+    // just before it has it.
+    assert!(timeline.time_with(0) < Duration::from_secs(1), "{timeline}");
     assert!(b.why().contains("said farewell"), "{}", b.why());
     assert_eq!(b.refused_at_all(), 0);
     println!("daemon killed: {}", probe.end());
