@@ -24,7 +24,7 @@ pub type Actions = SmallVec<[Action; 3]>;
 pub struct Instance {
     pub(super) config: Config,
     pub(super) priority: Priority,
-    source: Option<IpAddr>,
+    pub(super) source: Option<IpAddr>,
     pub(super) state: State,
     pub(super) why: Why,
     pub(super) since: Time,
@@ -451,26 +451,6 @@ impl Instance {
         let since = if matches!(self.state, State::Fault(_)) { self.since } else { now };
         self.enter(since, State::Fault(fault.clone()), Why::Fault(fault));
         actions
-    }
-
-    /// The next comparison, advert and timer start know the new values; running timers stay.
-    fn retune(&mut self, config: Config) -> Actions {
-        let other_addresses = self.config.addresses != config.addresses;
-        self.config = config;
-        if other_addresses && self.is_master() { smallvec![self.advertise()] } else { Actions::new() }
-    }
-
-    /// A Master tells its new priority at once, on top of its rhythm.
-    fn set_priority(&mut self, priority: Priority) -> Actions {
-        let changed = self.priority != priority;
-        self.priority = priority;
-        if changed && self.is_master() { smallvec![self.advertise()] } else { Actions::new() }
-    }
-
-    fn set_source(&mut self, source: IpAddr) -> Actions {
-        let changed = self.source.is_some_and(|old| old != source);
-        self.source = Some(source);
-        if changed && self.is_master() { smallvec![self.advertise()] } else { Actions::new() }
     }
 
     pub(super) fn enter(&mut self, since: Time, state: State, why: Why) -> Actions {

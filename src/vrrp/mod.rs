@@ -60,6 +60,7 @@ mod make;
 pub mod packet;
 mod refusal;
 pub mod sequence;
+mod tuning;
 mod voted;
 mod waking;
 pub mod why;
