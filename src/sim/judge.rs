@@ -7,6 +7,7 @@ use crate::agent::config::Router;
 use crate::agent::{Request, RouterName, Standing};
 use crate::health::{CheckName, OnFail};
 use crate::time::Time;
+use crate::vrrp::auth::Auth;
 use crate::vrrp::{Interval, Priority, Version};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -227,7 +228,12 @@ impl Plan {
         queue.sort_unstable();
         let uneven = world.nodes.iter().filter_map(|n| router(n, seat)).any(|r| r.interval != theirs);
         let roles = || world.nodes.iter().flat_map(|node| role(node, seat));
-        let early = roles().any(|r| r.preempt) && roles().any(|r| !r.preempt);
+        // An owner with headers that came back has heard nobody's sequence where another member made its rival
+        // yield: until its own has grown, that member is followed by nobody.
+        let deaf = |r: &Router| matches!(r.auth, Auth::Ah(_)) && r.priority.is_owner();
+        let grouped = world.nodes.iter().any(|node| role(node, seat).len() > 1);
+        let early =
+            (roles().any(|r| r.preempt) && roles().any(|r| !r.preempt)) || (grouped && roles().any(deaf));
         let (told, at) = (means.is_told(), world.now);
         (!queue.is_empty()).then_some(Plan { seat, lost, told, uneven, early, at, queue })
     }

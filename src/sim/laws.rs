@@ -10,7 +10,7 @@ use crate::agent::{Effect, Input, InstanceId, Outgoing, Standing, Subject};
 use crate::claim::quorum::Quorum;
 use crate::time::Time;
 use crate::vrrp::auth::Auth;
-use crate::vrrp::{Family, Version};
+use crate::vrrp::{Family, Interval, Version};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
@@ -250,7 +250,8 @@ impl Laws {
     }
 
     /// An advert leaves. Also notes that a farewell was said, and the rhythm.
-    pub(super) fn sent(&mut self, node: &mut Node, now: Time, out: &Outgoing, seat: Seat) {
+    pub(super) fn sent(&mut self, nodes: &mut [Node], index: usize, now: Time, out: &Outgoing, seat: Seat) {
+        let node = &mut nodes[index];
         let [first, _, priority, _, fifth, sixth, ..] = *super::wire::message(out) else { return };
         let Some(router) = node.config.routers.iter().find(|r| seat_of(r) == Some(seat)).cloned() else {
             return;
@@ -279,7 +280,8 @@ impl Laws {
             // Perhaps no Master's: a better one tells a Master of itself, before it has the claim.
             return;
         }
-        let gap = node.rhythm.insert(out.instance, now).map(|last| now.since(last));
+        let last = node.rhythm.insert(out.instance, now).filter(|_| now > node.retuned_until);
+        let gap = last.map(|last| now.since(last));
         let interval = router.interval.duration();
         if let Some(gap) = gap.filter(|gap| *gap > interval + interval * self.drift / 1000 + JITTER) {
             let text = format!("was silent for {gap:?}, its interval is {}", router.interval);
@@ -287,12 +289,11 @@ impl Laws {
         }
         // A changed priority begins a new argument.
         if node.said.insert(out.instance, priority).is_some_and(|last| last != priority) {
-            self.since.retain(|(other, _), _| *other != seat);
-            self.heard.retain(|(other, ..), _| *other != seat);
+            self.moved(seat, index, now);
         }
     }
 
-    /// A role changed: what was heard before does not count.
+    /// A role or a priority changed: what was heard before does not count, nor what was sent before.
     pub(super) fn moved(&mut self, seat: Seat, node: usize, now: Time) {
         self.heard.retain(|(other, _, a, b), _| *other != seat || (*a != node && *b != node));
         self.since.insert((seat, node), now);
@@ -324,7 +325,12 @@ const JITTER: Duration = Duration::from_micros(1);
 fn wrongly_held(node: &Node, router: &Router, now: Time) -> Option<String> {
     let seat = seat_of(router)?;
     let name = &router.name;
-    let limit = router.interval.duration() * 4 + PATIENCE;
+    // A group waits for the successor of its slowest.
+    let group = node.config.groups.iter().find(|group| group.routers.contains(name));
+    let moves = |other: &&Router| group.is_some_and(|group| group.routers.contains(&other.name));
+    let others = node.config.routers.iter().filter(moves);
+    let slowest = others.map(|other| other.interval).fold(router.interval, Interval::max);
+    let limit = slowest.duration() * 4 + PATIENCE;
     let held: Vec<&Held> = node.held.values().filter(|held| held.seat == seat).collect();
     match node.standing.get(name) {
         Some(Standing::Master) => {

@@ -55,6 +55,8 @@ pub struct Node {
     pub(super) stopping: Option<Time>,
     /// When each instance advertised last, while nothing disturbs its rhythm.
     pub(super) rhythm: BTreeMap<InstanceId, Time>,
+    /// Until when a timer of an interval that is no longer configured may run.
+    pub(super) retuned_until: Time,
     /// What was advertised last, by instance.
     pub(super) said: BTreeMap<InstanceId, u8>,
     /// For sabotage: every second time.
@@ -133,6 +135,7 @@ impl Node {
             tickets: BTreeMap::new(),
             stopping: None,
             rhythm: BTreeMap::new(),
+            retuned_until: Time::ZERO,
             said: BTreeMap::new(),
             odd: false,
             followed: BTreeMap::new(),

@@ -93,7 +93,7 @@ impl World {
         });
         let again = Sent { at: self.now, node, seat, family, priority };
         let doubled = priority == 0 && self.sent.last() == Some(&again) && out.destination.is_multicast();
-        self.laws.sent(&mut self.nodes[node], self.now, out, seat);
+        self.laws.sent(&mut self.nodes, node, self.now, out, seat);
         if doubled && self.lan.one_farewell {
             return;
         }

@@ -408,7 +408,11 @@ impl World {
         if self.nodes[node].agent.as_ref().is_some_and(|agent| agent.has_overslept(time)) {
             self.give(node, Input::Woke);
         }
-        for arrival in std::mem::take(&mut self.nodes[node].inbox) {
+        for mut arrival in std::mem::take(&mut self.nodes[node].inbox) {
+            // That its clock was set is what queued up. What it reads, it sees now.
+            if let Input::Clock(reading) = &mut arrival.input {
+                *reading = self.wall_clock(node);
+            }
             self.feed(node, arrival);
         }
     }
@@ -428,9 +432,12 @@ impl World {
     /// A node's configuration changes; its process, if any, is told at once.
     pub fn reload(&mut self, node: usize, config: Config) {
         self.trace.note(self.now, &self.nodes[node].name, b'I', &[], || "reloads another configuration");
-        self.nodes[node].configure(config.clone());
+        let running = self.nodes[node].config.routers.iter().map(|router| router.interval.duration()).max();
+        let host = &mut self.nodes[node];
+        host.retuned_until = host.retuned_until.max(self.now + running.unwrap_or_default());
+        host.configure(config.clone());
+        host.rhythm.clear();
         self.laws.forget(node);
-        self.nodes[node].rhythm.clear();
         self.give(node, Input::Reload { ticket: None, dry_run: false, config: Box::new(config) });
     }
 

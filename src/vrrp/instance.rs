@@ -210,7 +210,8 @@ impl Instance {
 
             (_, Event::Woke { late }) => self.wake(now, late),
             (State::Leaving { until, successor: None, then }, Event::Succeeded) => {
-                self.state = State::Leaving { until: *until, successor: self.source, then: *then };
+                let until = (*until).min(now + self.config.interval.duration() + self.config.linger());
+                self.state = State::Leaving { until, successor: self.source, then: *then };
                 Actions::new()
             }
             // What does not concern a state leaves it as it is.
