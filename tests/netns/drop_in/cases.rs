@@ -35,6 +35,10 @@ pub struct Case {
     script: &'static str,
     after: String,
     pub link: Link,
+    /// The first instance has an address in the second network.
+    pub spread: bool,
+    /// Which addresses answer with the virtual MAC address.
+    pub virtual_mac: &'static [&'static str],
     /// The state of `first` when its link is cut, and when its check fails.
     pub link_state: &'static str,
     pub check_state: &'static str,
@@ -53,6 +57,8 @@ impl Case {
             script: "",
             after: String::new(),
             link: Link::Cable,
+            spread: false,
+            virtual_mac: &[],
             link_state: "FAULT",
             check_state: "FAULT",
             back: Back::AtOnce,
@@ -80,7 +86,11 @@ impl Case {
     }
 
     pub fn vips(&self) -> Vec<&'static str> {
-        [self.vip].into_iter().chain((self.link == Link::SecondCable).then_some(VIP_B)).collect()
+        [self.vip].into_iter().chain(self.has_second_network().then_some(VIP_B)).collect()
+    }
+
+    pub fn has_second_network(&self) -> bool {
+        self.spread || self.link == Link::SecondCable
     }
 
     /// The file for both hosts, whose checks look into a directory each under `dir`.
@@ -121,7 +131,9 @@ pub fn all() -> Vec<Case> {
         Case::new("v3, track_script without weight"),
         Case { vip: VIP6, ..Case::new("v3 IPv6") },
         Case::new("unicast").with(unicast),
-        Case::new("vmac").with("use_vmac vrrp.51"),
+        Case { virtual_mac: &[VIP], ..Case::new("vmac") }.with("use_vmac vrrp.51"),
+        Case { spread: true, virtual_mac: &[VIP_B], ..Case::new("use_vmac_addr") }
+            .with(&format!("use_vmac_addr\nvirtual_ipaddress_excluded {{\n {VIP_B}/24 dev eth1\n}}")),
         Case { link: Link::SecondCable, after: db + &group, ..Case::new("sync group") },
         Case { script: "weight -60", check_state: "BACKUP", ..Case::new("track_script, weight") },
         Case { link: Link::Tracked, ..Case::new("track_interface") }.with("track_interface {\n tracked0\n}"),

@@ -3,7 +3,7 @@
 
 use super::cases::{self, Back, Case, Link};
 use super::node::{Daemon, Node};
-use crate::lab::{Host, Lab};
+use crate::lab::{Host, LONG, Lab, wait_until};
 use crate::locum::settle;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -63,6 +63,13 @@ impl<'a> Pair<'a> {
         self.wait_owner(&["first"]);
         self.first.wait_state(self.case.instances(), "MASTER");
         self.second.wait_state(self.case.instances(), "BACKUP");
+        for vip in self.case.virtual_mac {
+            let other = self.second.host;
+            wait_until(&format!("{vip} has the virtual MAC address"), LONG, || {
+                other.pings(vip)
+                    && other.run(&format!("ip neighbour show to {vip}")).contains("00:00:5e:00:01:33")
+            });
+        }
     }
 
     fn cut(&self, plugged: bool) {
@@ -137,7 +144,7 @@ impl<'a> Pair<'a> {
 
 fn run(case: &Case, first: Daemon) {
     let lab = Lab::new(&["first", "second"]);
-    if case.link == Link::SecondCable {
+    if case.has_second_network() {
         lab.second_network();
     }
     let dir = TempDir::new().unwrap();
