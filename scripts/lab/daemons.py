@@ -1,9 +1,15 @@
 """The two daemons that `scripts/bench` compares: the same routers in the words of each."""
 
+import json
 import os
 from dataclasses import dataclass
+from lan import SERVICE_PORT
 
 PRIORITY = {"a": 200, "b": 100}
+PEER = {"a": "10.0.0.2", "b": "10.0.0.1"}
+# What a script check runs, and the priority of what is real-time.
+SCRIPT = "/bin/true"
+REALTIME = 20
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,13 @@ class Router:
     tracked: bool = False
     # Locum alone has it.
     local_routes: bool = False
+    # So many checks a second, by `script` or by `tcp`.
+    checks: int = 0
+    probe: str = "script"
+    # To the other host by unicast.
+    unicast: bool = False
+    # The thread that sends adverts is real-time, and memory is locked.
+    realtime: bool = False
 
     @property
     def name(self):
@@ -40,6 +53,11 @@ class Locum:
         if any(router.tracked for router in routers):
             path = track_file(server)
             text += f'[check.app]\ntype = "file"\npath = "{path}"\ncontains = "^0"\ninterval = "100ms"\nfall = 1\n'
+        for number in range(routers[0].checks):
+            what = f'command = ["{SCRIPT}"]\nuser = "root"' if routers[0].probe == "script" else f'target = "127.0.0.1:{SERVICE_PORT}"'
+            text += f'[check.c{number}]\ntype = "{routers[0].probe}"\n{what}\ninterval = "1s"\nfall = 3\n'
+        if routers[0].realtime:
+            text = f"[agent]\nrealtime = {REALTIME}\nlock_memory = true\n\n" + text
         server.start_locum(text)
 
     def section(self, server, router):
@@ -53,8 +71,10 @@ class Locum:
             f'interval = "{router.interval * 1000:.0f}ms"',
             f"addresses = [{', '.join(addresses)}]",
         ]
+        lines += [f'peers = ["{PEER[server.name]}"]'] if router.unicast else []
         lines += ["virtual_mac = true"] if router.virtual_mac else []
-        lines += ['checks = ["app"]'] if router.tracked else []
+        names = ["app"] * router.tracked + [f"c{number}" for number in range(router.checks)]
+        lines += [f"checks = {json.dumps(names)}"] if names else []
         lines += ['install = "local-route"'] if router.local_routes else []
         return "\n".join(lines) + "\n\n"
 
@@ -65,6 +85,11 @@ class Keepalived:
         text = "global_defs {\n    vrrp_version 3\n}\n"
         if any(router.tracked for router in routers):
             text += f"track_file app {{\n    file {track_file(server)}\n    weight 0\n}}\n"
+        for number in range(routers[0].checks):
+            what = SCRIPT if routers[0].probe == "script" else f"/bin/bash -c '</dev/tcp/127.0.0.1/{SERVICE_PORT}'"
+            text += f'vrrp_script c{number} {{\nscript "{what}"\nuser root\ninterval 1\nfall 3\n}}\n'
+        if routers[0].realtime:
+            text = text.replace("{\n", f"{{\n    vrrp_rt_priority {REALTIME}\n    vrrp_no_swap\n", 1)
         text += "".join(self.section(server, router) for router in routers)
         path = server.write("keepalived.conf", text)
         pids = [os.path.join(server.directory, name) for name in ("keepalived.pid", "vrrp.pid")]
@@ -86,8 +111,11 @@ class Keepalived:
             f"virtual_ipaddress {{\n{first}\n}}",
         ]
         lines += ["virtual_ipaddress_excluded {", *others, "}"] if others else []
+        lines += [f"unicast_peer {{\n{PEER[server.name]}\n}}"] if router.unicast else []
         lines += [f"use_vmac vrrp{router.vrid}"] if router.virtual_mac else []
         lines += ["track_file {\napp\n}"] if router.tracked else []
+        names = [f"c{number}" for number in range(router.checks)]
+        lines += ["track_script {", *names, "}"] if names else []
         return "\n".join(lines) + "\n}\n"
 
 

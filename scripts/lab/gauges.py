@@ -36,6 +36,15 @@ def usage(pid):
     return sum(time.clock_gettime_ns(~member << 3 | 2) for member in family(pid))
 
 
+def usage_with_ended(pid):
+    """The same with what its ended children used, in nanoseconds, by the kernel's ticks of 10 ms."""
+    ticks = 0
+    for member in family(pid):
+        with open(f"/proc/{member}/stat", encoding="ascii") as file:
+            ticks += sum(map(int, file.read().rpartition(")")[2].split()[11:15]))
+    return ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
 def pss(pid):
     """Memory of a family, in KiB."""
     total = 0

@@ -10,6 +10,7 @@ from pair import Scene, held, kill, row
 ONE = Scene("one", (Router((VIP,)),))
 FOREIGN = Scene("foreign", (Router((VIP,)),), foreign=True, large=True)
 TRACKED = Scene("tracked", (Router((VIP,), tracked=True),))
+PEERS = Scene("peers", (Router((VIP,), tracked=True, unicast=True),))
 KILLED = Scene("killed", (Router((VIP,)),))
 ALL_KILLED = Scene("all-killed", (Router((VIP,)),), large=True)
 
@@ -74,7 +75,8 @@ def isolated(pair):
 )
 def cable(pair):
     capture, watch = Capture(pair.b), Watch(pair.b, VIP, added=1)
-    time.sleep(0.5 + random.random() * pair.router.interval)
+    # Long enough for one advert at least.
+    time.sleep((1.2 + random.random()) * pair.router.interval)
     cut = time.time()
     pair.a.cable(False)
     watch.wait(pair.down() + 8)
@@ -122,8 +124,17 @@ def planned_stop_before_keepalived(pair):
     return stop(pair)[:2]
 
 
-@row("fault", TRACKED, ("Fault at the Master: Backup has the VIP after, ms", "2", "one hop"), ends=True)
+@row("fault", TRACKED, ("Fault at the Master: Backup has the VIP after, ms", "skew", "one hop"), ends=True)
 def fault(pair):
+    return after_farewell(pair)
+
+
+@row("fault-peers", PEERS, ("the same, by unicast to one peer, ms", "2", "one hop"), ends=True)
+def fault_before_one_peer(pair):
+    return after_farewell(pair)
+
+
+def after_farewell(pair):
     capture, watch = Capture(pair.b), Watch(pair.b, VIP, added=1, seconds=15)
     pair.a.write("service", "1")
     watch.wait(16)
