@@ -1,6 +1,7 @@
 //! The TOML file as written: each value read and with its place, nothing yet compared with another.
 
 use super::Scheduling;
+use super::announcing;
 use super::auth;
 use super::claim::{self, Claim, QUORUMS};
 use super::fixed::{self, Fixed};
@@ -235,7 +236,7 @@ fn group((name, section): (Spanned<String>, Section<'_>)) -> Group {
     group
 }
 
-fn inner<T>(value: Option<Spanned<T>>) -> Option<T> {
+pub(super) fn inner<T>(value: Option<Spanned<T>>) -> Option<T> {
     value.map(Spanned::into_inner)
 }
 
@@ -286,7 +287,7 @@ fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
         checksum: inner(section.optional("checksum", choice(CHECKSUMS))).unwrap_or_default(),
         auth: auth::read(&section),
         strict: inner(section.optional("strict", flag)).unwrap_or_default(),
-        announce: announce(&section),
+        announce: announcing::read(&section),
         tracks: tracks(&section),
         max_failover: section.optional("max_failover", some_time),
         notify: notify(&section, true),
@@ -406,32 +407,6 @@ fn plain((address, prefix): (IpAddr, Option<u8>), span: Range<usize>) -> Address
         scope: if link_local { 253 } else { 0 },
     };
     Address { vip, advertise: true, span, label: None }
-}
-
-fn announce(section: &Section<'_>) -> Announcing {
-    let mut announcing = Announcing::default();
-    let Some(table) = section.section("announce") else { return announcing };
-    announcing.count = inner(table.optional("count", number(1, 100))).unwrap_or(announcing.count);
-    if let Some(again) = table.list("again", some_time) {
-        let span = again.span();
-        announcing.again = again.into_inner().into_iter().map(Spanned::into_inner).collect();
-        if !announcing.again.is_sorted_by(|a, b| a < b) {
-            let finding = Finding::error(
-                &span,
-                "these times count from becoming Master, so each must be later than the one before",
-            );
-            section.sink().add(finding.help("write them ascending, such as [\"200ms\", \"1s\", \"5s\"]"));
-        }
-    }
-    let time = |key, usual| table.optional(key, time_or_off).map_or(usual, Spanned::into_inner);
-    announcing.refresh = time("refresh", announcing.refresh);
-    announcing.refresh_count = inner(table.optional("refresh_count", number(1, 100))).unwrap_or(1);
-    announcing.losing_count =
-        inner(table.optional("losing_count", number(0, 100))).unwrap_or(announcing.count);
-    announcing.losing_again = time("losing_again", None);
-    announcing.elsewhere = time("elsewhere", None);
-    table.finish();
-    announcing
 }
 
 fn tracks(section: &Section<'_>) -> Vec<Track> {
