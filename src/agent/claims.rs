@@ -209,6 +209,12 @@ impl Agent {
         self.say(now, set, Claimant::tick, effects);
         let due = self.sets[set].group.deadline().filter(|(at, _)| *at <= now).map(|(_, wait)| wait);
         let takes = due == Some(Wait::TakeOver);
+        if takes && self.sets[set].giving > 0 {
+            // The claim that it had goes back first, once nothing is held: see `released`.
+            self.sets[set].withheld = true;
+            self.sets[set].group.stay_awake(now);
+            return self.file(set);
+        }
         if takes {
             self.say(now, set, Claimant::pursue, effects);
         }
@@ -292,6 +298,7 @@ impl Agent {
         let holds = self.sets[set].group.members().iter().any(Instance::holds);
         if self.sets[set].giving == 0 && !holds {
             self.say(now, set, |claimant, _| claimant.give_up(), effects);
+            self.sets[set].withheld = false;
             self.file(set);
         }
     }

@@ -47,8 +47,18 @@ pub struct Claims {
     pub own: VoterId,
     /// The other voters, a witness among them.
     pub others: Vec<VoterId>,
+    /// Which of them only votes, if one does.
+    pub witness: Option<VoterId>,
     /// The key that all share, of at least 32 bytes.
     pub key: Secret,
+}
+
+impl Claims {
+    /// Whether only one of the others can hold.
+    #[must_use]
+    pub fn has_one_rival(&self) -> bool {
+        self.others.iter().filter(|other| Some(**other) != self.witness).count() == 1
+    }
 }
 
 /// The distance between announcements.

@@ -47,7 +47,7 @@ use crate::time::{Time, earliest};
 use crate::vrrp::group::Steps;
 use crate::vrrp::instance::{Action, Event, First, Instance, Wait};
 use crate::vrrp::why::Why;
-use crate::vrrp::{Family, Version, Vrid};
+use crate::vrrp::{Family, Interval, Version, Vrid};
 use deadlines::Deadlines;
 use fixed::Fixed;
 use links::Links;
@@ -453,11 +453,12 @@ impl Agent {
     }
 }
 
-/// The longest a stopping or handing-over Master keeps answering: until every Backup's skew is over.
+/// The longest a stopping Master keeps answering: until every Backup's skew is over. Never less than that of
+/// the default interval: who preempts has not learned ours.
 fn patience(config: &config::Router) -> Duration {
     let slack = Duration::from_millis(500);
     match config.version {
         Version::V2 => Duration::from_secs(1) + slack,
-        Version::V3 => (config.interval.duration() + slack).min(Duration::from_secs(5)),
+        Version::V3 => (config.interval.max(Interval::SECOND).duration() + slack).min(Duration::from_secs(5)),
     }
 }

@@ -86,9 +86,11 @@ impl Claim {
             }
             others.push(*voter.get_ref());
         }
-        if let Some(witness) = &self.witness
-            && !self.voters.iter().any(|(name, _)| name == witness.get_ref())
-        {
+        let named = self.witness.as_ref().and_then(|witness| {
+            let found = self.voters.iter().find(|(name, _)| name == witness.get_ref());
+            found.map(|(_, voter)| *voter.get_ref())
+        });
+        if let Some(witness) = self.witness.as_ref().filter(|_| named.is_none()) {
             let message = format!("the witness \"{}\" is not among the voters", witness.get_ref());
             sink.add(Finding::error(&witness.span(), message).help("give its address in voters as well"));
         }
@@ -102,7 +104,7 @@ impl Claim {
             );
         }
         match secret::key(reference.get_ref(), keys.directory, keys.credentials) {
-            Ok(key) => Some(Ok(Claims { own, others, key })),
+            Ok(key) => Some(Ok(Claims { own, others, witness: named, key })),
             Err(wrong) => {
                 let line = wrong.message.clone();
                 let bars = keys.policy == Secrets::BarRouter && secret::is_reference(reference.get_ref());
@@ -138,7 +140,7 @@ pub(super) fn quorum(
             sink.add(finding.help("add [claim] with listen, key and voters: examples/quorum.toml"));
         }
         Some(Err(line)) => router.barred = router.barred.clone().or_else(|| Some(line.clone())),
-        Some(Ok(_)) => {}
+        Some(Ok(claims)) => router.manner.lone_backup = claims.has_one_rival(),
     }
     if router.priority.is_owner() {
         let message = "priority 255 takes the addresses without asking anybody, and a quorum means to ask";

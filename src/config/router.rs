@@ -85,6 +85,7 @@ fn manner(part: &file::Router) -> Manner {
         parting_advert: part.parting_advert,
         eager: part.eager,
         lease: None,
+        lone_backup: usual.lone_backup,
         goes_on: usual.goes_on,
     }
 }

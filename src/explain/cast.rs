@@ -255,6 +255,8 @@ fn assumed(own: &agent::Config, priority: Priority) -> agent::Config {
         if unicast {
             router.sources = families.iter().filter_map(|family| of(*family, peers.clone())).collect();
             router.peers = families.iter().filter_map(|family| of(*family, sources.clone())).collect();
+            // Whom else it has to wait for is as here.
+            router.peers.extend(peers.into_iter().filter(|peer| !router.sources.contains(peer)));
         }
     }
     config

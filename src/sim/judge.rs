@@ -8,7 +8,8 @@ use crate::agent::{Request, RouterName, Standing};
 use crate::health::{CheckName, OnFail};
 use crate::time::Time;
 use crate::vrrp::auth::Auth;
-use crate::vrrp::{Interval, Priority, Version};
+use crate::vrrp::config::LONE_WAIT;
+use crate::vrrp::{Family, Interval, Priority, Version};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -285,7 +286,11 @@ fn due(world: &World, router: &Router, lost: usize, means: Loss) -> Option<Time>
     };
     let interval = if router.version == Version::V3 { theirs } else { router.interval };
     if means.is_told() {
-        return Some(world.now + interval.skew(router.version, priority(router)));
+        // Whose one peer leaves has nobody to wait for.
+        let peers = |family| router.peers.iter().filter(move |peer| Family::of(**peer) == family).count();
+        let lone = router.families().into_iter().all(|family| peers(family) == 1);
+        let skew = if lone { LONE_WAIT } else { interval.skew(router.version, priority(router)) };
+        return Some(world.now + skew);
     }
     let since = router.families().into_iter().filter_map(latest).max()?;
     Some(since + down(router, interval, priority(router)))

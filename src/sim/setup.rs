@@ -112,18 +112,22 @@ pub(super) fn voting(rng: &mut Rng) -> Vec<Node> {
         VoterId { address: Ipv4Addr::new(10, 1, 0, host).into(), port: 5112 }
     };
     let voters: Vec<VoterId> = (0..nodes.len().max(3)).map(id).collect();
+    let count = nodes.len();
     for (place, node) in nodes.iter_mut().enumerate() {
         let mut config = node.config.clone();
         let others = voters.iter().copied().filter(|voter| *voter != id(place)).collect();
-        config.claims = Some(Claims { own: id(place), others, key: Secret::new([7; 32]) });
+        let witness = (count < voters.len()).then(|| voters[count]);
+        let claims = Claims { own: id(place), others, witness, key: Secret::new([7; 32]) };
         for router in &mut config.routers {
             router.interval = if router.version == Version::V2 { Interval::SECOND } else { interval };
             router.quorum = quorum;
+            router.manner.lone_backup = claims.has_one_rival();
             router.manner.lease = Some(router.interval.lease(router.manner.down_adverts));
             if router.priority.is_owner() {
                 router.priority = Priority::DEFAULT;
             }
         }
+        config.claims = Some(claims);
         node.configure(config);
     }
     nodes

@@ -404,6 +404,7 @@ impl World {
         host.frozen = false;
         host.rhythm.clear();
         host.stopping = host.stopping.map(|_| now);
+        host.held.values_mut().for_each(|held| held.leaving = held.leaving.map(|_| now));
         let time = self.agent_time(node);
         if self.nodes[node].agent.as_ref().is_some_and(|agent| agent.has_overslept(time)) {
             self.give(node, Input::Woke);

@@ -60,6 +60,14 @@ impl Config {
         self.interval.max(Interval::SECOND).down(self.version, Priority::DEFAULT) + self.linger()
     }
 
+    /// How long a Backup of this priority waits once its Master has said farewell: the skew (RFC 9568 6.4.2), in
+    /// which better Backups go first. Where there can be no other, only until what came behind it is heard too.
+    #[must_use]
+    pub fn farewell_wait(&self, interval: Interval, priority: Priority) -> Duration {
+        let lone = self.manner.lone_backup || self.peers.len() == 1;
+        if lone { LONE_WAIT } else { interval.skew(self.version, priority) }
+    }
+
     /// What it expects of a packet that comes in while the wall clock reads `clock`, if it is known.
     #[must_use]
     pub fn expect(&self, clock: Option<Duration>) -> Expect<'_> {
@@ -81,6 +89,8 @@ impl Config {
     }
 }
 
+/// How long the only Backup waits after a farewell.
+pub const LONE_WAIT: Duration = Duration::from_micros(500);
 /// How long a successor takes, from its first advert, to have one address where clients find it.
 const SUCCESSION: Duration = Duration::from_millis(15);
 /// The same for each further one: of thousands the kernel needs its time.
@@ -105,6 +115,8 @@ pub struct Manner {
     /// How long the kernel keeps the addresses of a process that does nothing: whole seconds, from 1 s on;
     /// `None` for ever. See [`Interval::lease`].
     pub lease: Option<Duration>,
+    /// Nobody but the Master and this router can hold.
+    pub lone_backup: bool,
     /// A Master goes on where its link was gone for less than a takeover takes.
     pub goes_on: bool,
 }
@@ -119,6 +131,7 @@ impl Default for Manner {
             parting_advert: false,
             eager: false,
             lease: None,
+            lone_backup: false,
             goes_on: true,
         }
     }

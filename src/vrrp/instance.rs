@@ -246,7 +246,7 @@ impl Instance {
                 smallvec![Action::Discard(Discard::StrangersFarewell)]
             }
             None => {
-                *down_at = now + interval.skew(version, own);
+                *down_at = now + self.config.farewell_wait(*interval, own);
                 *cause = Why::Farewell(source);
                 Actions::new()
             }

@@ -1,9 +1,10 @@
 //! What the RFCs leave open, and Locum decides: handovers, late reports, both families of one router.
 
 use crate::desk::{
-    ABOVE, BELOW, Desk, SECOND, advert, advert6, adverts, config, eth0, handover, ip, moved_to, words,
+    ABOVE, BELOW, Desk, OWN, SECOND, advert, advert6, adverts, config, eth0, handover, ip, moved_to, words,
 };
 use locum::agent::{Effect, Input, InstanceId, Standing};
+use locum::sim::wire::Crafted;
 use std::time::Duration;
 
 // Ours: the operator can move the addresses, and they come back where nobody takes them.
@@ -19,6 +20,26 @@ fn a_handover_ends_with_the_successor_or_where_it_began() {
     alone.ask(handover());
     let rest: Vec<Effect> = alone.wait(SECOND * 5).into_iter().map(|(_, effect)| effect).collect();
     assert_eq!((moved_to(&rest), alone.state()), (Some(Vec::new()), Standing::Master));
+}
+
+// Ours: the skew lets better Backups go first. Where there can be no other, nobody waits for them.
+#[test]
+fn who_is_the_only_backup_follows_a_farewell_at_once() {
+    let due = |more: &str, lone: bool, from: &str| {
+        let mut config = config(more);
+        config.routers[0].manner.lone_backup = lone;
+        let (mut desk, _) = Desk::start(&config);
+        let destination = if more.is_empty() { ip("224.0.0.18") } else { ip(OWN) };
+        desk.hear(&Crafted { destination, ..advert(from, 200) });
+        desk.hear(&Crafted { destination, ..advert(from, 0) });
+        desk.due()
+    };
+    let at_once = Duration::from_micros(500);
+    assert_eq!(due("peers = ['10.0.0.9']", false, ABOVE), at_once);
+    assert_eq!(due("", true, ABOVE), at_once);
+    let skew = Duration::from_micros(609_375);
+    assert_eq!(due("", false, ABOVE), skew);
+    assert_eq!(due("peers = ['10.0.0.9', '10.0.0.2']", false, ABOVE), skew);
 }
 
 // Ours: an owner that was handed over stays out, also when its link comes and goes.
