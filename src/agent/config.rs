@@ -1,6 +1,7 @@
 //! What the agent is configured to be: names and rules, never hosts, commands or passwords (but for
 //! the VRRP key itself, since checking a packet is protocol).
 
+use super::damping::Damping;
 use super::holding::{Holding, Install, VirtualMac, Vmac, can_be_leased};
 use super::route::{Route, Rule};
 use super::transition::RouterName;
@@ -163,6 +164,8 @@ pub struct Router {
     pub manner: Manner,
     /// When to announce the addresses.
     pub announce: Announcing,
+    /// What follows where it fails too often; nothing where `None`.
+    pub damping: Option<Damping>,
     /// The checks it tracks.
     pub tracks: Vec<Track>,
     /// Why it must not take part at all: an unreadable secret. One line for people.

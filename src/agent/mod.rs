@@ -6,6 +6,7 @@
 
 mod claims;
 pub mod config;
+pub mod damping;
 mod deadlines;
 pub mod effect;
 mod fixed;
@@ -356,6 +357,7 @@ impl Agent {
             }
             self.follow_handover(now, *index, *before, after, effects);
         }
+        self.count_failure(now, set, before);
     }
 
     fn act(&mut self, now: Time, set: usize, place: usize, action: Action, effects: &mut Vec<Effect>) {

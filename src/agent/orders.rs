@@ -94,6 +94,13 @@ impl Agent {
                 Ok(chosen) => self.resume(now, ticket, &chosen, effects),
                 Err(lines) => refuse(ticket, lines, effects),
             },
+            Request::Ack { router } => match self.chosen(router.as_ref()) {
+                Ok(chosen) => {
+                    let lines = self.acknowledge(now, &chosen, effects);
+                    effects.push(Effect::Reply(ticket, Box::new(Response::Done { lines })));
+                }
+                Err(lines) => refuse(ticket, lines, effects),
+            },
         }
     }
 

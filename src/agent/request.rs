@@ -24,6 +24,11 @@ pub enum Request {
         /// Which; all where `None`.
         router: Option<RouterName>,
     },
+    /// Forget how often it failed: it may take its addresses back.
+    Ack {
+        /// Which; all where `None`.
+        router: Option<RouterName>,
+    },
 }
 
 /// The answer.

@@ -4,6 +4,7 @@
 //! fault. Nothing here knows other routers.
 
 use super::config::{self, Interface};
+use super::damping::Failures;
 use super::effect::InstanceId;
 use super::link::{Link, LinkAddress};
 use super::memory::Memory;
@@ -47,6 +48,8 @@ pub(super) struct Router {
     pub drained: bool,
     /// Why the addresses cannot be held, and when to try again.
     pub contested: Option<(String, Time)>,
+    /// Those of its set, where it is the first of it.
+    pub failures: Failures,
     pub retries: u32,
     /// When it last stepped back.
     pub stepped_back: Time,
@@ -106,6 +109,7 @@ impl Router {
             link: None,
             drained: false,
             contested: None,
+            failures: Failures::default(),
             retries: 0,
             stepped_back: Time::ZERO,
             restored: VecDeque::new(),

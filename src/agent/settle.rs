@@ -62,7 +62,9 @@ impl Agent {
             }
         }
         let contested = self.routers.iter().filter_map(|router| router.contested.as_ref());
-        self.retry_at = contested.map(|(_, at)| *at).min();
+        let contested = contested.map(|(_, at)| *at).min();
+        let damped = (0..self.sets.len()).filter_map(|set| self.damped(now, set)).min();
+        self.retry_at = contested.into_iter().chain(damped).min();
         // What a check says and what is held binds no router to another interface.
         if matches!(news, News::All | News::Link(_)) {
             self.listen(effects);
@@ -93,6 +95,7 @@ impl Agent {
     }
 
     pub(super) fn settle_set(&mut self, now: Time, set: usize, effects: &mut Vec<Effect>) {
+        self.damp(now, set);
         let routers = self.sets[set].routers.clone();
         let mut faults = Vec::new();
         let mut awaits = false;

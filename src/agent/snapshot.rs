@@ -46,6 +46,8 @@ impl Agent {
             why: router.why(&self.sets).to_string(),
             group: self.sets[router.set].name.clone(),
             drained: router.drained,
+            damped_ms: self.damped(now, router.set).map(|until| millis(until.since(now))),
+            failures: self.failures(router.set),
             waits_for,
             waits_ms: waits_at.map(|at| millis(at.since(now))),
             interface: router.link.as_deref().map(str::to_owned),
@@ -210,6 +212,13 @@ fn judge(routers: &[RouterStatus], checks: &[CheckStatus], fixed: Option<&str>) 
                 complain(Overall::Degraded, format!("{name}: MASTER, but not all addresses are up yet"));
             }
             Standing::Backup | Standing::Master => {}
+        }
+        if let Some(ms) = router.damped_ms {
+            let (failures, seconds) = (router.failures, ms.div_ceil(1000));
+            let line = format!(
+                "{name}: failed {failures} times: takes nothing back for {seconds} s; `locum ack {name}` ends it"
+            );
+            complain(Overall::Degraded, line);
         }
         for line in &router.claim_trouble {
             complain(Overall::Degraded, format!("{name}: {line}"));

@@ -93,6 +93,12 @@ pub struct RouterStatus {
     pub why: String,
     /// Taken out by the operator.
     pub drained: bool,
+    /// Where it failed too often: for how long it takes nothing back, in milliseconds from now.
+    #[serde(default)]
+    pub damped_ms: Option<u64>,
+    /// How many of its failures count for that now.
+    #[serde(default)]
+    pub failures: u64,
     /// What it waits for, in one line; empty where it waits for nothing.
     pub waits_for: String,
     /// When that comes at the latest, in milliseconds from now.

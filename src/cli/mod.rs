@@ -1,5 +1,6 @@
 //! The command line: what can be written, and one file per subcommand. Decides nothing about VRRP.
 
+mod ack;
 mod check;
 mod convert;
 mod daemon;
@@ -66,6 +67,7 @@ enum Command {
     Restart(restart::Restart),
     Handover(handover::Handover),
     Resume(resume::Resume),
+    Ack(ack::Ack),
     History(history::History),
     Sniff(sniff::Sniff),
     Simulate(simulate::Simulate),
@@ -155,6 +157,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Restart(command) => command.run(),
         Command::Handover(command) => command.run(),
         Command::Resume(command) => command.run(),
+        Command::Ack(command) => command.run(),
         Command::History(command) => command.run(),
         Command::Sniff(command) => command.run(),
         Command::Simulate(command) => command.run(),

@@ -4,6 +4,7 @@ use super::Scheduling;
 use super::announcing;
 use super::auth;
 use super::claim::{self, Claim, QUORUMS};
+use super::damping;
 use super::fixed::{self, Fixed};
 use super::journal::{self, Journal};
 use super::pace;
@@ -112,6 +113,7 @@ pub(super) struct Router {
     pub(super) auth: Option<auth::Written>,
     pub(super) strict: bool,
     pub(super) announce: Announcing,
+    pub(super) damping: Option<damping::Written>,
     pub(super) tracks: Vec<Track>,
     pub(super) max_failover: Option<Spanned<Duration>>,
     pub(super) notify: Notify,
@@ -288,6 +290,7 @@ fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
         auth: auth::read(&section),
         strict: inner(section.optional("strict", flag)).unwrap_or_default(),
         announce: announcing::read(&section),
+        damping: damping::read(&section),
         tracks: tracks(&section),
         max_failover: section.optional("max_failover", some_time),
         notify: notify(&section, true),

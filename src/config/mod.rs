@@ -10,6 +10,7 @@ mod announcing;
 mod auth;
 mod checks;
 pub mod claim;
+mod damping;
 mod file;
 mod fixed;
 mod hooks;

@@ -3,6 +3,7 @@
 
 use super::Secrets;
 use super::auth;
+use super::damping;
 use super::file;
 use super::problem::{Finding, Sink};
 use super::value::show;
@@ -33,6 +34,7 @@ pub(super) struct Keys<'a> {
 pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sink: &Sink) -> Option<Router> {
     let version = part.version.as_ref().map_or(Version::V3, |version| *version.get_ref());
     versions(part, version, sink);
+    damping::lint(part, sink);
     vips(part, sink);
     install(part, sink);
     peers(part, sink);
@@ -69,6 +71,7 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
         strict: part.strict,
         manner: Manner { lease: lease(part, interval?, sink), ..manner(part) },
         announce: part.announce.clone(),
+        damping: part.damping.as_ref().map(|damping| *damping.get_ref()),
         tracks: part.tracks.iter().map(track).collect(),
         barred: part.barred.clone().or(barred),
         fingerprint,

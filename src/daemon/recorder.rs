@@ -218,6 +218,7 @@ fn order(question: &Question) -> Option<(Order, Option<RouterName>)> {
         Question::Restart => Some((Order::Restart, None)),
         Question::Agent(Request::Handover { router }) => Some((Order::Handover, router.clone())),
         Question::Agent(Request::Resume { router }) => Some((Order::Resume, router.clone())),
+        Question::Agent(Request::Ack { router }) => Some((Order::Ack, router.clone())),
         Question::Agent(Request::Status) | Question::Reload { dry_run: true } => None,
     }
 }

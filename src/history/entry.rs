@@ -271,6 +271,8 @@ pub enum Order {
     Handover,
     /// Take part again.
     Resume,
+    /// Forget how often it failed.
+    Ack,
     /// Read the configuration again.
     Reload,
     /// Let the installed program take the place of this one.
@@ -289,6 +291,7 @@ impl Order {
         match self {
             Order::Handover => "handover",
             Order::Resume => "resume",
+            Order::Ack => "ack",
             Order::Reload => "reload",
             Order::Restart => "restart",
             Order::Stop => "stop",

@@ -353,6 +353,7 @@ fn router(name: RouterName, vr: &VirtualRouter, member: &Member) -> Result<Route
         strict: false,
         announce: Announcing::default(),
         tracks: Vec::new(),
+        damping: None,
         barred: None,
         fingerprint: 0,
     })

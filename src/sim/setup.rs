@@ -201,6 +201,7 @@ impl Shared {
             accept: true,
             close_connections: true,
             quorum: Quorum::Off,
+            damping: None,
             tracks: Vec::new(),
             barred: None,
             fingerprint: 0,

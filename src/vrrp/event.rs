@@ -123,6 +123,8 @@ pub enum Event {
         /// How late its next turn was.
         late: Duration,
     },
+    /// Whether it shall leave a Master of lower priority alone, as if it did not preempt.
+    Damped(bool),
     /// Another member of the group lost its role to another router: follow.
     Yield,
     /// A majority of the voters does not, or no longer, grant that the addresses are here.

@@ -28,6 +28,7 @@ pub struct Instance {
     pub(super) state: State,
     pub(super) why: Why,
     pub(super) since: Time,
+    pub(super) damped: bool,
     /// In Fault, of one that was Master when its link went: until when no Backup takes over, by the time
     /// of our last advert.
     pub(super) master_until: Option<Time>,
@@ -45,6 +46,7 @@ impl Instance {
             state: State::Initialize,
             why: Why::Started,
             since: now,
+            damped: false,
             master_until: None,
         }
     }
@@ -140,6 +142,7 @@ impl Instance {
             (_, Event::Retune(config)) => self.retune(*config),
             (_, Event::Priority(priority)) => self.set_priority(priority),
             (_, Event::Source(source)) => self.set_source(source),
+            (_, Event::Damped(damped)) => self.damp(damped),
             (_, Event::Fault(fault)) => self.fail(now, fault),
 
             // Whoever was handed over stays out, an owner as well.
@@ -228,7 +231,7 @@ impl Instance {
         theirs: Interval,
     ) -> Actions {
         let (version, own, adverts) = (self.config.version, self.priority, self.config.manner.down_adverts);
-        let preempts = self.config.preempt || own.is_owner();
+        let preempts = (self.config.preempt && !self.damped) || own.is_owner();
         let delay = if own.is_owner() { Duration::ZERO } else { self.config.manner.preempt_delay };
         let State::Backup { master, interval, down_at, preempt_at, cause } = &mut self.state else {
             return Actions::new();

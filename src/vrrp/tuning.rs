@@ -28,6 +28,17 @@ impl Instance {
         self.say_if(changed)
     }
 
+    /// Whether it leaves a Master of lower priority alone for now.
+    #[must_use]
+    pub fn is_damped(&self) -> bool {
+        self.damped
+    }
+
+    pub(super) fn damp(&mut self, damped: bool) -> Actions {
+        self.damped = damped;
+        Actions::new()
+    }
+
     fn say_if(&self, news: bool) -> Actions {
         if news && self.is_master() { smallvec![self.advertise()] } else { Actions::new() }
     }

@@ -208,6 +208,14 @@ pub fn words<'a>(effects: impl IntoIterator<Item = &'a Effect>) -> Vec<&'static 
     effects.into_iter().filter(|effect| !recorded(effect)).map(word).collect()
 }
 
+/// The answer among these effects.
+pub fn answer(effects: &[Effect]) -> Option<&Response> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Reply(_, response) => Some(&**response),
+        _ => None,
+    })
+}
+
 pub fn handover() -> Request {
     Request::Handover { router: Some(RouterName("web".into())) }
 }

@@ -4,6 +4,7 @@
 //! What needs a wire is in `tests/wire`, what needs a kernel in `tests/netns`.
 
 mod counters;
+mod damping;
 mod desk;
 mod ours;
 mod version_2;

@@ -73,6 +73,8 @@ fn web() -> RouterStatus {
         since_ms: 192_000,
         why: "no Master heard for the down interval".to_owned(),
         drained: false,
+        damped_ms: None,
+        failures: 1,
         waits_for: "its next advert".to_owned(),
         waits_ms: Some(612),
         interface: Some("eth0".to_owned()),

@@ -1,4 +1,4 @@
-//! `reload`, `restart`, `handover` and `resume`: what is asked, and how the answer is told.
+//! `reload`, `restart`, `handover`, `resume` and `ack`: what is asked, and how the answer is told.
 
 use crate::program::{Ran, command};
 use crate::stub::Stub;
@@ -74,8 +74,17 @@ fn a_resume_names_its_router_or_all() {
 }
 
 #[test]
+fn an_acknowledgement_names_its_router_or_all() {
+    let done = Answer::Done { lines: lines(&["web takes its addresses back again"]) };
+    let (ran, asked) = order(&["ack", "web"], done.clone());
+    assert_eq!((ran.code, ran.out.as_str()), (0, "web takes its addresses back again\n"));
+    assert_eq!(asked, [Question::Agent(Request::Ack { router: Some(web()) })]);
+    assert_eq!(order(&["ack"], done).1, [Question::Agent(Request::Ack { router: None })]);
+}
+
+#[test]
 fn an_order_without_a_daemon_exits_with_3() {
-    for order in ["reload", "restart", "handover", "resume"] {
+    for order in ["reload", "restart", "handover", "resume", "ack"] {
         let ran: Ran = command(&[order, "--socket", "/nonexistent/locum.sock"]).output().unwrap().into();
         assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{ran:?}");
         assert!(ran.complaint().contains("/nonexistent/locum.sock"), "{ran:?}");

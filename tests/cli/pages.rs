@@ -23,6 +23,7 @@ fn every_command_has_its_man_page_and_every_shell_its_completions() {
         "-restart",
         "-handover",
         "-resume",
+        "-ack",
         "-history",
         "-sniff",
         "-simulate",

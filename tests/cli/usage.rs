@@ -2,8 +2,8 @@
 
 use crate::program::locum;
 
-const COMMANDS: [&str; 9] =
-    ["run", "check", "status", "reload", "restart", "handover", "resume", "sniff", "simulate"];
+const COMMANDS: [&str; 10] =
+    ["run", "check", "status", "reload", "restart", "handover", "resume", "ack", "sniff", "simulate"];
 
 #[test]
 fn help_names_every_command_for_people_and_hides_the_packagers() {

@@ -107,6 +107,7 @@ pub(super) fn router(
         strict: false,
         announce: announcing::announcing(instance, document, strict.is_some(), report),
         tracks: checks::tracks(instance, document, config, report),
+        damping: None,
         max_failover: None,
         notify: file::Notify::default(),
     };

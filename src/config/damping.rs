@@ -1,0 +1,43 @@
+//! `damping = { … }` of a router: when it fails too often, and how long it then takes nothing back.
+
+use super::file;
+use super::problem::{Finding, Sink};
+use super::section::Section;
+use super::value::{number, some_time};
+use crate::agent::damping::Damping;
+use crate::vrrp::Priority;
+use serde_spanned::Spanned;
+use std::ops::Range;
+use std::time::Duration;
+
+/// What is written, with its place.
+pub(super) type Written = Spanned<Damping>;
+
+pub(super) fn read(section: &Section<'_>) -> Option<Written> {
+    let span: Range<usize> = section.raw("damping")?.span();
+    let table = section.section("damping")?;
+    let usual = Damping { failures: 3, within: Duration::from_mins(10), pause: Duration::from_mins(1) };
+    let damping = Damping {
+        failures: table.optional("failures", number(2, 100)).map_or(usual.failures, Spanned::into_inner),
+        within: table.optional("within", some_time).map_or(usual.within, Spanned::into_inner),
+        pause: table.optional("pause", some_time).map_or(usual.pause, Spanned::into_inner),
+    };
+    table.finish();
+    Some(Spanned::new(span, damping))
+}
+
+/// Warns of damping that holds nothing back.
+pub(super) fn lint(part: &file::Router, sink: &Sink) {
+    let Some(written) = &part.damping else { return };
+    let owner = part.priority.as_ref().is_some_and(|priority| priority.get_ref().is_owner());
+    let never = part.preempt.as_ref().is_some_and(|preempt| !*preempt.get_ref());
+    let (message, help) = if owner {
+        let message = format!("priority {} takes its addresses back whatever was before", Priority::OWNER);
+        (message, "write a lower priority, or remove damping")
+    } else if never {
+        ("without preemption nothing is taken back anyway".to_owned(), "remove damping, or preempt = false")
+    } else {
+        return;
+    };
+    sink.add(Finding::warning(&written.span(), message).help(help));
+}

@@ -1,0 +1,114 @@
+//! Ours: who failed too often as Master does not take its addresses back at once, and never leaves them alone.
+
+use crate::desk::{BELOW, Desk, SECOND, advert, answer, eth0, words};
+use locum::agent::{Input, Request, Response, Standing};
+use std::time::Duration;
+
+const DAMPED: &str = "damping = { failures = 2, within = '5m', pause = '20s' }";
+
+/// A Master of the desk's router that has lost its link so many times, with a lower one that stepped in each time;
+/// after the last it is back and has heard that one.
+fn failed(times: u32) -> Desk {
+    let mut desk = Desk::master(DAMPED);
+    for _ in 0..times {
+        take_back(&mut desk);
+        desk.give(Input::Link(eth0(false)));
+        desk.wait(SECOND * 4);
+        desk.hear(&advert(BELOW, 50));
+        desk.give(Input::Link(eth0(true)));
+    }
+    desk
+}
+
+/// Hears a lower Master for so long. Returns when it was no longer left alone.
+fn beside_a_lower(desk: &mut Desk, most: Duration) -> Option<Duration> {
+    let began = desk.now;
+    while desk.now.since(began) < most {
+        desk.hear(&advert(BELOW, 50));
+        desk.wait(SECOND);
+        if desk.state() == Standing::Master {
+            return Some(desk.now.since(began));
+        }
+    }
+    None
+}
+
+fn take_back(desk: &mut Desk) {
+    assert!(beside_a_lower(desk, SECOND * 10).is_some(), "{:?}", desk.state());
+}
+
+#[test]
+fn who_failed_once_takes_back_at_once() {
+    let mut desk = failed(1);
+    assert_eq!(desk.status().damped_ms, None);
+    let took = beside_a_lower(&mut desk, SECOND * 60).unwrap();
+    assert!(took <= SECOND * 4, "{took:?}");
+}
+
+#[test]
+fn who_failed_too_often_waits_and_says_so_and_twice_as_long_the_next_time() {
+    let mut desk = failed(2);
+    let status = desk.status();
+    assert_eq!((status.failures, status.state), (2, Standing::Backup));
+    let left = status.damped_ms.unwrap();
+    assert!((15_000..=20_000).contains(&left), "{left}");
+    let complaints = desk.agent.status(desk.now).complaints;
+    assert!(
+        complaints[0].contains("failed 2 times") && complaints[0].contains("locum ack web"),
+        "{complaints:?}"
+    );
+    let took = beside_a_lower(&mut desk, SECOND * 60).unwrap();
+    assert!((SECOND * 15..=SECOND * 24).contains(&took), "{took:?}");
+    desk.give(Input::Link(eth0(false)));
+    desk.wait(SECOND * 4);
+    desk.hear(&advert(BELOW, 50));
+    desk.give(Input::Link(eth0(true)));
+    let left = desk.status().damped_ms.unwrap();
+    assert!((35_000..=40_000).contains(&left), "{left}");
+}
+
+#[test]
+fn who_waits_takes_over_all_the_same_from_a_master_that_is_silent_or_leaves() {
+    let mut silent = failed(2);
+    silent.hear(&advert(BELOW, 50));
+    silent.wait(SECOND * 4);
+    assert_eq!(silent.state(), Standing::Master);
+    let mut leaving = failed(2);
+    leaving.hear(&advert(BELOW, 50));
+    leaving.hear(&advert(BELOW, 0));
+    leaving.wait(SECOND);
+    assert_eq!(leaving.state(), Standing::Master);
+}
+
+#[test]
+fn failures_long_ago_do_not_count() {
+    let mut desk = failed(1);
+    take_back(&mut desk);
+    desk.wait(SECOND * 301);
+    desk.give(Input::Link(eth0(false)));
+    desk.give(Input::Link(eth0(true)));
+    assert_eq!((desk.status().damped_ms, desk.status().failures), (None, 1));
+}
+
+#[test]
+fn an_operator_ends_it() {
+    let mut desk = failed(2);
+    let effects = desk.ask(Request::Ack { router: None });
+    assert_eq!(words(&effects), ["reply"]);
+    let Some(Response::Done { lines }) = answer(&effects) else { panic!("{effects:?}") };
+    assert_eq!(lines, &["web takes its addresses back again"]);
+    assert_eq!((desk.status().damped_ms, desk.status().failures), (None, 0));
+    take_back(&mut desk);
+}
+
+#[test]
+fn what_was_ordered_and_a_better_master_are_no_failures() {
+    let mut desk = Desk::master(DAMPED);
+    for _ in 0..3 {
+        desk.hear(&advert(BELOW, 200));
+        assert_eq!(desk.state(), Standing::Backup);
+        desk.wait(SECOND * 4);
+        assert_eq!(desk.state(), Standing::Master);
+    }
+    assert_eq!(desk.status().failures, 0);
+}
