@@ -161,8 +161,10 @@ impl Laws {
         let both = nodes[from].leads(seat) && nodes[node].leads(seat);
         let since = |node| self.since.get(&(seat, node)).copied().unwrap_or(Time::ZERO);
         if priority > 0 && both && sent >= since(from) && sent >= since(node) {
-            let interval = nodes[from].config.routers.iter().find(|r| seat_of(r) == Some(seat));
-            let pause = interval.map_or(Duration::ZERO, |router| router.interval.duration() * 2);
+            // By the shorter of their intervals: who hears nothing for two of its own begins to count anew.
+            let routers = [from, node].into_iter().flat_map(|node| &nodes[node].config.routers);
+            let intervals = routers.filter(|r| seat_of(r) == Some(seat)).map(|r| r.interval.duration());
+            let pause = intervals.min().unwrap_or_default() * 2;
             let row = self.heard.entry((seat, family, from, node)).or_insert((now, now));
             // A row that losses have broken begins anew.
             *row = if now.since(row.1) > pause { (now, now) } else { (row.0, now) };
