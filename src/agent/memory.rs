@@ -63,7 +63,9 @@ pub(super) struct Keeping {
 }
 
 impl Agent {
-    pub(super) fn remembered(&mut self, memory: Memory) {
+    pub(super) fn remembered(&mut self, mut memory: Memory) {
+        // A process that crashed has sent more than it had written down.
+        memory.0.iter_mut().for_each(|it| it.ledger.skip(EVERY));
         self.keeping.absent = memory;
         for router in &mut self.routers {
             router.recall(&mut self.keeping.absent);

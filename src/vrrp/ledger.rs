@@ -44,6 +44,12 @@ impl Ledger {
         }
     }
 
+    /// What was sent in so long a time is not remembered: goes on behind all of it, also where the clock was set back
+    /// meanwhile.
+    pub fn skip(&mut self, unknown: Duration) {
+        self.sent = self.sent.map(|sent| sent.later(unknown));
+    }
+
     /// Whether a verified seal was never seen before; if so, remembers it. `peers` is how many senders
     /// there are, 0 where nobody says.
     pub fn admit(

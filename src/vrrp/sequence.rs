@@ -77,6 +77,12 @@ impl Sequence {
         i64::try_from((apart * 1000) >> 32).unwrap_or(i64::MAX)
     }
 
+    /// The sequence so long after this one.
+    #[must_use]
+    pub fn later(self, span: Duration) -> Self {
+        Sequence(self.0.wrapping_add(Sequence::at(span).0))
+    }
+
     fn after(self, other: Sequence) -> bool {
         self.0.wrapping_sub(other.0).cast_signed() > 0
     }

@@ -5,6 +5,7 @@ use locum::agent::{Input, Memory};
 use locum::vrrp::auth::{Auth, Secret};
 use locum::vrrp::hmac::{Mode, TRAILER_LEN, claim};
 use locum::vrrp::sequence::AntiReplay;
+use std::time::Duration;
 
 fn monotonic() -> Auth {
     ring(vec![key(1, 7)], 1, AntiReplay::Monotonic, Mode::Enforce)
@@ -77,12 +78,27 @@ fn what_is_sent_after_a_restart_is_newer_even_where_the_clock_went_back() {
     let mut next = restart(&host, &auth, more, host.kept.last().cloned());
     next.set_clock(-3_600_000);
     let first = next.lead().remove(0);
-    let sequence = |payload: &[u8]| {
-        let trailer: &[u8; TRAILER_LEN] = payload.last_chunk().unwrap();
-        claim(trailer).unwrap().1.to_wire()
-    };
     let [last, farewell, first] = [&last, &farewell, &first].map(|advert| sequence(&advert.payload));
     assert!(last < farewell && farewell < first, "{last:?} {farewell:?} {first:?}");
+}
+
+#[test]
+fn what_was_sent_between_the_last_writing_and_a_crash_is_not_said_again() {
+    let (auth, more) = (monotonic(), "interval = '100ms'");
+    let mut host = Host::new(2, &web(100, auth.clone(), more), 0);
+    host.lead();
+    host.wait(Duration::from_millis(2950));
+    let last = host.sent.pop().unwrap();
+    let mut next = restart(&host, &auth, more, host.kept.last().cloned());
+    next.set_clock(-3_600_000);
+    let first = next.lead().remove(0);
+    let [last, first] = [&last, &first].map(|advert| sequence(&advert.payload));
+    assert!(last < first, "{last:?} {first:?}");
+}
+
+fn sequence(payload: &[u8]) -> [u8; 8] {
+    let trailer: &[u8; TRAILER_LEN] = payload.last_chunk().unwrap();
+    claim(trailer).unwrap().1.to_wire()
 }
 
 #[test]
