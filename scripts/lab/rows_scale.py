@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from daemons import Router
-from gauges import Capture, Watch, family, pss, usage, usage_with_ended
+from gauges import Capture, Watch, pss, usage, usage_with_ended
 from lan import VIP, Probing, wait_for
 from pair import Scene, end, read, row
 from rows_load import SLOW

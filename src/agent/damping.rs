@@ -58,7 +58,13 @@ impl Failures {
 
 impl Agent {
     /// A set is no longer Master: whether that was its own failure, and one too many.
-    pub(super) fn count_failure(&mut self, now: Time, set: usize, before: &[(usize, Standing)]) {
+    pub(super) fn count_failure(
+        &mut self,
+        now: Time,
+        set: usize,
+        before: &[(usize, Standing)],
+        effects: &mut Vec<Effect>,
+    ) {
         if self.stopping || !before.iter().any(|(_, standing)| *standing == Standing::Master) {
             return;
         }
@@ -71,16 +77,15 @@ impl Agent {
         if lost && ours {
             let first = self.sets[set].routers[0];
             self.routers[first].failures.count(now, damping);
-            self.damp(now, set);
+            self.damp(now, set, effects);
         }
     }
 
     /// Tells a set whether it may take back now, and sees to it that it is told when it may again.
-    pub(super) fn damp(&mut self, now: Time, set: usize) {
+    pub(super) fn damp(&mut self, now: Time, set: usize, effects: &mut Vec<Effect>) {
         let until = self.damped(now, set);
         if self.sets[set].group.members().iter().any(|member| member.is_damped() != until.is_some()) {
-            // Nothing follows from that at once.
-            drop(self.sets[set].group.handle(now, &Event::Damped(until.is_some())));
+            self.pass(now, set, &Event::Damped(until.is_some()), effects);
         }
         self.retry_at = self.retry_at.into_iter().chain(until).min();
     }

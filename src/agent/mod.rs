@@ -357,7 +357,7 @@ impl Agent {
             }
             self.follow_handover(now, *index, *before, after, effects);
         }
-        self.count_failure(now, set, before);
+        self.count_failure(now, set, before, effects);
     }
 
     fn act(&mut self, now: Time, set: usize, place: usize, action: Action, effects: &mut Vec<Effect>) {

@@ -95,7 +95,7 @@ impl Agent {
     }
 
     pub(super) fn settle_set(&mut self, now: Time, set: usize, effects: &mut Vec<Effect>) {
-        self.damp(now, set);
+        self.damp(now, set, effects);
         let routers = self.sets[set].routers.clone();
         let mut faults = Vec::new();
         let mut awaits = false;
