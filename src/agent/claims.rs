@@ -372,9 +372,8 @@ impl Agent {
         let members = self.sets[set].group.members();
         if let Some(claimant) = claims.claimants.get(office).filter(|claimant| claimant.holds(now)) {
             let grace = claimant.config().ttl.grant() * GRACE;
-            let silent = |heard: Option<(Time, _)>| heard.is_none_or(|(at, _)| now.since(at) > grace);
-            let silent = claimant.voters().filter(|(_, heard)| silent(*heard));
-            return silent.map(|(voter, _)| format!("voter {voter} does not answer")).collect();
+            let line = |voter| format!("voter {voter} does not answer");
+            return claimant.silent(now, grace).map(line).collect();
         }
         // A Master that votes asks this voter as well, at each of its adverts.
         let Some(first) = self.sets[set].routers.first() else { return Vec::new() };

@@ -64,6 +64,8 @@ struct Contact {
     voters: BTreeMap<VoterId, (Time, Verdict)>,
     /// Since when no majority has answered, should none answer now.
     reached: Time,
+    /// Since when they are asked.
+    asked: Time,
 }
 
 impl PartialEq for Contact {
@@ -103,7 +105,7 @@ impl Claimant {
     pub fn new(config: Config, session: u64, floor: Term, now: Time) -> Self {
         let voters = config.voters.iter().map(|voter| (*voter, Heard::default())).collect();
         let (sent, stage) = (VecDeque::new(), Stage::Idle);
-        let contact = Contact { voters: BTreeMap::new(), reached: now };
+        let contact = Contact { voters: BTreeMap::new(), reached: now, asked: now };
         Claimant { config, session, number: 0, sent, voters, known: floor, stage, contact }
     }
 
@@ -120,6 +122,7 @@ impl Claimant {
             Stage::Idle => {
                 // Nobody was asked until now, so nobody was silent.
                 self.contact.reached = now;
+                self.contact.asked = now;
                 self.probe(now)
             }
             _ => Pleas::new(),
@@ -279,6 +282,13 @@ impl Claimant {
         } else {
             Ruling::NotOurs
         }
+    }
+
+    /// The voters that have been silent for longer than this, though they were asked.
+    pub fn silent(&self, now: Time, grace: Duration) -> impl Iterator<Item = VoterId> {
+        let Contact { voters: heard, asked, .. } = &self.contact;
+        let since = |id: &VoterId| heard.get(id).map_or(*asked, |(at, _)| *asked.max(at));
+        self.voters.keys().copied().filter(move |id| now.since(since(id)) > grace)
     }
 
     /// Each voter, when it was last heard, and what it last said.

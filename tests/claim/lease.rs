@@ -230,3 +230,18 @@ fn a_holder_that_rises_gives_both_terms_back() {
         .collect();
     assert_eq!(released, [renewal.term, rise.term]);
 }
+
+#[test]
+fn who_has_never_answered_is_silent_once_it_was_asked_for_long_enough() {
+    let (mut claimant, _) = holding();
+    let silent = |claimant: &Claimant, at| claimant.silent(at, GRACE).collect::<Vec<_>>();
+    assert_eq!(silent(&claimant, at(9000)), []);
+    assert_eq!(silent(&claimant, at(9001)), [id(3)]);
+    let request = only(claimant.renew(at(1000)));
+    assert!(claimant.hear(at(1100), id(3), &says(Verdict::Granted, &request)).is_empty());
+    assert_eq!(silent(&claimant, at(9901)), [id(1), id(2)]);
+    // Who was not asked was not silent.
+    assert_eq!(claimant.give_up().len(), 1);
+    assert_eq!(claimant.pursue(at(60_000)).len(), 1);
+    assert_eq!(silent(&claimant, at(69_000)), []);
+}
