@@ -97,8 +97,10 @@ impl Agent {
     }
 
     /// How many failures of a set count now.
-    pub(super) fn failures(&self, set: usize) -> u64 {
-        u64::try_from(self.routers[self.sets[set].routers[0]].failures.times.len()).unwrap_or(u64::MAX)
+    pub(super) fn failures(&self, now: Time, set: usize) -> u64 {
+        let Some(damping) = self.damping(set) else { return 0 };
+        let times = &self.routers[self.sets[set].routers[0]].failures.times;
+        times.iter().map(|at| u64::from(now.since(*at) < damping.within)).sum()
     }
 
     fn damping(&self, set: usize) -> Option<Damping> {

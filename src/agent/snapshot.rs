@@ -47,7 +47,7 @@ impl Agent {
             group: self.sets[router.set].name.clone(),
             drained: router.drained,
             damped_ms: self.damped(now, router.set).map(|until| millis(until.since(now))),
-            failures: self.failures(router.set),
+            failures: self.failures(now, router.set),
             waits_for,
             waits_ms: waits_at.map(|at| millis(at.since(now))),
             interface: router.link.as_deref().map(str::to_owned),

@@ -146,6 +146,7 @@ pub(super) fn one_role(members: &[RouterName], routers: &[Router], sink: &Sink) 
         let value = written.map_or(Priority::DEFAULT, |written| *written.get_ref());
         (value, written.map_or(router.name.span(), Spanned::span))
     };
+    super::damping::of_one_role(&routers, sink);
     let Some(first) = routers.first() else { return };
     if let Some(other) = routers.iter().find(|router| priority(router).0 != priority(first).0) {
         let (name, lead) = (other.name.get_ref(), first.name.get_ref());

@@ -26,6 +26,22 @@ pub(super) fn read(section: &Section<'_>) -> Option<Written> {
     Some(Spanned::new(span, damping))
 }
 
+/// Warns of another damping than that of the first, which counts for all who share its role.
+pub(super) fn of_one_role(routers: &[&file::Router], sink: &Sink) {
+    let written = |router: &&&file::Router| router.damping.is_some();
+    let Some(first) = routers.iter().find(written) else { return };
+    for other in routers.iter().filter(written) {
+        if let (Some(ours), Some(theirs)) = (&first.damping, &other.damping)
+            && ours.get_ref() != theirs.get_ref()
+        {
+            let (name, lead) = (other.name.get_ref(), first.name.get_ref());
+            let message = format!("{name} shares one role with {lead}, whose damping counts for both");
+            let finding = Finding::warning(&theirs.span(), message).also(&ours.span(), "this one");
+            sink.add(finding.help("write the same damping in all of the group, or in one alone"));
+        }
+    }
+}
+
 /// Warns of damping that holds nothing back.
 pub(super) fn lint(part: &file::Router, sink: &Sink) {
     let Some(written) = &part.damping else { return };

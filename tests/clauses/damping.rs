@@ -88,6 +88,21 @@ fn failures_long_ago_do_not_count() {
     desk.give(Input::Link(eth0(false)));
     desk.give(Input::Link(eth0(true)));
     assert_eq!((desk.status().damped_ms, desk.status().failures), (None, 1));
+    desk.wait(SECOND * 301);
+    assert_eq!(desk.status().failures, 0);
+}
+
+#[test]
+fn who_slept_over_the_end_of_it_as_master_gives_its_addresses_up_all_the_same() {
+    let mut desk = failed(2);
+    desk.hear(&advert(BELOW, 50));
+    desk.wait(SECOND * 4);
+    assert_eq!(desk.state(), Standing::Master);
+    // The first thing that this process sees after a minute asleep is that the pause is over.
+    desk.now = desk.now + SECOND * 60;
+    let effects = words(&desk.give(Input::Link(eth0(true))));
+    assert!(effects.contains(&"release"), "{effects:?}");
+    assert_eq!(desk.state(), Standing::Backup);
 }
 
 #[test]

@@ -35,3 +35,17 @@ fn a_group_has_one_quorum() {
     assert!(found.contains("b and a share one role, and so one quorum"), "{found}");
     assert_eq!(config(&text("quorum = 'require'")).agent.groups.len(), 1);
 }
+
+#[test]
+fn a_group_has_one_damping() {
+    let text = |first: &str, second: &str| {
+        let routers = ROUTERS.replace("[router.b]", &format!("{first}\n[router.b]"));
+        format!("{routers}{second}\n[group.gw]\nrouters = ['a', 'b']\n")
+    };
+    let [two, three] = ["damping = { failures = 2 }", "damping = { failures = 3 }"];
+    for (first, second) in [(two, two), ("", three), (two, "")] {
+        assert_eq!(said(&text(first, second)), "", "{first} {second}");
+    }
+    let found = said(&text(two, three));
+    assert!(found.contains("b shares one role with a, whose damping counts for both"), "{found}");
+}

@@ -146,3 +146,13 @@ fn what_can_outlast_its_claim_is_told_where_never_two_may_hold() {
     );
     assert_eq!(under_a_quorum("addresses = ['2001:db8::1/64']"), stays("2001:db8::1/64 has no lease"));
 }
+
+#[test]
+fn damping_that_holds_nothing_back_is_of_no_use() {
+    let damping = "damping = { failures = 2 }";
+    assert_eq!(warnings(&router(damping)), [""; 0]);
+    let owner = warnings(&router(&format!("priority = 255\n{damping}")));
+    assert_eq!(owner, ["priority 255 takes its addresses back whatever was before"]);
+    let never = warnings(&router(&format!("preempt = false\n{damping}")));
+    assert_eq!(never, ["without preemption nothing is taken back anyway"]);
+}
