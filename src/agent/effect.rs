@@ -100,6 +100,14 @@ pub enum Input {
         /// Frames that could not be sent.
         failed: u32,
     },
+    /// This host was seen answering to ARP for addresses with a virtual MAC address: with that alone, or with
+    /// another one as well. Again only when that changes.
+    Answered {
+        /// Whose.
+        instance: InstanceId,
+        /// One line that tells what is wrong.
+        result: Result<(), String>,
+    },
     /// A probe, with its retries, has a result.
     Outcome(CheckName, Outcome),
     /// A hook has ended.

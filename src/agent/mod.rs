@@ -187,6 +187,7 @@ impl Agent {
             }
             Input::Held { instance, result } => self.held(now, instance, result, &mut effects),
             Input::Restored { instance, address } => self.restored(now, instance, address, &mut effects),
+            Input::Answered { instance, result } => self.answered(instance, result, &mut effects),
             Input::Announced { instance, sent, failed } => {
                 if let Some((router, place)) = self.find(instance) {
                     let member = &mut self.routers[router].members[place];
@@ -379,6 +380,7 @@ impl Agent {
             }
             Action::Release => {
                 router.members[member].held = false;
+                router.members[member].answers = None;
                 self.sets[set].giving += 1;
                 effects.push(Effect::Release { instance });
             }

@@ -69,6 +69,24 @@ impl Agent {
         self.settle(now, News::Router(index), effects);
     }
 
+    /// This host answers for a held address, rightly or not.
+    pub(super) fn answered(
+        &mut self,
+        instance: InstanceId,
+        result: Result<(), String>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some((index, member)) = self.find(instance) else { return };
+        if !self.instance(index, member).holds() {
+            return;
+        }
+        let router = &mut self.routers[index];
+        if let Err(line) = &result {
+            effects.push(Effect::Note(Note::Warning(router.config.name.clone(), line.clone())));
+        }
+        router.members[member].answers = Some(result);
+    }
+
     pub(super) fn hook_ended(&mut self, end: &HookEnd) {
         let Subject::Router(name) = &end.subject else { return };
         if let Some(router) = self.routers.iter_mut().find(|router| router.config.name == *name) {

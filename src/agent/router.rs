@@ -88,6 +88,8 @@ pub(super) struct Member {
     pub last_send_error: Option<(Time, String)>,
     pub announced: u64,
     pub announce_errors: u64,
+    /// What was seen of this host's answers to ARP since the addresses are held.
+    pub answers: Option<Result<(), String>>,
     pub restored: BTreeMap<IpAddr, u64>,
 }
 
@@ -342,6 +344,7 @@ impl Member {
             last_send_error: None,
             announced: 0,
             announce_errors: 0,
+            answers: None,
             restored: BTreeMap::new(),
         }
     }

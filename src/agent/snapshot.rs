@@ -4,8 +4,8 @@ use super::Agent;
 use super::peers::{by_name, millis};
 use super::router::{Member, Router};
 use super::status::{
-    AddressStatus, CheckStatus, InstanceStatus, LatenessStatus, Overall, PriorityStatus, RouterStatus,
-    SCHEMA, Status, TrackStatus,
+    AddressStatus, CheckStatus, InstanceStatus, LatenessStatus, Overall, PASSED, PriorityStatus,
+    RouterStatus, SCHEMA, Status, TrackStatus,
 };
 use super::transition::Standing;
 use crate::health::{self, Health};
@@ -178,6 +178,7 @@ fn instance_status(now: Time, instance: &Instance, member: &Member) -> InstanceS
         discarded: by_name(&member.peers.discarded, Discard::name),
         announced: member.announced,
         announce_errors: member.announce_errors,
+        arp_test: member.answers.clone().map(|answers| answers.err().unwrap_or_else(|| PASSED.to_owned())),
     }
 }
 
@@ -249,6 +250,7 @@ fn wire(router: &RouterStatus) -> Vec<String> {
         {
             lines.push(format!("adverts cannot be sent: {error}"));
         }
+        lines.extend(instance.arp_test.clone().filter(|test| test != PASSED));
         for peer in &instance.peers {
             if let (Some(ahead), Some(window)) = (peer.clock_ms, peer.clock_window_ms)
                 && ahead.unsigned_abs() > window / 2

@@ -37,6 +37,9 @@ pub struct Status {
     pub daemon: BTreeMap<String, String>,
 }
 
+/// What a self-test says that has found nothing wrong.
+pub const PASSED: &str = "passed";
+
 impl Status {
     /// Says that these lines of the configuration were left out: with any, not all is as it should be.
     pub fn leave_out(&mut self, skipped: &[String]) {
@@ -215,6 +218,10 @@ pub struct InstanceStatus {
     pub announced: u64,
     /// See `announced`.
     pub announce_errors: u64,
+    /// The self-test of the virtual MAC address: [`PASSED`], or one line that tells what is wrong; `None` where
+    /// nobody has asked for the addresses by ARP since they are here, or they have none.
+    #[serde(default)]
+    pub arp_test: Option<String>,
 }
 
 /// Somebody heard.

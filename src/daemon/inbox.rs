@@ -103,6 +103,9 @@ pub(super) fn address_input(report: address::Report, record: &Recorder) -> Optio
             record.put(Event::Repaired { what });
             return None;
         }
+        address::Report::Answered { owner, result } => {
+            Input::Answered { instance: InstanceId(owner), result }
+        }
         address::Report::Announced { owner, sent, failed } => Input::Announced {
             instance: InstanceId(owner),
             sent: u32::try_from(sent).unwrap_or(u32::MAX),

@@ -124,6 +124,14 @@ pub enum Report {
         /// Frames that did not.
         failed: usize,
     },
+    /// This host was seen answering to ARP for addresses with a virtual MAC address. Again only when that
+    /// changes.
+    Answered {
+        /// The instance.
+        owner: u32,
+        /// One line that tells with what MAC address it answered instead, and by which interface.
+        result: Result<(), String>,
+    },
     /// An address of an earlier Locum was found and removed.
     Swept {
         /// The address.

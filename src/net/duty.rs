@@ -6,7 +6,8 @@ use super::routing::Entry;
 use super::wanted::Wanted;
 use crate::agent::{Holding, Vmac};
 use crate::vrrp::interval::lease_under;
-use std::net::IpAddr;
+use pnet::util::MacAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -64,6 +65,15 @@ impl Duty {
     /// The interface that frames of this one leave by.
     pub(super) fn cable<'a>(&'a self, interface: &'a str) -> &'a str {
         self.vmacs.iter().find(|vmac| vmac.name == interface).map_or(interface, |vmac| &vmac.base)
+    }
+
+    /// The IPv4 addresses on interfaces with a virtual MAC address, with that.
+    pub(super) fn virtual_macs(&self) -> impl Iterator<Item = (Ipv4Addr, MacAddr)> {
+        self.addresses.iter().filter_map(|wanted| {
+            let IpAddr::V4(address) = wanted.place.address else { return None };
+            let vmac = self.vmacs.iter().find(|vmac| *vmac.name == *wanted.place.interface)?;
+            Some((address, vmac.mac.into()))
+        })
     }
 
     pub(super) fn refused(&self) -> impl Iterator<Item = IpAddr> {

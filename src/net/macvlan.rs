@@ -95,12 +95,23 @@ impl Macvlans {
         self.settings.begin(HOST);
         self.settings.scatter(HOST, "rp_filter")?;
         self.settings.begin(&vmac.base);
-        // The base must not answer for the addresses of the virtual one, nor ask in their name.
-        for (setting, value) in [("arp_ignore", "1"), ("arp_filter", "1"), ("arp_announce", "2")] {
-            self.settings.set(&vmac.base, &vmac.base, setting, value)?;
-        }
+        self.quieten(&vmac.base)?;
         // Scattered over it as well, where it was there before.
         sysctl::set("ipv4", &vmac.name, "rp_filter", "0")
+    }
+
+    /// The base must not answer for the addresses of the virtual one, nor ask in their name. Returns whether it
+    /// could have.
+    fn quieten(&mut self, base: &str) -> Result<bool, String> {
+        let settings = [("arp_ignore", "1"), ("arp_filter", "1"), ("arp_announce", "2")];
+        settings.into_iter().try_fold(false, |changed, (setting, value)| {
+            Ok(self.settings.set(base, base, setting, value)? || changed)
+        })
+    }
+
+    /// Sets again what somebody has changed of this interface, where it is a base. Returns whether anything was.
+    pub(super) fn mend(&mut self, interface: &str) -> bool {
+        self.made.iter().any(|made| made.base == interface) && self.quieten(interface).unwrap_or(false)
     }
 
     /// Sets it up. Returns whether it was down.

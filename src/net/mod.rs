@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod announce;
+mod answers;
 mod connections;
 #[doc(hidden)]
 pub mod decoders;

@@ -75,19 +75,19 @@ impl Settings {
         }
     }
 
-    /// Sets an IPv4 setting of an interface and remembers what it was.
+    /// Sets an IPv4 setting of an interface and remembers what it was. Returns whether it was another.
     pub(super) fn set(
         &mut self,
         owner: &str,
         interface: &str,
         name: &str,
         value: &str,
-    ) -> Result<(), String> {
+    ) -> Result<bool, String> {
         let path = path("ipv4", interface, name);
         let about = |error: io::Error| format!("cannot read {}: {error}", path.display());
         let now = fs::read_to_string(&path).map_err(about)?.trim().to_owned();
         if now == value {
-            return Ok(());
+            return Ok(false);
         }
         // Who has changed it since knows better what it is to be afterwards.
         self.changed.retain(|changed| changed.path != path);
@@ -95,7 +95,7 @@ impl Settings {
         self.changed.push(Changed { owner, path: path.clone(), was: now, is, needed: true });
         // Without the file a crash leaves something behind; without the setting nothing works.
         let _ = self.remember();
-        write(&path, value)
+        write(&path, value).map(|()| true)
     }
 
     /// The greater of the settings for all interfaces and for one is in force: turns the former into
@@ -116,7 +116,7 @@ impl Settings {
                 let _ = self.set(owner, &interface, name, &all.to_string());
             }
         }
-        self.set(owner, "all", name, "0")
+        self.set(owner, "all", name, "0").map(drop)
     }
 
     /// Makes what was changed for an owner as it was, unless somebody else has changed it meanwhile.

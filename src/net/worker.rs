@@ -3,6 +3,7 @@
 
 use super::address::{Means, Order, Report};
 use super::announce::{Announcer, frame};
+use super::answers::{Answers, Verdict};
 use super::connections;
 use super::duty::{Duty, Lease};
 use super::firewall::Firewall;
@@ -41,6 +42,7 @@ pub(super) struct Worker<F> {
     overdue: Vec<Entry>,
     announcers: BTreeMap<String, Announcer>,
     pacer: Pacer,
+    answers: Answers,
     report: F,
 }
 
@@ -55,6 +57,7 @@ impl<F: Fn(Report)> Worker<F> {
             overdue: Vec::new(),
             announcers: BTreeMap::new(),
             pacer: Pacer::default(),
+            answers: Answers::default(),
             report,
         })
     }
@@ -89,7 +92,11 @@ impl<F: Fn(Report)> Worker<F> {
     fn wait(&mut self, queue: &Receiver<Task>) -> Option<Task> {
         loop {
             let now = Instant::now();
-            let Some(at) = self.pacer.due(now) else { return queue.recv().ok() };
+            if self.answers.due().is_some_and(|at| at <= now) {
+                self.judge_answers(now);
+            }
+            let next = self.pacer.due(now).into_iter().chain(self.answers.due()).min();
+            let Some(at) = next else { return queue.recv().ok() };
             match queue.recv_timeout(at.saturating_duration_since(now)) {
                 Ok(task) => return Some(task),
                 Err(RecvTimeoutError::Disconnected) => return None,
@@ -176,6 +183,7 @@ impl<F: Fn(Report)> Worker<F> {
     fn release(&mut self, owner: u32) {
         let old = self.duties.remove(&owner).unwrap_or_default();
         self.pacer.forget(owner);
+        self.answers.forget(owner);
         let unwanted = self.no_longer_wanted(old.addresses);
         if old.close_connections && !unwanted.is_empty() {
             // Whom a kernel cannot help to notice notices later.
@@ -363,6 +371,10 @@ impl<F: Fn(Report)> Worker<F> {
                 interfaces.entry(place.interface.clone()).or_default().push(place.address);
             }
         }
+        if self.duties.get(&owner).is_some_and(|duty| duty.virtual_macs().next().is_some()) {
+            // Without it nothing is known of the answers, and nothing told.
+            let _ = self.answers.watch(Instant::now());
+        }
         let (mut sent, mut failed) = (0, 0);
         for (interface, addresses) in interfaces {
             if let Some(lane) =
@@ -385,6 +397,22 @@ impl<F: Fn(Report)> Worker<F> {
             }
         }
         (self.report)(Report::Announced { owner, sent, failed });
+    }
+
+    /// Tells what this host answers for addresses with a virtual MAC address, and mends what it can.
+    fn judge_answers(&mut self, now: Instant) {
+        let Worker { duties, answers, macvlans, report, .. } = self;
+        let all = || duties.iter().flat_map(|(owner, duty)| duty.virtual_macs().map(move |of| (*owner, of)));
+        let find = |wanted| all().find(|(_, (address, _))| *address == wanted);
+        for (owner, verdict) in
+            answers.look(now, |address| find(address).map(|(owner, (_, mac))| (owner, mac)))
+        {
+            let result = match verdict {
+                Verdict::Right => Ok(()),
+                Verdict::Wrong(answer) => Err(answer.tell(macvlans)),
+            };
+            report(Report::Answered { owner, result });
+        }
     }
 
     /// A frame that had to wait, if its address is still there.

@@ -223,3 +223,25 @@ fn an_owner_that_ignores_others_stays_master_whatever_is_heard() {
     assert_eq!(desk.state(), Standing::Master);
     assert_eq!(desk.refused("local-owner"), 1);
 }
+
+// Ours: what a host answers to ARP for its addresses is told for as long as it has them.
+#[test]
+fn the_self_test_of_a_virtual_mac_address_is_told_until_the_addresses_go() {
+    let mut desk = Desk::master("virtual_mac = true");
+    desk.give(Input::Held { instance: InstanceId(1), result: Ok(()) });
+    let test = |desk: &Desk| desk.status().instances[0].arp_test.clone();
+    let give = |desk: &mut Desk, result: Result<(), &str>| {
+        words(&desk.give(Input::Answered { instance: InstanceId(1), result: result.map_err(str::to_owned) }))
+    };
+    assert_eq!(test(&desk), None);
+    assert_eq!(give(&mut desk, Err("eth1 answered")), ["note"]);
+    assert_eq!(test(&desk).as_deref(), Some("eth1 answered"));
+    assert_eq!(desk.agent.status(desk.now).complaints, ["web: eth1 answered"]);
+    assert!(give(&mut desk, Ok(())).is_empty());
+    assert_eq!(test(&desk).as_deref(), Some("passed"));
+    assert_eq!(desk.agent.status(desk.now).complaints, [""; 0]);
+    desk.hear(&advert(ABOVE, 200));
+    assert_eq!((desk.state(), test(&desk)), (Standing::Backup, None));
+    assert!(give(&mut desk, Err("late")).is_empty());
+    assert_eq!(test(&desk), None);
+}

@@ -140,6 +140,7 @@ fn instance() -> InstanceStatus {
         discarded: counts(&[("losing", 2)]),
         announced: 9,
         announce_errors: 0,
+        arp_test: None,
     }
 }
 

@@ -94,3 +94,45 @@ fn what_a_virtual_mac_changed_of_the_host_is_as_it_was_after_a_stop_a_crash_and_
     assert!(a.stop().success());
     assert_eq!(settings(), before);
 }
+
+#[test]
+fn a_virtual_mac_tests_itself_by_what_this_host_answers_and_mends_what_it_can() {
+    let lab = Lab::new(&["a", "client"]);
+    let (a, client) = (&lab["a"], &lab["client"]);
+    let locum = a.locum(&Router::new(150).with("virtual_mac", "true"));
+    lab.wait_owner(VIP, &["a"]);
+    let test = || locum.router()["instances"][0]["arp_test"].clone();
+    assert_eq!(test(), serde_json::Value::Null, "nobody has asked");
+    let ask = || {
+        client.attempt(&format!("ip neighbour flush to {VIP}"));
+        assert!(client.pings(VIP));
+    };
+    let says = |what: &str| {
+        crate::lab::wait_until(what, crate::lab::LONG, || {
+            ask();
+            test().as_str().is_some_and(|test| test.contains(what))
+        });
+    };
+    says("passed");
+    // Another interface on the same network knows of no virtual MAC address.
+    a.run("ip link add link eth0 name other address 02:00:00:00:00:99 type macvlan mode bridge");
+    a.run("ip link set other up");
+    a.sysctl("net/ipv4/conf/all/rp_filter", "0");
+    a.sysctl("net/ipv4/conf/other/rp_filter", "0");
+    says("other answered by ARP that 10.77.0.100 is at 02:00:00:00:00:99");
+    let complaints = locum.status()["complaints"].to_string();
+    assert!(complaints.contains("set net.ipv4.conf.other.arp_ignore to 1"), "{complaints}");
+    a.run("ip link del other");
+    says("passed");
+    // The interface below answers itself where somebody has changed its settings.
+    a.sysctl("net/ipv4/conf/eth0/arp_filter", "0");
+    a.sysctl("net/ipv4/conf/eth0/arp_ignore", "0");
+    crate::lab::wait_until("it is set again", crate::lab::LONG, || {
+        ask();
+        a.run("cat /proc/sys/net/ipv4/conf/eth0/arp_ignore").trim() == "1"
+    });
+    says("passed");
+    assert_eq!(locum.status()["complaints"].to_string(), "[]");
+    let log = locum.process.log();
+    assert!(log.contains("settings of eth0 had been changed, and are set again"), "{log}");
+}
