@@ -114,6 +114,27 @@ def planned_stop(pair):
 
 
 @row(
+    "handover",
+    TRACKED,
+    ("planned handover: lost probes", "0", "0"),
+    ("planned handover: outage, ms", "0", "0"),
+    ends=True,
+)
+def handover(pair):
+    """An order to Locum; keepalived knows none, and is given a tracked file that says no."""
+    probing = Probing(pair.client)
+    time.sleep(0.5)
+    if pair.daemon.name == "locum":
+        pair.a.locum("handover")
+    else:
+        pair.a.write("service", "1")
+    pair.await_move(pair.b, pair.a)
+    time.sleep(1)
+    report = probing.report()
+    return report["lost"], report["longest_outage_ms"]
+
+
+@row(
     "stop-foreign",
     FOREIGN,
     ("planned stop, keepalived Backup: lost probes", "0", "0"),
