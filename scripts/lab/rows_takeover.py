@@ -87,18 +87,27 @@ def cable(pair):
     return (taken - cut) * 1000, (taken - last - pair.down()) * 1000
 
 
-def stop(pair):
-    """The Master is told to go. Returns what the client saw, and how long the daemon took to end."""
+def moved(pair, order):
+    """An order that moves the address to the Backup. Returns what the client saw, and what it returned."""
     probing = Probing(pair.client)
     time.sleep(0.5)
-    began = time.monotonic()
-    pair.a.daemon.terminate()
-    pair.a.daemon.wait(timeout=20)
-    ended = time.monotonic()
+    returned = order()
     pair.await_move(pair.b, pair.a)
     time.sleep(1)
     report = probing.report()
-    return report["lost"], report["longest_outage_ms"], (ended - began) * 1000
+    return report["lost"], report["longest_outage_ms"], returned
+
+
+def stop(pair):
+    """The Master is told to go. Returns what the client saw, and how long the daemon took to end."""
+
+    def end():
+        began = time.monotonic()
+        pair.a.daemon.terminate()
+        pair.a.daemon.wait(timeout=20)
+        return (time.monotonic() - began) * 1000
+
+    return moved(pair, end)
 
 
 @row(
@@ -122,16 +131,8 @@ def planned_stop(pair):
 )
 def handover(pair):
     """An order to Locum; keepalived knows none, and is given a tracked file that says no."""
-    probing = Probing(pair.client)
-    time.sleep(0.5)
-    if pair.daemon.name == "locum":
-        pair.a.locum("handover")
-    else:
-        pair.a.write("service", "1")
-    pair.await_move(pair.b, pair.a)
-    time.sleep(1)
-    report = probing.report()
-    return report["lost"], report["longest_outage_ms"]
+    known = pair.daemon.name == "locum"
+    return moved(pair, lambda: pair.a.locum("handover") if known else pair.a.write("service", "1"))[:2]
 
 
 @row(

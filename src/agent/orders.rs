@@ -14,6 +14,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 impl Agent {
+    /// Whose an instance is that holds its addresses; what is reported of another one comes too late.
+    fn find_holder(&self, instance: InstanceId) -> Option<(usize, usize)> {
+        self.find(instance).filter(|(index, member)| self.instance(*index, *member).holds())
+    }
+
     /// Addresses that cannot be held are nobody's here: farewell, and a healthy node takes them.
     pub(super) fn held(
         &mut self,
@@ -22,10 +27,7 @@ impl Agent {
         result: Result<(), String>,
         effects: &mut Vec<Effect>,
     ) {
-        let Some((index, member)) = self.find(instance) else { return };
-        if !self.instance(index, member).holds() {
-            return;
-        }
+        let Some((index, member)) = self.find_holder(instance) else { return };
         match result {
             Ok(()) => self.routers[index].members[member].held = true,
             Err(line) => {
@@ -43,11 +45,8 @@ impl Agent {
         address: IpAddr,
         effects: &mut Vec<Effect>,
     ) {
-        let Some((index, member)) = self.find(instance) else { return };
-        if !self.instance(index, member).holds() {
-            // Given up while the report was under way: announcing it now would steal the traffic.
-            return;
-        }
+        // Given up while the report was under way: announcing it now would steal the traffic.
+        let Some((index, member)) = self.find_holder(instance) else { return };
         let router = &mut self.routers[index];
         *router.members[member].restored.entry(address).or_default() += 1;
         router.restored.push_back(now);
@@ -76,10 +75,7 @@ impl Agent {
         result: Result<(), String>,
         effects: &mut Vec<Effect>,
     ) {
-        let Some((index, member)) = self.find(instance) else { return };
-        if !self.instance(index, member).holds() {
-            return;
-        }
+        let Some((index, member)) = self.find_holder(instance) else { return };
         let router = &mut self.routers[index];
         if let Err(line) = &result {
             effects.push(Effect::Note(Note::Warning(router.config.name.clone(), line.clone())));

@@ -28,17 +28,13 @@ pub(super) fn read(section: &Section<'_>) -> Option<Written> {
 
 /// Warns of another damping than that of the first, which counts for all who share its role.
 pub(super) fn of_one_role(routers: &[&file::Router], sink: &Sink) {
-    let written = |router: &&&file::Router| router.damping.is_some();
-    let Some(first) = routers.iter().find(written) else { return };
-    for other in routers.iter().filter(written) {
-        if let (Some(ours), Some(theirs)) = (&first.damping, &other.damping)
-            && ours.get_ref() != theirs.get_ref()
-        {
-            let (name, lead) = (other.name.get_ref(), first.name.get_ref());
-            let message = format!("{name} shares one role with {lead}, whose damping counts for both");
-            let finding = Finding::warning(&theirs.span(), message).also(&ours.span(), "this one");
-            sink.add(finding.help("write the same damping in all of the group, or in one alone"));
-        }
+    let mut written =
+        routers.iter().filter_map(|router| Some((router.name.get_ref(), router.damping.as_ref()?)));
+    let Some((lead, ours)) = written.next() else { return };
+    for (name, theirs) in written.filter(|(_, theirs)| theirs.get_ref() != ours.get_ref()) {
+        let message = format!("{name} shares one role with {lead}, whose damping counts for both");
+        let finding = Finding::warning(&theirs.span(), message).also(&ours.span(), "this one");
+        sink.add(finding.help("write the same damping in all of the group, or in one alone"));
     }
 }
 

@@ -7,7 +7,6 @@
 //! To look costs a little for every packet of the host: it is done for a minute after an announcement, and
 //! on, for as long as something is wrong. What to do about it is not decided here.
 
-use super::macvlan::Macvlans;
 use nix::errno::Errno;
 use nix::net::if_::if_indextoname;
 use nix::sys::socket::{AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, socket};
@@ -64,12 +63,16 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Mends what it can, and tells of it in one line.
-    pub(super) fn tell(&self, macvlans: &mut Macvlans) -> String {
-        let interface = if_indextoname(self.index)
-            .map_or_else(|_| format!("interface {}", self.index), |name| name.to_string_lossy().into_owned());
+    /// The name of the interface that it left by, or its number where that has gone.
+    pub(super) fn interface(&self) -> String {
+        if_indextoname(self.index)
+            .map_or_else(|_| format!("interface {}", self.index), |name| name.to_string_lossy().into_owned())
+    }
+
+    /// A line about a wrong one that left by `interface`, whose settings were at fault where `mended`.
+    pub(super) fn tell(&self, interface: &str, mended: bool) -> String {
         let Answer { address, mac, .. } = self;
-        let what = if macvlans.mend(&interface) {
+        let what = if mended {
             format!("settings of {interface} had been changed, and are set again")
         } else {
             format!("set net.ipv4.conf.{interface}.arp_ignore to 1, or take {interface} off this network")

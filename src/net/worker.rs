@@ -409,7 +409,11 @@ impl<F: Fn(Report)> Worker<F> {
         {
             let result = match verdict {
                 Verdict::Right => Ok(()),
-                Verdict::Wrong(answer) => Err(answer.tell(macvlans)),
+                Verdict::Wrong(answer) => {
+                    let interface = answer.interface();
+                    let mended = macvlans.mend(&interface);
+                    Err(answer.tell(&interface, mended))
+                }
             };
             report(Report::Answered { owner, result });
         }
