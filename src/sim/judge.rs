@@ -229,9 +229,9 @@ impl Plan {
         queue.sort_unstable();
         let uneven = world.nodes.iter().filter_map(|n| router(n, seat)).any(|r| r.interval != theirs);
         let roles = || world.nodes.iter().flat_map(|node| role(node, seat));
-        // An owner with headers that came back has heard nobody's sequence where another member made its rival
-        // yield: until its own has grown, that member is followed by nobody.
-        let deaf = |r: &Router| matches!(r.auth, Auth::Ah(_)) && r.priority.is_owner();
+        // Who comes back with headers has heard nobody's sequence, where it is an owner or another member made
+        // its rival yield: until its own has grown, that member is followed by nobody.
+        let deaf = |r: &Router| matches!(r.auth, Auth::Ah(_));
         let grouped = world.nodes.iter().any(|node| role(node, seat).len() > 1);
         let early =
             (roles().any(|r| r.preempt) && roles().any(|r| !r.preempt)) || (grouped && roles().any(deaf));
