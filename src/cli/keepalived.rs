@@ -8,14 +8,14 @@
 use super::pid_file::{PidFile, Refused};
 use super::{Failure, WELL, complain, say};
 use crate::config::keepalived::Options;
-use crate::config::{Secrets, is_keepalived, render_all};
+use crate::config::{Identity, Secrets, is_keepalived, render_all};
 use crate::daemon::{self, Instead, Log, Overrides};
+use crate::net::namespace;
 use clap::{ArgAction, Args};
-use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl;
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -198,9 +198,10 @@ impl Keepalived {
         // of TOML that is put there is read as ever.
         let lenient = is_keepalived(&self.file);
         let config_id = self.config_id.clone();
-        let reading = Options { lenient, vrrp_only: lenient, config_id, instance: None };
+        let reading = Options { lenient, vrrp_only: lenient, config_id };
         let control = self.socket.clone();
-        Overrides { control, log: self.log(), reading, instead: Some(instead), guardian: None }
+        let namespace = self.namespace.clone();
+        Overrides { control, namespace, log: self.log(), reading, instead: Some(instead), guardian: None }
     }
 
     fn log(&self) -> Log {
@@ -237,16 +238,22 @@ impl Keepalived {
             return Ok(NO_FILE);
         }
         // What is wrong is said while there is somebody to read it.
-        if !self.dont_fork
-            && let Err(problems) = overrides.load(&self.file, Secrets::BarRouter)
-        {
-            complain(&format!("{} cannot be used\n{}", self.file.display(), problems.render(false)));
-            return Ok(daemon::EXIT_CONFIG);
-        }
+        let identity = match overrides.load(&self.file, Secrets::BarRouter) {
+            Ok(loaded) => loaded.config.details.identity,
+            // The daemon says it.
+            Err(_) if self.dont_fork => Identity::default(),
+            Err(problems) => {
+                complain(&format!("{} cannot be used\n{}", self.file.display(), problems.render(false)));
+                return Ok(daemon::EXIT_CONFIG);
+            }
+        };
         self.surroundings()?;
+        if let Some(name) = &identity.namespace {
+            namespace::enter(name).map_err(|line| Failure::Other(line.to_string()))?;
+        }
         // A second daemon is seen here, and its lock outlives the fork.
-        let own = self.pid.clone().unwrap_or_else(|| self.usual("keepalived.pid"));
-        let vrrp = self.vrrp_pid.clone().unwrap_or_else(|| self.usual("vrrp.pid"));
+        let own = self.pid.clone().unwrap_or_else(|| usual(&identity, "keepalived"));
+        let vrrp = self.vrrp_pid.clone().unwrap_or_else(|| usual(&identity, "vrrp"));
         let mut files = Vec::new();
         for path in [own, vrrp] {
             match PidFile::lock(&path) {
@@ -286,7 +293,7 @@ impl Keepalived {
         Ok(())
     }
 
-    /// Mask, limits and namespace, as asked for.
+    /// Mask and limits, as asked for.
     fn surroundings(&self) -> Result<(), Failure> {
         if let Some(mask) = self.umask {
             umask(Mode::from_bits_truncate(mask));
@@ -295,23 +302,16 @@ impl Keepalived {
             setrlimit(Resource::RLIMIT_CORE, RLIM_INFINITY, RLIM_INFINITY)
                 .map_err(|error| Failure::Other(format!("core dumps cannot be allowed: {error}")))?;
         }
-        if let Some(name) = &self.namespace {
-            let failed = |error: std::io::Error| {
-                Failure::Other(format!("network namespace {name}: {error}; see: ip netns list"))
-            };
-            let handle = File::open(Path::new("/run/netns").join(name)).map_err(failed)?;
-            setns(handle, CloneFlags::CLONE_NEWNET).map_err(|error| failed(error.into()))?;
-        }
         Ok(())
     }
+}
 
-    /// Where keepalived puts its pid files.
-    fn usual(&self, file: &str) -> PathBuf {
-        match &self.namespace {
-            Some(name) => Path::new("/run/keepalived").join(name).join(file),
-            None => Path::new("/run").join(file),
-        }
-    }
+/// Where keepalived puts its pid files.
+fn usual(identity: &Identity, name: &str) -> PathBuf {
+    let several = identity.suffix().is_some().then_some("keepalived");
+    let folder: PathBuf = ["/run"].into_iter().chain(several).chain(identity.namespace.as_deref()).collect();
+    let suffix = identity.instance.as_ref().map(|instance| format!("_{}", instance.replace('/', "_")));
+    folder.join(format!("{name}{}.pid", suffix.unwrap_or_default()))
 }
 
 /// The number of the signal that keepalived calls `name`.
@@ -350,6 +350,18 @@ fn mask(text: &str) -> Result<u32, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pid_files_lie_where_keepalived_puts_them() {
+        let file = |namespace: Option<&str>, instance: Option<&str>| {
+            let [namespace, instance] = [namespace, instance].map(|name| name.map(str::to_owned));
+            usual(&Identity { namespace, instance }, "vrrp").to_string_lossy().into_owned()
+        };
+        assert_eq!(file(None, None), "/run/vrrp.pid");
+        assert_eq!(file(None, Some("foo")), "/run/keepalived/vrrp_foo.pid");
+        assert_eq!(file(Some("blue"), None), "/run/keepalived/blue/vrrp.pid");
+        assert_eq!(file(Some("blue"), Some("foo")), "/run/keepalived/blue/vrrp_foo.pid");
+    }
 
     #[test]
     fn signals_have_the_numbers_that_scripts_expect() {

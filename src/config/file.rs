@@ -1,11 +1,11 @@
 //! The TOML file as written: each value read and with its place, nothing yet compared with another.
 
-use super::Scheduling;
 use super::announcing;
 use super::auth;
 use super::claim::{self, Claim, QUORUMS};
 use super::damping;
 use super::fixed::{self, Fixed};
+use super::identity;
 use super::journal::{self, Journal};
 use super::pace;
 use super::problem::{Finding, Sink};
@@ -15,6 +15,7 @@ use super::value::{
     address, choice, command, duration, flag, interface, ip, number, path, some_time, subnet, text,
     time_or_off, virtual_mac, whole,
 };
+use super::{Identity, Scheduling};
 use crate::agent::config::{Interface, LinkDelay};
 use crate::agent::route::{Route, Rule};
 use crate::agent::{Install, RouterName, VirtualMac};
@@ -60,6 +61,7 @@ pub(super) struct Group {
 #[derive(Default)]
 pub(super) struct Agent<'a> {
     pub(super) node: Option<String>,
+    pub(super) identity: Identity,
     pub(super) control: Option<PathBuf>,
     pub(super) group: Option<Spanned<String>>,
     pub(super) script_user: Option<Spanned<String>>,
@@ -189,6 +191,7 @@ pub(super) fn read<'a>(table: &'a Spanned<DeTable<'a>>, sink: &'a Sink) -> File<
 fn agent(section: Section<'_>) -> Agent<'_> {
     let mut agent = Agent {
         node: inner(section.optional("node", text)),
+        identity: identity(&section),
         script_user: section.optional("script_user", text),
         notify_fifos: fifos(&section),
         mail: section.section("mail"),
@@ -207,6 +210,11 @@ fn agent(section: Section<'_>) -> Agent<'_> {
     }
     section.finish();
     agent
+}
+
+pub(super) fn identity(section: &Section<'_>) -> Identity {
+    let name = |key| inner(section.optional(key, identity::name));
+    Identity { namespace: name("namespace"), instance: name("instance") }
 }
 
 /// `notify_fifo`: one table, or a list of them.

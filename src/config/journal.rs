@@ -76,9 +76,11 @@ pub fn journal_of(path: &Path) -> io::Result<(Journal, Option<PathBuf>)> {
         return Err(io::Error::other(error.message().trim().replace('\n', ", ")));
     }
     let top = Section::new(String::new(), table.span(), table.get_ref(), &sink);
-    let control = top.section("agent").and_then(|agent| agent.section("control"));
+    let Some(agent) = top.section("agent") else { return Ok((read(&top), None)) };
+    let control = agent.section("control");
     let socket = control.and_then(|control| control.optional("path", super::value::path));
-    Ok((read(&top), socket.map(Spanned::into_inner)))
+    let socket = socket.map_or_else(|| super::file::identity(&agent).socket(), Spanned::into_inner);
+    Ok((read(&top), Some(socket)))
 }
 
 fn path_or_off(value: &Value<'_>) -> Result<Option<PathBuf>, Wrong> {

@@ -14,6 +14,7 @@ mod damping;
 mod file;
 mod fixed;
 mod hooks;
+mod identity;
 mod journal;
 pub mod keepalived;
 mod lint;
@@ -28,6 +29,7 @@ mod tell;
 mod timeline;
 mod value;
 
+pub use identity::Identity;
 pub use journal::{Journal, journal_of};
 pub use problem::{Problem, Problems, Severity, Span, render_all};
 pub use tell::Told;
@@ -73,6 +75,8 @@ pub struct Details {
     pub told: Told,
     /// The daemon's socket.
     pub control: Control,
+    /// Which daemon of this host it is.
+    pub identity: Identity,
     /// The record of what happened.
     pub journal: Journal,
     /// How the daemon is scheduled.
@@ -249,6 +253,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
             hooks: BTreeMap::new(),
             told,
             control: control(&file.agent, sink),
+            identity: file.agent.identity.clone(),
             journal: file.journal.clone(),
             scheduling: file.agent.scheduling.clone(),
             node: file.agent.node.clone().unwrap_or_else(host_name),
@@ -315,7 +320,7 @@ fn start_delay(delay: Option<Duration>, after_boot: Option<Duration>) -> Duratio
 }
 
 fn control(agent: &file::Agent<'_>, sink: &Sink) -> Control {
-    let path = agent.control.clone().unwrap_or_else(|| PathBuf::from(SOCKET));
+    let path = agent.control.clone().unwrap_or_else(|| agent.identity.socket());
     Control { path, group: agent.group.as_ref().and_then(|group| group_id(group, sink)) }
 }
 

@@ -5,6 +5,7 @@
 
 use super::ward::{Packet, Word};
 use crate::net::leftover;
+use crate::net::namespace;
 use crate::net::raw_socket::{self, RawSocket};
 use crate::vrrp::{Family, PROTOCOL, Vrid};
 use nix::net::if_::if_nametoindex;
@@ -40,7 +41,13 @@ pub(super) struct LastWill {
 impl LastWill {
     pub(super) fn note(&mut self, word: Word) {
         match word {
-            Word::Anew => self.parts.clear(),
+            Word::Anew { namespace } => {
+                self.parts.clear();
+                // Where the daemon is, there is what it leaves behind.
+                if let Some(Err(line)) = namespace.as_deref().map(namespace::enter) {
+                    eprintln!("locum: guardian: no farewell can be said: {line}");
+                }
+            }
             Word::Holds { instance, addresses, interfaces } => {
                 let part = self.parts.entry(instance).or_default();
                 (part.addresses, part.interfaces) = (addresses, interfaces);
@@ -182,7 +189,7 @@ mod tests {
         will.note(holds(2));
         will.note(Word::Releases { instance: 1 });
         assert_eq!(will.parts.keys().copied().collect::<Vec<_>>(), [2]);
-        will.note(Word::Anew);
+        will.note(Word::Anew { namespace: None });
         assert!(will.parts.is_empty());
     }
 }

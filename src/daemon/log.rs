@@ -6,7 +6,7 @@ use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tracing::{Level, Metadata, debug, info, warn};
 use tracing_subscriber::fmt;
 use tracing_subscriber::fmt::MakeWriter;
@@ -61,6 +61,15 @@ pub(super) fn start(log: &Log) -> io::Result<()> {
     Ok(())
 }
 
+/// What syslog calls this daemon after `locum`, where there are several.
+static NAME: OnceLock<String> = OnceLock::new();
+
+/// Lets syslog tell this daemon from others on this host.
+pub(super) fn name(suffix: &str) {
+    // Called once.
+    let _ = NAME.set(format!("_{suffix}"));
+}
+
 /// The local syslog, by datagrams; a line that it has no room for is lost rather than waited for.
 #[derive(Debug)]
 struct Syslog {
@@ -103,7 +112,9 @@ struct Line<'a> {
 impl Write for Line<'_> {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         let priority = self.syslog.facility * 8 + self.severity;
-        let mut line = format!("<{priority}>locum[{}]: ", std::process::id()).into_bytes();
+        let mut line =
+            format!("<{priority}>locum{}[{}]: ", NAME.get().map_or("", String::as_str), std::process::id())
+                .into_bytes();
         line.extend_from_slice(text.trim_ascii_end());
         // Where syslog is away there is nobody to tell.
         let _ = self.syslog.socket.send_to(&line, SYSLOG);

@@ -33,6 +33,7 @@ use crate::check::Probe;
 use crate::config::keepalived::Skipped;
 use crate::config::{self, Details, Loaded, Problems};
 use crate::history::Event;
+use crate::net::namespace;
 use crate::time::Time;
 pub use guardian::guard;
 use inbox::{Arrival, Inbox};
@@ -76,6 +77,8 @@ const GIVE_UP_WITHIN: Duration = Duration::from_secs(10);
 pub struct Overrides {
     /// Another control socket.
     pub control: Option<PathBuf>,
+    /// Another network namespace.
+    pub namespace: Option<String>,
     /// Where log lines go.
     pub log: Log,
     /// How a keepalived.conf is read.
@@ -100,8 +103,16 @@ impl Overrides {
     /// Everything that is wrong with it.
     pub fn load(&self, path: &Path, secrets: config::Secrets) -> Result<Loaded, Problems> {
         let mut loaded = config::load_as(path, secrets, &self.reading)?;
+        let details = &mut loaded.config.details;
+        if self.namespace.is_some() {
+            let usual = details.control.path == details.identity.socket();
+            details.identity.namespace.clone_from(&self.namespace);
+            if usual {
+                details.control.path = details.identity.socket();
+            }
+        }
         if let Some(control) = &self.control {
-            loaded.config.details.control.path.clone_from(control);
+            details.control.path.clone_from(control);
         }
         Ok(loaded)
     }
@@ -129,6 +140,14 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
     };
     let skipped = warned(&loaded);
     let config = loaded.config;
+    if let Some(name) = &config.details.identity.namespace
+        && let Err(line) = namespace::enter(name)
+    {
+        return failed("cannot start", &line, &overrides.log);
+    }
+    if let Some(suffix) = config.details.identity.suffix() {
+        log::name(&suffix);
+    }
     limits::raise();
     make_files(&config.details);
     tasks::keep_signals();
@@ -198,7 +217,7 @@ fn warned(loaded: &Loaded) -> Vec<String> {
     skipped
 }
 
-fn failed(what: &str, error: &std::io::Error, log: &Log) -> u8 {
+fn failed(what: &str, error: &dyn std::error::Error, log: &Log) -> u8 {
     eprintln!("locum: {what}: {error}");
     // Whoever logs elsewhere may have no stderr. One who logs there is not told twice.
     if *log != Log::Stderr {

@@ -115,7 +115,7 @@ impl Performer {
             sockets: Sockets::new(inbox)?,
             tasks,
             holder,
-            ward: Ward::of(overrides.guardian, inbox),
+            ward: Ward::of(overrides.guardian, config.details.identity.namespace.clone(), inbox),
             program: Program::this(),
             replacing: None,
             stuck: false,
@@ -476,6 +476,9 @@ impl Performer {
         if !dry_run {
             watchdog::ready();
         }
+        let stays = |new: &Loaded| self.details.identity.is_still(&new.config.details.identity);
+        let result = result.map_err(|problems| problems.render(false));
+        let result = result.and_then(|loaded| stays(&loaded).map(|()| loaded));
         match result {
             Ok(loaded) => {
                 let agent = Box::new(loaded.config.agent.clone());
@@ -483,13 +486,12 @@ impl Performer {
                 let input = Input::Reload { ticket, dry_run, config: agent };
                 Some(if dry_run { Meant::Input(input) } else { Meant::Adopt { input, loaded } })
             }
-            Err(problems) => {
-                warn!("reload refused, the old configuration stays:\n{}", problems.render(false));
-                let lines: Vec<String> = problems.render(false).lines().map(str::to_owned).collect();
+            Err(text) => {
+                warn!("reload refused, the old configuration stays:\n{text}");
+                let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
                 self.record.refused(&Question::Reload { dry_run }, &lines);
                 if let Some(asked) = asked {
-                    let mut lines = vec!["the old configuration stays in force".to_owned()];
-                    lines.extend(problems.render(false).lines().map(str::to_owned));
+                    lines.insert(0, "the old configuration stays in force".to_owned());
                     let _ = asked.answer.send(Response::Refused { lines });
                 }
                 None

@@ -26,8 +26,8 @@ pub(super) const GONE: &str = "the guardian has gone: nobody says farewell for t
 /// What the guardian is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Word {
-    /// The list begins anew.
-    Anew,
+    /// The list begins anew, of a daemon in this network namespace, where it is not the guardian's own.
+    Anew { namespace: Option<String> },
     /// This instance has these addresses and these interfaces of our own making.
     Holds { instance: u32, addresses: BTreeSet<IpAddr>, interfaces: Vec<String> },
     /// This is its farewell now, and for how long its addresses stay where no other Master is heard.
@@ -74,7 +74,7 @@ pub(super) struct Ward {
 
 impl Ward {
     /// Takes up the connection at standard input, where `guardian` is the process that started this one.
-    pub(super) fn of(guardian: Option<i32>, inbox: &Inbox) -> Option<Self> {
+    pub(super) fn of(guardian: Option<i32>, namespace: Option<String>, inbox: &Inbox) -> Option<Self> {
         if guardian? != getppid().as_raw() {
             warn!("{GONE}");
             return None;
@@ -86,7 +86,7 @@ impl Ward {
             Ok(Ward { to, farewells: BTreeMap::new(), complained: false })
         };
         let mut ward = connect().inspect_err(|error| warn!("no word to the guardian: {error}")).ok()?;
-        ward.tell(&Word::Anew);
+        ward.tell(&Word::Anew { namespace });
         Some(ward)
     }
 

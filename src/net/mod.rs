@@ -16,6 +16,7 @@ pub mod leftover;
 pub mod link;
 mod local_route;
 mod macvlan;
+pub mod namespace;
 mod netlink;
 mod netlink_socket;
 mod nftables;

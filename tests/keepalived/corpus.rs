@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The number a file's name begins with, and what is wrong with the file itself. Strictly read it is
-/// refused for all of these, and leniently for none but the namespace.
+/// refused for all of these, and leniently for none.
 #[rustfmt::skip]
 const WRONG: &[(&str, &[&str])] = &[
     ("001", &["unknown keyword garp_master_delay"]),
@@ -53,13 +53,13 @@ const WRONG: &[(&str, &[&str])] = &[
     ("041", &["is not an interface name", "is not an IP address"]),
     ("042", &[]),
     ("043", &[]),
-    ("044", &["this is for network namespace"]),
-    ("045", &["this is for network namespace"]),
-    ("046", &["this is for network namespace"]),
+    ("044", &[]),
+    ("045", &[]),
+    ("046", &[]),
     ("047", &["adverts go to 224.0.0.18 only", "priority is \"$PRIORITY\""]),
-    ("048", &["this is for network namespace"]),
-    ("049", &["this is for network namespace"]),
-    ("050", &["this is for network namespace"]),
+    ("048", &[]),
+    ("049", &[]),
+    ("050", &[]),
 ];
 
 /// What is wrong with this machine, or with the file, by its scripts and users.
@@ -72,14 +72,6 @@ pub fn corpus() -> Vec<PathBuf> {
     files.retain(|path| path.extension().is_some_and(|extension| extension == "conf"));
     files.sort();
     files
-}
-
-/// Whether the file is for a network namespace that the test does not run in.
-pub fn has_namespace(path: &Path) -> bool {
-    let name = path.file_name().unwrap().to_string_lossy();
-    WRONG
-        .iter()
-        .any(|(number, wrong)| name.starts_with(number) && wrong.contains(&"this is for network namespace"))
 }
 
 fn errors(problems: &[Problem]) -> Vec<String> {
@@ -115,6 +107,6 @@ fn leniently(name: &str, text: &str, path: &Path) {
     let lenient = Options { lenient: true, ..options() };
     if let Err(problems) = parse(text, path, &lenient) {
         let found = errors(&problems.0);
-        assert!(found.iter().all(|line| line.contains("network namespace")), "{name}: {found:#?}");
+        assert!(found.is_empty(), "{name}: {found:#?}");
     }
 }

@@ -133,11 +133,3 @@ fn strict_mode_refuses_packets_as_in_keepalived_and_says_so() {
     );
     says(&instance("strict_mode"), &["strict mode drops all packets to the addresses"]);
 }
-
-#[test]
-fn another_namespace_than_ours_is_refused() {
-    says(
-        &format!("net_namespace nowhere\n{}", instance("")),
-        &["error: this is for network namespace nowhere"],
-    );
-}

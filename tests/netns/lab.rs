@@ -140,6 +140,11 @@ impl Host {
         ));
     }
 
+    /// The process that keeps its namespace.
+    pub fn keeper(&self) -> u32 {
+        self.namespace.keeper.id()
+    }
+
     /// The host's own IPv4 address.
     pub fn ipv4(&self) -> String {
         format!("10.77.0.{}", self.number)

@@ -24,6 +24,7 @@ mod holding;
 mod interface;
 mod keepalived;
 mod lease;
+mod namespaces;
 mod pool;
 mod privileges;
 mod quorum;

@@ -115,7 +115,7 @@ const KEYWORDS: &[Keyword] = &[
     row(Top, "garp_group", C, Done),
     row(Top, "track_group", C, Effect("a static entry that cannot be set changes no instance")),
     row(Top, "bfd_instance", B, Effect("no BFD session is held")),
-    row(Top, "use_pid_dir", C, Effect("Locum has no pid file")),
+    row(Top, "use_pid_dir", C, Effect("pid files stay where they are")),
     row(Top, "linkbeat_use_polling", C, Effect("links are watched by netlink, not polled")),
     row(Top, "linkbeat_interfaces", C, Effect("links are watched by netlink, not polled")),
     row(Top, "child_wait_time", C, Effect("Locum has no child to wait for")),

@@ -1,7 +1,6 @@
 //! The document becomes what the agent runs by. What is not done yet is told of by `keywords`; here
 //! is what is done, and where it differs from keepalived.
 
-use super::Options;
 use super::checks;
 use super::document::{Command, Document, Group as Written, Notify, is_on};
 use super::report::Report;
@@ -14,21 +13,18 @@ use crate::agent::{self, RouterName, Subject};
 use crate::config::problem::Finding;
 use crate::config::suggest::nearest;
 use crate::config::{
-    Config, Control, Details, Journal, SOCKET, Scheduling, across, file, fingerprint, host_name, lint,
+    Config, Control, Details, Identity, Journal, Scheduling, across, file, fingerprint, host_name, lint,
 };
 use crate::notify;
 use serde_spanned::Spanned;
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a hook may take; keepalived has no limit.
 const HOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The configuration that the document stands for.
-pub(super) fn lower(document: &Document, options: &Options, report: &Report) -> Config {
-    namespace(document, report);
+pub(super) fn lower(document: &Document, report: &Report) -> Config {
     let runner = Runner::new(document, report);
     let mut config = Config {
         agent: agent::config::Config {
@@ -41,7 +37,8 @@ pub(super) fn lower(document: &Document, options: &Options, report: &Report) -> 
             checks: BTreeMap::new(),
             hooks: BTreeMap::new(),
             told: tells::told(document, &runner, report),
-            control: control(document, options),
+            control: Control { path: identity(document).socket(), group: None },
+            identity: identity(document),
             journal: Journal::default(),
             scheduling: Scheduling {
                 realtime: document.global.vrrp_rt_priority.as_ref().map(|priority| *priority.get_ref()),
@@ -62,27 +59,9 @@ pub(super) fn lower(document: &Document, options: &Options, report: &Report) -> 
     config
 }
 
-/// Addresses held in another namespace than meant would be held on the wrong interfaces.
-fn namespace(document: &Document, report: &Report) {
-    let Some(named) = &document.net_namespace else { return };
-    let name = named.get_ref();
-    let number = |path: &Path| std::fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
-    let here = number(Path::new("/proc/self/ns/net"));
-    if here.is_some() && number(&Path::new("/run/netns").join(name)) == here {
-        return;
-    }
-    let message = format!("this is for network namespace {name}, and Locum is not started in it");
-    report.error(&named.span(), message, format!("start it there: ip netns exec {name} locum run …"));
-}
-
-fn control(document: &Document, options: &Options) -> Control {
-    let written = document.instance.as_ref().map(|name| name.get_ref().as_str());
-    let path = match options.instance.as_deref().or(written) {
-        // A name is one file, not a path to somewhere else.
-        Some(name) => Path::new(SOCKET).with_file_name(format!("{}.sock", name.replace('/', "_"))),
-        None => PathBuf::from(SOCKET),
-    };
-    Control { path, group: None }
+fn identity(document: &Document) -> Identity {
+    let name = |written: &Option<Spanned<String>>| written.as_ref().map(|name| name.get_ref().clone());
+    Identity { namespace: name(&document.net_namespace), instance: name(&document.instance) }
 }
 
 fn start_delay(document: &Document) -> Duration {

@@ -63,8 +63,6 @@ pub struct Options {
     pub vrrp_only: bool,
     /// What `@id` is compared with; the host name up to its first dot where `None`.
     pub config_id: Option<String>,
-    /// The name of this daemon among several, instead of that in the file.
-    pub instance: Option<String>,
 }
 
 /// Reads the file at `path`, what it includes, and the scripts and keys it refers to. Blocks on the
@@ -90,7 +88,7 @@ pub fn parse(text: &str, path: &Path, options: &Options) -> Result<Loaded, Probl
 fn judge(text: &str, path: &Path, options: &Options) -> Result<(Reading, Config, Report), Problems> {
     let report = Report::new(path, text, options.lenient);
     let reading = read(text, path, options, &report);
-    let config = lower::lower(&reading.document, options, &report);
+    let config = lower::lower(&reading.document, &report);
     if !report.sink.has_errors() {
         return Ok((reading, config, report));
     }

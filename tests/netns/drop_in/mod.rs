@@ -5,7 +5,7 @@ mod cases;
 mod dumps;
 mod exits;
 mod history;
-mod node;
+pub mod node;
 mod pairs;
 #[path = "../../compat/readers.rs"]
 mod readers;

@@ -89,11 +89,6 @@ pub fn convert_text(text: &str, path: &Path, options: &Options) -> Result<Conver
         lost.push(format!("{}:{}:{}: {text}", problem.file.display(), problem.line, problem.column));
         remarks.push(Remark { text, at, alone: true, kept: true });
     }
-    if let Some(name) = &reading.document.net_namespace {
-        let text = format!("not converted: net_namespace: start Locum in {}", name.get_ref());
-        lost.push(format!("{}: {text}", path.display()));
-        remarks.push(Remark { text, at: name.span().start, alone: true, kept: true });
-    }
     for names in [&writer.routers, &writer.groups, &writer.checks] {
         let changed = names.0.iter().filter(|(old, new)| old != new);
         lost.extend(changed.map(|(old, new)| format!("{}: \"{old}\" is called {new} now", path.display())));

@@ -6,7 +6,6 @@ use super::{Writer, at};
 use crate::agent::config::Pace;
 use crate::check::file::Make;
 use crate::check::{Probe, Spec};
-use crate::config::SOCKET;
 use crate::config::hooks::NOBODY;
 use crate::health::{Config as Counting, Initial};
 use crate::notify::fifo::Fifo;
@@ -26,6 +25,13 @@ impl Writer<'_> {
         if global.router_id.is_some() {
             agent.put("node", quoted(&details.node), at(&global.router_id));
         }
+        for (key, written) in
+            [("namespace", &self.document.net_namespace), ("instance", &self.document.instance)]
+        {
+            if let Some(name) = written {
+                agent.put(key, quoted(name.get_ref()), at(written));
+            }
+        }
         if self.usual != NOBODY {
             agent.put("script_user", quoted(&self.usual), at(&global.script_user));
         }
@@ -43,7 +49,7 @@ impl Writer<'_> {
             agent.put("lock_memory", "true".to_owned(), at(&global.vrrp_no_swap));
         }
         let mut control = Table::new("[agent.control]".to_owned(), Vec::new());
-        if details.control.path != Path::new(SOCKET) {
+        if details.control.path != details.identity.socket() {
             control.put("path", quoted(&details.control.path.to_string_lossy()), None);
         }
         let several = details.told.fifos.len() > 1;
