@@ -19,7 +19,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("config", &["agent", "vrrp", "health", "claim", "time", "check", "net", "notify", "process", "history"]),
     ("control", &["agent", "time"]),
     ("sim", &["agent", "vrrp", "health", "claim", "time"]),
-    ("explain", &["agent", "vrrp", "health", "claim", "time", "config", "sim"]),
+    ("explain", &["agent", "vrrp", "health", "claim", "time", "check", "config", "sim"]),
     (
         "daemon",
         &[

@@ -3,6 +3,10 @@
 //! A probe says what happened, once. What follows from it (rise, fall, weights, inversion) is
 //! [`crate::health`]'s to decide and must not be here.
 
+pub mod bfd;
+pub mod bfd_packet;
+mod bfd_port;
+pub mod bfd_session;
 pub mod dns;
 mod endpoint;
 pub mod file;
@@ -72,6 +76,8 @@ pub enum Probe {
     Ping(ping::Config),
     /// A name server answers a query.
     Dns(dns::Config),
+    /// A BFD session is up.
+    Bfd(bfd::Config),
 }
 
 /// When a check probes.
@@ -120,6 +126,9 @@ impl Spec {
     /// row, when every attempt ends by its timeout.
     #[must_use]
     pub fn worst_detection(&self, fall: u32) -> Duration {
+        if let Probe::Bfd(config) = &self.probe {
+            return config.detection();
+        }
         let schedule = &self.schedule;
         // Beyond 32 retries every pause is the cap, so the sum need not walk them all.
         let walked = schedule.retries.min(32);
@@ -150,7 +159,7 @@ impl Spec {
             Probe::Websocket(config) => config.request().map(drop),
             Probe::Script(config) => config.validate(),
             Probe::Process(config) => config.validate(),
-            Probe::Tcp(_) | Probe::File(_) | Probe::Ping(_) | Probe::Dns(_) => Ok(()),
+            Probe::Tcp(_) | Probe::File(_) | Probe::Ping(_) | Probe::Dns(_) | Probe::Bfd(_) => Ok(()),
         }
     }
 
@@ -208,6 +217,9 @@ impl Attempt<'_> {
 /// two never overlap. What a sentry sees end is looked at at once, instead of after the interval. Drop
 /// the future to stop; a running script is then killed.
 pub async fn run(spec: Spec, report: impl Fn(Outcome) + Send + 'static) {
+    if let Probe::Bfd(config) = &spec.probe {
+        return bfd::run(config, &spec.schedule, report).await;
+    }
     let (lane, sentry) = (Lane::default(), Sentry::default());
     let mut next = after(Instant::now(), jitter(spec.schedule.jitter));
     let mut soonest = next;
@@ -289,6 +301,7 @@ async fn dispatch(probe: &Probe, attempt: &Attempt<'_>) -> Result<(), String> {
         Probe::File(config) => file::probe(config, attempt).await,
         Probe::Ping(config) => ping::probe(config, attempt).await,
         Probe::Dns(config) => dns::probe(config, attempt).await,
+        Probe::Bfd(config) => bfd::probe(config, attempt).await,
     }
 }
 

@@ -9,7 +9,7 @@ use super::value::{
     text, whole,
 };
 use crate::check::{Endpoint, Probe, Schedule, Spec, Target};
-use crate::check::{dns, file, http, ping, process, script, tcp, tls, websocket};
+use crate::check::{bfd, bfd_session, dns, file, http, ping, process, script, tcp, tls, websocket};
 use crate::health::{self, CheckName, Initial};
 use hyper::Uri;
 use serde_spanned::Spanned;
@@ -29,6 +29,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("file", Kind::File),
     ("ping", Kind::Ping),
     ("dns", Kind::Dns),
+    ("bfd", Kind::Bfd),
     ("link", Kind::Link),
 ];
 
@@ -42,6 +43,7 @@ enum Kind {
     File,
     Ping,
     Dns,
+    Bfd,
     Link,
 }
 
@@ -58,8 +60,10 @@ pub(super) fn check(
     }
     // Without its type the other keys mean nothing, so none of them is called unknown.
     let kind = section.required("type", "type = \"http\"", choice(KINDS))?.into_inner();
-    if matches!(kind, Kind::Link) {
-        return link(name, section).map(|counting| (counting, None));
+    match kind {
+        Kind::Link => return link(name, section).map(|counting| (counting, None)),
+        Kind::Bfd => return bfd(name, section).map(|(counting, spec)| (counting, Some(spec))),
+        _ => {}
     }
     let schedule = schedule(&section);
     let mut counting = health::Config {
@@ -82,7 +86,7 @@ pub(super) fn check(
             .required("host", "host = \"10.0.0.1\"", host)
             .map(|host| Probe::Ping(ping::Config { host: host.into_inner() })),
         Kind::Dns => dns(&section).map(Probe::Dns),
-        Kind::Link => None,
+        Kind::Bfd | Kind::Link => None,
     };
     section.finish();
     let spec = Spec { probe: probe?, schedule };
@@ -107,6 +111,51 @@ fn link(name: &Spanned<String>, section: Section<'_>) -> Option<health::Config> 
         link: Some(link?.into_inner()),
         fingerprint: 0,
     })
+}
+
+/// A BFD session: it says by itself how it is, so there is no interval, and nothing to count.
+fn bfd(name: &Spanned<String>, section: Section<'_>) -> Option<(health::Config, Spec)> {
+    let neighbor = section.required("neighbor", "neighbor = \"10.0.0.254\"", ip);
+    let or = |key, usual| section.optional(key, some_time).map_or(usual, Spanned::into_inner);
+    let usual = bfd_session::Timing::default();
+    let timing = bfd_session::Timing {
+        min_tx: or("min_tx", usual.min_tx),
+        min_rx: or("min_rx", usual.min_rx),
+        idle_tx: or("idle_tx", usual.idle_tx),
+        multiplier: section
+            .optional("multiplier", number(1, 255))
+            .map_or(usual.multiplier, Spanned::into_inner),
+        passive: section.optional("passive", flag).is_some_and(Spanned::into_inner),
+    };
+    let ttl = section.optional("ttl", number(1, 255)).map_or(u8::MAX, Spanned::into_inner);
+    let max_hops = section.optional("max_hops", number(0, 254)).map_or(0, Spanned::into_inner);
+    let multihop = section.optional("multihop", flag).is_some_and(Spanned::into_inner);
+    let inverse = section.optional("inverse", flag).is_some_and(Spanned::into_inner);
+    let schedule = Schedule {
+        source: section.optional("source", ip).map(Spanned::into_inner),
+        device: section.optional("dev", interface).map(Spanned::into_inner),
+        ..Schedule::default()
+    };
+    let sink = section.sink();
+    section.finish();
+    let neighbor = neighbor?.into_inner();
+    if schedule.source.is_some_and(|source| source.is_ipv4() != neighbor.is_ipv4()) {
+        let finding =
+            Finding::error(&name.span(), "neighbor and source are of different families".to_owned());
+        sink.add(finding.help("name addresses of one family"));
+    }
+    let spec =
+        Spec { probe: Probe::Bfd(bfd::Config { neighbor, timing, ttl, max_hops, multihop }), schedule };
+    let counting = health::Config {
+        name: CheckName(name.get_ref().as_str().into()),
+        rise: 1,
+        fall: 1,
+        initial: Initial::Pending,
+        inverse,
+        link: None,
+        fingerprint: spec.fingerprint(),
+    };
+    Some((counting, spec))
 }
 
 fn schedule(section: &Section<'_>) -> Schedule {

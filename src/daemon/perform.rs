@@ -478,8 +478,7 @@ impl Performer {
         }
         let stays = |new: &Loaded| self.details.identity.is_still(&new.config.details.identity);
         let result = result.map_err(|problems| problems.render(false));
-        let result = result.and_then(|loaded| stays(&loaded).map(|()| loaded));
-        match result {
+        match result.and_then(|loaded| stays(&loaded).map(|()| loaded)) {
             Ok(loaded) => {
                 let agent = Box::new(loaded.config.agent.clone());
                 let ticket = asked.map(|asked| self.ticket(asked));

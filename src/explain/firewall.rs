@@ -2,6 +2,7 @@
 
 use super::wire::Wire;
 use crate::agent::config::Claims;
+use crate::check::Probe;
 use crate::vrrp::Family;
 use serde::Serialize;
 use std::net::IpAddr;
@@ -33,19 +34,36 @@ pub(super) fn firewall(wire: &[Wire]) -> Firewall {
 pub(super) fn votes(firewall: &mut Firewall, claims: &Claims) {
     for other in &claims.others {
         let address = other.address;
-        let (family, program) = match Family::of(address) {
-            Family::Ipv4 => ("ip", "iptables"),
-            Family::Ipv6 => ("ip6", "ip6tables"),
-        };
-        for (chain, end, port) in [("input", "saddr", claims.own.port), ("output", "daddr", other.port)] {
-            let rule =
-                format!("add rule inet filter {chain} {family} {end} {address} udp dport {port} accept");
-            add(&mut firewall.nftables, rule);
-            let (chain, end) = if end == "saddr" { ("INPUT", "-s") } else { ("OUTPUT", "-d") };
-            let rule = format!("{program} -A {chain} {end} {address} -p udp --dport {port} -j ACCEPT");
-            add(&mut firewall.iptables, rule);
+        udp(firewall, ("input", "saddr"), address, claims.own.port);
+        udp(firewall, ("output", "daddr"), address, other.port);
+    }
+}
+
+/// Those for BFD, with each neighbour.
+pub(super) fn sessions<'a>(firewall: &mut Firewall, probes: impl Iterator<Item = &'a Probe>) {
+    for probe in probes {
+        let Probe::Bfd(session) = probe else { continue };
+        let (neighbor, port) = (session.neighbor, session.port());
+        for way in [("input", "saddr"), ("output", "daddr")] {
+            udp(firewall, way, neighbor, port);
         }
     }
+}
+
+/// One way, `chain` and `end`, with the other host at this address, to this port.
+fn udp(firewall: &mut Firewall, (chain, end): (&str, &str), other: IpAddr, port: u16) {
+    let (family, program) = match Family::of(other) {
+        Family::Ipv4 => ("ip", "iptables"),
+        Family::Ipv6 => ("ip6", "ip6tables"),
+    };
+    let rule = format!("add rule inet filter {chain} {family} {end} {other} udp dport {port} accept");
+    add(&mut firewall.nftables, rule);
+    let side = if end == "saddr" { "-s" } else { "-d" };
+    let chain = chain.to_uppercase();
+    add(
+        &mut firewall.iptables,
+        format!("{program} -A {chain} {side} {other} -p udp --dport {port} -j ACCEPT"),
+    );
 }
 
 fn add(lines: &mut Vec<String>, line: String) {

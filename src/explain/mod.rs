@@ -68,6 +68,8 @@ pub fn explain(config: &Config, peers: &[Peer]) -> Explanation {
     let wire: Vec<Wire> = casts.iter().flat_map(wire::wire).collect();
     let mut firewall = firewall::firewall(&wire);
     config.agent.claims.iter().for_each(|claims| firewall::votes(&mut firewall, claims));
+    let probes = config.details.checks.values().map(|spec| &spec.probe);
+    firewall::sessions(&mut firewall, probes);
     Explanation { roles, wire, firewall }
 }
 

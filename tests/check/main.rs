@@ -1,5 +1,6 @@
 //! The checks against real servers on loopback, and against servers that misbehave.
 
+mod bfd;
 mod dns;
 mod file;
 mod http;

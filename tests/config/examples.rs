@@ -54,7 +54,7 @@ fn no_example_is_warned_about_but_the_one_with_a_password_in_the_clear() {
 
 #[test]
 fn every_kind_of_check_has_an_example() {
-    for kind in ["tcp", "http", "websocket", "script", "process", "file", "ping", "dns"] {
+    for kind in ["tcp", "http", "websocket", "script", "process", "file", "ping", "dns", "bfd"] {
         let config = example(&format!("check-{kind}"));
         let probe = format!("{:?}", config.details.checks.values().next().unwrap().probe).to_lowercase();
         assert!(probe.starts_with(kind), "{kind}: {probe}");

@@ -4,6 +4,8 @@ use crate::harness::Fuzz;
 #[path = "../wire/invariants.rs"]
 mod invariants;
 use locum::agent::{Agent, Datagram, Effect, Input, Link, LinkAddress};
+use locum::check::bfd_packet::{Packet, State};
+use locum::check::bfd_session::{Session, Timing};
 use locum::cli::pcap::{self, Network};
 use locum::config::keepalived::{self, Options};
 use locum::time::Time;
@@ -69,6 +71,23 @@ fn any_packet_is_refused_or_reads_the_same_again() {
             let addressed = Envelope { source, destination: group, ttl: None, ah: None, payload: &[] };
             invariants::hold(input, Some(255), &addressed, &expect);
         }
+    });
+}
+
+#[test]
+fn any_bfd_packet_is_refused_or_reads_the_same_again() {
+    let seed = "20c003189fb205d64a2357dc000493e0000493e00000c350";
+    let mut seeds = Vec::new();
+    collect(&Value::String(seed.to_owned()), &mut seeds);
+    Fuzz::new(seeds, &[]).run("bfd", |input| {
+        let Ok(packet) = Packet::from_wire(input) else { return };
+        assert_eq!(Packet::from_wire(&packet.to_wire()), Ok(packet));
+        // And no session is brought out of step by it.
+        let mut session = Session::new(Time::ZERO, 1, Timing::default());
+        session.hear(Time::ZERO, &packet);
+        let due = session.deadline().expect("it listens until the detection time is over");
+        session.tick(due, 0.5);
+        assert!(session.deadline().is_none_or(|next| next > due || session.state() == State::Down));
     });
 }
 

@@ -148,6 +148,20 @@ vrrp_track_process p {
  fork_delay 3
 }
 track_file n { file /run/n }
+bfd_instance gate {
+ neighbor_ip 10.0.0.254
+ source_ip 10.0.0.1
+ min_rx 50
+ min_tx 12.5
+ idle_tx 2000
+ multiplier 3
+ passive
+ ttl 64
+ max_hops 3
+ multihop
+ weight 9
+}
+bfd_instance plain { neighbour_ip fe80::254 }
 vrrp_sync_group both {
  group { web six }
  notify_fault \"/bin/true fault\"
@@ -198,6 +212,8 @@ const INSTANCE: &str = "vrrp_instance web {
  r reverse
  f }
  track_process { p weight 254 }
+ track_bfd { gate weight -7 reverse
+ plain }
  track_file { n weight -2 }
  track_interface { eth5 weight 5 reverse
  eth6 }
@@ -223,7 +239,7 @@ fn all_that_can_be_said_means_the_same_in_toml() {
     let agent = &found.config.agent;
     let router = &agent.routers[0];
     let known = (router.routes.len(), router.rules.len(), router.tracks.len(), agent.groups.len());
-    assert_eq!(known, (4, 4, 7, 1), "{:#?}", found.lost);
+    assert_eq!(known, (4, 4, 9, 1), "{:#?}", found.lost);
     let told = &found.config.details.told;
     assert_eq!((told.fifos.len(), told.mailed.len(), told.priorities.len()), (2, 1, 1));
     assert_eq!(agent.fixed.vips.len(), 2);

@@ -1,15 +1,17 @@
 //! What the agent runs by.
 
-use crate::spoken::{config, instance, said};
+use crate::spoken::{config, instance, options, said};
 use locum::agent::config::Interface;
 use locum::agent::route::RouteOption;
 use locum::agent::{Subject, VirtualMac};
 use locum::check::Probe;
 use locum::check::file::Make;
 use locum::config::Scheduling;
+use locum::config::keepalived::parse;
 use locum::health::{Initial, OnFail};
 use locum::vrrp::auth::Auth;
 use locum::vrrp::{ChecksumPolicy, Family, Version};
+use std::path::Path;
 use std::time::Duration;
 
 #[test]
@@ -125,6 +127,37 @@ fn interfaces_processes_and_files_are_tracked() {
     assert_eq!((probe.name.as_deref(), probe.min, probe.max), (Some("haproxy"), 2, Some(4)));
     let link = config.agent.checks.iter().find(|check| &*check.name.0 == "interface.eth1").unwrap();
     assert_eq!(link.link.as_deref(), Some("eth1"));
+}
+
+#[test]
+fn a_session_of_bfd_is_tracked_with_its_weight_or_as_a_fault() {
+    let text = "bfd_instance gate {\n neighbor_ip 10.0.0.254\n source_ip 10.0.0.1\n min_tx 12.5\n weight 20\n}\n\
+                bfd_instance plain {\n neighbour_ip 10.0.0.253\n}\n";
+    let config = config(&(text.to_owned() + &instance("track_bfd {\n gate\n plain\n}")));
+    let tracks: Vec<_> =
+        config.agent.routers[0].tracks.iter().map(|track| (track.check.to_string(), track.on_fail)).collect();
+    let wanted = [("bfd.gate", OnFail::Weight(20)), ("bfd.plain", OnFail::Fault)];
+    assert_eq!(tracks, wanted.map(|(name, on_fail)| (name.to_owned(), on_fail)));
+    let spec = |name: &str| config.details.checks.iter().find(|(known, _)| &*known.0 == name).unwrap().1;
+    let Probe::Bfd(gate) = &spec("bfd.gate").probe else { panic!() };
+    assert_eq!(
+        (gate.neighbor.to_string(), gate.timing.multiplier, gate.ttl),
+        ("10.0.0.254".to_owned(), 5, 255)
+    );
+    let [min_tx, min_rx, idle_tx] = [12_500, 10_000, 1_000_000].map(Duration::from_micros);
+    assert_eq!((gate.timing.min_tx, gate.timing.min_rx, gate.timing.idle_tx), (min_tx, min_rx, idle_tx));
+    assert_eq!(spec("bfd.gate").schedule.source, Some("10.0.0.1".parse().unwrap()));
+}
+
+#[test]
+fn a_session_of_bfd_that_cannot_be_held_is_refused_with_the_mend() {
+    let said = |lines: &str| {
+        let text = format!("bfd_instance gate {{\n{lines}\n}}\n{}", instance("track_bfd {\n gate\n}"));
+        parse(&text, Path::new("x.conf"), &options()).unwrap_err().to_string()
+    };
+    assert!(said("min_rx 10").contains("BFD session gate has no neighbour"));
+    assert!(said("neighbor_ip 10.0.0.1\n source_ip fe80::1").contains("are of different families"));
+    assert!(said("neighbor_ip 10.0.0.1\n multiplier 0").contains("a whole number from 1 to 255"));
 }
 
 #[test]

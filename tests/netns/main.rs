@@ -12,6 +12,7 @@ mod process;
 mod addresses;
 mod alone;
 mod authentication;
+mod bfd;
 mod checks;
 mod checksums;
 mod drop_in;

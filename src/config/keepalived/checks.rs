@@ -1,5 +1,6 @@
 //! What is tracked becomes checks: scripts, processes, files with a number in them, interfaces.
 
+use super::bfd;
 use super::document::{Document, File, Instance, ParamMatch, Process, Script, Track, Tracking, Weight};
 use super::report::Report;
 use super::runs::Runner;
@@ -18,6 +19,7 @@ const REVERSED: &str = ".reverse";
 const LINK: &str = "interface.";
 const PROCESS: &str = "process.";
 const NUMBER: &str = "file.";
+const BFD: &str = "bfd.";
 /// How often a script runs that does not say.
 const SCRIPT_INTERVAL: Duration = Duration::from_secs(1);
 /// How often processes and files are looked at; keepalived is told of them by the kernel.
@@ -62,6 +64,14 @@ pub(super) fn checks(document: &Document, runner: &Runner<'_>, report: &Report, 
         if let Some(spec) = file_spec(file, report).filter(|_| !weights.is_empty()) {
             // The number says what is wrong; the check itself never fails.
             add(config, &name, &[Weight::default()], (1, 1, Initial::Up), Some(&spec), None);
+        }
+    }
+    for session in &document.sessions {
+        let weights =
+            weights(document, &session.name, session.weight.as_ref(), |tracking| &tracking.sessions, report);
+        if let Some(spec) = bfd::spec(session).filter(|_| !weights.is_empty()) {
+            let name = format!("{BFD}{}", session.name.get_ref());
+            add(config, &name, &weights, (1, 1, Initial::Pending), Some(&spec), None);
         }
     }
     interfaces(document, config);
@@ -267,6 +277,10 @@ pub(super) fn tracks(
             let names = document.processes.iter().map(|process| (&process.name, process.weight.as_ref()));
             found.add(track, "vrrp_track_process", PROCESS, names);
         }
+        for track in &tracking.sessions {
+            let names = document.sessions.iter().map(|session| (&session.name, session.weight.as_ref()));
+            found.add(track, "bfd_instance", BFD, names);
+        }
         for track in &tracking.files {
             found.file(track);
         }
@@ -354,10 +368,12 @@ pub(super) fn weighted(instance: &Instance, document: &Document) -> Option<Span>
     let process =
         |name: &str| document.processes.iter().find(|it| it.name.get_ref() == name)?.weight.as_ref();
     let moves = |track: &&Track, own| !weight(track, own).is_fault();
-    let Tracking { scripts, interfaces, files, processes } = &instance.tracking;
+    let session = |name: &str| document.sessions.iter().find(|it| it.name.get_ref() == name)?.weight.as_ref();
+    let Tracking { scripts, interfaces, files, processes, sessions } = &instance.tracking;
     let scripts = scripts.iter().find(|track| moves(track, script(track.name.get_ref())));
     let processes = || processes.iter().find(|track| moves(track, process(track.name.get_ref())));
     let interfaces = || interfaces.iter().find(|track| moves(track, None));
-    let first = scripts.or_else(processes).or_else(interfaces).or_else(|| files.first());
+    let sessions = || sessions.iter().find(|track| moves(track, session(track.name.get_ref())));
+    let first = scripts.or_else(processes).or_else(sessions).or_else(interfaces).or_else(|| files.first());
     first.map(|track| track.name.span())
 }

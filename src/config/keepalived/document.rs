@@ -30,6 +30,8 @@ pub struct Document {
     pub processes: Vec<Process>,
     /// `track_file`
     pub files: Vec<File>,
+    /// `bfd_instance`
+    pub sessions: Vec<Bfd>,
     /// `vrrp_sync_group`
     pub groups: Vec<Group>,
     /// `vrrp_instance`
@@ -243,6 +245,31 @@ pub struct File {
     pub init_file: Written<(i32, bool)>,
 }
 
+/// `bfd_instance`
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the fields are named as the keywords they hold")]
+pub struct Bfd {
+    pub name: Spanned<String>,
+    pub neighbor_ip: Written<IpAddr>,
+    pub source_ip: Written<IpAddr>,
+    /// 10 ms
+    pub min_rx: Written<Duration>,
+    /// 10 ms
+    pub min_tx: Written<Duration>,
+    /// 1 s
+    pub idle_tx: Written<Duration>,
+    /// 5
+    pub multiplier: Written<u8>,
+    pub passive: Written<bool>,
+    /// 255, also `hoplimit`
+    pub ttl: Written<u8>,
+    /// 0
+    pub max_hops: Written<u8>,
+    pub multihop: Written<bool>,
+    /// 0: down is a fault.
+    pub weight: Written<Weight>,
+}
+
 /// One line of `track_*`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Track {
@@ -260,6 +287,7 @@ pub struct Tracking {
     pub interfaces: Vec<Track>,
     pub files: Vec<Track>,
     pub processes: Vec<Track>,
+    pub sessions: Vec<Track>,
 }
 
 /// The commands of an instance or a group, and how else it tells of itself.

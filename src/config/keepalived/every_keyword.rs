@@ -7,7 +7,13 @@ use std::path::Path;
 fn around(block: Block, line: &str) -> String {
     match block {
         Block::Top => line.to_owned(),
-        Block::Global | Block::Script | Block::Process | Block::File | Block::Group | Block::Instance => {
+        Block::Global
+        | Block::Script
+        | Block::Process
+        | Block::File
+        | Block::Bfd
+        | Block::Group
+        | Block::Instance => {
             format!("{} name {{\n{line}\n}}", block.name())
         }
         Block::Authentication | Block::Hmac => {
@@ -18,12 +24,13 @@ fn around(block: Block, line: &str) -> String {
 
 #[test]
 fn every_keyword_is_read_or_told_of_as_the_table_says() {
-    const BLOCKS: [Block; 9] = [
+    const BLOCKS: [Block; 10] = [
         Block::Top,
         Block::Global,
         Block::Script,
         Block::Process,
         Block::File,
+        Block::Bfd,
         Block::Group,
         Block::Instance,
         Block::Authentication,

@@ -6,6 +6,7 @@
 
 mod address;
 mod announcing;
+mod bfd;
 mod checks;
 mod command;
 mod convert;
@@ -158,6 +159,9 @@ fn document_of(nodes: &[Node], context: &Context<'_>) -> Document {
             }
             "vrrp_track_process" => {
                 add(&statement, &mut document.processes, track::process(&statement), |process| &process.name);
+            }
+            "bfd_instance" => {
+                add(&statement, &mut document.sessions, bfd::session(&statement), |bfd| &bfd.name);
             }
             "track_file" => add(&statement, &mut document.files, track::file(&statement), |file| &file.name),
             "static_ipaddress" => address::addresses(&statement, &mut document.static_addresses),

@@ -23,6 +23,7 @@ pub(super) fn tracking(statement: &Statement<'_>, tracking: &mut Tracking) -> bo
         "track_interface" => (&mut tracking.interfaces, MOST),
         "track_file" => (&mut tracking.files, MOST_OF_FILES),
         "track_process" => (&mut tracking.processes, MOST_OF_FILES),
+        "track_bfd" => (&mut tracking.sessions, MOST),
         _ => return false,
     };
     for node in statement.members() {

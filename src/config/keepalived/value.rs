@@ -31,6 +31,11 @@ pub(super) fn seconds(least: f64, most: f64) -> impl Fn(&Word) -> Result<Duratio
     decimal(least, most, "seconds", 1_000_000)
 }
 
+/// A time in milliseconds with decimals, the same way.
+pub(super) fn millis(least: f64, most: f64) -> impl Fn(&Word) -> Result<Duration, Wrong> {
+    decimal(least, most, "milliseconds", 1_000)
+}
+
 /// `unit`s with decimals, of `micros` microseconds each.
 fn decimal(
     least: f64,

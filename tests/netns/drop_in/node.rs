@@ -147,7 +147,7 @@ fn command(daemon: Daemon, host: &Host, dir: &Path) -> Command {
             command
         }
     };
-    command.args(["-n", "-l", "-D", "-P", "-f"]).arg(dir.join("conf"));
+    command.args(["-n", "-l", "-D", "-f"]).arg(dir.join("conf"));
     command.arg("-i").arg(&host.name).arg("-p").arg(own.join("pid")).arg("-r").arg(own.join("child"));
     command.env("TMPDIR", own);
     command

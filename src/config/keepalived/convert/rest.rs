@@ -6,12 +6,14 @@ use super::{Writer, at};
 use crate::agent::config::Pace;
 use crate::check::file::Make;
 use crate::check::{Probe, Spec};
+use crate::check::{bfd, bfd_session};
 use crate::config::hooks::NOBODY;
 use crate::health::{Config as Counting, Initial};
 use crate::notify::fifo::Fifo;
 use crate::notify::mail::Mail;
 use crate::process::{User, owner_name};
 use serde_spanned::Spanned;
+use std::net::IpAddr;
 use std::path::Path;
 
 const GLOBAL: &str = "global_defs";
@@ -158,7 +160,9 @@ impl Writer<'_> {
         let scripts = document.scripts.iter().map(|script| (&script.name, ""));
         let processes = document.processes.iter().map(|process| (&process.name, "process."));
         let files = document.files.iter().map(|file| (&file.name, "file."));
-        let written = scripts.chain(processes).chain(files).find(|(known, prefix)| is(known, prefix));
+        let sessions = document.sessions.iter().map(|session| (&session.name, "bfd."));
+        let all = scripts.chain(processes).chain(files).chain(sessions);
+        let written = all.into_iter().find(|(known, prefix)| is(known, prefix));
         let place = written.map(|(known, _)| known.span().start);
         let block = self.reading.blocks.iter().map(|(_, block)| block);
         let block = block.filter(|block| place.is_some_and(|place| block.contains(&place))).cloned();
@@ -170,8 +174,10 @@ impl Writer<'_> {
             self.probe(&mut table, name, place, spec);
             let script = document.scripts.iter().find(|script| is(&script.name, ""));
             let (rise, fall) = script.map_or((None, None), |script| (at(&script.rise), at(&script.fall)));
-            table.differs("rise", check.rise.to_string(), "1", rise);
-            table.differs("fall", check.fall.to_string(), "2", fall);
+            if !matches!(spec.probe, Probe::Bfd(_)) {
+                table.differs("rise", check.rise.to_string(), "1", rise);
+                table.differs("fall", check.fall.to_string(), "2", fall);
+            }
             let initial = match check.initial {
                 Initial::Pending => "pending",
                 Initial::Up => "up",
@@ -221,10 +227,33 @@ impl Writer<'_> {
                     table.put("max", max.to_string(), None);
                 }
             }
+            Probe::Bfd(session) => return bfd(table, place, session, spec.schedule.source),
             // keepalived.conf has no other.
             Probe::Tcp(_) | Probe::Http(_) | Probe::Websocket(_) | Probe::Ping(_) | Probe::Dns(_) => {}
         }
         table.put("interval", time(spec.schedule.interval), interval);
         table.put("timeout", time(spec.schedule.timeout), timeout);
     }
+}
+
+fn bfd(table: &mut Table, place: Option<usize>, session: &bfd::Config, source: Option<IpAddr>) {
+    let usual = bfd_session::Timing::default();
+    table.put("type", quoted("bfd"), place);
+    table.put("neighbor", quoted(&session.neighbor.to_string()), None);
+    if let Some(source) = source {
+        table.put("source", quoted(&source.to_string()), None);
+    }
+    let timing = session.timing;
+    for (key, is, usual) in [
+        ("min_rx", timing.min_rx, usual.min_rx),
+        ("min_tx", timing.min_tx, usual.min_tx),
+        ("idle_tx", timing.idle_tx, usual.idle_tx),
+    ] {
+        table.differs(key, time(is), &time(usual), None);
+    }
+    table.differs("multiplier", timing.multiplier.to_string(), &usual.multiplier.to_string(), None);
+    table.differs("passive", timing.passive.to_string(), "false", None);
+    table.differs("ttl", session.ttl.to_string(), "255", None);
+    table.differs("max_hops", session.max_hops.to_string(), "0", None);
+    table.differs("multihop", session.multihop.to_string(), "false", None);
 }

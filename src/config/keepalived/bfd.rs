@@ -1,0 +1,100 @@
+//! `bfd_instance`: a BFD session with a neighbour, which instances track.
+
+use super::document::Bfd;
+use super::keywords::Block;
+use super::report::Report;
+use super::statement::{Statement, statements};
+use super::track::MOST;
+use super::value;
+use crate::check::{Probe, Schedule, Spec, bfd, bfd_session::Timing};
+use serde_spanned::Spanned;
+use std::time::Duration;
+
+/// The longest name.
+const LONGEST: usize = 31;
+/// The longest time, in milliseconds.
+const LONGEST_TIME: f64 = 1_000_000.0;
+
+/// Reads a `bfd_instance`.
+pub(super) fn session(statement: &Statement<'_>) -> Option<Bfd> {
+    let mut bfd = Bfd {
+        name: statement.title()?,
+        neighbor_ip: None,
+        source_ip: None,
+        min_rx: None,
+        min_tx: None,
+        idle_tx: None,
+        multiplier: None,
+        passive: None,
+        ttl: None,
+        max_hops: None,
+        multihop: None,
+        weight: None,
+    };
+    let mut vrrp = None;
+    for inner in statements(statement.members(), Block::Bfd, statement.context) {
+        let time = |slot: &mut Option<Spanned<Duration>>| inner.one(slot, value::millis(0.001, LONGEST_TIME));
+        match inner.name {
+            "neighbor_ip" | "neighbour_ip" => inner.one(&mut bfd.neighbor_ip, value::ip),
+            "source_ip" => inner.one(&mut bfd.source_ip, value::ip),
+            "min_rx" => time(&mut bfd.min_rx),
+            "min_tx" => time(&mut bfd.min_tx),
+            "idle_tx" => time(&mut bfd.idle_tx),
+            "multiplier" => inner.one(&mut bfd.multiplier, value::number(1, 255)),
+            "passive" => inner.bare(&mut bfd.passive),
+            "ttl" | "hoplimit" => inner.one(&mut bfd.ttl, value::number(1, 255)),
+            "max_hops" => inner.one(&mut bfd.max_hops, value::number(0, 255)),
+            "multihop" => inner.flag(&mut bfd.multihop),
+            "weight" => inner.weight(&mut bfd.weight, MOST),
+            // Where the events go: there is but one place.
+            "vrrp" => inner.bare(&mut vrrp),
+            _ => inner.not_read(),
+        }
+    }
+    complete(&bfd, statement.report()).then_some(bfd)
+}
+
+fn complete(bfd: &Bfd, report: &Report) -> bool {
+    let name = bfd.name.get_ref();
+    if name.len() > LONGEST {
+        report.refuse(&bfd.name.span(), format!("{name} is longer than {LONGEST} bytes"), "shorten it");
+        return false;
+    }
+    let Some(neighbor) = &bfd.neighbor_ip else {
+        let message = format!("BFD session {name} has no neighbour");
+        report.refuse(&bfd.name.span(), message, "add: neighbor_ip ADDRESS");
+        return false;
+    };
+    if let Some(source) = &bfd.source_ip
+        && source.get_ref().is_ipv4() != neighbor.get_ref().is_ipv4()
+    {
+        let message = "neighbor_ip and source_ip are of different families";
+        report.refuse(&source.span(), message, "name addresses of one family");
+        return false;
+    }
+    true
+}
+
+/// What it is to Locum.
+pub(super) fn spec(bfd: &Bfd) -> Option<Spec> {
+    let time =
+        |written: &Option<Spanned<Duration>>, usual| written.as_ref().map_or(usual, |it| *it.get_ref());
+    let usual = Timing::default();
+    let timing = Timing {
+        min_tx: time(&bfd.min_tx, usual.min_tx),
+        min_rx: time(&bfd.min_rx, usual.min_rx),
+        idle_tx: time(&bfd.idle_tx, usual.idle_tx),
+        multiplier: bfd.multiplier.as_ref().map_or(usual.multiplier, |it| *it.get_ref()),
+        passive: bfd.passive.is_some(),
+    };
+    let number = |written: &Option<Spanned<u8>>, usual| written.as_ref().map_or(usual, |it| *it.get_ref());
+    let config = bfd::Config {
+        neighbor: *bfd.neighbor_ip.as_ref()?.get_ref(),
+        timing,
+        ttl: number(&bfd.ttl, u8::MAX),
+        max_hops: number(&bfd.max_hops, 0),
+        multihop: bfd.multihop.as_ref().is_some_and(|it| *it.get_ref()),
+    };
+    let source = bfd.source_ip.as_ref().map(|it| *it.get_ref());
+    Some(Spec { probe: Probe::Bfd(config), schedule: Schedule { source, ..Schedule::default() } })
+}
