@@ -3,18 +3,22 @@
 //!
 //! Otherwise than keepalived, on purpose: one process, so `-R` and `-C`'s and `-B`'s pid files have
 //! nothing to do; `-n` logs to stderr, where the journal is; addresses always go at the end (`-V`);
-//! `-t` has no 6, scripts without script security: unsafe ones are never run.
+//! unsafe scripts are never run, with script security or without.
 
 use super::pid_file::{PidFile, Refused};
 use super::{Failure, WELL, complain, say};
-use crate::config::keepalived::Options;
-use crate::config::{Identity, Secrets, is_keepalived, render_all};
+use crate::agent::config::Interface;
+use crate::check::Probe;
+use crate::config::keepalived::{Options, document as document_of};
+use crate::config::{Identity, Loaded, Problem, Secrets, Severity, is_keepalived, render_all};
 use crate::daemon::{self, Instead, Log, Overrides};
 use crate::net::namespace;
 use clap::{ArgAction, Args};
+use nix::net::if_::if_nametoindex;
 use nix::sys::prctl;
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -27,6 +31,8 @@ const CANNOT: u8 = 4;
 const FLAWED: u8 = 5;
 /// No configuration file.
 const NO_FILE: u8 = 6;
+/// With `-t`: scripts, and not the word that has unsafe ones refused.
+const INSECURE: u8 = 6;
 /// Where `-t` writes unless told otherwise.
 const STDERR: &str = "-";
 /// The default syslog facility: daemon.
@@ -214,8 +220,10 @@ impl Keepalived {
     }
 
     fn test(&self, log: &Path) -> Result<u8, Failure> {
-        let (code, problems) = match self.overrides().load(&self.file, Secrets::MustRead) {
-            Ok(loaded) => (if loaded.skipped.is_empty() { WELL } else { FLAWED }, loaded.problems()),
+        let overrides = self.overrides();
+        let (code, problems) = match overrides.load(&self.file, Secrets::MustRead) {
+            Ok(loaded) => found_in(&loaded, &self.file, &overrides.reading),
+            Err(problems) if is_keepalived(&self.file) => (FLAWED, problems.0),
             Err(problems) => (CANNOT, problems.0),
         };
         let text = render_all(&problems, false);
@@ -304,6 +312,43 @@ impl Keepalived {
         }
         Ok(())
     }
+}
+
+/// What keepalived would find in a file that can be used, by its exit codes, of which the highest counts.
+fn found_in(loaded: &Loaded, path: &Path, reading: &Options) -> (u8, Vec<Problem>) {
+    let mut problems = loaded.problems();
+    let flawed = !loaded.skipped.is_empty();
+    let Some(document) = fs::read_to_string(path).ok().filter(|_| is_keepalived(path)) else {
+        return (if flawed { FLAWED } else { WELL }, problems);
+    };
+    let (document, ..) = document_of(&document, path, reading);
+    let global = &document.global;
+    let of_file = |message| Problem::of_file(Severity::Warning, path, message, None);
+    let interfaces = loaded.config.agent.routers.iter().map(|router| &router.interface);
+    let missing: BTreeSet<_> = interfaces.filter(|name| is_missing(name)).map(ToString::to_string).collect();
+    let missing = missing.into_iter().filter(|_| global.dynamic_interfaces.is_none());
+    let missing: Vec<_> = missing.map(|name| of_file(format!("there is no interface {name} yet"))).collect();
+    let flawed = flawed || !missing.is_empty();
+    problems.extend(missing);
+    let details = &loaded.config.details;
+    let runs = details.checks.values().any(|spec| matches!(spec.probe, Probe::Script(_)));
+    let insecure = global.enable_script_security.is_none() && (runs || !details.hooks.is_empty());
+    if insecure {
+        let line = "scripts without enable_script_security: keepalived runs unsafe ones, Locum never does";
+        problems.push(of_file(line.to_owned()));
+    }
+    let code = if insecure {
+        INSECURE
+    } else if flawed {
+        FLAWED
+    } else {
+        WELL
+    };
+    (code, problems)
+}
+
+fn is_missing(interface: &Interface) -> bool {
+    matches!(interface, Interface::Named(name) if if_nametoindex(name.as_str()).is_err())
 }
 
 /// Where keepalived puts its pid files.

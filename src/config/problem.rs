@@ -54,7 +54,8 @@ pub struct Problem {
 
 impl Problem {
     /// Something about the file as a whole.
-    pub(super) fn of_file(severity: Severity, file: &Path, message: String, help: Option<String>) -> Self {
+    #[must_use]
+    pub fn of_file(severity: Severity, file: &Path, message: String, help: Option<String>) -> Self {
         Problem {
             severity,
             file: file.to_owned(),

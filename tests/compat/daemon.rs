@@ -14,7 +14,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, TcpListener};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
@@ -294,7 +294,9 @@ struct Background(Pid);
 
 impl Background {
     fn runs(&self) -> bool {
-        Path::new(&format!("/proc/{}", self.0)).exists()
+        let state = fs::read_to_string(format!("/proc/{}/stat", self.0));
+        // Whoever it was left to may not have waited for it yet.
+        state.is_ok_and(|line| line.rsplit(") ").next().is_some_and(|rest| !rest.starts_with('Z')))
     }
 }
 
