@@ -1,7 +1,7 @@
 //! Where keepalived does not do what is written, or what is written is dangerous: told of.
 
 use crate::spoken::{config, instance, options, said};
-use locum::config::keepalived::{self, Options};
+use locum::config::keepalived::{self, Options, parse};
 use locum::vrrp::auth::Auth;
 use std::path::Path;
 
@@ -132,4 +132,19 @@ fn strict_mode_refuses_packets_as_in_keepalived_and_says_so() {
             && !accepts("no_accept")
     );
     says(&instance("strict_mode"), &["strict mode drops all packets to the addresses"]);
+}
+
+#[test]
+fn a_file_that_wants_to_be_checked_is_refused_for_what_would_be_left_out() {
+    let lenient = Options { lenient: true, ..options() };
+    let read = |word: &str, lines: &str| {
+        let text = format!("global_defs {{\n{word}\n}}\n{}", instance(lines));
+        parse(&text, Path::new("x.conf"), &lenient)
+    };
+    assert_eq!(read("reload_check_config", "").map(|loaded| loaded.skipped.len()), Ok(0));
+    assert_eq!(read("", "prioritty 5").map(|loaded| loaded.skipped.len()), Ok(1));
+    let said = read("reload_check_config", "prioritty 5").unwrap_err().to_string();
+    for part in ["a file with findings is refused, and 1 would be left out", "unknown keyword prioritty"] {
+        assert!(said.contains(part), "{said}");
+    }
 }

@@ -40,6 +40,15 @@ fn identity(inner: &Statement<'_>, global: &mut Global) -> bool {
             inner.argument(0, value::choice(&[("allow_if_changes", ())]));
             inner.no_more_than(1);
         }
+        "reload_check_config" => {
+            if let Some(file) = inner.argument(0, value::text) {
+                let message =
+                    "keepalived writes what it finds there; Locum logs it and answers the reload with it";
+                inner.report().warning(&file.span(), message, "remove the name");
+            }
+            inner.put(&mut global.reload_check_config, Some(Spanned::new(inner.span(), true)));
+            inner.no_more_than(1);
+        }
         "vrrp_rt_priority" => inner.one(&mut global.vrrp_rt_priority, value::number(1, 99)),
         "vrrp_no_swap" => inner.flag(&mut global.vrrp_no_swap),
         _ => return false,

@@ -194,7 +194,7 @@ const KEYWORDS: &[Keyword] = &[
     row(Global, "json_file_location", C, Effect("nothing is dumped; ask: locum status --json")),
     row(Global, "json_version", C, Effect("nothing is dumped; ask: locum status --json")),
     row(Global, "random_seed", C, Effect("${_RANDOM} draws by host and place")),
-    row(Global, "reload_check_config", B, Effect("none: Locum always checks before it reloads")),
+    row(Global, "reload_check_config", B, Done),
     row(Global, "reload_time_file", C, Effect("nothing is reloaded by the clock")),
     row(Global, "reload_repeat", C, Effect("nothing is reloaded by the clock")),
     row(Global, "reload_file", C, Effect("nothing is reloaded by the clock")),

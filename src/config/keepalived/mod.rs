@@ -90,11 +90,13 @@ fn judge(text: &str, path: &Path, options: &Options) -> Result<(Reading, Config,
     let report = Report::new(path, text, options.lenient);
     let reading = read(text, path, options, &report);
     let config = lower::lower(&reading.document, &report);
+    reading.document.global.reload_check_config.iter().for_each(|word| report.insist(&word.span()));
     if !report.sink.has_errors() {
         return Ok((reading, config, report));
     }
     let refused = report.refused();
-    let (mut found, _) = report.into_parts();
+    let (mut found, skipped) = report.into_parts();
+    found.extend(skipped.into_iter().map(|skipped| skipped.problem));
     if refused > 0 {
         let message =
             format!("keepalived leaves out what is wrong in {refused} of these places, and goes on");

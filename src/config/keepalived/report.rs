@@ -93,6 +93,16 @@ impl Report {
         }
     }
 
+    /// From the word at `span` on nothing may be left out: an error where something was.
+    pub(super) fn insist(&self, span: &Span) {
+        let left_out = self.skipped.borrow().len();
+        if left_out > 0 {
+            let message =
+                format!("a file with findings is refused, and {left_out} would be left out of this one");
+            self.error(span, message, "mend what is told of, or remove this line");
+        }
+    }
+
     /// How many errors there are that a lenient reader would not have.
     pub(super) fn refused(&self) -> usize {
         self.refused.get()

@@ -23,6 +23,10 @@ fn instance(interface: &str, more: &str) -> String {
     )
 }
 
+fn checked(more: &str) -> String {
+    format!("global_defs {{\n reload_check_config\n}}\n{}", instance("eth0", more))
+}
+
 fn script(secure: bool, path: &str) -> String {
     let safe = if secure { "global_defs {\n enable_script_security\n script_user root\n}\n" } else { "" };
     format!("{safe}vrrp_script c {{\n script \"{path}\"\n}}\n{}", instance("eth0", "track_script { c }"))
@@ -48,6 +52,8 @@ fn rows() -> Vec<Row> {
             0,
             None,
         ),
+        row("wants to be checked", checked("prioritty 5"), 5, Some(2)),
+        row("was checked", checked(""), 0, None),
         row("no number", good().replace("virtual_router_id 51", ""), 5, Some(2)),
         row("one number twice", good() + &good().replace("web", "db"), 5, Some(2)),
     ]
