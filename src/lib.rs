@@ -7,7 +7,7 @@
 //! | part | modules | may |
 //! |---|---|---|
 //! | decide | [`time`], [`vrrp`], [`health`], [`claim`], [`agent`] | compute |
-//! | do | [`net`], [`check`], [`notify`], [`process`], [`history`] | one outside thing per file, no policy |
+//! | do | [`net`], [`check`], [`notify`], [`process`], [`history`], [`snmp`] | one outside thing per file, no policy |
 //! | join | [`daemon`] | know both sides |
 //! | speak | [`config`], [`control`], [`cli`], [`sim`], [`explain`] | read files, answer people |
 //!
@@ -37,5 +37,6 @@ pub mod net;
 pub mod notify;
 pub mod process;
 pub mod sim;
+pub mod snmp;
 pub mod time;
 pub mod vrrp;

@@ -16,7 +16,11 @@ const MAY: &[(&str, &[&str])] = &[
     ("check", &["process", "health", "vrrp", "time"]),
     ("notify", &["process", "agent", "vrrp", "time"]),
     ("history", &["agent", "health", "vrrp"]),
-    ("config", &["agent", "vrrp", "health", "claim", "time", "check", "net", "notify", "process", "history"]),
+    ("snmp", &["agent", "health", "vrrp"]),
+    (
+        "config",
+        &["agent", "vrrp", "health", "claim", "time", "check", "net", "notify", "process", "history", "snmp"],
+    ),
     ("control", &["agent", "time"]),
     ("sim", &["agent", "vrrp", "health", "claim", "time"]),
     ("explain", &["agent", "vrrp", "health", "claim", "time", "check", "config", "sim"]),
@@ -24,14 +28,14 @@ const MAY: &[(&str, &[&str])] = &[
         "daemon",
         &[
             "agent", "vrrp", "health", "claim", "time", "net", "check", "notify", "process", "history",
-            "config", "control", "VERSION",
+            "snmp", "config", "control", "VERSION",
         ],
     ),
     (
         "cli",
         &[
-            "agent", "vrrp", "health", "claim", "time", "net", "check", "notify", "history", "config",
-            "control", "sim", "daemon", "explain", "VERSION",
+            "agent", "vrrp", "health", "claim", "time", "net", "check", "notify", "history", "snmp",
+            "config", "control", "sim", "daemon", "explain", "VERSION",
         ],
     ),
     ("lib", &[]),

@@ -284,3 +284,44 @@ pub struct HookStatus {
     /// The last one: script and how it ended.
     pub last: Option<String>,
 }
+
+/// What others count together of what was refused, by the names that have a counter here.
+pub mod refusals {
+    use std::collections::BTreeMap;
+
+    /// Its length is not what it should be.
+    pub const LENGTH: &[&str] =
+        &["ip-header", "ip-length", "fragment", "truncated", "count-zero", "trailing-bytes"];
+    /// Its interval is not ours.
+    pub const INTERVAL: &[&str] = &["interval-mismatch", "interval-zero"];
+    /// It may have come through a router.
+    pub const TTL: &[&str] = &["ttl"];
+    /// It is no advertisement.
+    pub const TYPE: &[&str] = &["type"];
+    /// Its addresses are not allowed.
+    pub const ADDRESSES: &[&str] = &["first-not-link-local"];
+    /// Its sender shows in another way than ours who it is.
+    pub const AUTH_TYPE: &[&str] = &["auth-type"];
+    /// Its sender does not know the secret.
+    pub const AUTH_FAILURE: &[&str] = &["wrong-password", "bad-digest", "other-spi"];
+    /// Its sum is wrong.
+    pub const CHECKSUM: &[&str] = &["ip-checksum", "checksum"];
+    /// It is of another version.
+    pub const VERSION: &[&str] = &["version"];
+    /// It is of no router that is known here.
+    pub const VRID: &[&str] = &["vrid-zero", "vrid-unknown"];
+
+    /// How many there were, of all these together.
+    #[must_use]
+    pub fn sum(refused: &BTreeMap<String, u64>, names: &[&str]) -> u64 {
+        names.iter().filter_map(|name| refused.get(*name)).sum()
+    }
+}
+
+impl InstanceStatus {
+    /// How many packets were refused for any of these reasons.
+    #[must_use]
+    pub fn refusals(&self, names: &[&str]) -> u64 {
+        refusals::sum(&self.refused, names)
+    }
+}

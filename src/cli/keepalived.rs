@@ -13,6 +13,7 @@ use crate::config::keepalived::{Options, document as document_of};
 use crate::config::{Identity, Loaded, Problem, Secrets, Severity, is_keepalived, render_all};
 use crate::daemon::{self, Instead, Log, Overrides};
 use crate::net::namespace;
+use crate::snmp::Master;
 use clap::{ArgAction, Args};
 use nix::net::if_::if_nametoindex;
 use nix::sys::prctl;
@@ -106,9 +107,12 @@ pub(super) struct Keepalived {
     /// Only check real servers: nothing is left for Locum to do
     #[arg(short = 'C', long)]
     check: bool,
-    /// Serve SNMP: Locum does not
+    /// Serve everything by SNMP, whatever the configuration says
     #[arg(short = 'x', long)]
     snmp: bool,
+    /// Where snmpd listens for sub-agents, whatever the configuration says
+    #[arg(short = 'A', long, value_name = "ADDRESS")]
+    snmp_agent_socket: Option<String>,
     /// Keep addresses at the end: Locum does not
     #[arg(short = 'V', long)]
     dont_release_vrrp: bool,
@@ -148,8 +152,6 @@ struct Idle {
     checkers_pid: Option<PathBuf>,
     #[arg(short = 'b', long = "bfd_pid", hide = true)]
     bfd_pid: Option<PathBuf>,
-    #[arg(short = 'A', long, hide = true)]
-    snmp_agent_socket: Option<String>,
     #[arg(long, hide = true)]
     flush_log_file: bool,
     #[arg(long, hide = true)]
@@ -186,20 +188,28 @@ impl Keepalived {
                 "-C leaves only LVS, which Locum has not: run keepalived for it".to_owned(),
             ));
         }
-        for (asked, line) in [
-            (self.snmp, "-x: Locum has no SNMP; see `locum status --json`"),
-            (self.dont_release_vrrp, "-V: Locum always gives up its addresses at the end"),
-        ] {
-            if asked {
-                complain(line);
-            }
+        if self.dont_release_vrrp {
+            complain("-V: Locum always gives up its addresses at the end");
+        }
+        // A daemon that was to start starts.
+        if let Some(Err(why)) = self.master() {
+            complain(&format!("-A is left out: {why}"));
         }
         self.serve()
     }
 
+    /// Where snmpd is to listen.
+    fn master(&self) -> Option<Result<Master, String>> {
+        self.snmp_agent_socket.as_deref().map(Master::parse)
+    }
+
     fn overrides(&self) -> Overrides {
         let dumps = std::env::var_os("TMPDIR").filter(|path| !path.is_empty());
-        let instead = Instead { dumps: dumps.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from) };
+        let instead = Instead {
+            dumps: dumps.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from),
+            snmp: self.snmp,
+            master: self.master().and_then(Result::ok),
+        };
         // keepalived goes on without what it does not understand, and so must who takes its place; a file
         // of TOML that is put there is read as ever.
         let lenient = is_keepalived(&self.file);

@@ -11,6 +11,7 @@ use super::pace;
 use super::problem::{Finding, Sink};
 use super::routes::{FAMILIES, routes, rules};
 use super::section::{Section, Value, Wrong};
+use super::snmp;
 use super::value::{
     address, choice, command, duration, flag, interface, ip, number, path, some_time, subnet, text,
     time_or_off, virtual_mac, whole,
@@ -21,6 +22,7 @@ use crate::agent::route::{Route, Rule};
 use crate::agent::{Install, RouterName, VirtualMac};
 use crate::claim::quorum::Quorum;
 use crate::health::OnFail;
+use crate::snmp::Settings;
 use crate::vrrp::announcing::Announcing;
 use crate::vrrp::{ChecksumPolicy, Family, Priority, Version, Vip, Vrid};
 use serde_spanned::Spanned;
@@ -42,6 +44,8 @@ pub(super) struct File<'a> {
     pub(super) paces: Vec<pace::Written>,
     /// `[journal]`
     pub(super) journal: Journal,
+    /// `[snmp]`
+    pub(super) snmp: Option<Settings>,
     /// `[claim]`
     pub(super) claim: Option<Claim>,
     /// `[static]`
@@ -183,9 +187,10 @@ pub(super) fn read<'a>(table: &'a Spanned<DeTable<'a>>, sink: &'a Sink) -> File<
     let paces = top.named("pace").into_iter().map(pace::read).collect();
     let checks = top.named("check");
     let journal = journal::read(&top);
+    let snmp = snmp::read(&top);
     let claim = claim::read(&top);
     top.finish();
-    File { agent, routers, groups, links, paces, journal, claim, fixed, checks }
+    File { agent, routers, groups, links, paces, journal, snmp, claim, fixed, checks }
 }
 
 fn agent(section: Section<'_>) -> Agent<'_> {

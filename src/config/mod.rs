@@ -24,6 +24,7 @@ mod router;
 mod routes;
 mod secret;
 mod section;
+mod snmp;
 mod suggest;
 mod tell;
 mod timeline;
@@ -40,6 +41,7 @@ use crate::agent::config::{Group, GroupName};
 use crate::agent::{RouterName, Subject};
 use crate::claim::quorum::Quorum;
 use crate::health::CheckName;
+use crate::snmp::Settings;
 use crate::vrrp::Priority;
 use crate::{agent, check, notify};
 use problem::{Finding, Sink};
@@ -79,6 +81,8 @@ pub struct Details {
     pub identity: Identity,
     /// The record of what happened.
     pub journal: Journal,
+    /// What is served by SNMP, where anything is.
+    pub snmp: Option<Settings>,
     /// How the daemon is scheduled.
     pub scheduling: Scheduling,
     /// What this host is called in status and logs.
@@ -255,6 +259,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
             control: control(&file.agent, sink),
             identity: file.agent.identity.clone(),
             journal: file.journal.clone(),
+            snmp: file.snmp.clone(),
             scheduling: file.agent.scheduling.clone(),
             node: file.agent.node.clone().unwrap_or_else(host_name),
             max_failover: BTreeMap::new(),

@@ -5,7 +5,7 @@
 //! are in `locum status` only.
 
 use crate::agent::RouterName;
-use crate::agent::status::{RouterStatus, Status};
+use crate::agent::status::{RouterStatus, Status, refusals};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -49,18 +49,16 @@ impl Counters {
             ..Counters::default()
         };
         for instance in &router.instances {
-            let refused =
-                |names: &[&str]| -> u64 { names.iter().filter_map(|name| instance.refused.get(*name)).sum() };
+            let refused = |names| instance.refusals(names);
             sum.advert_rcvd += instance.heard;
             sum.advert_sent += instance.sent;
-            sum.packet_len_err +=
-                refused(&["ip-header", "ip-length", "fragment", "truncated", "count-zero", "trailing-bytes"]);
-            sum.advert_interval_err += refused(&["interval-mismatch", "interval-zero"]);
-            sum.ip_ttl_err += refused(&["ttl"]);
-            sum.invalid_type_rcvd += refused(&["type"]);
-            sum.addr_list_err += refused(&["first-not-link-local"]);
-            sum.authtype_mismatch += refused(&["auth-type"]);
-            sum.auth_failure += refused(&["wrong-password", "bad-digest", "other-spi"]);
+            sum.packet_len_err += refused(refusals::LENGTH);
+            sum.advert_interval_err += refused(refusals::INTERVAL);
+            sum.ip_ttl_err += refused(refusals::TTL);
+            sum.invalid_type_rcvd += refused(refusals::TYPE);
+            sum.addr_list_err += refused(refusals::ADDRESSES);
+            sum.authtype_mismatch += refused(refusals::AUTH_TYPE);
+            sum.auth_failure += refused(refusals::AUTH_FAILURE);
             sum.auth_ext_missing += refused(&["unsigned"]);
             sum.auth_ext_malformed += refused(&["bad-trailer"]);
             sum.auth_ext_unknown_key += refused(&["unknown-key"]);

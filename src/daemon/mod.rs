@@ -15,6 +15,7 @@ mod last_will;
 mod leases;
 mod limits;
 mod log;
+mod mib;
 mod perform;
 mod privileges;
 mod recorder;
@@ -34,6 +35,7 @@ use crate::config::keepalived::Skipped;
 use crate::config::{self, Details, Loaded, Problems};
 use crate::history::Event;
 use crate::net::namespace;
+use crate::snmp::{Master, Settings};
 use crate::time::Time;
 pub use guardian::guard;
 use inbox::{Arrival, Inbox};
@@ -94,6 +96,22 @@ pub struct Overrides {
 pub struct Instead {
     /// Where its dumps go, which signals ask for.
     pub dumps: PathBuf,
+    /// Serve everything by SNMP, whatever the configuration says.
+    pub snmp: bool,
+    /// The master agent, whatever the configuration says.
+    pub master: Option<Master>,
+}
+
+impl Instead {
+    fn serve(&self, snmp: &mut Option<Settings>) {
+        if self.snmp {
+            let Settings { master, traps, .. } = snmp.take().unwrap_or_default();
+            *snmp = Some(Settings { master, keepalived: true, rfc2787: true, rfc6527: true, traps });
+        }
+        if let (Some(settings), Some(master)) = (snmp, &self.master) {
+            settings.master.clone_from(master);
+        }
+    }
 }
 
 impl Overrides {
@@ -113,6 +131,9 @@ impl Overrides {
         }
         if let Some(control) = &self.control {
             details.control.path.clone_from(control);
+        }
+        if let Some(instead) = &self.instead {
+            instead.serve(&mut loaded.config.details.snmp);
         }
         Ok(loaded)
     }

@@ -108,7 +108,7 @@ impl Performer {
         }
         let dumps = overrides.instead.is_some();
         let tasks = Tasks::start(inbox, placed, &config.details.control, dumps)?;
-        tasks.command(Command::Told(Box::new(config.details.told.clone())));
+        tasks.adopt(config);
         let record = Recorder::start(config.details.journal.settings(&config.details.control.path));
         record.started(&config.details.node, path.display().to_string());
         Ok(Performer {
@@ -286,10 +286,8 @@ impl Performer {
         if let Some(dumper) = &mut self.dumper {
             dumper.adopt(&config);
         }
+        self.tasks.adopt(&config);
         let details = config.details;
-        if details.told != self.details.told {
-            self.tasks.command(Command::Told(Box::new(details.told.clone())));
-        }
         self.scheduled.adopt(&details.scheduling);
         // The socket stays where it is for as long as the daemon runs.
         self.record.adopt(details.journal.settings(&self.details.control.path));
@@ -394,7 +392,7 @@ impl Performer {
         let faults = |mail: &&Mail| mail.faults || *to != Standing::Fault;
         let mail = mail.as_ref().filter(|_| mailed.contains(subject)).filter(faults);
         let message = mail.map(|_| Message::about(&transition, &self.details.node, Timestamp::now()));
-        if hooks.is_some() || message.is_some() || !fifos.is_empty() {
+        if hooks.is_some() || message.is_some() || !fifos.is_empty() || self.details.snmp.is_some() {
             self.tasks.command(Command::Notify(Box::new(transition), hooks, message));
         }
     }

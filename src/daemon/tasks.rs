@@ -3,10 +3,11 @@
 
 use super::dump::Dump;
 use super::inbox::{Arrival, Inbox};
+use super::mib::{self, Setup};
 use super::tell::Tellers;
 use crate::agent::{Incident, Input, Transition};
 use crate::check;
-use crate::config::{Control, Told};
+use crate::config::{Config, Control, Told};
 use crate::control;
 use crate::health::CheckName;
 use crate::net::{Placed, link};
@@ -33,6 +34,8 @@ pub(super) enum Command {
     Unwatch(CheckName),
     /// Whom to tell from now on.
     Told(Box<Told>),
+    /// What to serve by SNMP from now on.
+    Serve(Option<Box<Setup>>),
     Notify(Box<Transition>, Option<Box<Hooks>>, Option<Message>),
     /// With whether FIFOs are told.
     Tell(Box<Incident>, Option<Box<Hooks>>, bool),
@@ -73,6 +76,12 @@ impl Tasks {
     pub(super) fn command(&self, command: Command) {
         // Fails only once the thread has ended, and then nobody needs it any more.
         let _ = self.commands.send(command);
+    }
+
+    /// Tells whom it says from now on.
+    pub(super) fn adopt(&self, config: &Config) {
+        self.command(Command::Told(Box::new(config.details.told.clone())));
+        self.command(Command::Serve(mib::setup(config)));
     }
 
     /// Ends once hooks that run have ended, after `within` at the latest. Returns what to wait for.
@@ -119,6 +128,7 @@ async fn serve(
                 }
             }
             Command::Told(told) => tellers.adopt(*told).await,
+            Command::Serve(setup) => tellers.serve(setup).await,
             Command::Notify(transition, hooks, mail) => tellers.notify(&transition, hooks.as_deref(), mail),
             Command::Tell(incident, hooks, write) => tellers.tell(&incident, hooks.as_deref(), write),
             Command::Finish(within) => {

@@ -1,13 +1,15 @@
-//! Everybody who is told of events, on the tasks' thread: hooks, FIFOs, mails, in this order.
+//! Everybody who is told of events, on the tasks' thread: hooks, FIFOs, mails, SNMP, in this order.
 //!
 //! Each has a queue of its own, so none waits for another: a slow script delays no line.
 
 use super::inbox::{Arrival, Inbox};
+use super::mib::{self, Setup};
 use crate::agent::{HookEnd, Incident, Input, Subject, Transition};
 use crate::config::Told;
 use crate::notify::fifo::{self, Writer};
 use crate::notify::mail::{Mailer, Message};
 use crate::notify::{self, Hooks};
+use crate::snmp::Subagent;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tracing::warn;
@@ -21,11 +23,18 @@ pub(super) struct Tellers {
     hooks: BTreeMap<Subject, notify::Runner>,
     fifos: Vec<Writer>,
     mailer: Option<Mailer>,
+    subagent: Option<Subagent>,
 }
 
 impl Tellers {
     pub(super) fn new(inbox: &Inbox) -> Self {
-        Tellers { inbox: inbox.clone(), hooks: BTreeMap::new(), fifos: Vec::new(), mailer: None }
+        Tellers {
+            inbox: inbox.clone(),
+            hooks: BTreeMap::new(),
+            fifos: Vec::new(),
+            mailer: None,
+            subagent: None,
+        }
     }
 
     /// Makes these the FIFOs and mails from now on. Those that stay as they are do not notice.
@@ -50,6 +59,18 @@ impl Tellers {
         }
     }
 
+    /// Makes this the SNMP from now on.
+    pub(super) async fn serve(&mut self, setup: Option<Box<Setup>>) {
+        let wanted = setup.as_ref().map(|setup| &setup.settings);
+        if self.subagent.as_ref().map(Subagent::settings) != wanted
+            && let Some(old) = self.subagent.take()
+        {
+            // Before another one asks for the same subtrees.
+            old.finish(LAST_LINES).await;
+        }
+        mib::adopt(&mut self.subagent, setup, &self.inbox);
+    }
+
     pub(super) fn notify(&mut self, transition: &Transition, hooks: Option<&Hooks>, mail: Option<Message>) {
         if let Some(hooks) = hooks {
             self.runner(&transition.subject).notify(transition, hooks);
@@ -59,6 +80,9 @@ impl Tellers {
         }
         if let (Some(mailer), Some(mail)) = (&self.mailer, mail) {
             mailer.send(mail);
+        }
+        if let Some(subagent) = &self.subagent {
+            subagent.tell(transition);
         }
     }
 
@@ -79,7 +103,8 @@ impl Tellers {
         let hooks = self.hooks.into_values().map(|runner| tokio::spawn(runner.finish(within)));
         let fifos = self.fifos.into_iter().map(|fifo| tokio::spawn(fifo.finish(within)));
         let mails = self.mailer.into_iter().map(|mailer| tokio::spawn(mailer.finish(within)));
-        for task in hooks.chain(fifos).chain(mails).collect::<Vec<_>>() {
+        let snmp = self.subagent.into_iter().map(|subagent| tokio::spawn(subagent.finish(LAST_LINES)));
+        for task in hooks.chain(fifos).chain(mails).chain(snmp).collect::<Vec<_>>() {
             let _ = task.await;
         }
     }

@@ -1,5 +1,5 @@
 //! The real binary on real kernels, with real neighbours: each test makes its own network of
-//! namespaces. Needs root, iproute2, util-linux, tcpdump, keepalived and frr.
+//! namespaces. Needs root, iproute2, util-linux, tcpdump, keepalived, frr, snmpd, snmp and snmptrapd.
 
 mod capture;
 mod kernel;
@@ -31,6 +31,7 @@ mod privileges;
 mod quorum;
 mod restart;
 mod running;
+mod snmp;
 mod takeover;
 mod together;
 mod websockets;

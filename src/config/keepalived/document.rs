@@ -144,6 +144,11 @@ pub struct Global {
     pub vrrp_rt_priority: Written<u8>,
     pub vrrp_no_swap: Written<bool>,
     pub vrrp_min_garp: Written<bool>,
+    pub enable_snmp_vrrp: Written<bool>,
+    pub enable_snmp_rfcv2: Written<bool>,
+    pub enable_snmp_rfcv3: Written<bool>,
+    pub enable_traps: Written<bool>,
+    pub snmp_socket: Written<String>,
     /// Pauses between frames on one interface.
     pub vrrp_garp_interval: Written<Duration>,
     pub vrrp_gna_interval: Written<Duration>,

@@ -22,6 +22,7 @@ pub(super) fn global(statement: &Statement<'_>, global: &mut Global) {
         let read = identity(&inner, global)
             || mail(&inner, global)
             || fifo(&inner, global)
+            || snmp(&inner, global)
             || protocol(&inner, global);
         if !read && !advertising(&inner, &mut global.advertising) {
             inner.not_read();
@@ -92,6 +93,22 @@ fn fifo(inner: &Statement<'_>, global: &mut Global) -> bool {
         "vrrp_notify_fifo_script" => command::command(inner, &mut global.vrrp_notify_fifo_script),
         "vrrp_notify_priority_changes" => inner.flag(&mut global.vrrp_notify_priority_changes),
         "fifo_write_vrrp_states_on_reload" => inner.bare(&mut global.fifo_write_vrrp_states_on_reload),
+        _ => return false,
+    }
+    true
+}
+
+fn snmp(inner: &Statement<'_>, global: &mut Global) -> bool {
+    match inner.name {
+        "enable_snmp_vrrp" => inner.bare(&mut global.enable_snmp_vrrp),
+        "enable_snmp_rfcv2" => inner.bare(&mut global.enable_snmp_rfcv2),
+        "enable_snmp_rfcv3" => inner.bare(&mut global.enable_snmp_rfcv3),
+        "enable_snmp_rfc" => {
+            inner.bare(&mut global.enable_snmp_rfcv2);
+            inner.bare(&mut global.enable_snmp_rfcv3);
+        }
+        "enable_traps" => inner.bare(&mut global.enable_traps),
+        "snmp_socket" => inner.one(&mut global.snmp_socket, value::text),
         _ => return false,
     }
     true

@@ -40,6 +40,7 @@ pub(super) fn lower(document: &Document, report: &Report) -> Config {
             control: Control { path: identity(document).socket(), group: None },
             identity: identity(document),
             journal: Journal::default(),
+            snmp: tells::snmp(document, report),
             scheduling: Scheduling {
                 realtime: document.global.vrrp_rt_priority.as_ref().map(|priority| *priority.get_ref()),
                 lock_memory: is_on(&document.global.vrrp_no_swap),

@@ -1,4 +1,4 @@
-//! FIFOs and mails: whom the daemon tells of everything, besides hooks.
+//! FIFOs, mails and SNMP: whom the daemon tells of everything, besides hooks.
 
 use super::document::{Command, Document, Fifo as Written, Notify, is_on};
 use super::report::Report;
@@ -9,6 +9,7 @@ use crate::config::{Told, host_name};
 use crate::notify::Script;
 use crate::notify::fifo::Fifo;
 use crate::notify::mail::{Mail, Mailbox};
+use crate::snmp::{Master, Settings};
 use serde_spanned::Spanned;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -103,6 +104,27 @@ fn mail(document: &Document, report: &Report) -> Option<Mail> {
         timeout: global.smtp_connect_timeout.as_ref().map_or(TIMEOUT, |time| *time.get_ref()),
         faults: !is_on(&global.no_email_faults),
     })
+}
+
+/// What is served by SNMP, where anything is; with a socket that cannot be one, nothing.
+pub(super) fn snmp(document: &Document, report: &Report) -> Option<Settings> {
+    let global = &document.global;
+    let master = match &global.snmp_socket {
+        None => Some(Master::default()),
+        Some(written) => {
+            let read = Master::parse(written.get_ref());
+            read.map_err(|why| report.refuse(&written.span(), why, "remove the line for snmpd's usual one"))
+                .ok()
+        }
+    };
+    let settings = Settings {
+        master: master?,
+        keepalived: is_on(&global.enable_snmp_vrrp),
+        rfc2787: is_on(&global.enable_snmp_rfcv2),
+        rfc6527: is_on(&global.enable_snmp_rfcv3),
+        traps: is_on(&global.enable_traps),
+    };
+    settings.serves().then_some(settings)
 }
 
 /// Adds an instance or a group, as it says itself, or `global_defs` for it.

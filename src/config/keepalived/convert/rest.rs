@@ -12,6 +12,7 @@ use crate::health::{Config as Counting, Initial};
 use crate::notify::fifo::Fifo;
 use crate::notify::mail::Mail;
 use crate::process::{User, owner_name};
+use crate::snmp::{Master, Settings};
 use serde_spanned::Spanned;
 use std::net::IpAddr;
 use std::path::Path;
@@ -57,7 +58,8 @@ impl Writer<'_> {
         let several = details.told.fifos.len() > 1;
         let fifos = details.told.fifos.iter().map(|fifo| self.fifo(fifo, several));
         let mail = details.told.mail.as_ref().map(|mail| self.mail(mail));
-        let tables = [agent, control].into_iter().chain(fifos).chain(mail);
+        let snmp = details.snmp.as_ref().map(|snmp| self.snmp(snmp));
+        let tables = [agent, control].into_iter().chain(fifos).chain(mail).chain(snmp);
         tables.filter(|table| !table.is_empty()).collect()
     }
 
@@ -103,6 +105,18 @@ impl Writer<'_> {
         }
         table.differs("timeout", time(mail.timeout), "\"30s\"", at(&global.smtp_connect_timeout));
         table.differs("faults", mail.faults.to_string(), "true", at(&global.no_email_faults));
+        table
+    }
+
+    fn snmp(&self, snmp: &Settings) -> Table {
+        let global = &self.document.global;
+        let mut table = Table::new("[snmp]".to_owned(), self.blocks(&[GLOBAL]));
+        let usual = quoted(&Master::default().to_string());
+        table.differs("socket", quoted(&snmp.master.to_string()), &usual, at(&global.snmp_socket));
+        table.put("keepalived", snmp.keepalived.to_string(), at(&global.enable_snmp_vrrp));
+        table.differs("rfc2787", snmp.rfc2787.to_string(), "false", at(&global.enable_snmp_rfcv2));
+        table.differs("rfc6527", snmp.rfc6527.to_string(), "false", at(&global.enable_snmp_rfcv3));
+        table.differs("traps", snmp.traps.to_string(), "false", at(&global.enable_traps));
         table
     }
 

@@ -1,0 +1,132 @@
+//! KEEPALIVED-MIB, what is checked: scripts, files, processes, and which router tracks what. Pure.
+//!
+//! Kinds of checks that keepalived has not stand among the scripts. The weight of a check is that of the
+//! first router that tracks it: here each has its own.
+
+use super::facts::Probe;
+use super::oid::Value;
+use super::rows::Rows;
+use super::view::View;
+use crate::health::{CheckName, Config, OnFail, Standing, Track};
+use std::collections::BTreeMap;
+
+const VRRP: &[u32] = &[1, 3, 6, 1, 4, 1, 9586, 100, 5, 2];
+/// `vrrpTrackedInterfaceTable`
+const TRACKED_LINK: u32 = 4;
+/// `vrrpTrackedScriptTable`, `vrrpTrackedFileTable`, `vrrpTrackedProcessTable`
+const TRACKED: [u32; 3] = [5, 12, 20];
+/// `vrrpScriptTable`, `vrrpFileTable`, `vrrpProcessTable`
+const CHECKS: [u32; 3] = [9, 13, 21];
+
+/// The entry of a table.
+fn entry(table: u32) -> Vec<u32> {
+    [VRRP, &[table, 1]].concat()
+}
+
+pub(super) fn put(view: &View<'_>, rows: &mut Rows) {
+    let config = &view.facts.config;
+    let known: BTreeMap<&CheckName, &Config> =
+        config.checks.iter().map(|check| (&check.name, check)).collect();
+    let mut weights: BTreeMap<&CheckName, i32> = BTreeMap::new();
+    for (number, _, router) in view.routers() {
+        let mut last = [0; 3];
+        for track in &router.tracks {
+            let (Some(check), weight) = (known.get(&track.check), weight(track)) else { continue };
+            weights.entry(&check.name).or_insert(weight);
+            let reverse = Value::truth(check.inverse);
+            let values = |name: &str| [Value::text(name), Value::Integer(weight), reverse];
+            if let Some(link) = &check.link {
+                let Some(index) = view.link(link) else { continue };
+                for (column, value) in (1..).zip(values(link)) {
+                    rows.put(&entry(TRACKED_LINK), column, &[number, index], value);
+                }
+            } else {
+                let kind = kind(view.facts.probes.get(&check.name));
+                last[kind] += 1;
+                for (column, value) in (2..).zip(values(&check.name.0)) {
+                    rows.put(&entry(TRACKED[kind]), column, &[number, last[kind]], value);
+                }
+            }
+        }
+    }
+    let standings: BTreeMap<_, _> =
+        view.status.checks.iter().map(|check| (&check.name, check.state)).collect();
+    let mut last = [0; 3];
+    for check in config.checks.iter().filter(|check| check.link.is_none()) {
+        let probe = view.facts.probes.get(&check.name);
+        let kind = kind(probe);
+        last[kind] += 1;
+        let standing = standings.get(&check.name).copied().unwrap_or(Standing::Pending);
+        let weight = weights.get(&check.name).copied().unwrap_or_default();
+        one(check, probe, (standing, weight), (kind, last[kind]), rows);
+    }
+}
+
+/// The place of its table among the three.
+const fn kind(probe: Option<&Probe>) -> usize {
+    match probe {
+        Some(Probe::Command { .. }) | None => 0,
+        Some(Probe::File { .. }) => 1,
+        Some(Probe::Process { .. }) => 2,
+    }
+}
+
+const fn weight(track: &Track) -> i32 {
+    match track.on_fail {
+        OnFail::Fault => 0,
+        OnFail::Weight(weight) | OnFail::Times(weight) => weight,
+    }
+}
+
+fn one(
+    check: &Config,
+    probe: Option<&Probe>,
+    (standing, weight): (Standing, i32),
+    (kind, number): (usize, u32),
+    rows: &mut Rows,
+) {
+    let entry = entry(CHECKS[kind]);
+    let name = Some(Value::text(&check.name.0));
+    let (weight, reverse) = (Some(Value::Integer(weight)), Some(Value::truth(check.inverse)));
+    match probe {
+        Some(Probe::Command { command, interval }) => {
+            let result = match standing {
+                Standing::Pending => 1,
+                Standing::Down => 2,
+                Standing::Up => 3,
+            };
+            let seconds = i32::try_from(interval.as_secs()).unwrap_or(i32::MAX);
+            let columns = [
+                (2, name),
+                (3, Some(Value::text(command))),
+                (4, Some(Value::Integer(seconds))),
+                (5, weight),
+                (6, Some(Value::Integer(result))),
+                (7, Some(Value::number(check.rise))),
+                (8, Some(Value::number(check.fall))),
+                (9, reverse),
+            ];
+            rows.row(&entry, &[number], columns);
+        }
+        Some(Probe::File { path }) => {
+            let columns = [(2, name), (3, Some(Value::text(path))), (5, weight), (6, reverse)];
+            rows.row(&entry, &[number], columns);
+        }
+        Some(Probe::Process { name: process, min, max, full }) => {
+            // -1: any number.
+            let most = max.map_or(-1, |max| i32::try_from(max).unwrap_or(i32::MAX));
+            let columns = [
+                (2, name),
+                (3, Some(Value::text(process))),
+                (6, weight),
+                (7, reverse),
+                (8, Some(Value::number(*min))),
+                (9, Some(Value::Integer(most))),
+                (12, Some(Value::truth(*full))),
+                (14, Some(Value::truth(standing == Standing::Up))),
+            ];
+            rows.row(&entry, &[number], columns);
+        }
+        None => {}
+    }
+}
