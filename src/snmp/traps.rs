@@ -6,7 +6,7 @@ use super::keepalived_mib as keepalived;
 use super::memory::Memory;
 use super::oid::{Binding, Oid, Value};
 use super::view::{View, master};
-use super::{Settings, vrrp_mib, vrrpv3_mib};
+use super::{Facts, Settings, vrrp_mib, vrrpv3_mib};
 use crate::agent::status::{InstanceStatus, PeerStatus, Status, refusals};
 use crate::agent::{RouterName, Standing, Subject, Transition};
 use crate::vrrp::{Family, Version};
@@ -34,15 +34,17 @@ fn add(trap: &mut Trap, entry: &[u32], column: u32, index: &[u32], value: Value)
     trap.push(Binding { name: Oid::from(entry).with(&[column]).with(index), value });
 }
 
-/// Those of a change of state.
-pub(super) fn of_transition(transition: &Transition, settings: &Settings, view: &View<'_>) -> Vec<Trap> {
+/// Whether a change of state has traps that need to know how everything stands.
+pub(super) fn is_new_master(transition: &Transition, settings: &Settings) -> bool {
+    let router = matches!(transition.subject, Subject::Router(_)) && transition.to == Standing::Master;
+    settings.traps && router && (settings.rfc2787 || settings.rfc6527)
+}
+
+/// Those of the RFCs for a router that has become Master.
+pub(super) fn of_new_master(transition: &Transition, settings: &Settings, view: &View<'_>) -> Vec<Trap> {
     let mut traps = Vec::new();
-    if settings.keepalived {
-        traps.push(changed(transition, view));
-    }
-    let Subject::Router(name) = &transition.subject else { return traps };
-    let router = view.status.routers.iter().find(|router| router.name == *name);
-    let Some(router) = router.filter(|_| transition.to == Standing::Master) else { return traps };
+    let found = view.status.routers.iter().find(|router| *router.name.0 == *transition.subject.name());
+    let Some(router) = found else { return traps };
     for instance in &router.instances {
         let Some(index) = vrrpv3_mib::index(view, router, instance) else { continue };
         let own = instance.source.unwrap_or_else(|| master(router, instance));
@@ -62,12 +64,13 @@ pub(super) fn of_transition(transition: &Transition, settings: &Settings, view: 
     traps
 }
 
-fn changed(transition: &Transition, view: &View<'_>) -> Trap {
+/// That of KEEPALIVED-MIB for any change of state.
+pub(super) fn of_change(transition: &Transition, facts: &Facts) -> Trap {
     let state = match transition.to {
         Standing::Stop => SHUTDOWN,
         other => keepalived::state(other),
     };
-    let node = Binding { name: keepalived::NODE.into(), value: Value::text(&view.facts.node) };
+    let node = Binding { name: keepalived::NODE.into(), value: Value::text(&facts.node) };
     let mut change = match &transition.subject {
         Subject::Group(name) => {
             let mut change = trap(keepalived::TRAPS, 1);
@@ -77,7 +80,8 @@ fn changed(transition: &Transition, view: &View<'_>) -> Trap {
         }
         Subject::Router(name) => {
             let mut change = trap(keepalived::TRAPS, 2);
-            let initial = Value::Integer(view.router(name).map_or(1, keepalived::initial));
+            let router = facts.config.routers.iter().find(|router| router.name == *name);
+            let initial = Value::Integer(router.map_or(1, keepalived::initial));
             add(&mut change, keepalived::ROUTER, keepalived::ROUTER_NAME, &[], Value::text(&name.0));
             add(&mut change, keepalived::ROUTER, keepalived::ROUTER_STATE, &[], Value::Integer(state));
             add(&mut change, keepalived::ROUTER, keepalived::ROUTER_INITIAL, &[], initial);

@@ -31,7 +31,7 @@ impl<'a> Snmpd<'a> {
         let at = dir.path().display();
         let conf = format!(
             "rwcommunity public\nmaster agentx\nagentXSocket unix:{at}/agentx\nagentaddress udp:127.0.0.1:161\n\
-             trap2sink 127.0.0.1:162 public\n"
+             trap2sink 127.0.0.1:162 public\ndontLogTCPWrappersConnects yes\n"
         );
         fs::write(dir.path().join("snmpd.conf"), conf).unwrap();
         fs::write(dir.path().join("trapd.conf"), "disableAuthorization yes\n").unwrap();
@@ -124,7 +124,7 @@ fn conf(socket: &str, dir: &Path) -> String {
          nopreempt\n virtual_ipaddress {{\n  fe80::52/64\n  fd77::100/64\n }}\n}}\n\
          vrrp_instance spare {{\n version 3\n interface eth0\n virtual_router_id 53\n priority 100\n advert_int 1\n \
          preempt_delay 3\n virtual_ipaddress {{\n  10.77.0.103/24 label eth0:s\n }}\n track_script {{\n  ok\n }}\n \
-         track_interface {{\n  eth0 weight 3\n }}\n track_file {{\n  load weight 2\n }}\n}}\n"
+         track_interface {{\n  eth1 weight 3\n }}\n track_file {{\n  load weight 2\n }}\n}}\n"
     )
 }
 
@@ -196,6 +196,7 @@ fn excepted(name: &str, list: &[(&str, &str)]) -> bool {
 fn snmpd_shows_the_same_of_locum_as_of_keepalived_with_the_same_file() {
     need("keepalived", "keepalived");
     let lab = Lab::new(&["a", "b"]);
+    lab.second_network();
     let dir = TempDir::new().unwrap();
     fs::write(dir.path().join("load"), "1\n").unwrap();
     let snmpd = Snmpd::new(&lab["a"]);
@@ -265,7 +266,7 @@ const EVERYTHING: &str = "rfc2787 = true\nrfc6527 = true\ntraps = true\n";
 fn a_takeover_is_told_by_traps_of_all_three_mibs() {
     let lab = Lab::new(&["a", "b"]);
     let snmpd = Snmpd::new(&lab["a"]);
-    let mut b = lab["b"].locum(&toml(&snmpd, 200, EVERYTHING).without("version").with("version", "2"));
+    let mut b = lab["b"].locum(&Router::new(200).with("version", "2").with("interval", r#""1s""#));
     lab.wait_owner(VIP, &["b"]);
     let a = lab["a"].locum(&toml(&snmpd, 100, EVERYTHING));
     let changed = ".1.3.6.1.6.3.1.1.4.1.0 = OID: .1.3.6.1.4.1.9586.100.5.2.10.0.2";
