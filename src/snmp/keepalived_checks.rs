@@ -29,21 +29,23 @@ pub(super) fn put(view: &View<'_>, rows: &mut Rows) {
         config.checks.iter().map(|check| (&check.name, check)).collect();
     let mut weights: BTreeMap<&CheckName, i32> = BTreeMap::new();
     for (number, _, router) in view.routers() {
-        let mut last = [0; 3];
+        let (mut links, mut last) = (0, [0; 3]);
         for track in &router.tracks {
             let (Some(check), weight) = (known.get(&track.check), weight(track)) else { continue };
             weights.entry(&check.name).or_insert(weight);
             let reverse = Value::truth(check.inverse);
             let values = |name: &str| [Value::text(name), Value::Integer(weight), reverse];
             if let Some(link) = &check.link {
-                let Some(index) = view.link(link) else { continue };
+                // By their place, as keepalived has it, and not by their number.
+                links += 1;
                 for (column, value) in (1..).zip(values(link)) {
-                    rows.put(&entry(TRACKED_LINK), column, &[number, index], value);
+                    rows.put(&entry(TRACKED_LINK), column, &[number, links], value);
                 }
             } else {
-                let kind = kind(view.facts.probes.get(&check.name));
+                let probe = view.facts.probes.get(&check.name);
+                let kind = kind(probe);
                 last[kind] += 1;
-                for (column, value) in (2..).zip(values(&check.name.0)) {
+                for (column, value) in (2..).zip(values(shown(&check.name, probe))) {
                     rows.put(&entry(TRACKED[kind]), column, &[number, last[kind]], value);
                 }
             }
@@ -60,6 +62,17 @@ pub(super) fn put(view: &View<'_>, rows: &mut Rows) {
         let weight = weights.get(&check.name).copied().unwrap_or_default();
         one(check, probe, (standing, weight), (kind, last[kind]), rows);
     }
+}
+
+/// The name without what a converted keepalived.conf adds to it.
+fn shown<'a>(name: &'a CheckName, probe: Option<&Probe>) -> &'a str {
+    let kind = match probe {
+        Some(Probe::File { .. }) => "file.",
+        Some(Probe::Process { .. }) => "process.",
+        Some(Probe::Command { .. }) | None => "",
+    };
+    let name = name.0.strip_prefix(kind).unwrap_or(&name.0);
+    name.strip_suffix(".reverse").unwrap_or(name)
 }
 
 /// The place of its table among the three.
@@ -86,7 +99,7 @@ fn one(
     rows: &mut Rows,
 ) {
     let entry = entry(CHECKS[kind]);
-    let name = Some(Value::text(&check.name.0));
+    let name = Some(Value::text(shown(&check.name, probe)));
     let (weight, reverse) = (Some(Value::Integer(weight)), Some(Value::truth(check.inverse)));
     match probe {
         Some(Probe::Command { command, interval }) => {

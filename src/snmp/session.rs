@@ -2,7 +2,8 @@
 //! (RFC 2741 sections 7.1 and 7.2). The only file here with sockets and clocks.
 //!
 //! Whoever is to be told or asked is never waited for by the daemon: this is a task of its own. The daemon
-//! is asked how everything stands at most once a second, however many rows a manager reads.
+//! is asked how everything stands once a second, however many rows a manager reads; a little more often while
+//! states change.
 
 use super::memory::Memory;
 use super::oid::Oid;
@@ -34,6 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ASKED_WITHIN: Duration = Duration::from_secs(5);
 /// For how long what was said still holds.
 const FRESH: Duration = Duration::from_secs(1);
+/// The same once a state has changed.
+const FRESHER: Duration = Duration::from_millis(100);
 /// After so much silence the master agent is asked whether it is there.
 const SILENCE: Duration = Duration::from_secs(15);
 /// How often refused packets are looked for, where traps tell of them.
@@ -92,6 +95,7 @@ impl Subagent {
             memory: Memory::default(),
             traps: VecDeque::new(),
             seen: None,
+            changed: false,
             tree: None,
             looked: None,
             uptime: None,
@@ -250,6 +254,8 @@ struct Session {
     memory: Memory,
     traps: VecDeque<(Instant, Trap)>,
     seen: Option<Seen>,
+    /// A state has changed since.
+    changed: bool,
     /// What is made of it, once somebody has asked.
     tree: Option<Tree>,
     /// When refused packets were looked for, and what was seen then.
@@ -424,14 +430,17 @@ impl Session {
             Some(Said::Transition(transition)) => {
                 let now = Instant::now();
                 self.memory.transition(&transition, now);
-                self.tree = None;
-                if self.settings.traps && self.see(FRESH).await {
-                    let traps =
-                        self.view().map(|view| traps::of_transition(&transition, &self.settings, &view));
+                // What was seen may be older than this.
+                self.changed = true;
+                if self.settings.traps && self.settings.keepalived {
+                    self.queue(vec![traps::of_change(&transition, &self.facts)], now);
+                }
+                // Of many that change at once the daemon is asked once.
+                if traps::is_new_master(&transition, &self.settings) && self.see(FRESH).await {
+                    let view = self.view();
+                    let traps = view.map(|view| traps::of_new_master(&transition, &self.settings, &view));
                     self.queue(traps.unwrap_or_default(), now);
                 }
-                // What was seen may be older than this.
-                self.seen = None;
             }
         }
         true
@@ -478,13 +487,12 @@ impl Session {
 
     /// Has a tree that is fresh enough. Whether there is one.
     async fn look_it_up(&mut self) -> bool {
-        if self.tree.is_some() && self.seen.as_ref().is_some_and(|seen| seen.at.elapsed() <= FRESH) {
-            return true;
-        }
-        if !self.see(FRESH).await {
+        if !self.see(if self.changed { FRESHER } else { FRESH }).await {
             return false;
         }
-        self.tree = self.view().map(|view| self.settings.tree(&view));
+        if self.tree.is_none() {
+            self.tree = self.view().map(|view| self.settings.tree(&view));
+        }
         self.tree.is_some()
     }
 
@@ -494,6 +502,7 @@ impl Session {
             return true;
         }
         let (to, answered) = oneshot::channel();
+        self.changed = false;
         (self.ask)(to);
         let Ok(Ok(Response::Status(status))) = timeout(ASKED_WITHIN, answered).await else { return false };
         let named =

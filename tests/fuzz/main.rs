@@ -1,6 +1,7 @@
 //! Whatever reads what others have written, against changed and broken input. `scripts/test --long` does
 //! it for a minute each.
 
+mod agentx;
 mod answers;
 mod harness;
 mod packets;

@@ -150,7 +150,7 @@ fn daemon(host: &Host, program: &str, dir: &Path, conf: &str, more: &[&str]) -> 
     Process::start(&format!("{host}/{program}"), command)
 }
 
-/// What stands in both and differs, and why. `{}` is any row.
+/// What stands in both and differs, and why.
 const DIFFERS: &[(&str, &str)] = &[
     (".1.3.6.1.4.1.9586.100.5.1.1.0", "each has its own name and version"),
     (".1.3.6.1.4.1.9586.100.5.1.10.0", "with Locum interfaces may always come and go"),
@@ -162,6 +162,15 @@ const DIFFERS: &[(&str, &str)] = &[
     (
         ".1.3.6.1.4.1.9586.100.5.2.6.1.11.",
         "keepalived calls those of all but the first instance not advertised",
+    ),
+    (".1.3.6.1.4.1.9586.100.5.2.6.1.6.2.1", "keepalived calls a link-local address global"),
+    (
+        ".1.3.6.1.4.1.9586.100.5.2.12.1.3.",
+        "keepalived says the weight of the file here, and not the instance's own",
+    ),
+    (
+        ".1.3.6.1.4.1.9586.100.5.2.13.1.5.",
+        "with Locum each instance has its own weight: that of the first stands here",
     ),
     (".1.3.6.1.2.1.68.1.3.1.2.", "the virtual MAC address, as the RFC says; keepalived's is the interface's"),
     (".1.3.6.1.2.1.68.1.3.1.7.", "keepalived names nobody while it is Master itself"),
