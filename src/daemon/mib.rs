@@ -42,7 +42,9 @@ pub(super) fn adopt(running: &mut Option<Subagent>, setup: Option<Box<Setup>>, i
     }));
 }
 
-fn facts(config: &Config) -> Facts {
+/// What SNMP tells of `config`.
+#[must_use]
+pub fn facts(config: &Config) -> Facts {
     let Details { checks, hooks, told, node, .. } = &config.details;
     Facts {
         version: format!("Locum {}", crate::VERSION),

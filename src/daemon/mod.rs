@@ -15,7 +15,7 @@ mod last_will;
 mod leases;
 mod limits;
 mod log;
-mod mib;
+pub mod mib;
 mod perform;
 mod privileges;
 mod recorder;

@@ -1,11 +1,12 @@
 //! SNMP: a sub-agent that tells a master agent, such as snmpd, how everything stands (`AgentX`, RFC 2741).
 //!
 //! It reads and never writes: what a manager asks is looked up in the one status snapshot, and whoever wants
-//! to set something is told that it cannot be written. `session` is the only file that touches the world. In
+//! to set something is told that it cannot be written. Only `session` and `connection` touch the world. In
 //! `pdu` and `wire` are the bytes, in `answer` which question has which answer, and `keepalived_mib`,
 //! `vrrp_mib` and `vrrpv3_mib` say what stands under which number, `traps` what is told unasked.
 
 pub mod answer;
+mod connection;
 pub mod facts;
 mod keepalived_checks;
 mod keepalived_mib;

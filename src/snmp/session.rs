@@ -1,14 +1,14 @@
 //! The session with the master agent: connect, open, register, answer, tell, and again where it ends
-//! (RFC 2741 sections 7.1 and 7.2). The only file here with sockets and clocks.
+//! (RFC 2741 sections 7.1 and 7.2). Only this file and `connection` touch the world.
 //!
 //! Whoever is to be told or asked is never waited for by the daemon: this is a task of its own. The daemon
 //! is asked how everything stands once a second, however many rows a manager reads; a little more often while
 //! states change.
 
+use super::connection::{Awaited, Link, PATIENCE};
 use super::memory::Memory;
 use super::oid::Oid;
-use super::pdu::{Body, Order, Pdu};
-use super::reader::Messages;
+use super::pdu::{Body, Pdu};
 use super::traps::{self, Trap};
 use super::tree::Tree;
 use super::view::View;
@@ -18,8 +18,7 @@ use crate::agent::{Response, Transition};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -29,16 +28,12 @@ use tokio::time::{sleep_until, timeout};
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// The longest such pause.
 const RETRY_LONGEST: Duration = Duration::from_secs(15);
-/// How long the master agent may take to be connected to, to read what is written, and to open a session.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the daemon may take to say how everything stands.
 const ASKED_WITHIN: Duration = Duration::from_secs(5);
 /// For how long what was said still holds.
 const FRESH: Duration = Duration::from_secs(1);
 /// The same once a state has changed.
 const FRESHER: Duration = Duration::from_millis(100);
-/// After so much silence the master agent is asked whether it is there.
-const SILENCE: Duration = Duration::from_secs(15);
 /// How often refused packets are looked for, where traps tell of them.
 const LOOK: Duration = Duration::from_secs(5);
 /// Traps that wait at most for a master agent, and how long: then they are news no more.
@@ -134,16 +129,6 @@ impl Subagent {
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
-
-async fn connect(master: &Master) -> io::Result<Box<dyn Stream>> {
-    Ok(match master {
-        Master::Unix(path) => Box::new(UnixStream::connect(path).await?),
-        Master::Tcp(host, port) => Box::new(TcpStream::connect((host.as_str(), *port)).await?),
-    })
-}
-
 /// What a failure is called, with its mend.
 fn unreachable(master: &Master, error: &io::Error) -> String {
     let mend = match (error.kind(), master) {
@@ -163,79 +148,6 @@ enum Ended {
     Finished,
     /// Why, and whether it was in use before.
     Lost(String, bool),
-}
-
-/// What an answer is awaited for.
-enum Awaited {
-    Registered(Oid),
-    Told,
-    Alive(Instant),
-}
-
-/// A connection with an open session.
-struct Link {
-    messages: Messages<ReadHalf<Box<dyn Stream>>>,
-    to: WriteHalf<Box<dyn Stream>>,
-    session: u32,
-    packet: u32,
-    awaited: BTreeMap<u32, Awaited>,
-    heard: Instant,
-    registered: usize,
-    refused: Vec<String>,
-}
-
-impl Link {
-    async fn send(&mut self, pdu: &Pdu) -> io::Result<()> {
-        let late = || io::Error::new(io::ErrorKind::TimedOut, "it does not read");
-        timeout(PATIENCE, self.to.write_all(&pdu.encode())).await.map_err(|_| late())?
-    }
-
-    /// Sends something of our own that will be answered.
-    async fn ask(&mut self, body: Body, awaited: Option<Awaited>) -> io::Result<u32> {
-        self.packet = self.packet.wrapping_add(1);
-        let (session, packet) = (self.session, self.packet);
-        self.awaited.extend(awaited.map(|awaited| (packet, awaited)));
-        let (order, transaction, context) = (Order::Network, packet, None);
-        self.send(&Pdu { order, session, transaction, packet, context, body }).await?;
-        Ok(packet)
-    }
-
-    /// Connects and opens a session.
-    async fn open(master: &Master) -> io::Result<Link> {
-        let (from, to) = split(connect(master).await?);
-        let mut link = Link {
-            messages: Messages::new(from),
-            to,
-            session: 0,
-            packet: 0,
-            awaited: BTreeMap::new(),
-            heard: Instant::now(),
-            registered: 0,
-            refused: Vec::new(),
-        };
-        let body = Body::Open { timeout: 0, id: Oid::default(), description: b"locum".to_vec() };
-        let asked = link.ask(body, None).await?;
-        let answered = link.messages.next().await?;
-        match answered.body {
-            Body::Response { error: 0, .. } if answered.packet == asked => link.session = answered.session,
-            Body::Response { error, .. } => return Err(refused(error)),
-            _ => return Err(io::Error::other("it speaks out of turn")),
-        }
-        Ok(link)
-    }
-
-    /// When to look after the connection next.
-    fn due(&self) -> Instant {
-        let asked = self.awaited.values().find_map(|awaited| match awaited {
-            Awaited::Alive(since) => Some(*since + PATIENCE),
-            _ => None,
-        });
-        asked.unwrap_or(self.heard + SILENCE)
-    }
-}
-
-fn refused(error: u16) -> io::Error {
-    io::Error::other(format!("it refuses the session with error {error}"))
 }
 
 /// The snapshot, and the interfaces as they were then.

@@ -1,4 +1,4 @@
-//! What people around keepalived rely on: events, FIFOs, mails, dumps, signals, its command line.
+//! What people around keepalived rely on: events, FIFOs, mails, dumps, SNMP, signals, its command line.
 
 mod command_line;
 mod daemon;
@@ -10,6 +10,7 @@ mod mail;
 #[expect(dead_code, reason = "the network tests use all of it")]
 mod namespace;
 mod readers;
+mod snmp;
 
 use locum::agent::{RouterName, Standing, Subject, Transition};
 use locum::vrrp::why::Why;

@@ -335,3 +335,14 @@ fn scheduling_and_files_to_make_mean_the_same_in_toml() {
                 track_file f {\n file /run/f\n init_file 5 overwrite\n}\n";
     converted(&(text.to_owned() + &instance("track_file {\n f\n }")));
 }
+
+#[test]
+fn snmp_is_converted_with_what_it_serves() {
+    let text = "global_defs {\n enable_snmp_rfc   # for the graphs\n snmp_socket tcp:localhost:705\n enable_traps\n}\n";
+    let converted = converted(&(text.to_owned() + &instance("")));
+    // What nobody wrote comes last.
+    let expected = "[snmp]\nrfc2787 = true\nrfc6527 = true  # for the graphs\nsocket = \"tcp:localhost:705\"\n\
+        traps = true\nkeepalived = false\n";
+    assert!(converted.toml.contains(expected), "{}", converted.toml);
+    assert!(converted.lost.is_empty(), "{:?}", converted.lost);
+}

@@ -9,6 +9,7 @@ use locum::check::file::Make;
 use locum::config::Scheduling;
 use locum::config::keepalived::parse;
 use locum::health::{Initial, OnFail};
+use locum::snmp::{Master, Settings};
 use locum::vrrp::auth::Auth;
 use locum::vrrp::{ChecksumPolicy, Family, Version};
 use std::path::Path;
@@ -183,6 +184,23 @@ fn keys_headers_and_passwords_reach_the_agent() {
     assert!(matches!(auth(&password.replace("PASS\n", "AH\n")), Auth::Ah(_)));
     let hmac = "auth_hmac {\n key 2 hex:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n active_key 2\n}";
     assert!(matches!(auth(hmac), Auth::Hmac(ring) if ring.active().id().get() == 2 && ring.demands()));
+}
+
+#[test]
+fn snmp_is_served_as_keepalived_would() {
+    let snmp = |lines: &str| config(&format!("global_defs {{\n{lines}\n}}\n{}", instance(""))).details.snmp;
+    let none = Settings::default();
+    assert_eq!(snmp("enable_traps\n snmp_socket unix:/run/x"), None);
+    assert_eq!(snmp("enable_snmp_vrrp"), Some(Settings { keepalived: true, ..none.clone() }));
+    assert_eq!(snmp("enable_snmp_keepalived"), snmp("enable_snmp_vrrp"));
+    assert_eq!(snmp("enable_snmp_rfcv2"), Some(Settings { rfc2787: true, ..none.clone() }));
+    assert_eq!(snmp("enable_snmp_rfcv3"), Some(Settings { rfc6527: true, ..none }));
+    let master = Master::Tcp("localhost".to_owned(), 705);
+    let all = Settings { master, keepalived: true, rfc2787: true, rfc6527: true, traps: true };
+    assert_eq!(
+        snmp("enable_snmp_vrrp\n enable_snmp_rfc\n enable_traps\n snmp_socket tcp:localhost:705"),
+        Some(all)
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::process::Process;
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
@@ -318,6 +319,26 @@ fn locum_is_there_again_when_snmpd_is_and_says_so_once() {
     let count = |text: &str| log.matches(text).count();
     assert_eq!((count(mend), count("SNMP: lost"), count("asks here again")), (1, 1, 2), "{log}");
     assert_eq!(locum.state(), "MASTER");
+}
+
+/// As the package's unit has it: a user of its own, and snmpd has to let it in.
+#[test]
+fn a_daemon_that_may_not_reach_snmpd_says_what_to_write_and_goes_on_when_it_may() {
+    const AS_NOBODY: &str = "--reuid nobody --regid nogroup --clear-groups --no-new-privs \
+         --inh-caps -all,+net_admin,+net_raw --ambient-caps -all,+net_admin,+net_raw \
+         --bounding-set -all,+net_admin,+net_raw";
+    let lab = Lab::new(&["a"]);
+    let mut snmpd = Snmpd::new(&lab["a"]);
+    fs::set_permissions(snmpd.dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    let locum = lab["a"].locum_under(AS_NOBODY, &toml(&snmpd, 100, ""));
+    lab.wait_owner(VIP, &["a"]);
+    locum.process.wait_for("in snmpd.conf agentXPerms 0660 0755 root GROUP", SOON);
+    let conf = snmpd.dir.path().join("snmpd.conf");
+    let text = fs::read_to_string(&conf).unwrap();
+    fs::write(&conf, text + "agentXPerms 0660 0755 root nogroup\n").unwrap();
+    snmpd.stop();
+    snmpd.start();
+    snmpd.wait_get(&format!("{KEEPALIVED}.2.3.1.4.1"), "INTEGER: 2");
 }
 
 #[test]
