@@ -1,15 +1,15 @@
 //! KEEPALIVED-MIB, its part for VRRP: this program, groups, routers and their addresses, under the numbers
-//! and in the order that keepalived has them. Pure. Checks are in `keepalived_checks`.
+//! and in the order that keepalived has them. Pure. Checks are in `keepalived_checks`, routes and rules in
+//! `keepalived_routes`.
 //!
 //! Left out is what Locum has not (LVS, BFD), and what it does not know as keepalived would say it: the
-//! defaults for mails, the tables of routes and rules (`locum status` tells of them) and what a group tracks,
-//! which stands with its members.
+//! defaults for mails, and what a group tracks, which stands with its members.
 
 use super::facts::{Mail, Scripts};
-use super::keepalived_checks;
 use super::oid::Value;
 use super::rows::Rows;
 use super::view::{View, kind};
+use super::{keepalived_checks, keepalived_routes};
 use crate::agent::config::{Group, Router};
 use crate::agent::status::RouterStatus;
 use crate::agent::{RouterName, Standing, Subject};
@@ -51,7 +51,11 @@ pub(super) fn put(view: &View<'_>, traps: bool, rows: &mut Rows) {
         held: true,
         advertised: false,
     });
+    let fixed = &view.facts.config.fixed;
+    keepalived_routes::put(view, 0, (&fixed.routes, &fixed.rules), true, rows);
     for (number, now, router) in view.routers() {
+        let moved = (router.routes.as_slice(), router.rules.as_slice());
+        keepalived_routes::put(view, number, moved, now.state == Standing::Master, rows);
         instance(view, number, now, router, rows);
         let held: BTreeMap<_, _> = now.addresses.iter().map(|one| (one.address, one.held)).collect();
         let own = own_link(now, router);

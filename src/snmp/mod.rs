@@ -10,6 +10,7 @@ mod connection;
 pub mod facts;
 mod keepalived_checks;
 mod keepalived_mib;
+mod keepalived_routes;
 mod master;
 mod memory;
 pub mod oid;

@@ -359,3 +359,19 @@ async fn packets_that_are_refused_have_their_traps_once() {
     // An answer, and no trap before it.
     assert_eq!(master.next(&last).await.value, Value::Integer(1));
 }
+
+#[tokio::test]
+async fn a_master_agent_that_hangs_is_left_for_a_new_connection() {
+    let setup = Setup::new();
+    let mut master = setup.accept(served).await;
+    let ping = master.read().await;
+    assert_eq!(ping.body, Body::Ping);
+    // Answered once, and then no more.
+    master.respond(&ping, 0).await;
+    assert_eq!(master.read().await.body, Body::Ping);
+    let mut again = setup.accept(served).await;
+    again.next(&Oid::default()).await;
+    let reports = setup.reports();
+    let [_, Report::Trouble(lost), Report::Served(_)] = reports.as_slice() else { panic!("{reports:?}") };
+    assert!(lost.contains("it does not answer"), "{lost}");
+}

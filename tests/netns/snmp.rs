@@ -116,11 +116,15 @@ fn conf(socket: &str, dir: &Path) -> String {
          notification_email_from lab@example.org\n smtp_server 127.0.0.1 25\n}}\n\
          vrrp_script ok {{\n script \"/usr/bin/true x\"\n interval 1\n weight 5\n}}\n\
          track_file load {{\n file {at}/load\n weight 1\n}}\n\
+         static_ipaddress {{\n 10.77.0.9/32 dev eth0\n}}\nstatic_routes {{\n 10.84.0.0/16 via 10.77.0.254 dev eth0\n}}\n\
          vrrp_sync_group both {{\n group {{\n  web\n  six\n }}\n}}\n\
          vrrp_instance web {{\n state MASTER\n version 2\n interface eth0\n virtual_router_id 51\n priority 150\n \
          advert_int 1\n authentication {{\n  auth_type PASS\n  auth_pass tops3cre\n }}\n \
          virtual_ipaddress {{\n  10.77.0.100/24\n  10.77.0.101/32\n }}\n \
-         virtual_ipaddress_excluded {{\n  10.77.0.102/32\n }}\n notify_master \"/usr/bin/true a b\"\n}}\n\
+         virtual_ipaddress_excluded {{\n  10.77.0.102/32\n }}\n notify_master \"/usr/bin/true a b\"\n \
+         virtual_routes {{\n  10.80.0.0/16 via 10.77.0.254 dev eth0 metric 5\n  blackhole 10.81.0.0/16 table 100\n  \
+         default via 10.77.0.254 dev eth0 table 100\n  10.82.0.0/16 nexthop via 10.77.0.253 dev eth0 weight 2 nexthop via 10.77.0.254 dev eth0\n }}\n \
+         virtual_rules {{\n  from 10.77.0.100/32 lookup 100 priority 1000\n  not to 10.83.0.0/16 iif eth0 lookup 100 priority 1001\n }}\n}}\n\
          vrrp_instance six {{\n version 3\n interface eth0\n virtual_router_id 52\n priority 140\n advert_int 0.5\n \
          nopreempt\n virtual_ipaddress {{\n  fe80::52/64\n  fd77::100/64\n }}\n}}\n\
          vrrp_instance spare {{\n version 3\n interface eth0\n virtual_router_id 53\n priority 100\n advert_int 1\n \
@@ -195,6 +199,13 @@ const LEFT_OUT: &[(&str, &str)] = &[
     (".1.3.6.1.4.1.9586.100.5.1.7.0", "of the load balancer"),
     (".1.3.6.1.4.1.9586.100.5.1.8.0", "a daemon does not know the name of its namespace"),
     (".1.3.6.1.4.1.9586.100.5.1.11.0", "of the load balancer"),
+    (".1.3.6.1.4.1.9586.100.5.2.7.1.18.", "who has made a route; it is Locum"),
+    (".1.3.6.1.4.1.9586.100.5.2.7.1.19.", "what a route sets for connections"),
+    (".1.3.6.1.4.1.9586.100.5.2.7.1.20.", "the same"),
+    (".1.3.6.1.4.1.9586.100.5.2.8.1.2.", "obsolete"),
+    (".1.3.6.1.4.1.9586.100.5.2.8.1.3.", "obsolete"),
+    (".1.3.6.1.4.1.9586.100.5.2.8.1.4.", "obsolete"),
+    (".1.3.6.1.4.1.9586.100.5.2.8.1.5.", "obsolete"),
     (".1.3.6.1.4.1.9586.100.5.2.13.1.4.", "the number in a file is not in the status"),
 ];
 
@@ -222,6 +233,9 @@ fn snmpd_shows_the_same_of_locum_as_of_keepalived_with_the_same_file() {
         let state = |instance: u32| format!("{KEEPALIVED}.2.3.1.4.{instance}");
         for (instance, expected) in [(1, "INTEGER: 2"), (2, "INTEGER: 2"), (3, "INTEGER: 1")] {
             snmpd.wait_get(&state(instance), expected);
+        }
+        for all_set in ["2.3.1.9.1", "2.3.1.9.2"] {
+            snmpd.wait_get(&format!("{KEEPALIVED}.{all_set}"), "INTEGER: 1");
         }
         snmpd.wait_get(&format!("{KEEPALIVED}.2.9.1.6.1"), "INTEGER: 3");
         snmpd.wait_get(&format!("{KEEPALIVED}.2.3.1.8.3"), "INTEGER: 110");

@@ -1,0 +1,137 @@
+//! KEEPALIVED-MIB, the routes and rules that move with a router. Pure.
+//!
+//! Left out are what a route sets for connections, and columns that the MIB calls obsolete.
+
+use super::keepalived_mib::scope;
+use super::oid::Value;
+use super::rows::Rows;
+use super::view::{View, kind, nobody};
+use crate::agent::{Network, Route, RouteKind, Rule, RuleAction};
+use crate::vrrp::Family;
+
+/// `vrrpRouteEntry`
+const ROUTE: &[u32] = &[1, 3, 6, 1, 4, 1, 9586, 100, 5, 2, 7, 1];
+/// `vrrpRuleEntry`
+const RULE: &[u32] = &[1, 3, 6, 1, 4, 1, 9586, 100, 5, 2, 8, 1];
+/// `vrrpRouteNextHopEntry`
+const HOP: &[u32] = &[1, 3, 6, 1, 4, 1, 9586, 100, 5, 2, 11, 1];
+/// `ecmp` of `RouteType`
+const SEVERAL_WAYS: i32 = 2;
+
+/// Those of router `number`, or with 0 the static ones.
+pub(super) fn put(
+    view: &View<'_>,
+    number: u32,
+    (routes, rules): (&[Route], &[Rule]),
+    held: bool,
+    rows: &mut Rows,
+) {
+    for (at, one) in (1..).zip(routes) {
+        route(view, &[number, at], one, held, rows);
+    }
+    for (at, one) in (1..).zip(rules) {
+        rule(&[number, at], one, held, rows);
+    }
+}
+
+fn route(view: &View<'_>, index: &[u32], route: &Route, held: bool, rows: &mut Rows) {
+    let network = route.destination.unwrap_or(Network { address: nobody(route.family), prefix: 0 });
+    // Of several ways each has a row of its own.
+    let hop = if let [hop] = route.hops.as_slice() { Some(hop) } else { None };
+    let dev = hop.and_then(|hop| hop.dev.as_deref());
+    let columns = [
+        (2, Some(family(route.family))),
+        (3, Some(Value::address(network.address))),
+        (4, Some(Value::number(network.prefix))),
+        (5, hop.and_then(|hop| hop.via).map(Value::address)),
+        (7, route.source.map(Value::address)),
+        (8, Some(Value::number(route.metric.unwrap_or_default()))),
+        (9, Some(Value::Integer(scope(route.scope.unwrap_or_default())))),
+        (10, Some(Value::Integer(route_kind(route)))),
+        (11, dev.and_then(|dev| view.link(dev)).map(number)),
+        (12, dev.map(Value::text)),
+        (13, Some(Value::number(route.table))),
+        (14, Some(Value::either(held, 1, 2))),
+        (17, (route.tos > 0).then(|| Value::number(route.tos))),
+    ];
+    rows.row(ROUTE, index, columns);
+    for (at, hop) in (1..).zip(route.hops.iter().filter(|_| hop.is_none())) {
+        let dev = hop.dev.as_deref();
+        let columns = [
+            (2, hop.via.map(|via| family(Family::of(via)))),
+            (3, hop.via.map(Value::address)),
+            (4, dev.and_then(|dev| view.link(dev)).map(number)),
+            (5, dev.map(Value::text)),
+            (6, (hop.extra_weight > 0).then(|| Value::number(u32::from(hop.extra_weight) + 1))),
+            (7, Some(Value::truth(hop.onlink))),
+        ];
+        rows.row(HOP, &[index, &[at]].concat(), columns);
+    }
+}
+
+fn route_kind(route: &Route) -> i32 {
+    match route.kind {
+        RouteKind::Unicast if route.hops.len() > 1 => SEVERAL_WAYS,
+        // Of this host's own the MIB knows nothing.
+        RouteKind::Unicast | RouteKind::Local => 1,
+        RouteKind::Blackhole => 3,
+        RouteKind::Multicast => 5,
+        RouteKind::Broadcast => 6,
+        RouteKind::Unreachable => 7,
+        RouteKind::Prohibit => 8,
+        RouteKind::Throw => 9,
+    }
+}
+
+fn rule(index: &[u32], rule: &Rule, held: bool, rows: &mut Rows) {
+    let action = match rule.action {
+        RuleAction::Lookup(_) => 1,
+        RuleAction::Goto(_) => 2,
+        RuleAction::Nop => 3,
+        RuleAction::Blackhole => 6,
+        RuleAction::Unreachable => 7,
+        RuleAction::Prohibit => 8,
+    };
+    let table = if let RuleAction::Lookup(table) = rule.action { Some(Value::number(table)) } else { None };
+    let target = if let RuleAction::Goto(rule) = rule.action { Some(Value::number(rule)) } else { None };
+    let columns = [
+        (6, table.clone()),
+        (7, Some(Value::either(held, 1, 2))),
+        (8, Some(Value::truth(rule.inverted))),
+        (15, Some(Value::number(rule.tos))),
+        (16, rule.mark.map(|(mark, _)| Value::number(mark))),
+        (17, rule.mark.map(|(_, mask)| Value::number(mask))),
+        (20, rule.iif.as_deref().map(Value::text)),
+        (21, rule.oif.as_deref().map(Value::text)),
+        (22, target),
+        (23, Some(Value::Integer(action))),
+        (24, table),
+        (25, rule.priority.map(Value::number)),
+        (26, rule.suppress_prefix.map(Value::number)),
+        (30, rule.users.map(|(first, _)| Value::number(first))),
+        (31, rule.users.map(|(_, last)| Value::number(last))),
+        (34, rule.protocol.map(Value::number)),
+        (35, rule.source_ports.map(|(first, _)| Value::number(first))),
+        (36, rule.source_ports.map(|(_, last)| Value::number(last))),
+        (37, rule.destination_ports.map(|(first, _)| Value::number(first))),
+        (38, rule.destination_ports.map(|(_, last)| Value::number(last))),
+    ];
+    rows.row(RULE, index, columns);
+    for (first, network) in [(9, rule.to), (12, rule.from)] {
+        if let Some(network) = network {
+            let values =
+                [family(rule.family), Value::address(network.address), Value::number(network.prefix)];
+            for (column, value) in (first..).zip(values) {
+                rows.put(RULE, column, index, value);
+            }
+        }
+    }
+}
+
+fn family(family: Family) -> Value {
+    Value::Integer(i32::from(kind(family)))
+}
+
+fn number(link: u32) -> Value {
+    Value::Integer(i32::try_from(link).unwrap_or(i32::MAX))
+}
