@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn names_are_ordered_number_by_number_and_not_as_texts() {
         let of = |parts: &[u32]| Oid::from(parts);
-        let mut names = vec![of(&[1, 10]), of(&[1, 9, 4_000_000_000]), of(&[1]), of(&[1, 9])];
+        let mut names = [of(&[1, 10]), of(&[1, 9, 4_000_000_000]), of(&[1]), of(&[1, 9])];
         names.sort();
         let shown: Vec<_> = names.iter().map(Oid::to_string).collect();
         assert_eq!(shown, ["1", "1.9", "1.9.4000000000", "1.10"]);
