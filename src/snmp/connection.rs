@@ -30,7 +30,6 @@ async fn connect(master: &Master) -> io::Result<Box<dyn Stream>> {
 /// What an answer is awaited for.
 pub(super) enum Awaited {
     Registered(Oid),
-    Told,
     Alive(Instant),
 }
 
@@ -52,7 +51,7 @@ impl Link {
         timeout(PATIENCE, self.to.write_all(&pdu.encode())).await.map_err(|_| late())?
     }
 
-    /// Sends something of our own that will be answered.
+    /// Sends something of our own; `awaited` is what the answer is for, where it matters.
     pub(super) async fn ask(&mut self, body: Body, awaited: Option<Awaited>) -> io::Result<u32> {
         self.packet = self.packet.wrapping_add(1);
         let (session, packet) = (self.session, self.packet);
@@ -90,7 +89,7 @@ impl Link {
     pub(super) fn due(&self) -> Instant {
         let asked = self.awaited.values().find_map(|awaited| match awaited {
             Awaited::Alive(since) => Some(*since + PATIENCE),
-            _ => None,
+            Awaited::Registered(_) => None,
         });
         asked.unwrap_or(self.heard + SILENCE)
     }

@@ -28,8 +28,8 @@ use tokio::time::{sleep_until, timeout};
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// The longest such pause.
 const RETRY_LONGEST: Duration = Duration::from_secs(15);
-/// How long the daemon may take to say how everything stands.
-const ASKED_WITHIN: Duration = Duration::from_secs(5);
+/// How long the daemon may take to say how everything stands: less than there is for the last traps.
+const ASKED_WITHIN: Duration = Duration::from_millis(500);
 /// For how long what was said still holds.
 const FRESH: Duration = Duration::from_secs(1);
 /// The same once a state has changed.
@@ -92,7 +92,8 @@ impl Subagent {
             seen: None,
             changed: false,
             tree: None,
-            looked: None,
+            look: Instant::now(),
+            before: None,
             uptime: None,
             silent: false,
         };
@@ -170,8 +171,10 @@ struct Session {
     changed: bool,
     /// What is made of it, once somebody has asked.
     tree: Option<Tree>,
-    /// When refused packets were looked for, and what was seen then.
-    looked: Option<(Instant, Box<Status>)>,
+    /// When to look for refused packets next.
+    look: Instant,
+    /// What was seen the last time.
+    before: Option<Box<Status>>,
     /// How long the master agent said that it runs, and when.
     uptime: Option<(Instant, u32)>,
     /// That there is no master agent was told.
@@ -219,10 +222,8 @@ impl Session {
 
     async fn serve(&mut self, mut link: Link) -> Ended {
         let lost = |error: io::Error, used: bool, master: &Master| {
-            Ended::Lost(
-                format!("SNMP: lost the master agent at {master}: {error}; trying again and again"),
-                used,
-            )
+            let what = if used { "lost the master agent" } else { "nothing is served by the master agent" };
+            Ended::Lost(format!("SNMP: {what} at {master}: {error}; trying again and again"), used)
         };
         for subtree in self.settings.subtrees() {
             let awaited = Awaited::Registered(subtree.clone());
@@ -325,7 +326,7 @@ impl Session {
     async fn flush(&mut self, link: &mut Link) -> io::Result<()> {
         while let Some((since, trap)) = self.traps.pop_front() {
             if since.elapsed() <= NEWS {
-                link.ask(Body::Notify(trap), Some(Awaited::Told)).await?;
+                link.ask(Body::Notify(trap), None).await?;
             }
         }
         Ok(())
@@ -347,15 +348,27 @@ impl Session {
                 if self.settings.traps && self.settings.keepalived {
                     self.queue(vec![traps::of_change(&transition, &self.facts)], now);
                 }
-                // Of many that change at once the daemon is asked once.
-                if traps::is_new_master(&transition, &self.settings) && self.see(FRESH).await {
-                    let view = self.view();
-                    let traps = view.map(|view| traps::of_new_master(&transition, &self.settings, &view));
-                    self.queue(traps.unwrap_or_default(), now);
+                if traps::is_new_master(&transition, &self.settings) {
+                    self.queue_new_master(&transition, now).await;
                 }
             }
         }
         true
+    }
+
+    /// Of many that change at once the daemon is asked once, unless what was seen is too old for one of them.
+    async fn queue_new_master(&mut self, transition: &Transition, now: Instant) {
+        for age in [FRESH, Duration::ZERO] {
+            if !self.see(age).await {
+                return;
+            }
+            let view = self.view();
+            let traps = view.map(|view| traps::of_new_master(transition, &self.settings, &view));
+            let traps = traps.unwrap_or_default();
+            if !traps.is_empty() {
+                return self.queue(traps, now);
+            }
+        }
     }
 
     fn queue(&mut self, traps: Vec<Trap>, now: Instant) {
@@ -367,24 +380,21 @@ impl Session {
     /// When to look for refused packets.
     fn look_at(&self) -> Option<Instant> {
         let wanted = self.settings.traps && (self.settings.rfc2787 || self.settings.rfc6527);
-        wanted.then(|| self.looked.as_ref().map_or_else(Instant::now, |(at, _)| *at + LOOK))
+        wanted.then_some(self.look)
     }
 
     async fn look(&mut self) {
         let now = Instant::now();
+        self.look = now + LOOK;
         if !self.see(Duration::ZERO).await {
-            // Not at once again.
-            if let Some((at, _)) = &mut self.looked {
-                *at = now;
-            }
             return;
         }
-        if let Some((before, view)) = self.looked.as_ref().zip(self.view()) {
-            let (traps, errors) = traps::of_refusals(&before.1, &self.settings, &view);
+        if let Some((before, view)) = self.before.as_ref().zip(self.view()) {
+            let (traps, errors) = traps::of_refusals(before, &self.settings, &view);
             traps::remember(errors, &mut self.memory);
             self.queue(traps, now);
         }
-        self.looked = self.seen.as_ref().map(|seen| (now, seen.status.clone()));
+        self.before = self.seen.as_ref().map(|seen| seen.status.clone());
     }
 
     fn view(&self) -> Option<View<'_>> {

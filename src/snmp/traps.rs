@@ -5,7 +5,7 @@
 use super::keepalived_mib as keepalived;
 use super::memory::Memory;
 use super::oid::{Binding, Oid, Value};
-use super::view::{View, master};
+use super::view::View;
 use super::{Facts, Settings, vrrp_mib, vrrpv3_mib};
 use crate::agent::status::{InstanceStatus, PeerStatus, Status, refusals};
 use crate::agent::{RouterName, Standing, Subject, Transition};
@@ -40,14 +40,15 @@ pub(super) fn is_new_master(transition: &Transition, settings: &Settings) -> boo
     settings.traps && router && (settings.rfc2787 || settings.rfc6527)
 }
 
-/// Those of the RFCs for a router that has become Master.
+/// Those of the RFCs for a router that has become Master; none by a snapshot from before it had a link.
 pub(super) fn of_new_master(transition: &Transition, settings: &Settings, view: &View<'_>) -> Vec<Trap> {
     let mut traps = Vec::new();
     let found = view.status.routers.iter().find(|router| *router.name.0 == *transition.subject.name());
     let Some(router) = found else { return traps };
     for instance in &router.instances {
-        let Some(index) = vrrpv3_mib::index(view, router, instance) else { continue };
-        let own = instance.source.unwrap_or_else(|| master(router, instance));
+        let Some((index, own)) = vrrpv3_mib::index(view, router, instance).zip(instance.source) else {
+            continue;
+        };
         if settings.rfc2787 && router.version == Version::V2 && instance.family == Family::Ipv4 {
             let mut new = trap(vrrp_mib::TRAPS, 1);
             add(&mut new, vrrp_mib::ROUTER, vrrp_mib::MASTER, &index[..2], vrrp_mib::ipv4(own));
