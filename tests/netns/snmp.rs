@@ -31,7 +31,7 @@ impl<'a> Snmpd<'a> {
         let dir = TempDir::new().unwrap();
         let at = dir.path().display();
         let conf = format!(
-            "rwcommunity public\nmaster agentx\nagentXSocket unix:{at}/agentx\nagentaddress udp:127.0.0.1:161\n\
+            "rwcommunity public\nmaster agentx\nagentXSocket unix:{at}/agentx,tcp:127.0.0.1:705\nagentaddress udp:127.0.0.1:161\n\
              trap2sink 127.0.0.1:162 public\ndontLogTCPWrappersConnects yes\n"
         );
         fs::write(dir.path().join("snmpd.conf"), conf).unwrap();
@@ -387,7 +387,7 @@ fn the_option_of_keepalived_serves_everything_at_the_socket_that_is_named() {
     let dir = TempDir::new().unwrap();
     let plain = "vrrp_instance web {\n interface eth0\n virtual_router_id 51\n version 2\n priority 100\n \
          virtual_ipaddress {\n  10.77.0.100\n }\n}\n";
-    let _locum = daemon(&lab["a"], "locum", dir.path(), plain, &["-x", "-A", &snmpd.socket()]);
+    let _locum = daemon(&lab["a"], "locum", dir.path(), plain, &["-x", "-A", "tcp:127.0.0.1:705"]);
     lab.wait_owner(VIP, &["a"]);
     snmpd.wait_get(&format!("{KEEPALIVED}.2.3.1.4.1"), "INTEGER: 2");
     assert!(!snmpd.walk(RFC2787).is_empty() && !snmpd.walk(RFC6527).is_empty());
