@@ -334,6 +334,13 @@ fn found_in(loaded: &Loaded, path: &Path, reading: &Options) -> (u8, Vec<Problem
     let (document, ..) = document_of(&document, path, reading);
     let global = &document.global;
     let of_file = |message| Problem::of_file(Severity::Warning, path, message, None);
+    // Interfaces are looked for where the daemon will be.
+    if let Some(name) = &loaded.config.details.identity.namespace
+        && let Err(why) = namespace::enter(name)
+    {
+        problems.push(of_file(why.to_string()));
+        return (CANNOT, problems);
+    }
     let interfaces = loaded.config.agent.routers.iter().map(|router| &router.interface);
     let missing: BTreeSet<_> = interfaces.filter(|name| is_missing(name)).map(ToString::to_string).collect();
     let missing = missing.into_iter().filter(|_| global.dynamic_interfaces.is_none());

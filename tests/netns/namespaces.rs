@@ -124,6 +124,29 @@ fn a_daemon_stays_in_its_namespace_and_says_which_is_missing() {
 }
 
 #[test]
+fn a_test_of_a_file_looks_for_interfaces_in_the_namespace_that_it_names() {
+    let lab = Lab::new(&["a"]);
+    let name = Named::new(&lab["a"]);
+    let dir = TempDir::new_in("/run").unwrap();
+    let file = dir.path().join("conf");
+    let text = conf(&name, 150, Path::new("/bin/true"));
+    let elsewhere = text.replace("eth0", "eth9");
+    for (text, wanted) in [(&text, [0, 0]), (&elsewhere, [5, 5])] {
+        fs::write(&file, text).unwrap();
+        let codes = [(BINARY, &["keepalived"][..]), ("keepalived", &[])].map(|(program, words)| {
+            let mut command = Command::new(program);
+            command.args(words).arg("-t").arg("-f").arg(&file).output().unwrap().status.code()
+        });
+        assert_eq!(codes, wanted.map(Some), "{text}");
+    }
+    // keepalived says that all is well, and would run outside.
+    fs::write(&file, text.replace(&name.0, "elsewhere")).unwrap();
+    let ours = Command::new(BINARY).args(["keepalived", "-t", "-f"]).arg(&file).output().unwrap();
+    assert_eq!(ours.status.code(), Some(4));
+    assert!(String::from_utf8_lossy(&ours.stderr).contains("network namespace elsewhere"));
+}
+
+#[test]
 fn the_guardian_of_a_daemon_in_another_namespace_says_farewell_there() {
     let lab = Lab::new(&["a"]);
     let name = Named::new(&lab["a"]);

@@ -149,6 +149,8 @@ fn command(daemon: Daemon, host: &Host, dir: &Path) -> Command {
     };
     command.args(["-n", "-l", "-D", "-f"]).arg(dir.join("conf"));
     command.arg("-i").arg(&host.name).arg("-p").arg(own.join("pid")).arg("-r").arg(own.join("child"));
+    // One that stands at its usual place keeps every other keepalived on this machine from starting.
+    command.arg("-b").arg(own.join("bfd"));
     command.env("TMPDIR", own);
     command
 }
