@@ -13,7 +13,10 @@ use crate::time::Time;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// Where packets may come from (RFC 5881 4).
@@ -57,6 +60,12 @@ impl Config {
     }
 }
 
+/// Whether an address says nothing without the interface that it is on (RFC 4291 2.5.6).
+#[must_use]
+pub fn needs_device(neighbor: IpAddr) -> bool {
+    matches!(neighbor, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
 /// A session with its sockets.
 struct Held {
     session: Session,
@@ -73,8 +82,51 @@ impl Drop for Held {
     }
 }
 
-/// Holds a session for ever, and reports whenever it goes up or down. Drop the future to end it.
+/// Sessions that are held now. A neighbour has one session with this host, however many checks look at it.
+static SHARED: Mutex<Vec<(Config, Schedule, Weak<Shared>)>> = Mutex::new(Vec::new());
+
+/// A session for all checks that are equal.
+struct Shared {
+    said: watch::Sender<Option<Outcome>>,
+    task: AbortHandle,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn shared(config: &Config, schedule: &Schedule) -> Arc<Shared> {
+    let mut all = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    all.retain(|(.., shared)| shared.strong_count() > 0);
+    let same = all.iter().find(|(with, by, _)| (with, by) == (config, schedule));
+    if let Some(shared) = same.and_then(|(.., shared)| shared.upgrade()) {
+        return shared;
+    }
+    let (said, of_all) = (watch::Sender::new(None), (config.clone(), schedule.clone()));
+    let (config, schedule, to) = (config.clone(), schedule.clone(), said.clone());
+    let hold = async move { hold(&config, &schedule, |outcome| drop(to.send_replace(Some(outcome)))).await };
+    let shared = Arc::new(Shared { said, task: tokio::spawn(hold).abort_handle() });
+    all.push((of_all.0, of_all.1, Arc::downgrade(&shared)));
+    shared
+}
+
+/// Reports whenever the session goes up or down, for ever. Drop the future to end it.
 pub(super) async fn run(config: &Config, schedule: &Schedule, report: impl Fn(Outcome)) {
+    let shared = shared(config, schedule);
+    let mut said = shared.said.subscribe();
+    loop {
+        let outcome = said.borrow_and_update().clone();
+        outcome.into_iter().for_each(&report);
+        if said.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Holds a session for ever.
+async fn hold(config: &Config, schedule: &Schedule, report: impl Fn(Outcome)) {
     loop {
         let line = match Held::open(config, schedule) {
             Ok(mut held) => held.watch(config, &report).await,

@@ -144,6 +144,10 @@ fn bfd(name: &Spanned<String>, section: Section<'_>) -> Option<(health::Config, 
             Finding::error(&name.span(), "neighbor and source are of different families".to_owned());
         sink.add(finding.help("name addresses of one family"));
     }
+    if bfd::needs_device(neighbor) && schedule.device.is_none() {
+        let finding = Finding::error(&name.span(), format!("neighbor {neighbor} is on every link"));
+        sink.add(finding.help("name the link: dev = \"eth0\""));
+    }
     let spec =
         Spec { probe: Probe::Bfd(bfd::Config { neighbor, timing, ttl, max_hops, multihop }), schedule };
     let counting = health::Config {

@@ -161,7 +161,7 @@ bfd_instance gate {
  multihop
  weight 9
 }
-bfd_instance plain { neighbour_ip fe80::254 }
+bfd_instance plain { neighbour_ip fe80::254%eth0 }
 vrrp_sync_group both {
  group { web six }
  notify_fault \"/bin/true fault\"

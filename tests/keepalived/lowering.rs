@@ -158,6 +158,7 @@ fn a_session_of_bfd_that_cannot_be_held_is_refused_with_the_mend() {
     };
     assert!(said("min_rx 10").contains("BFD session gate has no neighbour"));
     assert!(said("neighbor_ip 10.0.0.1\n source_ip fe80::1").contains("are of different families"));
+    assert!(said("neighbor_ip fe80::1").contains("name the link behind it: ADDRESS%INTERFACE"));
     assert!(said("neighbor_ip 10.0.0.1\n multiplier 0").contains("a whole number from 1 to 255"));
 }
 

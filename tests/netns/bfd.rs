@@ -104,6 +104,18 @@ vrrp_instance web {
  }
  track_bfd { other }
 }
+vrrp_instance reverse {
+ interface eth0
+@a virtual_router_id 53
+@b virtual_router_id 54
+ priority 100
+ advert_int 1
+ virtual_ipaddress {
+@a 10.77.0.102/24
+@b 10.77.0.103/24
+ }
+ track_bfd { other weight 20 reverse }
+}
 ";
 
 #[test]
@@ -116,8 +128,12 @@ fn keepalived_and_locum_hold_a_session_by_one_file_and_each_is_in_fault_without_
     let addresses = [(VIP, "a"), ("10.77.0.101", "b")];
     let both = || addresses.iter().for_each(|(address, host)| lab.wait_owner(address, &[host]));
     both();
-    let check = nodes[0].status().unwrap()["checks"][0].clone();
-    assert_eq!((&check["name"], &check["state"]), (&"bfd.other".into(), &"up".into()), "{check}");
+    // One session, at which two checks look: as it is, and the other way round.
+    let status = nodes[0].status().unwrap();
+    let checks: Vec<_> =
+        status["checks"].as_array().unwrap().iter().map(|c| (&c["name"], &c["state"])).collect();
+    let names: [serde_json::Value; 4] = ["bfd.other", "up", "bfd.other.reverse", "down"].map(Into::into);
+    assert_eq!(checks, [(&names[0], &names[1]), (&names[2], &names[3])], "{status}");
     lab["a"].run("nft add table inet cut");
     lab["a"].run("nft add chain inet cut in { type filter hook input priority 0 ; }");
     lab["a"].run("nft add rule inet cut in udp dport 3784 drop");
@@ -138,4 +154,20 @@ fn keepalived_and_locum_hold_a_session_by_one_file_and_each_is_in_fault_without_
     nodes[0].wait_state(&["web"], "FAULT");
     nodes[1].restart();
     both();
+}
+
+#[test]
+fn two_hosts_hold_a_session_over_link_local_addresses() {
+    let lab = Lab::new(&["a", "b"]);
+    let with = |neighbor: &Host, priority| {
+        let check = check(&neighbor.link_local()) + "dev = \"eth0\"\n";
+        Router::new(priority).with("checks", r#"["gate"]"#).and(&check)
+    };
+    let a = lab["a"].locum(&with(&lab["b"], 150));
+    let b = lab["b"].locum(&with(&lab["a"], 100));
+    lab.wait_owner(VIP, &["a"]);
+    b.wait_state("BACKUP");
+    for host in [&a, &b] {
+        assert_eq!(host.status()["checks"][0]["state"], "up");
+    }
 }

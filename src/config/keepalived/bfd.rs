@@ -5,6 +5,7 @@ use super::keywords::Block;
 use super::report::Report;
 use super::statement::{Statement, statements};
 use super::track::MOST;
+use super::tree::Word;
 use super::value;
 use crate::check::{Probe, Schedule, Spec, bfd, bfd_session::Timing};
 use serde_spanned::Spanned;
@@ -20,6 +21,7 @@ pub(super) fn session(statement: &Statement<'_>) -> Option<Bfd> {
     let mut bfd = Bfd {
         name: statement.title()?,
         neighbor_ip: None,
+        interface: None,
         source_ip: None,
         min_rx: None,
         min_tx: None,
@@ -35,7 +37,7 @@ pub(super) fn session(statement: &Statement<'_>) -> Option<Bfd> {
     for inner in statements(statement.members(), Block::Bfd, statement.context) {
         let time = |slot: &mut Option<Spanned<Duration>>| inner.one(slot, value::millis(0.001, LONGEST_TIME));
         match inner.name {
-            "neighbor_ip" | "neighbour_ip" => inner.one(&mut bfd.neighbor_ip, value::ip),
+            "neighbor_ip" | "neighbour_ip" => neighbor(&inner, &mut bfd),
             "source_ip" => inner.one(&mut bfd.source_ip, value::ip),
             "min_rx" => time(&mut bfd.min_rx),
             "min_tx" => time(&mut bfd.min_tx),
@@ -54,6 +56,18 @@ pub(super) fn session(statement: &Statement<'_>) -> Option<Bfd> {
     complete(&bfd, statement.report()).then_some(bfd)
 }
 
+/// `ADDRESS[%INTERFACE]`
+fn neighbor(inner: &Statement<'_>, bfd: &mut Bfd) {
+    let part = |word: &Word, text: &str| Word { text: text.to_owned(), ..word.clone() };
+    inner.one(&mut bfd.neighbor_ip, |word| {
+        value::ip(&part(word, word.text.split_once('%').map_or(&*word.text, |(address, _)| address)))
+    });
+    bfd.interface = inner.node.arguments().first().and_then(|word| {
+        let (_, interface) = word.text.split_once('%')?;
+        Some(Spanned::new(word.span.clone(), interface.to_owned()))
+    });
+}
+
 fn complete(bfd: &Bfd, report: &Report) -> bool {
     let name = bfd.name.get_ref();
     if name.len() > LONGEST {
@@ -65,6 +79,11 @@ fn complete(bfd: &Bfd, report: &Report) -> bool {
         report.refuse(&bfd.name.span(), message, "add: neighbor_ip ADDRESS");
         return false;
     };
+    if bfd::needs_device(*neighbor.get_ref()) && bfd.interface.is_none() {
+        let message = format!("{} is on every link", neighbor.get_ref());
+        report.refuse(&neighbor.span(), message, "name the link behind it: ADDRESS%INTERFACE");
+        return false;
+    }
     if let Some(source) = &bfd.source_ip
         && source.get_ref().is_ipv4() != neighbor.get_ref().is_ipv4()
     {
@@ -96,5 +115,6 @@ pub(super) fn spec(bfd: &Bfd) -> Option<Spec> {
         multihop: bfd.multihop.as_ref().is_some_and(|it| *it.get_ref()),
     };
     let source = bfd.source_ip.as_ref().map(|it| *it.get_ref());
-    Some(Spec { probe: Probe::Bfd(config), schedule: Schedule { source, ..Schedule::default() } })
+    let device = bfd.interface.as_ref().map(|it| it.get_ref().clone());
+    Some(Spec { probe: Probe::Bfd(config), schedule: Schedule { source, device, ..Schedule::default() } })
 }

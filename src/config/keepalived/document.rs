@@ -258,6 +258,8 @@ pub struct File {
 pub struct Bfd {
     pub name: Spanned<String>,
     pub neighbor_ip: Written<IpAddr>,
+    /// What stands behind `%` in it.
+    pub interface: Written<String>,
     pub source_ip: Written<IpAddr>,
     /// 10 ms
     pub min_rx: Written<Duration>,

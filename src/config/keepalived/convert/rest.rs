@@ -6,7 +6,7 @@ use super::{Writer, at};
 use crate::agent::config::Pace;
 use crate::check::file::Make;
 use crate::check::{Probe, Spec};
-use crate::check::{bfd, bfd_session};
+use crate::check::{Schedule, bfd, bfd_session};
 use crate::config::hooks::NOBODY;
 use crate::health::{Config as Counting, Initial};
 use crate::notify::fifo::Fifo;
@@ -14,7 +14,6 @@ use crate::notify::mail::Mail;
 use crate::process::{User, owner_name};
 use crate::snmp::{Master, Settings};
 use serde_spanned::Spanned;
-use std::net::IpAddr;
 use std::path::Path;
 
 const GLOBAL: &str = "global_defs";
@@ -241,7 +240,7 @@ impl Writer<'_> {
                     table.put("max", max.to_string(), None);
                 }
             }
-            Probe::Bfd(session) => return bfd(table, place, session, spec.schedule.source),
+            Probe::Bfd(session) => return bfd(table, place, session, &spec.schedule),
             // keepalived.conf has no other.
             Probe::Tcp(_) | Probe::Http(_) | Probe::Websocket(_) | Probe::Ping(_) | Probe::Dns(_) => {}
         }
@@ -250,12 +249,15 @@ impl Writer<'_> {
     }
 }
 
-fn bfd(table: &mut Table, place: Option<usize>, session: &bfd::Config, source: Option<IpAddr>) {
+fn bfd(table: &mut Table, place: Option<usize>, session: &bfd::Config, schedule: &Schedule) {
     let usual = bfd_session::Timing::default();
     table.put("type", quoted("bfd"), place);
     table.put("neighbor", quoted(&session.neighbor.to_string()), None);
-    if let Some(source) = source {
+    if let Some(source) = schedule.source {
         table.put("source", quoted(&source.to_string()), None);
+    }
+    if let Some(device) = &schedule.device {
+        table.put("dev", quoted(device), None);
     }
     let timing = session.timing;
     for (key, is, usual) in [
