@@ -6,6 +6,8 @@ use locum::check::{Endpoint, Pattern, Probe, Schedule, Spec, Target, dns, http, 
 use locum::notify::mail::{Mail, Mailbox, Mailer, Message};
 use locum::vrrp::why::Why;
 use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -21,11 +23,14 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// A new one for each input: nothing is left of the one before.
-async fn listener() -> (TcpListener, u16) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    (listener, port)
+/// A new one for each input: nothing is left of the one before. On other addresses in turn: a port is taken for
+/// a minute by whoever hung up on it, and in that time more than one address has ports are needed.
+async fn listener() -> (TcpListener, SocketAddr) {
+    static TURN: AtomicU8 = AtomicU8::new(1);
+    let turn = TURN.fetch_add(1, Ordering::Relaxed).max(1);
+    let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 1, turn), 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
 }
 
 async fn probe(probe: Probe, server: impl Future<Output = ()>) {
@@ -69,8 +74,8 @@ fn any_answer_by_http_passes_or_fails() {
     let runtime = runtime();
     let seeds = seeds.map(|seed| seed.as_bytes().to_vec()).to_vec();
     Fuzz::new(seeds, words).run("HTTP", move |input| {
-        let (listener, port) = runtime.block_on(listener());
-        let endpoint = Endpoint::new(Target::new("127.0.0.1", port), "/");
+        let (listener, at) = runtime.block_on(listener());
+        let endpoint = Endpoint::new(Target::new(&at.ip().to_string(), at.port()), "/");
         let config =
             http::Config { body: Some(Pattern::new("ready").unwrap()), ..http::Config::get(endpoint) };
         runtime.block_on(probe(Probe::Http(config), answer(listener, input)));
@@ -96,8 +101,8 @@ fn any_frames_by_websocket_pass_or_fail() {
     ];
     let runtime = runtime();
     Fuzz::new(seeds, &[]).run("WebSocket", move |input| {
-        let (listener, port) = runtime.block_on(listener());
-        let endpoint = Endpoint::new(Target::new("127.0.0.1", port), "/");
+        let (listener, at) = runtime.block_on(listener());
+        let endpoint = Endpoint::new(Target::new(&at.ip().to_string(), at.port()), "/");
         let config = websocket::Config { endpoint, send: None, expect: Some(Pattern::new("ready").unwrap()) };
         runtime.block_on(probe(Probe::Websocket(config), frames(listener, input)));
     });
@@ -135,10 +140,10 @@ fn any_answer_by_dns_passes_or_fails() {
     });
 }
 
-fn mail(port: u16) -> Mail {
+fn mail(server: SocketAddr) -> Mail {
     let mailbox = |text: &str| Mailbox::parse(text).unwrap();
     Mail {
-        relay: ("127.0.0.1".to_owned(), port),
+        relay: (server.ip().to_string(), server.port()),
         helo: "lb1".to_owned(),
         from: mailbox("locum@example.org"),
         to: vec![mailbox("ann@example.org"), mailbox("bob@example.org")],
@@ -172,8 +177,8 @@ fn any_answer_of_a_mail_server_is_taken_or_told_of() {
     let seeds = seeds.map(|seed| seed.as_bytes().to_vec()).to_vec();
     Fuzz::new(seeds, &["\r\n", "250 ", "250-", "354 ", "999", "220"]).run("SMTP", move |input| {
         runtime.block_on(async {
-            let (listener, port) = listener().await;
-            let mailer = Mailer::start(mail(port), |report| drop(report.to_string()));
+            let (listener, at) = listener().await;
+            let mailer = Mailer::start(mail(at), |report| drop(report.to_string()));
             mailer.send(message());
             answer(listener, input).await;
             timeout(AMPLE, mailer.finish(BRIEF)).await.expect("it ends in its time");
