@@ -1,18 +1,19 @@
 //! One `vrrp_instance` becomes a router: one family, the defaults of keepalived, and the rules that
 //! the other front door has too.
 
-use super::address::Address;
 use super::announcing;
 use super::checks;
 use super::document::{Document, Instance};
+use super::holds;
+use super::peers;
 use super::report::Report;
 use super::routing;
 use super::trust::{self, Trust};
+use crate::agent::RouterName;
 use crate::agent::config::{Interface, Router};
-use crate::agent::{RouterName, VirtualMac};
 use crate::config::problem::Span;
 use crate::config::{Config, Secrets, file, router as front};
-use crate::vrrp::{ChecksumPolicy, Family, GROUP_V4, GROUP_V6, Interval, Priority, Version, Vip, Vrid};
+use crate::vrrp::{ChecksumPolicy, Family, GROUP_V4, GROUP_V6, Interval, Priority, Version, Vrid};
 use serde_spanned::Spanned;
 use std::net::IpAddr;
 use std::path::Path;
@@ -32,7 +33,7 @@ pub(super) fn router(
     traps(instance, document, strict.as_ref(), report);
     let mut auth = trust::trust(instance, version, strict.is_some(), report);
     groups(instance, document, family, &mut auth, report);
-    let peers = peers(instance, &mut auth, report);
+    let peers = peers::peers(instance, &mut auth, report);
     let unicast = peers.is_some();
     let usual = &document.global.advertising;
     let number = instance.virtual_router_id.as_ref();
@@ -82,22 +83,22 @@ pub(super) fn router(
         eager: instance.is_master(),
         barred: auth.barred.take(),
         family: Some(family),
-        vips: vips(instance, family, report),
-        excluded: excluded.map(|address| held(instance, address, false, report)).collect(),
+        vips: holds::vips(instance, family, report),
+        excluded: excluded.map(|address| holds::held(instance, address, false, report)).collect(),
         routes: instance.virtual_routes.iter().filter_map(|route| routing.route(route)).collect(),
         rules: instance.virtual_rules.iter().filter_map(|rule| routing.rule(rule)).collect(),
         install: None,
         lease: None,
-        virtual_mac: virtual_mac(instance, report),
+        virtual_mac: holds::virtual_mac(instance, report),
         adverts_from_base: instance.vmac_xmit_base.is_some(),
         accept: instance.accept.as_ref().map_or(strict.is_none(), |accept| *accept.get_ref()),
         close_connections: true,
         quorum: None,
         ignore_link: instance.dont_track_primary.is_some(),
         peers,
-        sources: source(instance, unicast, family, report),
+        sources: peers::source(instance, unicast, family, report),
         ttl: instance.unicast_ttl.clone(),
-        min_ttl: min_ttl(instance, report),
+        min_ttl: peers::min_ttl(instance, report),
         checksum: match instance.v3_checksum_as_v2.as_ref().or(document.global.v3_checksum_as_v2.as_ref()) {
             None => ChecksumPolicy::Auto,
             Some(flag) if *flag.get_ref() => ChecksumPolicy::Rfc9568,
@@ -292,161 +293,11 @@ fn preempt(instance: &Instance) -> Spanned<bool> {
     }
 }
 
-/// Which addresses go onto an interface with the virtual MAC address.
-fn virtual_mac(instance: &Instance, report: &Report) -> VirtualMac {
-    let own = instance.interface.as_ref().map(Spanned::get_ref);
-    let all = instance.virtual_ipaddress.iter().chain(&instance.virtual_ipaddress_excluded);
-    let (elsewhere, here): (Vec<&Address>, Vec<_>) =
-        all.partition(|address| address.dev.as_ref().is_some_and(|dev| Some(dev.get_ref()) != own));
-    let every = instance.use_vmac_addr.is_some() || elsewhere.iter().all(|address| address.use_vmac);
-    let apart = [(here, instance.use_vmac.is_some()), (elsewhere.clone(), every)];
-    let alone = apart.iter().filter(|(_, all)| !all).flat_map(|(addresses, _)| addresses);
-    if let Some(address) = alone.into_iter().find(|address| address.use_vmac) {
-        let message = "known to keepalived, not done by Locum, effect: all addresses on the instance's own \
-                       interface have the virtual MAC address or none, and so have all on other ones";
-        let help = "write use_vmac in the instance for the former, use_vmac_addr for the latter";
-        report.refuse(&address.span, message, help);
-    }
-    VirtualMac::of(on_own(instance, report), every && !elsewhere.is_empty())
-}
-
-/// Whether those on the instance's own interface do. keepalived lets one name theirs and give it another
-/// address.
-fn on_own(instance: &Instance, report: &Report) -> bool {
-    let Some(vmac) = &instance.use_vmac else { return false };
-    if vmac.get_ref().ipvlan {
-        let message = "known to keepalived, not done by Locum, effect: the addresses are on the interface itself, \
-                       with its MAC address, which an ipvlan has as well";
-        report.refuse(&vmac.span(), message, "remove it; or write use_vmac for the virtual MAC address");
-        return false;
-    }
-    let words = &vmac.get_ref().words;
-    if words.iter().any(|word| word.contains(':') || word == "group") {
-        let message = "known to keepalived, not done by Locum, effect: the virtual MAC address is that of the RFC, \
-                       and its interface is in no group";
-        report.warning(&vmac.span(), message, "write the name of the interface only");
-    }
-    true
-}
-
 /// How the interface with the virtual MAC address is called in the file, and here.
 fn renamed(instance: &Instance, family: Family) -> routing::Renamed<'_> {
     let vrid = instance.virtual_router_id.as_ref()?.get_ref();
     let name = instance.use_vmac.as_ref()?.get_ref().words.first().filter(|word| !word.contains(':'))?;
     Some((name, format!("{}.{vrid}", if family == Family::Ipv4 { "vrrp" } else { "vrrp6" })))
-}
-
-fn vips(instance: &Instance, family: Family, report: &Report) -> Vec<file::Address> {
-    let mut found = Vec::new();
-    for address in &instance.virtual_ipaddress {
-        if Family::of(address.address) == family {
-            found.push(held(instance, address, true, report));
-        } else {
-            let message = format!(
-                "{} is not {family} like the first address: keepalived leaves it out",
-                address.address
-            );
-            report.refuse(&address.span, message, "write a second instance for it");
-        }
-    }
-    found
-}
-
-/// `dev` with the instance's own interface says nothing: with a virtual MAC address it is on that.
-fn held(instance: &Instance, address: &Address, advertise: bool, report: &Report) -> file::Address {
-    let mut held = vip(address, advertise, report);
-    let own = inner(instance.interface.as_ref());
-    held.vip.dev = held.vip.dev.filter(|dev| Some(dev) != own.as_ref());
-    held
-}
-
-pub(super) fn vip(address: &Address, advertise: bool, report: &Report) -> file::Address {
-    let ignored = [
-        ("brd", address.brd.is_some()),
-        ("peer", address.peer.is_some()),
-        ("preferred_lft", address.preferred_lft.is_some()),
-        ("home", address.home),
-        ("-nodad", address.dad),
-        ("mngtmpaddr", address.mngtmpaddr),
-        ("noprefixroute", address.noprefixroute),
-        ("autojoin", address.autojoin),
-        ("no_track", address.no_track),
-        ("track_group", address.track_group.is_some()),
-    ];
-    let ignored: Vec<_> = ignored.iter().filter(|(_, written)| *written).map(|(name, _)| *name).collect();
-    if !ignored.is_empty() {
-        let message = format!(
-            "known to keepalived, not done by Locum, effect: {} is held without {}",
-            address.address,
-            ignored.join(", ")
-        );
-        report.warning(&address.span, message, "remove the words if it is the same to you");
-    }
-    let link_local = matches!(address.address, IpAddr::V6(six) if six.is_unicast_link_local());
-    let vip = Vip {
-        address: address.address,
-        prefix: address.prefix,
-        dev: inner(address.dev.as_ref()),
-        label: inner(address.label.as_ref()),
-        scope: inner(address.scope.as_ref()).unwrap_or(if link_local { 253 } else { 0 }),
-    };
-    file::Address {
-        vip,
-        advertise,
-        span: address.span.clone(),
-        label: address.label.as_ref().map(Spanned::span),
-    }
-}
-
-fn inner<T: Clone>(written: Option<&Spanned<T>>) -> Option<T> {
-    written.map(|written| written.get_ref().clone())
-}
-
-/// The peers; without any keepalived would turn to multicast in silence, and Locum does not.
-fn peers(instance: &Instance, auth: &mut Trust, report: &Report) -> Option<Spanned<Vec<Spanned<IpAddr>>>> {
-    let written = instance.unicast_peer.as_ref().filter(|peers| !peers.get_ref().is_empty());
-    if let Some(peers) = written {
-        let list = peers.get_ref().iter().map(|peer| peer.address.clone()).collect();
-        return Some(Spanned::new(peers.span(), list));
-    }
-    let span = [
-        instance.unicast_peer.as_ref().map(Spanned::span),
-        instance.unicast_src_ip.as_ref().map(Spanned::span),
-    ];
-    let span = span.into_iter().flatten().next()?;
-    if instance.unicast_fault_no_peer.is_some() {
-        auth.barred = Some("unicast without peers, and unicast_fault_no_peer".to_owned());
-    } else {
-        let message = "unicast without a peer: keepalived would turn to multicast in silence";
-        report.error(&span, message, "add: unicast_peer { 10.0.0.2 }; or for multicast remove the line");
-    }
-    None
-}
-
-fn source(instance: &Instance, unicast: bool, family: Family, report: &Report) -> Vec<Spanned<IpAddr>> {
-    let written = if unicast { &instance.unicast_src_ip } else { &instance.mcast_src_ip };
-    let Some(written) = written.as_ref().or(if unicast { instance.mcast_src_ip.as_ref() } else { None })
-    else {
-        return Vec::new();
-    };
-    if Family::of(*written.get_ref()) != family {
-        let message = format!("{} is not {family}, like the addresses", written.get_ref());
-        report.refuse(&written.span(), message, "remove it, or name an address of this host");
-        return Vec::new();
-    }
-    vec![written.clone()]
-}
-
-fn min_ttl(instance: &Instance, report: &Report) -> Option<Spanned<u8>> {
-    let peers = instance.unicast_peer.iter().flat_map(serde_spanned::Spanned::get_ref);
-    if let Some(most) = peers.clone().find_map(|peer| peer.max_ttl.as_ref()) {
-        let message =
-            "known to keepalived, not done by Locum, effect: adverts of any larger TTL are taken too";
-        report.warning(&most.span(), message, "write min_ttl where the distance matters");
-    }
-    // One bound for all: the smallest lets every peer be heard.
-    let all: Option<Vec<_>> = peers.map(|peer| peer.min_ttl.clone()).collect();
-    all?.into_iter().min_by_key(|ttl| *ttl.get_ref())
 }
 
 /// What the instance says, or `global_defs`.

@@ -1,8 +1,8 @@
 //! What stands outside the large blocks: `static_*`, `interface_up_down_delays` and `garp_group`.
 
 use super::document::{Document, LinkDelay, Pacing, Written};
+use super::holds;
 use super::report::Report;
-use super::router;
 use super::routing;
 use super::statement::Statement;
 use super::tree::Word;
@@ -74,7 +74,7 @@ pub(super) fn fixed(document: &Document, report: &Report) -> Fixed {
         addresses: document
             .static_addresses
             .iter()
-            .map(|address| router::vip(address, true, report))
+            .map(|address| holds::vip(address, true, report))
             .collect(),
         routes: document.static_routes.iter().filter_map(|route| routing.route(route)).collect(),
         rules: document.static_rules.iter().filter_map(|rule| routing.rule(rule)).collect(),
