@@ -128,6 +128,8 @@ pub struct Router {
     pub family: Option<Family>,
     /// Addresses to hold as well, of any family, that adverts do not name.
     pub excluded: Vec<Vip>,
+    /// Addresses that adverts name besides, and that this router does not hold.
+    pub named: Vec<IpAddr>,
     /// Routes to hold with the addresses.
     pub routes: Vec<Route>,
     /// Rules to hold with the addresses.
@@ -208,6 +210,12 @@ impl Router {
         self.vips.iter().filter(move |vip| Family::of(vip.address) == family)
     }
 
+    /// What its adverts of `family` name.
+    pub fn named_of(&self, family: Family) -> impl Iterator<Item = IpAddr> {
+        let besides = self.named.iter().copied().filter(move |address| Family::of(*address) == family);
+        self.vips_of(family).map(|vip| vip.address).chain(besides)
+    }
+
     /// How long the kernel keeps this address of a process that does nothing; `None` for ever.
     #[must_use]
     pub fn lease_of(&self, vip: &Vip) -> Option<Duration> {
@@ -264,7 +272,7 @@ impl Router {
             priority: self.priority,
             interval: self.interval,
             preempt: self.preempt,
-            addresses: self.vips_of(family).map(|vip| vip.address).collect(),
+            addresses: self.named_of(family).collect(),
             peers: self.peers.iter().copied().filter(|peer| Family::of(*peer) == family).collect(),
             min_ttl: self.min_ttl,
             checksum: self.checksum,

@@ -67,6 +67,7 @@ pub fn compare(old: &Wanted, new: &Wanted) -> Change {
     for (changed, what) in [
         (old.tracks != new.tracks, "checks"),
         (old.excluded != new.excluded, "addresses that are not advertised"),
+        (old.named != new.named, "addresses that are not held"),
         (old.ignore_link != new.ignore_link, "ignore_link"),
         (old.routes != new.routes || old.rules != new.rules, "routes and rules"),
         (old.install != new.install, "install"),

@@ -7,19 +7,15 @@
 
 use super::pid_file::{PidFile, Refused};
 use super::{Failure, WELL, complain, say};
-use crate::agent::config::Interface;
-use crate::check::Probe;
-use crate::config::keepalived::{Options, document as document_of};
+use crate::config::keepalived::{Options, Verdict};
 use crate::config::{Identity, Loaded, Problem, Secrets, Severity, is_keepalived, render_all};
 use crate::daemon::{self, Instead, Log, Overrides};
 use crate::net::namespace;
 use crate::snmp::Master;
 use clap::{ArgAction, Args};
-use nix::net::if_::if_nametoindex;
 use nix::sys::prctl;
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -232,7 +228,7 @@ impl Keepalived {
     fn test(&self, log: &Path) -> Result<u8, Failure> {
         let overrides = self.overrides();
         let (code, problems) = match overrides.load(&self.file, Secrets::MustRead) {
-            Ok(loaded) => found_in(&loaded, &self.file, &overrides.reading),
+            Ok(loaded) => found_in(&loaded, &self.file),
             Err(problems) if is_keepalived(&self.file) => (FLAWED, problems.0),
             Err(problems) => (CANNOT, problems.0),
         };
@@ -324,48 +320,25 @@ impl Keepalived {
     }
 }
 
-/// What keepalived would find in a file that can be used, by its exit codes, of which the highest counts.
-fn found_in(loaded: &Loaded, path: &Path, reading: &Options) -> (u8, Vec<Problem>) {
+/// What keepalived would find in a file that can be used, by its exit codes.
+fn found_in(loaded: &Loaded, path: &Path) -> (u8, Vec<Problem>) {
     let mut problems = loaded.problems();
-    let flawed = !loaded.skipped.is_empty();
-    let Some(document) = fs::read_to_string(path).ok().filter(|_| is_keepalived(path)) else {
-        return (if flawed { FLAWED } else { WELL }, problems);
-    };
-    let (document, ..) = document_of(&document, path, reading);
-    let global = &document.global;
-    let of_file = |message| Problem::of_file(Severity::Warning, path, message, None);
     // Interfaces are looked for where the daemon will be.
     if let Some(name) = &loaded.config.details.identity.namespace
         && let Err(why) = namespace::enter(name)
     {
-        problems.push(of_file(why.to_string()));
+        problems.push(Problem::of_file(Severity::Warning, path, why.to_string(), None));
         return (CANNOT, problems);
     }
-    let interfaces = loaded.config.agent.routers.iter().map(|router| &router.interface);
-    let missing: BTreeSet<_> = interfaces.filter(|name| is_missing(name)).map(ToString::to_string).collect();
-    let missing = missing.into_iter().filter(|_| global.dynamic_interfaces.is_none());
-    let missing: Vec<_> = missing.map(|name| of_file(format!("there is no interface {name} yet"))).collect();
-    let flawed = flawed || !missing.is_empty();
-    problems.extend(missing);
-    let details = &loaded.config.details;
-    let runs = details.checks.values().any(|spec| matches!(spec.probe, Probe::Script(_)));
-    let insecure = global.enable_script_security.is_none() && (runs || !details.hooks.is_empty());
-    if insecure {
-        let line = "scripts without enable_script_security: keepalived runs unsafe ones, Locum never does";
-        problems.push(of_file(line.to_owned()));
-    }
-    let code = if insecure {
-        INSECURE
-    } else if flawed {
-        FLAWED
-    } else {
-        WELL
+    let (verdict, found) = loaded.inspection.verdict();
+    problems.extend(found);
+    let code = match verdict {
+        Verdict::Well => WELL,
+        Verdict::Odd => CANNOT,
+        Verdict::Flawed => FLAWED,
+        Verdict::Insecure => INSECURE,
     };
     (code, problems)
-}
-
-fn is_missing(interface: &Interface) -> bool {
-    matches!(interface, Interface::Named(name) if if_nametoindex(name.as_str()).is_err())
 }
 
 /// Where keepalived puts its pid files.

@@ -34,8 +34,10 @@ fn same_virtual_router(earlier: &Router, later: &Router, sink: &Sink) {
     if first.get_ref() != second.get_ref() || interface.get_ref() != other.get_ref() {
         return;
     }
-    let has =
-        |router: &Router, family| router.vips.iter().any(|address| Family::of(address.vip.address) == family);
+    let has = |router: &Router, family| {
+        let bare = router.vips.is_empty() && router.family == Some(family);
+        bare || router.vips.iter().any(|address| Family::of(address.vip.address) == family)
+    };
     let shared = |family: &Family| has(earlier, *family) && has(later, *family);
     let Some(family) = [Family::Ipv4, Family::Ipv6].into_iter().find(shared) else { return };
     let (name, vrid) = (earlier.name.get_ref(), second.get_ref());

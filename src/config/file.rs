@@ -101,6 +101,8 @@ pub(super) struct Router {
     pub(super) family: Option<Family>,
     /// What is held besides.
     pub(super) excluded: Vec<Address>,
+    /// What adverts name besides.
+    pub(super) named: Vec<Address>,
     pub(super) ignore_link: bool,
     pub(super) routes: Vec<Route>,
     pub(super) rules: Vec<Rule>,
@@ -142,6 +144,8 @@ pub(super) struct Address {
     pub(super) vip: Vip,
     /// Whether adverts name it.
     pub(super) advertise: bool,
+    /// Whether it is held; else it is in adverts only.
+    pub(super) hold: bool,
     pub(super) span: Range<usize>,
     pub(super) label: Option<Range<usize>>,
 }
@@ -265,7 +269,8 @@ const CHECKSUMS: &[(&str, ChecksumPolicy)] = &[
 
 fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
     let name = router_name(name, &section);
-    let (vips, excluded) = addresses(&section).into_iter().partition(|address| address.advertise);
+    let (held, named): (Vec<_>, _) = addresses(&section).into_iter().partition(|address| address.hold);
+    let (vips, excluded) = held.into_iter().partition(|address| address.advertise);
     let router = Router {
         name,
         interface: router_interface(&section),
@@ -285,6 +290,7 @@ fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
         family: inner(section.optional("family", choice(FAMILIES))),
         vips,
         excluded,
+        named,
         ignore_link: inner(section.optional("ignore_link", flag)).unwrap_or_default(),
         routes: routes(&section),
         rules: rules(&section),
@@ -400,11 +406,13 @@ pub(super) fn one_address<'a>(section: &Section<'a>, value: &'a Value<'a>) -> Op
     let label = table.optional("label", text);
     let scope = table.optional("scope", scope);
     let advertise = inner(table.optional("advertise", flag)).unwrap_or(true);
+    let hold = inner(table.optional("hold", flag)).unwrap_or(true);
     table.finish();
     let address = address?;
     let mut found = plain(*address.get_ref(), address.span());
     found.vip.dev = dev;
     found.advertise = advertise;
+    found.hold = hold;
     found.label = label.as_ref().map(Spanned::span);
     found.vip.label = inner(label);
     if let Some(scope) = scope {
@@ -422,7 +430,7 @@ fn plain((address, prefix): (IpAddr, Option<u8>), span: Range<usize>) -> Address
         label: None,
         scope: if link_local { 253 } else { 0 },
     };
-    Address { vip, advertise: true, span, label: None }
+    Address { vip, advertise: true, hold: true, span, label: None }
 }
 
 fn tracks(section: &Section<'_>) -> Vec<Track> {

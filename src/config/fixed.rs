@@ -39,6 +39,9 @@ pub(super) fn read(section: Section<'_>) -> Fixed {
         if !address.advertise {
             refuse("such are never advertised", "remove `advertise`");
         }
+        if !address.hold {
+            refuse("such are held always", "remove `hold`");
+        }
     }
     section.finish();
     fixed

@@ -122,6 +122,8 @@ pub struct Loaded {
     /// What was left out of keepalived.conf because [`keepalived::Options::lenient`] was asked for:
     /// with any the daemon runs degraded.
     pub skipped: Vec<keepalived::Skipped>,
+    /// What keepalived's own test would find in keepalived.conf.
+    pub inspection: keepalived::Inspection,
 }
 
 impl Loaded {
@@ -130,6 +132,18 @@ impl Loaded {
     pub fn problems(&self) -> Vec<Problem> {
         let skipped = self.skipped.iter().map(|skipped| &skipped.problem);
         self.warnings.iter().chain(skipped).cloned().collect()
+    }
+
+    /// Refuses a keepalived.conf that demands to be without findings and is not. To be called in the network
+    /// namespace of the daemon.
+    ///
+    /// # Errors
+    /// Everything that was found.
+    pub fn as_demanded(self) -> Result<Self, Problems> {
+        match self.inspection.refusal() {
+            None => Ok(self),
+            Some(found) => Err(Problems(self.problems().into_iter().chain(found).collect())),
+        }
     }
 }
 
@@ -205,7 +219,10 @@ pub fn parse(text: &str, origin: &Path, secrets: Secrets) -> Result<Loaded, Prob
     let failed = sink.has_errors();
     let found = sink.into_problems();
     match config {
-        Some(config) if !failed => Ok(Loaded { config, warnings: found, skipped: Vec::new() }),
+        Some(config) if !failed => {
+            let (skipped, inspection) = <_>::default();
+            Ok(Loaded { config, warnings: found, skipped, inspection })
+        }
         _ => Err(Problems(found)),
     }
 }

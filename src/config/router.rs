@@ -52,6 +52,7 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
         preempt: part.preempt.as_ref().is_none_or(|preempt| *preempt.get_ref()),
         vips: part.vips.iter().map(|address| address.vip.clone()).collect(),
         excluded: part.excluded.iter().map(|address| address.vip.clone()).collect(),
+        named: part.named.iter().map(|address| address.vip.address).collect(),
         family: part.family.filter(|_| part.vips.is_empty()),
         ignore_link: part.ignore_link,
         routes: part.routes.clone(),
@@ -159,9 +160,14 @@ fn shown(time: Duration) -> String {
 }
 
 fn vips(part: &file::Router, sink: &Sink) {
-    if let (true, None, Some(first)) = (part.vips.is_empty(), part.family, part.excluded.first()) {
-        let finding = Finding::error(&first.span, "no address of this router is advertised");
-        sink.add(finding.help("advertise one at least: the others follow it"));
+    let besides = part.excluded.first().or(part.named.first());
+    if let (true, None, Some(first)) = (part.vips.is_empty(), part.family, besides) {
+        let finding = Finding::error(&first.span, "no address of this router is held and advertised");
+        sink.add(finding.help("hold and advertise one at least: the others follow it"));
+    }
+    for address in part.named.iter().filter(|address| !address.advertise) {
+        let finding = Finding::error(&address.span, "an address that is neither held nor advertised is none");
+        sink.add(finding.help("remove it, or one of the two words"));
     }
     let mut seen = BTreeMap::new();
     for address in part.held() {
@@ -209,7 +215,7 @@ fn install(part: &file::Router, sink: &Sink) {
     }
 }
 
-fn unusable(address: IpAddr) -> Option<&'static str> {
+pub(super) fn unusable(address: IpAddr) -> Option<&'static str> {
     match address {
         _ if address.is_unspecified() => Some("means any address"),
         _ if address.is_multicast() => Some("is a multicast address"),

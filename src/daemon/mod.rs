@@ -31,8 +31,8 @@ mod witness;
 
 use crate::agent::{Agent, Effect, Input};
 use crate::check::Probe;
-use crate::config::keepalived::Skipped;
-use crate::config::{self, Details, Loaded, Problems};
+use crate::config::keepalived::{Skipped, log_of, write_log};
+use crate::config::{self, Details, Loaded, Problems, is_keepalived};
 use crate::history::Event;
 use crate::net::namespace;
 use crate::snmp::{Master, Settings};
@@ -137,6 +137,24 @@ impl Overrides {
         }
         Ok(loaded)
     }
+
+    /// Reads the configuration again, and does what keepalived.conf demands of a reload.
+    fn reload(&self, path: &Path, dry_run: bool) -> Result<Loaded, Problems> {
+        let read = self.load(path, config::Secrets::BarRouter);
+        let log = match &read {
+            Ok(loaded) => loaded.inspection.log().map(Path::to_owned),
+            Err(_) if is_keepalived(path) => log_of(path, &self.reading),
+            Err(_) => None,
+        };
+        let read = read.and_then(Loaded::as_demanded);
+        if let Some(log) = log.filter(|_| !dry_run) {
+            let found = read.as_ref().err().map_or(&[][..], |problems| &problems.0);
+            if let Err(error) = write_log(&log, found) {
+                warn!("findings cannot be written to {}: {error}", log.display());
+            }
+        }
+        read
+    }
 }
 
 /// Runs until told to stop. Returns the exit code.
@@ -149,23 +167,28 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
         eprintln!("locum: {line}");
         return EXIT_PRIVILEGES;
     }
+    let refused = |problems: Problems| {
+        eprint!("{}", problems.render(false));
+        if overrides.log != Log::Stderr {
+            error!("the configuration is wrong:\n{problems}");
+        }
+        EXIT_CONFIG
+    };
     let loaded = match overrides.load(path, config::Secrets::BarRouter) {
         Ok(loaded) => loaded,
-        Err(problems) => {
-            eprint!("{}", problems.render(false));
-            if overrides.log != Log::Stderr {
-                error!("the configuration is wrong:\n{problems}");
-            }
-            return EXIT_CONFIG;
-        }
+        Err(problems) => return refused(problems),
     };
-    let skipped = warned(&loaded);
-    let config = loaded.config;
-    if let Some(name) = &config.details.identity.namespace
+    if let Some(name) = &loaded.config.details.identity.namespace
         && let Err(line) = namespace::enter(name)
     {
         return failed("cannot start", &line, &overrides.log);
     }
+    let loaded = match loaded.as_demanded() {
+        Ok(loaded) => loaded,
+        Err(problems) => return refused(problems),
+    };
+    let skipped = warned(&loaded);
+    let config = loaded.config;
     if let Some(suffix) = config.details.identity.suffix() {
         log::name(&suffix);
     }

@@ -15,7 +15,7 @@ use crate::agent::incident::Kind;
 use crate::agent::{
     Effect, Incident, Input, InstanceId, Lateness, Request, Response, Standing, Subject, Ticket, Transition,
 };
-use crate::config::{self, Config, Details, Loaded, Problems, Told};
+use crate::config::{Config, Details, Loaded, Problems, Told};
 use crate::control::{Asked, Question};
 use crate::history::{Event, Order as Ordered};
 use crate::net::address::{Holder, Means, Order};
@@ -457,7 +457,7 @@ impl Performer {
     fn load(&self, asked: Option<Asked>, dry_run: bool) {
         let (path, inbox, overrides) = (self.path.clone(), self.inbox.clone(), self.overrides.clone());
         let read = move || {
-            let result = overrides.load(&path, config::Secrets::BarRouter).map(Box::new);
+            let result = overrides.reload(&path, dry_run).map(Box::new);
             inbox.put(Arrival::Loaded { asked, dry_run, result });
         };
         if let Err(error) = scheduling::spawn("reload", read) {

@@ -326,6 +326,7 @@ fn router(name: RouterName, vr: &VirtualRouter, member: &Member) -> Result<Route
         // Scenarios follow the RFCs, which know no going on.
         manner: Manner { goes_on: false, ..Manner::default() },
         excluded: Vec::new(),
+        named: Vec::new(),
         ignore_link: false,
         routes: Vec::new(),
         rules: Vec::new(),

@@ -190,6 +190,7 @@ impl Shared {
             announce: Announcing::default(),
             manner: self.manner.clone(),
             excluded: Vec::new(),
+            named: Vec::new(),
             ignore_link: false,
             routes: Vec::new(),
             rules: Vec::new(),

@@ -46,7 +46,9 @@ fn each_mistake_is_told_with_its_line_and_its_mend() {
             let help = problem.help.as_deref().unwrap_or_default();
             problem.line == line && problem.message.contains(message) && help.contains(mend)
         };
-        let said = said(path);
+        let mut said = said(path);
+        // How to go on without mending is told once a file.
+        said.retain(|problem| !problem.help.as_ref().is_some_and(|help| help.ends_with("--lenient")));
         if said.len() != 1 || !said.iter().all(told) {
             let (path, said) = (path.display(), show(&said));
             wrong.push(format!("{path}: wanted line {line}: {message} ({mend})\n  {said}"));

@@ -5,7 +5,7 @@ use locum::agent::config::{Interface, Router};
 use locum::check::{Probe, Target};
 use locum::config::{Cause, timelines, worst_case};
 use locum::health::OnFail;
-use locum::vrrp::{ChecksumPolicy, Interval, Version};
+use locum::vrrp::{ChecksumPolicy, Family, Interval, Version};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -23,6 +23,22 @@ fn a_short_router_has_the_defaults() {
     assert_eq!(web.vips[0].to_string(), "10.0.0.100/32");
     assert_eq!((web.peers.len(), web.sources.len(), web.min_ttl), (0, 0, None));
     assert_eq!((web.checksum, web.announce.count, web.barred), (ChecksumPolicy::Auto, 1, None));
+}
+
+#[test]
+fn an_address_may_be_held_or_named_or_both_and_not_neither() {
+    let text = |more: &str| {
+        let plain = router("");
+        plain.replace("\"10.0.0.100\"", &format!("\"10.0.0.100\", {{ address = \"10.0.0.101\", {more} }}"))
+    };
+    let adverts = |web: &Router| web.named_of(Family::Ipv4).map(|it| it.to_string()).collect::<Vec<_>>();
+    let held = |web: &Router| web.holding(Family::Ipv4, "eth0".to_owned()).vips.len();
+    let web = only(&text("hold = false"));
+    assert_eq!((adverts(&web), held(&web)), (vec!["10.0.0.100".to_owned(), "10.0.0.101".to_owned()], 1));
+    let web = only(&text("advertise = false"));
+    assert_eq!((adverts(&web), held(&web)), (vec!["10.0.0.100".to_owned()], 2));
+    let said = said(&text("hold = false, advertise = false"));
+    assert!(said.contains("neither held nor advertised"), "{said}");
 }
 
 #[test]

@@ -37,7 +37,7 @@ const WRONG: &[(&str, &[&str])] = &[
     ("025", &[]),
     ("026", &["enable_script_security takes no value"]),
     ("027", &[]),
-    ("028", &["vrrp_script haproxy-check is there already"]),
+    ("028", &[]),
     ("029", &[]),
     ("030", &["has no virtual_ipaddress"]),
     ("031", &[]),
@@ -63,7 +63,13 @@ const WRONG: &[(&str, &[&str])] = &[
 ];
 
 /// What is wrong with this machine, or with the file, by its scripts and users.
-const MISSING: [&str; 4] = ["does not exist", "there is no program", "there is no user", "there is no group"];
+const MISSING: [&str; 5] = [
+    "does not exist",
+    "there is no program",
+    "there is no user",
+    "there is no group",
+    "no user is named for this, and enable_script_security",
+];
 
 pub fn corpus() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/keepalived/corpus");

@@ -36,10 +36,8 @@ pub(super) fn checks(document: &Document, runner: &Runner<'_>, report: &Report, 
     for script in &document.scripts {
         let weights =
             weights(document, &script.name, script.weight.as_ref(), |tracking| &tracking.scripts, report);
-        if weights.is_empty() {
-            continue;
-        }
-        if let Some(spec) = script_spec(script, runner, report) {
+        // One that nobody tracks is vetted all the same, as in keepalived.
+        if let Some(spec) = script_spec(script, runner, report).filter(|_| !weights.is_empty()) {
             let initial = if script.init_fail.is_some() { Initial::Down } else { Initial::Pending };
             let counted = (count(script.rise.as_ref()), count(script.fall.as_ref()), initial);
             add(config, script.name.get_ref(), &weights, counted, Some(&spec), None);
@@ -172,7 +170,7 @@ fn script_spec(script: &Script, runner: &Runner<'_>, report: &Report) -> Option<
     let probe = if let Some(path) = command.get_ref().program().strip_prefix('<') {
         Probe::File(check::file::Config { readable: true, ..looked_at(path) })
     } else {
-        let (argv, user) = runner.ready(command, script.user.as_ref())?;
+        let (argv, user) = runner.script(command, script.user.as_ref())?;
         if let Some(finding) = lint::never_fails(&command.get_ref().words, &command.span()) {
             report.add(finding, &command.span());
         }
@@ -356,7 +354,7 @@ impl<'a> Tracks<'a> {
         let own = instance.interface.as_ref().is_some_and(|own| own.get_ref() == name);
         if own && instance.dont_track_primary.is_none() {
             let message = format!("{name} is the instance's own interface, which is tracked anyway");
-            return self.report.warning(&track.name.span(), message, "remove the line");
+            return self.report.flaw(&track.name.span(), message, "remove the line");
         }
         self.weighted(track, &format!("{LINK}{name}"), weight(track, None));
     }

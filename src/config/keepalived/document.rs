@@ -139,8 +139,8 @@ pub struct Global {
     pub vrrp_delay_after_boot: Written<Duration>,
     pub default_interface: Written<String>,
     pub dynamic_interfaces: Written<bool>,
-    /// A file with any finding is refused, at the start and at a reload.
-    pub reload_check_config: Written<bool>,
+    /// A file with any finding is refused, at the start and at a reload; there, findings go to this file.
+    pub reload_check_config: Written<Option<String>>,
     pub vrrp_rt_priority: Written<u8>,
     pub vrrp_no_swap: Written<bool>,
     pub vrrp_min_garp: Written<bool>,

@@ -8,6 +8,7 @@ use super::tree::Word;
 use super::value;
 use crate::config::section::Wrong;
 use serde_spanned::Spanned;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// The longest pause of announcements, in seconds.
@@ -42,12 +43,8 @@ fn identity(inner: &Statement<'_>, global: &mut Global) -> bool {
             inner.no_more_than(1);
         }
         "reload_check_config" => {
-            if let Some(file) = inner.argument(0, value::text) {
-                let message =
-                    "keepalived writes what it finds there; Locum logs it and answers the reload with it";
-                inner.report().warning(&file.span(), message, "remove the name");
-            }
-            inner.put(&mut global.reload_check_config, Some(Spanned::new(inner.span(), true)));
+            let log = inner.argument(0, value::text).map(Spanned::into_inner);
+            inner.put(&mut global.reload_check_config, Some(Spanned::new(inner.span(), log)));
             inner.no_more_than(1);
         }
         "vrrp_rt_priority" => inner.one(&mut global.vrrp_rt_priority, value::number(1, 99)),
@@ -131,7 +128,7 @@ fn protocol(inner: &Statement<'_>, global: &mut Global) -> bool {
         "vrrp_strict" => inner.flag(&mut global.vrrp_strict),
         "vrrp_skip_check_adv_addr" => inner.flag(&mut global.vrrp_skip_check_adv_addr),
         "vrrp_mcast_group4" => inner.one(&mut global.vrrp_mcast_group4, value::ip),
-        "vrrp_mcast_group6" => inner.one(&mut global.vrrp_mcast_group6, value::ip),
+        "vrrp_mcast_group6" => inner.one(&mut global.vrrp_mcast_group6, six),
         "vrrp_check_unicast_src" => inner.flag(&mut global.vrrp_check_unicast_src),
         "v3_checksum_as_v2" => {
             inner.flag(&mut global.v3_checksum_as_v2);
@@ -151,6 +148,10 @@ fn protocol(inner: &Statement<'_>, global: &mut Global) -> bool {
         _ => return false,
     }
     true
+}
+
+fn six(word: &Word) -> Result<IpAddr, Wrong> {
+    value::ip(word).and_then(|ip| if ip.is_ipv6() { Ok(ip) } else { Err(Wrong::new("this is not IPv6")) })
 }
 
 /// Reads `garp_…` and its kin, by their names here or with `vrrp_` before; `false` where it is none.

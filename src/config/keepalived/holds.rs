@@ -5,10 +5,13 @@ use super::address::Address;
 use super::document::Instance;
 use super::report::Report;
 use crate::agent::VirtualMac;
-use crate::config::file;
+use crate::config::{file, router as front};
 use crate::vrrp::{Family, Vip};
 use serde_spanned::Spanned;
 use std::net::IpAddr;
+
+/// The longest name of an interface, in bytes.
+const LONGEST_NAME: usize = 15;
 
 /// Which addresses go onto an interface with the virtual MAC address.
 pub(super) fn virtual_mac(instance: &Instance, report: &Report) -> VirtualMac {
@@ -39,6 +42,11 @@ fn on_own(instance: &Instance, report: &Report) -> bool {
         return false;
     }
     let words = &vmac.get_ref().words;
+    let name = words.first().filter(|word| !word.contains(':') && *word != "group");
+    if let Some(name) = name.filter(|name| name.len() > LONGEST_NAME) {
+        let message = format!("an interface cannot be called {name}: it is called as without a name");
+        report.flaw(&vmac.span(), message, "write at most 15 letters");
+    }
     if words.iter().any(|word| word.contains(':') || word == "group") {
         let message = "known to keepalived, not done by Locum, effect: the virtual MAC address is that of the RFC, \
                        and its interface is in no group";
@@ -47,33 +55,83 @@ fn on_own(instance: &Instance, report: &Report) -> bool {
     true
 }
 
-pub(super) fn vips(instance: &Instance, family: Family, report: &Report) -> Vec<file::Address> {
-    let mut found = Vec::new();
+/// The addresses of an instance.
+#[derive(Default)]
+pub(super) struct Holds {
+    pub(super) vips: Vec<file::Address>,
+    pub(super) excluded: Vec<file::Address>,
+    /// What adverts name and nobody can hold, or another holds: peers with the same file count it.
+    pub(super) named: Vec<file::Address>,
+}
+
+/// What `instance` holds besides what the `earlier` ones do.
+pub(super) fn holds(instance: &Instance, earlier: &[file::Router], family: Family, report: &Report) -> Holds {
+    let mut holds = Holds::default();
     for address in &instance.virtual_ipaddress {
-        if Family::of(address.address) == family {
-            found.push(held(instance, address, true, report));
-        } else {
-            let message = format!(
-                "{} is not {family} like the first address: keepalived leaves it out",
-                address.address
-            );
+        let ip = address.address;
+        if Family::of(ip) != family {
+            let message = format!("{ip} is not {family} like the first address: keepalived leaves it out");
             report.refuse(&address.span, message, "write a second instance for it");
+            continue;
+        }
+        let found = held(instance, address, true, report);
+        match holds.obstacle(ip, earlier) {
+            None => holds.vips.push(found),
+            Some(why) => {
+                let message = format!("{ip} {why}: adverts name it, and this instance does not hold it");
+                report.warning(&address.span, message, "remove it on every host");
+                holds.named.push(file::Address { hold: false, ..found });
+            }
         }
     }
-    found
+    for address in &instance.virtual_ipaddress_excluded {
+        let found = held(instance, address, false, report);
+        match holds.obstacle(address.address, earlier) {
+            None => holds.excluded.push(found),
+            Some(why) => {
+                let message = format!("{} {why}: this line is left out", address.address);
+                report.warning(&address.span, message, "remove it");
+            }
+        }
+    }
+    holds
+}
+
+impl Holds {
+    /// Why an address cannot be held, if it cannot.
+    fn obstacle(&self, ip: IpAddr, earlier: &[file::Router]) -> Option<String> {
+        let is = |other: &file::Address| other.vip.address == ip;
+        if let Some(why) = front::unusable(ip) {
+            return Some(why.to_owned());
+        }
+        if self.vips.iter().chain(&self.excluded).any(is) {
+            return Some("stands here twice".to_owned());
+        }
+        let holder = earlier.iter().find(|router| router.held().any(is))?;
+        Some(format!("is held by {} already", holder.name.get_ref()))
+    }
 }
 
 /// `dev` with the instance's own interface says nothing: with a virtual MAC address it is on that.
-pub(super) fn held(
-    instance: &Instance,
-    address: &Address,
-    advertise: bool,
-    report: &Report,
-) -> file::Address {
+fn held(instance: &Instance, address: &Address, advertise: bool, report: &Report) -> file::Address {
     let mut held = vip(address, advertise, report);
     let own = inner(instance.interface.as_ref());
     held.vip.dev = held.vip.dev.filter(|dev| Some(dev) != own.as_ref());
     held
+}
+
+/// keepalived leaves out the label of an IPv6 address. One that is too long it leaves out with the address.
+fn label(address: &Address, report: &Report) -> Option<Spanned<String>> {
+    let label = address.label.clone()?;
+    let why = if address.address.is_ipv6() {
+        "only IPv4 addresses have labels"
+    } else if label.get_ref().len() > LONGEST_NAME {
+        "the kernel takes no label of more than 15 bytes"
+    } else {
+        return Some(label);
+    };
+    report.refuse(&label.span(), format!("{why}: this address has none"), "remove the label, or shorten it");
+    None
 }
 
 pub(super) fn vip(address: &Address, advertise: bool, report: &Report) -> file::Address {
@@ -99,18 +157,20 @@ pub(super) fn vip(address: &Address, advertise: bool, report: &Report) -> file::
         report.warning(&address.span, message, "remove the words if it is the same to you");
     }
     let link_local = matches!(address.address, IpAddr::V6(six) if six.is_unicast_link_local());
+    let label = label(address, report);
     let vip = Vip {
         address: address.address,
         prefix: address.prefix,
         dev: inner(address.dev.as_ref()),
-        label: inner(address.label.as_ref()),
+        label: inner(label.as_ref()),
         scope: inner(address.scope.as_ref()).unwrap_or(if link_local { 253 } else { 0 }),
     };
     file::Address {
         vip,
         advertise,
+        hold: true,
         span: address.span.clone(),
-        label: address.label.as_ref().map(Spanned::span),
+        label: label.as_ref().map(Spanned::span),
     }
 }
 

@@ -214,7 +214,7 @@ fn authentication(outer: &Statement<'_>, instance: &mut Instance) {
                     let message = format!(
                         "this password has {length} bytes: the first {PASSWORD_LEN} are used, as by keepalived"
                     );
-                    inner.report().warning(&inner.span(), message, "cut it to 8 bytes on every host");
+                    inner.report().flaw(&inner.span(), message, "cut it to 8 bytes on every host");
                 }
             }
             _ => inner.not_read(),

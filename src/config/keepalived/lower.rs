@@ -3,6 +3,7 @@
 
 use super::checks;
 use super::document::{Command, Document, Group as Written, Notify, is_on};
+use super::inspection::Inspection;
 use super::report::Report;
 use super::router;
 use super::runs::Runner;
@@ -24,7 +25,7 @@ use std::time::Duration;
 const HOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The configuration that the document stands for.
-pub(super) fn lower(document: &Document, report: &Report) -> Config {
+pub(super) fn lower(document: &Document, report: &Report) -> (Config, Inspection) {
     let runner = Runner::new(document, report);
     let mut config = Config {
         agent: agent::config::Config {
@@ -57,7 +58,8 @@ pub(super) fn lower(document: &Document, report: &Report) -> Config {
         let finding = Finding::warning(&(0..0), "this file has no vrrp_instance: nothing will be held");
         report.sink.add(finding.help("add a vrrp_instance"));
     }
-    config
+    let inspection = Inspection::new(document, &runner, report);
+    (config, inspection)
 }
 
 fn identity(document: &Document) -> Identity {
@@ -87,7 +89,7 @@ fn routers(
 ) -> Vec<file::Router> {
     let (mut parts, mut rest) = (Vec::new(), Vec::new());
     for instance in &document.instances {
-        if let Some((part, trust)) = router::router(instance, document, config, report) {
+        if let Some((part, trust)) = router::router(instance, document, (&parts, config), report) {
             parts.push(part);
             rest.push((instance, trust));
         }
@@ -96,7 +98,7 @@ fn routers(
     let names: Vec<_> = parts.iter().flat_map(|part| part.tracks.iter().map(known)).collect();
     across::across(&parts, &names, &report.sink);
     config.agent.fixed = statics::fixed(document, report)
-        .holding(&parts, |finding, span| report.refuse_finding(finding, span));
+        .holding(&parts, |finding, span| report.add(finding.softened(), span));
     for (part, (instance, trust)) in parts.iter().zip(&rest) {
         let name = part.name.get_ref();
         let hooks = hooks(&instance.notify, runner);
@@ -117,7 +119,7 @@ fn routers(
 
 fn hooks(notify: &Notify, runner: &Runner<'_>) -> notify::Hooks {
     let script = |written: &Option<Spanned<Command>>| {
-        let (command, user) = runner.ready(written.as_ref()?, None)?;
+        let (command, user) = runner.hook(written.as_ref()?)?;
         Some(notify::Script { command, user, timeout: HOOK_TIMEOUT })
     };
     notify::Hooks {
@@ -191,7 +193,7 @@ fn members(
     }
     across::one_role(&members, parts, &report.sink);
     if group.group.len() == 1 {
-        report.warning(
+        report.flaw(
             &group.name.span(),
             "a sync group of one instance changes nothing",
             "name the instances that are to share its state",

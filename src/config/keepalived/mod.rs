@@ -19,6 +19,7 @@ mod group;
 mod hmac_key;
 mod holds;
 mod include;
+mod inspection;
 mod instance;
 mod keywords;
 mod lower;
@@ -42,6 +43,7 @@ mod value;
 
 pub use address::{Address, Broadcast};
 pub use convert::{Converted, SecretFile, convert, convert_text};
+pub use inspection::{Inspection, Verdict, log_of, write_log};
 pub use report::Skipped;
 pub use route::{Insertion, Network, Nexthop, Route, RouteKind, Rule, Table};
 
@@ -82,19 +84,22 @@ pub fn load(path: &Path, options: &Options) -> Result<Loaded, Problems> {
 
 /// As [`load`], of `text` that stands in `path`; relative paths of includes begin beside it.
 pub fn parse(text: &str, path: &Path, options: &Options) -> Result<Loaded, Problems> {
-    let (_, config, report) = judge(text, path, options)?;
+    let (_, (config, inspection), report) = judge(text, path, options)?;
     let (warnings, skipped) = report.into_parts();
-    Ok(Loaded { config, warnings, skipped })
+    Ok(Loaded { config, warnings, skipped, inspection })
 }
 
 /// What is written, what it stands for, and what is to be said of it.
-fn judge(text: &str, path: &Path, options: &Options) -> Result<(Reading, Config, Report), Problems> {
+fn judge(
+    text: &str,
+    path: &Path,
+    options: &Options,
+) -> Result<(Reading, (Config, Inspection), Report), Problems> {
     let report = Report::new(path, text, options.lenient);
     let reading = read(text, path, options, &report);
-    let config = lower::lower(&reading.document, &report);
-    reading.document.global.reload_check_config.iter().for_each(|word| report.insist(&word.span()));
+    let lowered = lower::lower(&reading.document, &report);
     if !report.sink.has_errors() {
-        return Ok((reading, config, report));
+        return Ok((reading, lowered, report));
     }
     let refused = report.refused();
     let (mut found, skipped) = report.into_parts();
@@ -198,7 +203,13 @@ fn add<T>(
     let message = format!("{} {} is there already", statement.name, name(&found).get_ref());
     let finding =
         Finding::error(&span, message).also(&first, "first here").help("give it another name, or remove it");
-    statement.report().refuse_finding(finding, &span);
+    match statement.name {
+        // Of these keepalived takes the first without a word.
+        "vrrp_script" | "vrrp_track_process" | "track_file" => {
+            statement.report().add(finding.softened(), &span);
+        }
+        _ => statement.report().refuse_finding(finding, &span),
+    }
 }
 
 /// One word on all that is the load balancer's.

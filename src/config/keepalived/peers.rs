@@ -3,39 +3,88 @@
 use super::document::Instance;
 use super::report::Report;
 use super::trust::Trust;
+use crate::config::router as front;
 use crate::vrrp::Family;
 use serde_spanned::Spanned;
 use std::net::IpAddr;
 
-/// The peers; without any keepalived would turn to multicast in silence, and Locum does not.
+/// The peers. Those that keepalived leaves out go, and so do those that hear nothing. Where nobody is left,
+/// keepalived turns to multicast, which a strict reader refuses.
 pub(super) fn peers(
     instance: &Instance,
+    family: Family,
     auth: &mut Trust,
     report: &Report,
 ) -> Option<Spanned<Vec<Spanned<IpAddr>>>> {
-    let written = instance.unicast_peer.as_ref().filter(|peers| !peers.get_ref().is_empty());
-    if let Some(peers) = written {
-        let list = peers.get_ref().iter().map(|peer| peer.address.clone()).collect();
-        return Some(Spanned::new(peers.span(), list));
+    let written = instance.unicast_peer.as_ref();
+    let of_family = written.into_iter().flat_map(Spanned::get_ref).map(|peer| &peer.address);
+    let of_family: Vec<_> = of_family.filter(|peer| is_of(family, peer, report)).collect();
+    let mut list: Vec<Spanned<IpAddr>> = Vec::new();
+    for peer in &of_family {
+        if let Some(why) = deaf(*peer.get_ref(), instance, &list) {
+            let message = format!("{} {why}: it is no peer", peer.get_ref());
+            report.warning(&peer.span(), message, "name the peer's own address, or remove it");
+        } else {
+            list.push((*peer).clone());
+        }
     }
-    let span = [
-        instance.unicast_peer.as_ref().map(Spanned::span),
+    if let (Some(written), false) = (written, list.is_empty()) {
+        return Some(Spanned::new(written.span(), list));
+    }
+    let places = [
+        written.map(Spanned::span),
         instance.unicast_src_ip.as_ref().map(Spanned::span),
+        instance.check_unicast_src.as_ref().map(Spanned::span),
+        instance.unicast_ttl.as_ref().map(Spanned::span),
     ];
-    let span = span.into_iter().flatten().next()?;
-    if instance.unicast_fault_no_peer.is_some() {
+    let span = places.into_iter().flatten().next()?;
+    if !of_family.is_empty() {
+        // keepalived talks to itself: never by multicast.
+        auth.barred = Some("unicast, and none of the peers is another host".to_owned());
+    } else if instance.unicast_fault_no_peer.is_some() {
         auth.barred = Some("unicast without peers, and unicast_fault_no_peer".to_owned());
+    } else if written.is_none() && instance.unicast_src_ip.is_none() {
+        report.flaw(&span, "without unicast_peer this changes nothing", "remove it, or add unicast_peer");
     } else {
-        let message = "unicast without a peer: keepalived would turn to multicast in silence";
-        report.error(&span, message, "add: unicast_peer { 10.0.0.2 }; or for multicast remove the line");
+        let message = "unicast without a peer: keepalived turns to multicast";
+        report.refuse(&span, message, "add: unicast_peer { 10.0.0.2 }; or for multicast remove the line");
     }
     None
 }
 
+fn is_of(family: Family, peer: &Spanned<IpAddr>, report: &Report) -> bool {
+    let fits = Family::of(*peer.get_ref()) == family;
+    if !fits {
+        let message =
+            format!("{} is not {family}, like the addresses, so it would hear nothing", peer.get_ref());
+        report.refuse(&peer.span(), message, "remove it, or write a second instance for it");
+    }
+    fits
+}
+
+/// Why adverts to an address would reach nobody else.
+fn deaf(ip: IpAddr, instance: &Instance, earlier: &[Spanned<IpAddr>]) -> Option<&'static str> {
+    let own = instance.unicast_src_ip.as_ref().is_some_and(|own| *own.get_ref() == ip);
+    match front::unusable(ip) {
+        Some(why) => Some(why),
+        None if own => Some("is the source of this host"),
+        None if is_virtual(ip, instance) => Some("is a virtual address"),
+        None if earlier.iter().any(|other| *other.get_ref() == ip) => Some("stands here twice"),
+        None => None,
+    }
+}
+
+fn is_virtual(ip: IpAddr, instance: &Instance) -> bool {
+    let held = instance.virtual_ipaddress.iter().chain(&instance.virtual_ipaddress_excluded);
+    held.into_iter().any(|address| address.address == ip)
+}
+
+/// Where adverts come from, if the file says it.
 pub(super) fn source(
     instance: &Instance,
     unicast: bool,
     family: Family,
+    auth: &mut Trust,
     report: &Report,
 ) -> Vec<Spanned<IpAddr>> {
     let written = if unicast { &instance.unicast_src_ip } else { &instance.mcast_src_ip };
@@ -43,12 +92,21 @@ pub(super) fn source(
     else {
         return Vec::new();
     };
-    if Family::of(*written.get_ref()) != family {
-        let message = format!("{} is not {family}, like the addresses", written.get_ref());
+    let ip = *written.get_ref();
+    if Family::of(ip) != family {
+        let message = format!("{ip} is not {family}, like the addresses");
         report.refuse(&written.span(), message, "remove it, or name an address of this host");
-        return Vec::new();
+    } else if let Some(why) = front::unusable(ip) {
+        let message = format!("{ip} {why}: adverts come from the interface's own address");
+        report.warning(&written.span(), message, "name an address of this host");
+    } else if is_virtual(ip, instance) {
+        let why = format!("{ip} is a virtual address, and adverts cannot come from it before it is held");
+        report.warning(&written.span(), format!("{why}: no part is taken"), "name an address of this host");
+        auth.barred.get_or_insert(why);
+    } else {
+        return vec![written.clone()];
     }
-    vec![written.clone()]
+    Vec::new()
 }
 
 pub(super) fn min_ttl(instance: &Instance, report: &Report) -> Option<Spanned<u8>> {

@@ -31,6 +31,7 @@ pub(super) struct Report {
     skipped: RefCell<Vec<(usize, Skipped)>>,
     told: Cell<usize>,
     refused: Cell<usize>,
+    flaws: Cell<usize>,
 }
 
 impl Report {
@@ -41,6 +42,7 @@ impl Report {
             skipped: RefCell::default(),
             told: Cell::default(),
             refused: Cell::default(),
+            flaws: Cell::default(),
         }
     }
 
@@ -52,6 +54,17 @@ impl Report {
 
     pub(super) fn warning(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
         self.add(Finding::warning(span, message).help(help), span);
+    }
+
+    /// As [`Report::warning`], where keepalived complains as well.
+    pub(super) fn flaw(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
+        self.count_flaw();
+        self.warning(span, message, help);
+    }
+
+    /// Keeps in mind that keepalived complains of what is told of elsewhere.
+    pub(super) fn count_flaw(&self) {
+        self.flaws.set(self.flaws.get() + 1);
     }
 
     /// Whether so much was found that the rest is not told of.
@@ -81,6 +94,12 @@ impl Report {
     }
 
     pub(super) fn refuse_finding(&self, finding: Finding, span: &Span) {
+        self.count_flaw();
+        self.refuse_quietly(finding, span);
+    }
+
+    /// As [`Report::refuse_finding`], where keepalived leaves it out without a word.
+    pub(super) fn refuse_quietly(&self, finding: Finding, span: &Span) {
         if !self.may_tell(span) {
             return;
         }
@@ -93,14 +112,9 @@ impl Report {
         }
     }
 
-    /// From the word at `span` on nothing may be left out: an error where something was.
-    pub(super) fn insist(&self, span: &Span) {
-        let left_out = self.skipped.borrow().len();
-        if left_out > 0 {
-            let message =
-                format!("a file with findings is refused, and {left_out} would be left out of this one");
-            self.error(span, message, "mend what is told of, or remove this line");
-        }
+    /// How often keepalived would have complained.
+    pub(super) fn flaws(&self) -> usize {
+        self.flaws.get()
     }
 
     /// How many errors there are that a lenient reader would not have.

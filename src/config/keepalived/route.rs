@@ -447,7 +447,7 @@ fn rule(node: &Node, report: &Report) -> Option<Rule> {
     }
     if rule.preference.is_none() {
         let message = "this rule has no preference: keepalived gives it one that differs from host to host";
-        report.warning(&node.span(), message, "add one: preference 100");
+        report.flaw(&node.span(), message, "add one: preference 100");
     }
     Some(rule)
 }

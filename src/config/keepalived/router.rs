@@ -23,7 +23,7 @@ use std::time::Duration;
 pub(super) fn router(
     instance: &Instance,
     document: &Document,
-    config: &Config,
+    (earlier, config): (&[file::Router], &Config),
     report: &Report,
 ) -> Option<(file::Router, Trust)> {
     let name = instance.name.get_ref();
@@ -31,10 +31,12 @@ pub(super) fn router(
     let version = version(instance, document, family, report);
     let strict = strict(instance, document);
     traps(instance, document, strict.as_ref(), report);
+    told_by_both(instance, document, report);
     let mut auth = trust::trust(instance, version, strict.is_some(), report);
     groups(instance, document, family, &mut auth, report);
-    let peers = peers::peers(instance, &mut auth, report);
+    let peers = peers::peers(instance, family, &mut auth, report);
     let unicast = peers.is_some();
+    let sources = peers::source(instance, unicast, family, &mut auth, report);
     let usual = &document.global.advertising;
     let number = instance.virtual_router_id.as_ref();
     if number.is_none() {
@@ -45,7 +47,7 @@ pub(super) fn router(
         );
     }
     let routing = routing::Router { family, renamed: renamed(instance, family), report };
-    let excluded = instance.virtual_ipaddress_excluded.iter();
+    let holds = holds::holds(instance, earlier, family, report);
     let part = file::Router {
         name: Spanned::new(instance.name.span(), RouterName(name.as_str().into())),
         interface: interface(instance, report),
@@ -83,20 +85,21 @@ pub(super) fn router(
         eager: instance.is_master(),
         barred: auth.barred.take(),
         family: Some(family),
-        vips: holds::vips(instance, family, report),
-        excluded: excluded.map(|address| holds::held(instance, address, false, report)).collect(),
+        vips: holds.vips,
+        excluded: holds.excluded,
+        named: holds.named,
         routes: instance.virtual_routes.iter().filter_map(|route| routing.route(route)).collect(),
         rules: instance.virtual_rules.iter().filter_map(|rule| routing.rule(rule)).collect(),
         install: None,
         lease: None,
         virtual_mac: holds::virtual_mac(instance, report),
-        adverts_from_base: instance.vmac_xmit_base.is_some(),
+        adverts_from_base: from_base(instance, unicast, report),
         accept: instance.accept.as_ref().map_or(strict.is_none(), |accept| *accept.get_ref()),
         close_connections: true,
         quorum: None,
         ignore_link: instance.dont_track_primary.is_some(),
         peers,
-        sources: peers::source(instance, unicast, family, report),
+        sources,
         ttl: instance.unicast_ttl.clone(),
         min_ttl: peers::min_ttl(instance, report),
         checksum: match instance.v3_checksum_as_v2.as_ref().or(document.global.v3_checksum_as_v2.as_ref()) {
@@ -165,7 +168,7 @@ fn version(instance: &Instance, document: &Document, family: Family, report: &Re
 fn traps(instance: &Instance, document: &Document, strict: Option<&Span>, report: &Report) {
     let trap = |span: &Span, keepalived: &str, help: &str| {
         let message = format!("keepalived does otherwise here: {keepalived}; Locum does what is written");
-        report.warning(span, message, help);
+        report.flaw(span, message, help);
     };
     let owner = instance.priority() == 255;
     let never = instance.nopreempt.as_ref().filter(|_| !*preempt(instance).get_ref());
@@ -197,7 +200,9 @@ fn traps(instance: &Instance, document: &Document, strict: Option<&Span>, report
             );
         }
         if let Some(peers) = &instance.unicast_peer {
-            trap(&peers.span(), "strict mode has no unicast", "remove vrrp_strict");
+            let message =
+                "keepalived does otherwise here: strict mode has no unicast; Locum does what is written";
+            report.warning(&peers.span(), message, "remove vrrp_strict");
         }
     }
     let weighted = checks::weighted(instance, document);
@@ -205,6 +210,32 @@ fn traps(instance: &Instance, document: &Document, strict: Option<&Span>, report
         let help = "track it in the vrrp_sync_group, or write sync_group_tracking_weight there";
         trap(&track, "weights of instances in a sync group do not count", help);
     }
+}
+
+/// Whether adverts leave from the interface below; by unicast they always do.
+fn from_base(instance: &Instance, unicast: bool, report: &Report) -> bool {
+    if let Some(base) = instance.vmac_xmit_base.as_ref().filter(|_| instance.use_vmac.is_none()) {
+        report.flaw(&base.span(), "vmac_xmit_base without use_vmac changes nothing", "remove it");
+    }
+    if let (true, Some(vmac), None) = (unicast, &instance.use_vmac, &instance.vmac_xmit_base) {
+        let message = "by unicast, adverts leave from the interface below, as in keepalived";
+        report.flaw(&vmac.span(), message, "add: vmac_xmit_base");
+        return true;
+    }
+    instance.vmac_xmit_base.is_some()
+}
+
+/// What both front doors tell of, and keepalived tells of too.
+fn told_by_both(instance: &Instance, document: &Document, report: &Report) {
+    let owner = instance.priority() == 255;
+    let preempts = *preempt(instance).get_ref();
+    let delays = instance.preempt_delay.as_ref().is_some_and(|delay| !delay.get_ref().is_zero());
+    let told = [
+        owner && !preempts,
+        owner && checks::weighted(instance, document).is_some(),
+        !owner && !preempts && delays,
+    ];
+    told.iter().filter(|told| **told).for_each(|_| report.count_flaw());
 }
 
 /// Whether it is in a sync group all of whose instances have weights, where only those of the group count.

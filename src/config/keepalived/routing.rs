@@ -90,6 +90,13 @@ impl Router<'_> {
             written::Network::All => from.via.as_ref().map(|via| Family::of(*via.get_ref())),
         };
         let family = from.family.or(named).unwrap_or(self.family);
+        if !self.of_one_family(family, from) {
+            return None;
+        }
+        if from.dev.is_none() && !from.no_track {
+            let message = "keepalived does not watch a route without an interface; Locum watches every route";
+            self.report.flaw(&from.span, message, "add: dev IF");
+        }
         let table = match &from.table {
             Some(table) => self.table(table.get_ref(), &table.span())?,
             None => MAIN_TABLE,
@@ -123,6 +130,18 @@ impl Router<'_> {
         Some(route)
     }
 
+    /// Whether all addresses of a route are of its family, which is told of.
+    fn of_one_family(&self, family: Family, from: &written::Route) -> bool {
+        let hops = from.nexthops.iter().filter_map(|hop| hop.via.as_ref());
+        let mut others = [&from.via, &from.src].into_iter().flatten().chain(hops);
+        let odd = others.find(|address| Family::of(*address.get_ref()) != family);
+        if let Some(odd) = odd {
+            let message = format!("{} is not {family} as its route is, which is left out", odd.get_ref());
+            self.report.refuse(&odd.span(), message, "mend one of the addresses");
+        }
+        odd.is_none()
+    }
+
     fn hops(&self, from: &written::Route) -> Vec<Hop> {
         let first = Hop {
             via: value(from.via.as_ref()),
@@ -147,6 +166,21 @@ impl Router<'_> {
             written::Network::All => None,
         });
         let family = from.family.or(family).unwrap_or(self.family);
+        if let Some(odd) = [&from.from, &from.to].into_iter().flatten().find(|net| match net.get_ref() {
+            written::Network::Prefix(address, _) => Family::of(*address) != family,
+            written::Network::All => false,
+        }) {
+            let message = format!("this network is not {family} as its rule is, which is left out");
+            self.report.refuse(&odd.span(), message, "mend one of the networks");
+            return None;
+        }
+        if let (Some(goto), Some(own)) = (&from.goto, &from.preference)
+            && goto.get_ref() <= own.get_ref()
+        {
+            let message = "a rule cannot go back: this one is left out";
+            self.report.refuse(&goto.span(), message, "name a greater preference");
+            return None;
+        }
         let action = match (&from.table, &from.goto, &from.verdict) {
             (Some(table), ..) => Some(RuleAction::Lookup(self.table(table.get_ref(), &table.span())?)),
             (_, Some(priority), _) => Some(RuleAction::Goto(*priority.get_ref())),

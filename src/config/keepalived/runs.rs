@@ -1,10 +1,11 @@
 //! Commands that can be run here: program found, user known, nobody else able to change either.
 
-use super::document::{Command, Document};
+use super::document::{Command, Document, is_on};
 use super::report::Report;
 use crate::config::problem::{Finding, Span};
 use crate::process::{User, resolve_user, vet};
 use serde_spanned::Spanned;
+use std::cell::RefCell;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
@@ -17,22 +18,31 @@ const USUAL: &str = "keepalived_script";
 pub(super) struct Runner<'a> {
     report: &'a Report,
     usual: Option<User>,
+    /// Script security leaves nobody to run what names no user.
+    nobody: bool,
+    /// The first command that there is.
+    first: RefCell<Option<Span>>,
 }
 
 impl<'a> Runner<'a> {
     pub(super) fn new(document: &Document, report: &'a Report) -> Self {
-        let runner = Runner { report, usual: None };
+        let runner = Runner { report, usual: None, nobody: false, first: RefCell::default() };
+        let mut nobody = false;
         let usual = match &document.global.script_user {
             Some(named) => {
                 let (user, group) = named.get_ref();
                 runner.named(user, group.as_deref(), &named.span())
             }
-            None => Some(resolve_user(USUAL).unwrap_or_else(|_| {
+            None => resolve_user(USUAL).ok().or_else(|| {
+                nobody = is_on(&document.global.enable_script_security);
+                if nobody {
+                    return None;
+                }
                 runner.nobody_named(document);
-                User::own()
-            })),
+                Some(User::own())
+            }),
         };
-        Runner { usual, ..runner }
+        Runner { usual, nobody, ..runner }
     }
 
     /// keepalived runs scripts as itself, usually root, where it is not told otherwise.
@@ -57,9 +67,18 @@ impl<'a> Runner<'a> {
         }
     }
 
+    /// Where the first command stands that there is.
+    pub(super) fn first(&self) -> Option<Span> {
+        self.first.borrow().clone()
+    }
+
     pub(super) fn named(&self, user: &str, group: Option<&str>, span: &Span) -> Option<User> {
+        self.resolved(user, group, span, Says::Loud)
+    }
+
+    fn resolved(&self, user: &str, group: Option<&str>, span: &Span, says: Says) -> Option<User> {
         let refuse = |why: String| {
-            self.report.refuse_finding(Finding::error(span, why), span);
+            self.refuse(span, &why, says);
             None
         };
         let mut user = match resolve_user(user) {
@@ -75,39 +94,77 @@ impl<'a> Runner<'a> {
         Some(user)
     }
 
-    /// A command ready to run, and who runs it; `None` where it cannot be, which is told of.
-    pub(super) fn ready(
+    /// A script ready to run, and who runs it; `None` where it cannot be, which is told of.
+    pub(super) fn script(
         &self,
         command: &Spanned<Command>,
         user: Option<&Spanned<(String, Option<String>)>>,
     ) -> Option<(Vec<String>, User)> {
+        self.ready(command, user, Says::Loud)
+    }
+
+    /// As [`Runner::script`], of what is told of a change.
+    pub(super) fn hook(&self, command: &Spanned<Command>) -> Option<(Vec<String>, User)> {
+        self.ready(command, None, Says::Nothing)
+    }
+
+    fn ready(
+        &self,
+        command: &Spanned<Command>,
+        user: Option<&Spanned<(String, Option<String>)>>,
+        says: Says,
+    ) -> Option<(Vec<String>, User)> {
         let (written, span) = (command.get_ref(), command.span());
+        let mut words = written.words.clone();
+        let program = words.first_mut()?;
+        let found = find(program);
         let user = match (&written.user, user) {
             (Some(named), _) => {
                 let group = written.group.as_ref().map(|group| group.get_ref().as_str());
-                self.named(named.get_ref(), group, &named.span())?
+                self.resolved(named.get_ref(), group, &named.span(), says)?
             }
             (None, Some(named)) => {
                 self.named(&named.get_ref().0, named.get_ref().1.as_deref(), &named.span())?
             }
+            (None, None) if self.nobody => {
+                let message =
+                    "no user is named for this, and enable_script_security has nothing run as root unasked";
+                let help = format!("name one in global_defs: script_user NAME, or make the user {USUAL}");
+                self.report.refuse(&span, message, help);
+                return None;
+            }
             (None, None) => self.usual.clone()?,
         };
-        let mut words = written.words.clone();
-        let refuse = |why: &dyn Display| {
-            self.report.refuse_finding(Finding::error(&span, why.to_string()), &span);
-        };
-        let program = words.first_mut()?;
-        let Some(path) = find(program) else {
-            refuse(&format!("there is no program {program} in {}", FOLDERS.join(", ")));
+        if found.as_ref().is_some_and(|path| path.is_file()) {
+            self.first.borrow_mut().get_or_insert(span.clone());
+        }
+        let Some(path) = found else {
+            let why = format!("there is no program {program} in {}", FOLDERS.join(", "));
+            self.refuse(&span, &why, says);
             return None;
         };
         if let Err(why) = vet(&path, &user) {
-            refuse(&why);
+            self.refuse(&span, &why, says);
             return None;
         }
         *program = path.to_string_lossy().into_owned();
         Some((words, user))
     }
+
+    fn refuse(&self, span: &Span, why: &dyn Display, says: Says) {
+        let finding = Finding::error(span, why.to_string());
+        match says {
+            Says::Loud => self.report.refuse_finding(finding, span),
+            Says::Nothing => self.report.refuse_quietly(finding, span),
+        }
+    }
+}
+
+/// What keepalived says of a command that it cannot run.
+#[derive(Clone, Copy, Debug)]
+enum Says {
+    Loud,
+    Nothing,
 }
 
 /// Where a program is: as written, or in the usual folders.

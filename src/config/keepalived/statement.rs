@@ -152,7 +152,7 @@ impl<'a> Statement<'a> {
             let end = surplus.last().map_or(first.span.end, |last| last.span.end);
             let span = first.span.start..end.max(first.span.start);
             let help = "put it on a line of its own, or remove it";
-            self.report().refuse(&span, message, help);
+            self.report().refuse_quietly(Finding::error(&span, message).help(help), &span);
         }
         if let Some(block) = &self.node.block {
             self.report().refuse(&block.open, format!("{} has no block", self.name), "remove the braces");

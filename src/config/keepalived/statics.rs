@@ -88,6 +88,9 @@ pub(super) fn paces(document: &Document, report: &Report) -> Vec<Pace> {
     let mut written = Vec::new();
     for group in &document.pacing {
         let Some(first) = group.interfaces.first() else { continue };
+        if group.garp_interval.is_none() && group.gna_interval.is_none() {
+            report.flaw(&first.span(), "this garp_group has no pause", "add: garp_interval 0.001");
+        }
         let (arp, na) = (pause(&group.garp_interval), pause(&group.gna_interval));
         written.push(pace::Written { span: first.span(), interfaces: group.interfaces.clone(), arp, na });
     }

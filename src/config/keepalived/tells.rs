@@ -4,6 +4,7 @@ use super::document::{Command, Document, Fifo as Written, Notify, is_on};
 use super::report::Report;
 use super::runs::Runner;
 use crate::agent::Subject;
+use crate::config::problem::Finding;
 use crate::config::value::is_host;
 use crate::config::{Told, host_name};
 use crate::notify::Script;
@@ -33,8 +34,8 @@ pub(super) fn told(document: &Document, runner: &Runner<'_>, report: &Report) ->
         let Some(written) = written else { continue };
         let Some(fifo) = fifo(written, script.as_ref(), runner, report) else { continue };
         if fifos.iter().any(|other| other.path == fifo.path) {
-            let message = "both FIFOs are the same file: every event would come twice";
-            report.refuse(&written.span(), message, "name another, or remove one");
+            let message = "both FIFOs are the same file: it is written once";
+            report.warning(&written.span(), message, "name another, or remove one");
         } else {
             fifos.push(fifo);
         }
@@ -53,7 +54,7 @@ fn fifo(
         report.refuse(&written.span(), format!("{path} is not an absolute path"), "write it from / on");
         return None;
     }
-    let reader = script.and_then(|script| runner.ready(script, None));
+    let reader = script.and_then(|script| runner.hook(script));
     let owner = match user {
         Some(user) => Some(runner.named(user, group.as_deref(), &written.span())?),
         None => reader.as_ref().map(|(_, user)| user.clone()),
@@ -113,8 +114,11 @@ pub(super) fn snmp(document: &Document, report: &Report) -> Option<Settings> {
         None => Some(Master::default()),
         Some(written) => {
             let read = Master::parse(written.get_ref());
-            read.map_err(|why| report.refuse(&written.span(), why, "remove the line for snmpd's usual one"))
-                .ok()
+            let refuse = |why| {
+                let finding = Finding::error(&written.span(), why);
+                report.refuse_quietly(finding.help("remove the line for snmpd's usual one"), &written.span());
+            };
+            read.map_err(refuse).ok()
         }
     };
     let settings = Settings {

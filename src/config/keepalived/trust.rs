@@ -45,18 +45,19 @@ pub(super) fn trust(instance: &Instance, version: Version, strict: bool, report:
     }
     let Some(written) = &instance.authentication else { return Trust::default() };
     let Some(kind) = &written.auth_type else {
-        report.refuse(&written.span, "authentication without an auth_type", "add: auth_type PASS");
+        let message = "authentication without an auth_type is none, as in keepalived";
+        report.warning(&written.span, message, "add: auth_type PASS");
         return Trust::default();
     };
     if version == Version::V3 {
         let message =
             "version 3 of VRRP has no passwords (RFC 9568 section 9): this is left out, as in keepalived";
-        report.warning(&kind.span(), message, "remove the block, or write auth_hmac");
+        report.flaw(&kind.span(), message, "remove the block, or write auth_hmac");
         return Trust::default();
     }
     if strict {
         let message = "strict mode has no authentication: this is left out, as in keepalived";
-        report.warning(&kind.span(), message, "remove vrrp_strict, or the block");
+        report.flaw(&kind.span(), message, "remove vrrp_strict, or the block");
         return Trust::default();
     }
     let Some(pass) = &written.auth_pass else {

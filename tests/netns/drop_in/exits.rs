@@ -2,9 +2,10 @@
 //! start.
 
 use super::node::{Daemon, Node};
-use crate::lab::{Host, Lab};
+use crate::lab::{Host, LONG, Lab, wait_until};
 use crate::locum::BINARY;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -26,6 +27,8 @@ fn instance(interface: &str, more: &str) -> String {
 fn checked(more: &str) -> String {
     format!("global_defs {{\n reload_check_config\n}}\n{}", instance("eth0", more))
 }
+
+const GROUP: &str = "vrrp_sync_group g {\n group {\n web\n }\n}\n";
 
 fn script(secure: bool, path: &str) -> String {
     let safe = if secure { "global_defs {\n enable_script_security\n script_user root\n}\n" } else { "" };
@@ -53,6 +56,9 @@ fn rows() -> Vec<Row> {
             None,
         ),
         row("wants to be checked", checked("prioritty 5"), 5, Some(2)),
+        row("wants to be checked, no such interface", checked("track_interface { eth9 }"), 5, Some(2)),
+        row("wants to be checked, a script that nobody vets", checked("notify /bin/true"), 6, Some(2)),
+        row("wants to be checked, a group of one", checked("") + GROUP, 5, Some(2)),
         row("was checked", checked(""), 0, None),
         row("no number", good().replace("virtual_router_id 51", ""), 5, Some(2)),
         row("one number twice", good() + &good().replace("web", "db"), 5, Some(2)),
@@ -121,5 +127,36 @@ fn a_second_daemon_of_either_kind_says_so_and_ends_well() {
             assert_eq!(code, 0, "{second:?} after {daemon:?}");
         }
         assert_eq!(node.state("web"), "MASTER");
+    }
+}
+
+#[test]
+fn a_reload_that_is_to_be_without_findings_writes_them_into_a_file_and_changes_nothing() {
+    for daemon in DAEMONS {
+        let lab = Lab::new(&["first"]);
+        let dir = TempDir::new().unwrap();
+        let log = dir.path().join("found");
+        let named = |more: &str| {
+            checked(more).replace("reload_check_config", &format!("reload_check_config {}", log.display()))
+        };
+        let file = dir.path().join("conf");
+        fs::write(&file, named("")).unwrap();
+        let node = Node::start(daemon, &lab["first"], dir.path());
+        node.wait_state(&["web"], "MASTER");
+        assert!(!log.exists(), "{daemon:?}: nothing is written at the start");
+        let reload = |text: String| {
+            fs::write(&file, text).unwrap();
+            node.signal(nix::libc::SIGHUP);
+        };
+        let found = || fs::read_to_string(&log).unwrap_or_default();
+        reload(named("track_interface { eth9 }").replace("10.77.0.100", "10.77.0.101"));
+        wait_until(&format!("{daemon:?} writes"), LONG, || found().contains("eth9"));
+        assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(lab.owners("10.77.0.100"), ["first"], "{daemon:?} goes on as it was");
+        reload(named("prioritty 5"));
+        wait_until(&format!("{daemon:?} writes"), LONG, || found().contains("prioritty"));
+        reload(named("").replace("10.77.0.100", "10.77.0.101"));
+        lab.wait_owner("10.77.0.101", &["first"]);
+        assert_eq!(found(), "", "{daemon:?}: all is well");
     }
 }

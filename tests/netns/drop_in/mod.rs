@@ -6,6 +6,7 @@ mod dumps;
 mod exits;
 mod history;
 pub mod node;
+mod oddities;
 mod pairs;
 #[path = "../../compat/readers.rs"]
 mod readers;

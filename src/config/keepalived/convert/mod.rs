@@ -66,7 +66,7 @@ pub fn convert(path: &Path, options: &Options) -> Result<Converted, Problems> {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn convert_text(text: &str, path: &Path, options: &Options) -> Result<Converted, Problems> {
-    let (reading, config, report) = judge(text, path, options)?;
+    let (reading, (config, _), report) = judge(text, path, options)?;
     let done =
         |name: &str| keywords::find(Block::Top, name).is_some_and(|known| matches!(known.does, Does::Done));
     let left_out = reading.blocks.iter().filter(|(name, _)| !done(name));

@@ -1,7 +1,7 @@
 //! One router: the lines of `[router.NAME]`, in the words of the other front door.
 
 use super::page::{Item, Table, inline, list, quoted};
-use super::words::{route, rule, script, time, vip, word};
+use super::words::{named, route, rule, script, time, vip, word};
 use super::{Writer, at};
 use crate::agent::config::{Interface, Router};
 use crate::agent::{RouterName, Subject, VirtualMac};
@@ -206,14 +206,13 @@ fn election(table: &mut Table, router: &Router, instance: &Instance) {
 fn held(table: &mut Table, router: &Router, instance: &Instance) {
     let written = instance.virtual_ipaddress.iter().chain(&instance.virtual_ipaddress_excluded);
     let place = |address| written.clone().find(|other| other.address == address);
+    let item = |address, text| Item::new(text, place(address).map(|found| found.span.start));
     let held = |vips: &[crate::vrrp::Vip], advertise| -> Vec<Item> {
-        let item = |held: &crate::vrrp::Vip| {
-            Item::new(vip(held, advertise), place(held.address).map(|found| found.span.start))
-        };
-        vips.iter().map(item).collect()
+        vips.iter().map(|held| item(held.address, vip(held, advertise))).collect()
     };
-    let addresses = held(&router.vips, true).into_iter().chain(held(&router.excluded, false));
-    let addresses: Vec<_> = addresses.collect();
+    let mut addresses = held(&router.vips, true);
+    addresses.extend(held(&router.excluded, false));
+    addresses.extend(router.named.iter().map(|address| item(*address, named(*address))));
     if addresses.is_empty() {
         table.put("addresses", "[]".to_owned(), None);
     }

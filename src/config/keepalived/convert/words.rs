@@ -64,6 +64,11 @@ pub(super) fn vip(vip: &Vip, advertise: bool) -> String {
     if pairs.len() == 1 { address } else { inline(&pairs) }
 }
 
+/// An address that adverts name, and that is not held.
+pub(super) fn named(address: IpAddr) -> String {
+    inline(&[("address", quoted(&address.to_string())), ("hold", "false".to_owned())])
+}
+
 fn network(network: Option<Network>, family: Family) -> String {
     match (network, family) {
         (Some(network), _) => quoted(&network.to_string()),
