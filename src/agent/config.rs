@@ -205,6 +205,12 @@ impl Router {
             .collect()
     }
 
+    /// Whether it may have this priority: an owner asks no voters.
+    #[must_use]
+    pub fn may_have(&self, priority: Priority) -> bool {
+        self.quorum == Quorum::Off || !priority.is_owner()
+    }
+
     /// The addresses of `family` that it advertises.
     pub fn vips_of(&self, family: Family) -> impl Iterator<Item = &Vip> {
         self.vips.iter().filter(move |vip| Family::of(vip.address) == family)

@@ -1,7 +1,7 @@
 //! What SNMP tells of the configuration: hosts, commands and names out of the details. See `snmp`.
 
 use super::inbox::{Arrival, Inbox};
-use crate::agent::{Request, Response};
+use crate::agent::{Input, Request, Response};
 use crate::check::Probe;
 use crate::config::{Config, Details};
 use crate::control::{Asked, Question, Who};
@@ -36,7 +36,12 @@ pub(super) fn adopt(running: &mut Option<Subagent>, setup: Option<Box<Setup>>, i
         let who = Who { uid: nix::unistd::getuid().as_raw(), pid: None };
         to.put(Arrival::Asked(Asked { question: Question::Agent(Request::Status), who, answer }));
     };
-    *running = Some(Subagent::start(settings, facts, ask, |report| match report {
+    let to = inbox.clone();
+    let adopt = move |config| {
+        let input = Input::Reload { ticket: None, dry_run: false, config: Box::new(config) };
+        to.put(Arrival::Input(input));
+    };
+    *running = Some(Subagent::start(settings, facts, ask, adopt, |report| match report {
         Report::Served(line) => info!("{line}"),
         Report::Trouble(line) => warn!("{line}"),
     }));

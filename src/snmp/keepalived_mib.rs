@@ -37,6 +37,10 @@ pub(super) const TRAPS: &[u32] = &[1, 3, 6, 1, 4, 1, 9586, 100, 5, 2, 10, 0];
 pub(super) const ROUTER_NAME: u32 = 2;
 pub(super) const ROUTER_STATE: u32 = 4;
 pub(super) const ROUTER_INITIAL: u32 = 5;
+/// Columns that can be set, or could be.
+pub(super) const ROUTER_PRIORITY: u32 = 7;
+pub(super) const ROUTER_PREEMPT: u32 = 13;
+pub(super) const ROUTER_ACCEPT: u32 = 27;
 pub(super) const GROUP_NAME: u32 = 2;
 pub(super) const GROUP_STATE: u32 = 3;
 /// keepalived's yes and no.
@@ -159,13 +163,13 @@ fn instance(view: &View<'_>, number: u32, now: &RouterStatus, router: &Router, r
         (ROUTER_STATE, Some(Value::Integer(state(now.state)))),
         (ROUTER_INITIAL, Some(Value::Integer(initial(router)))),
         (6, Some(Value::Integer(state(now.state)))),
-        (7, Some(Value::Integer(i32::from(now.priority.base)))),
+        (ROUTER_PRIORITY, Some(Value::Integer(i32::from(now.priority.base)))),
         (8, Some(Value::Integer(i32::from(now.priority.effective)))),
         (9, Some(Value::either(now.addresses.iter().all(|address| address.held), 1, 2))),
         (10, Some(Value::text(&own_link(now, router).unwrap_or_default()))),
         (11, Some(Value::either(!router.ignore_link, 1, 2))),
         (12, Some(Value::number(interval))),
-        (13, Some(Value::either(router.preempt, 1, 2))),
+        (ROUTER_PREEMPT, Some(Value::either(router.preempt, 1, 2))),
         (14, Some(Value::number(router.manner.preempt_delay.as_secs()))),
         (15, Some(Value::Integer(auth))),
         (16, Some(NO)),
@@ -178,7 +182,7 @@ fn instance(view: &View<'_>, number: u32, now: &RouterStatus, router: &Router, r
         (24, line(|scripts| &scripts.fault)),
         (25, line(|scripts| &scripts.stop)),
         (26, line(|scripts| &scripts.any)),
-        (27, Some(Value::truth(router.accept))),
+        (ROUTER_ACCEPT, Some(Value::truth(router.accept))),
         (28, Some(NO)),
         (29, Some(NO)),
         (30, Some(Value::either(now.version == Version::V2, 2, 3))),

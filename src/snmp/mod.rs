@@ -1,7 +1,7 @@
 //! SNMP: a sub-agent that tells a master agent, such as snmpd, how everything stands (`AgentX`, RFC 2741).
 //!
-//! It reads and never writes: what a manager asks is looked up in the one status snapshot, and whoever wants
-//! to set something is told that it cannot be written. Only `session` and `connection` touch the world. In
+//! What a manager asks is looked up in the one status snapshot; the little that it may set (`writes`) becomes
+//! another configuration for the daemon to adopt. Only `session` and `connection` touch the world. In
 //! `pdu` and `wire` are the bytes, in `answer` which question has which answer, and `keepalived_mib`,
 //! `vrrp_mib` and `vrrpv3_mib` say what stands under which number, `traps` what is told unasked.
 
@@ -24,6 +24,7 @@ mod view;
 mod vrrp_mib;
 mod vrrpv3_mib;
 mod wire;
+mod writes;
 
 pub use facts::Facts;
 pub use master::Master;

@@ -12,7 +12,9 @@ use super::pdu::{Body, Pdu};
 use super::traps::{self, Trap};
 use super::tree::Tree;
 use super::view::View;
+use super::writes::{self, Change};
 use super::{Facts, Master, Settings, answer};
+use crate::agent::config::Config;
 use crate::agent::status::Status;
 use crate::agent::{Response, Transition};
 use std::collections::{BTreeMap, VecDeque};
@@ -44,6 +46,9 @@ const NEWS: Duration = Duration::from_secs(30);
 const SHUTDOWN: u8 = 5;
 /// `genErr`
 const NO_ANSWER: u16 = 5;
+/// Nothing was tested that could be set, or nothing set that could be taken back.
+const COMMIT_FAILED: u16 = 14;
+const UNDO_FAILED: u16 = 15;
 /// The subtree is somebody else's already.
 const DUPLICATE: u16 = 263;
 /// The priority of a registration that nobody has chosen.
@@ -72,12 +77,13 @@ pub struct Subagent {
 }
 
 impl Subagent {
-    /// Starts one. `ask` lets the daemon say how everything stands; `report` is told how it goes. Needs a
-    /// runtime.
+    /// Starts one. `ask` lets the daemon say how everything stands, `adopt` has it run by what a manager has
+    /// set, and `report` is told how it goes. Needs a runtime.
     pub fn start(
         settings: Settings,
         facts: Facts,
         ask: impl Fn(oneshot::Sender<Response>) + Send + Sync + 'static,
+        adopt: impl Fn(Config) + Send + Sync + 'static,
         report: impl Fn(Report) + Send + Sync + 'static,
     ) -> Self {
         let (said, hears) = unbounded_channel();
@@ -85,6 +91,8 @@ impl Subagent {
             settings: settings.clone(),
             facts,
             ask: Box::new(ask),
+            adopt: Box::new(adopt),
+            set: None,
             report: Box::new(report),
             hears,
             memory: Memory::default(),
@@ -162,6 +170,9 @@ struct Session {
     settings: Settings,
     facts: Facts,
     ask: Box<dyn Fn(oneshot::Sender<Response>) + Send + Sync>,
+    adopt: Box<dyn Fn(Config) + Send + Sync>,
+    /// What a manager wants to set, or what takes back what it has; and for which of its questions.
+    set: Option<(u32, Vec<Change>)>,
     report: Box<dyn Fn(Report) + Send + Sync>,
     hears: UnboundedReceiver<Said>,
     memory: Memory,
@@ -283,6 +294,11 @@ impl Session {
                 Ok(())
             }
             Body::Close { .. } => Err(io::Error::other("it has ended the session")),
+            Body::TestSet(_) | Body::CommitSet | Body::UndoSet | Body::CleanupSet => {
+                let Some((error, index)) = self.write(&come).await else { return Ok(()) };
+                let body = Body::Response { uptime: 0, error, index, bindings: Vec::new() };
+                link.send(&Pdu { context: None, body, ..come }).await
+            }
             body => {
                 let stands = !answer::asks(body) || self.look_it_up().await;
                 let nothing = Tree::default();
@@ -296,6 +312,39 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Tests, sets, takes back (RFC 2741 section 7.2.4). Which error there is, and with which binding; `None`
+    /// where no answer is wanted.
+    async fn write(&mut self, come: &Pdu) -> Option<(u16, u16)> {
+        let known = self.set.take().filter(|(transaction, _)| *transaction == come.transaction);
+        let failed = match &come.body {
+            Body::TestSet(_) if come.context.is_some() => return Some((answer::UNSUPPORTED_CONTEXT, 0)),
+            Body::TestSet(bindings) => {
+                self.see(FRESH).await;
+                let found = self.view().map(|view| writes::changes(bindings, &view));
+                return Some(match found {
+                    None => (NO_ANSWER, 0),
+                    Some(Err(error)) => error,
+                    Some(Ok(changes)) => {
+                        self.set = Some((come.transaction, changes));
+                        (0, 0)
+                    }
+                });
+            }
+            Body::CommitSet => COMMIT_FAILED,
+            Body::UndoSet => UNDO_FAILED,
+            _ => return None,
+        };
+        let Some((transaction, changes)) = known else { return Some((failed, 1)) };
+        self.set = Some((transaction, writes::apply(&changes, &mut self.facts.config)));
+        (self.seen, self.tree) = (None, None);
+        (self.adopt)(self.facts.config.clone());
+        for change in &changes {
+            let line = format!("SNMP: a manager sets {change}, until the configuration is read again");
+            (self.report)(Report::Served(line));
+        }
+        Some((0, 0))
     }
 
     /// Somebody else may serve a part, another program for keepalived's load balancer for instance.

@@ -55,6 +55,7 @@ struct Setup {
     subagent: Subagent,
     reports: Arc<Mutex<Vec<Report>>>,
     asked: Arc<AtomicUsize>,
+    adopted: Arc<Mutex<Vec<locum::agent::config::Config>>>,
     status: Arc<Mutex<Status>>,
     listener: UnixListener,
     path: std::path::PathBuf,
@@ -82,8 +83,11 @@ impl Setup {
             let _ = answer.send(Response::Status(Box::new(now.lock().unwrap().clone())));
         };
         let report = move |report| heard.lock().unwrap().push(report);
-        let subagent = Subagent::start(settings, facts, ask, report);
-        Setup { subagent, reports, asked, status, listener, path, _dir: dir }
+        let adopted = Arc::<Mutex<Vec<_>>>::default();
+        let to = adopted.clone();
+        let adopt = move |config| to.lock().unwrap().push(config);
+        let subagent = Subagent::start(settings, facts, ask, adopt, report);
+        Setup { subagent, reports, asked, adopted, status, listener, path, _dir: dir }
     }
 
     fn reports(&self) -> Vec<Report> {
@@ -147,6 +151,11 @@ impl Connection {
         assert_eq!((answer.packet, answer.transaction, answer.session, answer.order), (packet, 5, 42, order));
         let Body::Response { error, bindings, .. } = answer.body else { panic!("{answer:?}") };
         (error, bindings)
+    }
+
+    /// The error of a part of a set.
+    async fn set(&mut self, body: Body) -> u16 {
+        self.ask(Order::Little, body).await.0
     }
 
     async fn next(&mut self, from: &Oid) -> Binding {
@@ -251,7 +260,7 @@ async fn a_walk_meets_every_row_once_in_order_and_asks_the_daemon_only_now_and_t
 }
 
 #[tokio::test]
-async fn questions_are_answered_in_their_byte_order_and_nothing_is_written() {
+async fn questions_are_answered_in_their_byte_order() {
     let setup = Setup::new();
     let mut master = setup.accept(served).await;
     let priority = Oid::from(&[1, 3, 6, 1, 4, 1, 9586, 100, 5, 2, 3, 1, 7, 1][..]);
@@ -259,9 +268,41 @@ async fn questions_are_answered_in_their_byte_order_and_nothing_is_written() {
     for order in [Order::Network, Order::Little] {
         let (error, found) = master.ask(order, Body::Get(vec![range.clone()])).await;
         assert_eq!((error, &found[0].value), (0, &Value::Integer(150)));
-        let wanted = Binding { name: priority.clone(), value: Value::Integer(1) };
-        assert_eq!(master.ask(order, Body::TestSet(vec![wanted])).await, (17, Vec::new()));
     }
+}
+
+/// RFC 2741 section 7.2.4: all or nothing, and nothing that was not tested.
+#[tokio::test]
+async fn what_is_set_was_tested_is_adopted_and_can_be_taken_back() {
+    let setup = Setup::new();
+    let mut master = setup.accept(served).await;
+    let name = |column| Oid::from(&[1, 3, 6, 1, 4, 1, 9586, 100, 5, 2, 3, 1, column, 1][..]);
+    let wanted = |column, value| Binding { name: name(column), value: Value::Integer(value) };
+    let adopted = || -> Vec<(u8, bool)> {
+        let configs = setup.adopted.lock().unwrap();
+        configs.iter().map(|config| (config.routers[0].priority.get(), config.routers[0].preempt)).collect()
+    };
+    assert_eq!(master.set(Body::TestSet(vec![wanted(7, 200), wanted(13, 9)])).await, 10);
+    assert_eq!(master.set(Body::CommitSet).await, 14);
+    assert_eq!(master.set(Body::UndoSet).await, 15);
+    assert_eq!(adopted(), []);
+    assert_eq!(master.set(Body::TestSet(vec![wanted(7, 200), wanted(13, 2)])).await, 0);
+    assert_eq!(adopted(), [], "a test changes nothing");
+    assert_eq!(master.set(Body::CommitSet).await, 0);
+    assert_eq!(master.set(Body::UndoSet).await, 0);
+    assert_eq!(adopted(), [(200, false), (150, true)]);
+    assert_eq!(master.set(Body::UndoSet).await, 0, "and back");
+    master
+        .write(&Pdu {
+            order: Order::Little,
+            session: 42,
+            transaction: 5,
+            packet: 1,
+            context: None,
+            body: Body::CleanupSet,
+        })
+        .await;
+    assert_eq!(master.set(Body::CommitSet).await, 14, "nothing is kept");
 }
 
 #[tokio::test]
