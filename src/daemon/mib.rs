@@ -54,6 +54,7 @@ pub fn facts(config: &Config) -> Facts {
     Facts {
         version: format!("Locum {}", crate::VERSION),
         node: node.clone(),
+        namespace: config.details.identity.namespace.clone(),
         config: config.agent.clone(),
         mail: told.mail.as_ref().map(|mail| Mail {
             host: mail.relay.0.clone(),
@@ -105,6 +106,6 @@ fn probe(probe: &Probe, interval: std::time::Duration) -> Told {
         Probe::Websocket(_) => command("websocket"),
         Probe::Ping(_) => command("ping"),
         Probe::Dns(_) => command("dns"),
-        Probe::Bfd(_) => command("bfd"),
+        Probe::Bfd(_) => Told::Bfd,
     }
 }

@@ -13,6 +13,8 @@ pub struct Facts {
     pub version: String,
     /// What this host is called.
     pub node: String,
+    /// The network namespace that it was to enter, where it was to.
+    pub namespace: Option<String>,
     /// What the agent runs by.
     pub config: Config,
     /// How mails leave, where they do.
@@ -69,6 +71,8 @@ pub enum Probe {
         /// Which.
         path: String,
     },
+    /// Whether a neighbour is alive.
+    Bfd,
     /// Whether processes run.
     Process {
         /// The name they have.

@@ -1,4 +1,4 @@
-//! KEEPALIVED-MIB, what is checked: scripts, files, processes, and which router tracks what. Pure.
+//! KEEPALIVED-MIB, what is checked: scripts, files, processes, BFD, and which router tracks what. Pure.
 //!
 //! Kinds of checks that keepalived has not stand among the scripts. The weight of a check is that of the
 //! first router that tracks it: here each has its own.
@@ -13,10 +13,10 @@ use std::collections::BTreeMap;
 const VRRP: &[u32] = &[1, 3, 6, 1, 4, 1, 9586, 100, 5, 2];
 /// `vrrpTrackedInterfaceTable`
 const TRACKED_LINK: u32 = 4;
-/// `vrrpTrackedScriptTable`, `vrrpTrackedFileTable`, `vrrpTrackedProcessTable`
-const TRACKED: [u32; 3] = [5, 12, 20];
-/// `vrrpScriptTable`, `vrrpFileTable`, `vrrpProcessTable`
-const CHECKS: [u32; 3] = [9, 13, 21];
+/// `vrrpTrackedScriptTable`, `vrrpTrackedFileTable`, `vrrpTrackedProcessTable`, `vrrpTrackedBfdTable`
+const TRACKED: [u32; 4] = [5, 12, 20, 17];
+/// `vrrpScriptTable`, `vrrpFileTable`, `vrrpProcessTable`, `vrrpBfdTable`
+const CHECKS: [u32; 4] = [9, 13, 21, 18];
 
 /// The entry of a table.
 fn entry(table: u32) -> Vec<u32> {
@@ -29,9 +29,10 @@ pub(super) fn put(view: &View<'_>, rows: &mut Rows) {
         config.checks.iter().map(|check| (&check.name, check)).collect();
     let mut weights: BTreeMap<&CheckName, i32> = BTreeMap::new();
     for (number, _, router) in view.routers() {
-        let (mut links, mut last) = (0, [0; 3]);
+        let (mut links, mut last) = (0, [0; 4]);
         for track in &router.tracks {
-            let (Some(check), weight) = (known.get(&track.check), weight(track)) else { continue };
+            let Some(check) = known.get(&track.check) else { continue };
+            let weight = weight(track, check.inverse);
             weights.entry(&check.name).or_insert(weight);
             let reverse = Value::truth(check.inverse);
             let values = |name: &str| [Value::text(name), Value::Integer(weight), reverse];
@@ -53,12 +54,13 @@ pub(super) fn put(view: &View<'_>, rows: &mut Rows) {
     }
     let standings: BTreeMap<_, _> =
         view.status.checks.iter().map(|check| (&check.name, check.state)).collect();
-    let mut last = [0; 3];
+    let mut last = [0; 4];
     for check in config.checks.iter().filter(|check| check.link.is_none()) {
         let probe = view.facts.probes.get(&check.name);
         let kind = kind(probe);
         last[kind] += 1;
         let standing = standings.get(&check.name).copied().unwrap_or(Standing::Pending);
+        let standing = result(standing, check.inverse);
         let weight = weights.get(&check.name).copied().unwrap_or_default();
         one(check, probe, (standing, weight), (kind, last[kind]), rows);
     }
@@ -69,25 +71,38 @@ fn shown<'a>(name: &'a CheckName, probe: Option<&Probe>) -> &'a str {
     let kind = match probe {
         Some(Probe::File { .. }) => "file.",
         Some(Probe::Process { .. }) => "process.",
+        Some(Probe::Bfd) => "bfd.",
         Some(Probe::Command { .. }) | None => "",
     };
     let name = name.0.strip_prefix(kind).unwrap_or(&name.0);
     name.strip_suffix(".reverse").unwrap_or(name)
 }
 
-/// The place of its table among the three.
+/// The place of its table among the four.
 const fn kind(probe: Option<&Probe>) -> usize {
     match probe {
         Some(Probe::Command { .. }) | None => 0,
         Some(Probe::File { .. }) => 1,
         Some(Probe::Process { .. }) => 2,
+        Some(Probe::Bfd) => 3,
     }
 }
 
-const fn weight(track: &Track) -> i32 {
-    match track.on_fail {
+/// As it was written: of a check that counts the other way round, so does the weight.
+const fn weight(track: &Track, inverse: bool) -> i32 {
+    let weight = match track.on_fail {
         OnFail::Fault => 0,
         OnFail::Weight(weight) | OnFail::Times(weight) => weight,
+    };
+    if inverse { -weight } else { weight }
+}
+
+/// What was found, whichever way round it counts.
+const fn result(standing: Standing, inverse: bool) -> Standing {
+    match (standing, inverse) {
+        (Standing::Up, true) => Standing::Down,
+        (Standing::Down, true) => Standing::Up,
+        (other, _) => other,
     }
 }
 
@@ -139,6 +154,10 @@ fn one(
                 (14, Some(Value::truth(standing == Standing::Up))),
             ];
             rows.row(&entry, &[number], columns);
+        }
+        Some(Probe::Bfd) => {
+            let up = Some(Value::Integer(i32::from(standing == Standing::Up)));
+            rows.row(&entry, &[number], [(2, name), (3, up), (4, weight), (5, reverse)]);
         }
         None => {}
     }

@@ -2,7 +2,7 @@
 //! and in the order that keepalived has them. Pure. Checks are in `keepalived_checks`, routes and rules in
 //! `keepalived_routes`.
 //!
-//! Left out is what Locum has not (LVS, BFD), and what it does not know as keepalived would say it: the
+//! Left out is what Locum has not (LVS), and what it does not know as keepalived would say it: the
 //! defaults for mails, and what a group tracks, which stands with its members.
 
 use super::facts::{Mail, Scripts};
@@ -88,6 +88,7 @@ fn global(view: &View<'_>, traps: bool, rows: &mut Rows) {
     rows.scalar(GLOBAL, 4, Value::either(traps, 1, 2));
     // Links are watched by netlink; there is no D-Bus; interfaces may come and go.
     rows.scalar(GLOBAL, 5, Value::Integer(1));
+    rows.scalar(GLOBAL, 8, Value::text(facts.namespace.as_deref().unwrap_or_default()));
     rows.scalar(GLOBAL, 9, Value::truth(false));
     rows.scalar(GLOBAL, 10, Value::truth(true));
 }

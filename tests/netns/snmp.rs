@@ -115,6 +115,8 @@ fn conf(socket: &str, dir: &Path) -> String {
          enable_script_security\n script_user root\n notification_email {{\n  ann@example.org\n  bob@example.org\n }}\n \
          notification_email_from lab@example.org\n smtp_server 127.0.0.1 25\n}}\n\
          vrrp_script ok {{\n script \"/usr/bin/true x\"\n interval 1\n weight 5\n}}\n\
+         vrrp_script turned {{\n script \"/usr/bin/false\"\n weight 4 reverse\n}}\n\
+         bfd_instance far {{\n neighbor_ip 10.77.0.3\n weight 6\n}}\n\
          track_file load {{\n file {at}/load\n weight 1\n}}\n\
          static_ipaddress {{\n 10.77.0.9/32 dev eth0\n}}\nstatic_routes {{\n 10.84.0.0/16 via 10.77.0.254 dev eth0\n}}\n\
          vrrp_sync_group both {{\n group {{\n  web\n  six\n }}\n}}\n\
@@ -128,7 +130,7 @@ fn conf(socket: &str, dir: &Path) -> String {
          vrrp_instance six {{\n version 3\n interface eth0\n virtual_router_id 52\n priority 140\n advert_int 0.5\n \
          nopreempt\n virtual_ipaddress {{\n  fe80::52/64\n  fd77::100/64\n }}\n}}\n\
          vrrp_instance spare {{\n version 3\n interface eth0\n virtual_router_id 53\n priority 100\n advert_int 1\n \
-         preempt_delay 3\n virtual_ipaddress {{\n  10.77.0.103/24 label eth0:s\n }}\n track_script {{\n  ok\n }}\n \
+         preempt_delay 3\n virtual_ipaddress {{\n  10.77.0.103/24 label eth0:s\n }}\n track_script {{\n  ok\n  turned\n }}\n track_bfd {{\n  far\n }}\n \
          track_interface {{\n  eth1 weight 3\n }}\n track_file {{\n  load weight 2\n }}\n}}\n"
     )
 }
@@ -197,7 +199,6 @@ const LEFT_OUT: &[(&str, &str)] = &[
     (".1.3.6.1.4.1.9586.100.5.1.3.10.0", "the same, for the load balancer"),
     (".1.3.6.1.4.1.9586.100.5.1.6.0", "of the load balancer"),
     (".1.3.6.1.4.1.9586.100.5.1.7.0", "of the load balancer"),
-    (".1.3.6.1.4.1.9586.100.5.1.8.0", "a daemon does not know the name of its namespace"),
     (".1.3.6.1.4.1.9586.100.5.1.11.0", "of the load balancer"),
     (".1.3.6.1.4.1.9586.100.5.2.7.1.18.", "who has made a route; it is Locum"),
     (".1.3.6.1.4.1.9586.100.5.2.7.1.19.", "what a route sets for connections"),
