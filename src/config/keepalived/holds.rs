@@ -8,6 +8,7 @@ use crate::agent::VirtualMac;
 use crate::config::{file, router as front};
 use crate::vrrp::{Family, Vip};
 use serde_spanned::Spanned;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// The longest name of an interface, in bytes.
@@ -64,8 +65,11 @@ pub(super) struct Holds {
     pub(super) named: Vec<file::Address>,
 }
 
-/// What `instance` holds besides what the `earlier` ones do.
-pub(super) fn holds(instance: &Instance, earlier: &[file::Router], family: Family, report: &Report) -> Holds {
+/// Who holds which address, by the name of the instance.
+pub(super) type Holders = BTreeMap<IpAddr, String>;
+
+/// What `instance` holds that nobody does yet, and what else it names.
+pub(super) fn holds(instance: &Instance, family: Family, holders: &mut Holders, report: &Report) -> Holds {
     let mut holds = Holds::default();
     for address in &instance.virtual_ipaddress {
         let ip = address.address;
@@ -75,9 +79,9 @@ pub(super) fn holds(instance: &Instance, earlier: &[file::Router], family: Famil
             continue;
         }
         let found = held(instance, address, true, report);
-        match holds.obstacle(ip, earlier) {
-            None => holds.vips.push(found),
-            Some(why) => {
+        match take(ip, instance, holders) {
+            Ok(()) => holds.vips.push(found),
+            Err(why) => {
                 let message = format!("{ip} {why}: adverts name it, and this instance does not hold it");
                 report.warning(&address.span, message, "remove it on every host");
                 holds.named.push(file::Address { hold: false, ..found });
@@ -85,10 +89,9 @@ pub(super) fn holds(instance: &Instance, earlier: &[file::Router], family: Famil
         }
     }
     for address in &instance.virtual_ipaddress_excluded {
-        let found = held(instance, address, false, report);
-        match holds.obstacle(address.address, earlier) {
-            None => holds.excluded.push(found),
-            Some(why) => {
+        match take(address.address, instance, holders) {
+            Ok(()) => holds.excluded.push(held(instance, address, false, report)),
+            Err(why) => {
                 let message = format!("{} {why}: this line is left out", address.address);
                 report.warning(&address.span, message, "remove it");
             }
@@ -97,18 +100,17 @@ pub(super) fn holds(instance: &Instance, earlier: &[file::Router], family: Famil
     holds
 }
 
-impl Holds {
-    /// Why an address cannot be held, if it cannot.
-    fn obstacle(&self, ip: IpAddr, earlier: &[file::Router]) -> Option<String> {
-        let is = |other: &file::Address| other.vip.address == ip;
-        if let Some(why) = front::unusable(ip) {
-            return Some(why.to_owned());
+/// Lets `instance` hold an address, or says why it cannot.
+fn take(ip: IpAddr, instance: &Instance, holders: &mut Holders) -> Result<(), String> {
+    let name = instance.name.get_ref();
+    match (front::unusable(ip), holders.get(&ip)) {
+        (Some(why), _) => Err(why.to_owned()),
+        (None, Some(holder)) if holder == name => Err("stands here twice".to_owned()),
+        (None, Some(holder)) => Err(format!("is held by {holder} already")),
+        (None, None) => {
+            holders.insert(ip, name.clone());
+            Ok(())
         }
-        if self.vips.iter().chain(&self.excluded).any(is) {
-            return Some("stands here twice".to_owned());
-        }
-        let holder = earlier.iter().find(|router| router.held().any(is))?;
-        Some(format!("is held by {} already", holder.name.get_ref()))
     }
 }
 

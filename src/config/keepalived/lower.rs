@@ -3,6 +3,7 @@
 
 use super::checks;
 use super::document::{Command, Document, Group as Written, Notify, is_on};
+use super::holds::Holders;
 use super::inspection::Inspection;
 use super::report::Report;
 use super::router;
@@ -87,9 +88,9 @@ fn routers(
     report: &Report,
     config: &mut Config,
 ) -> Vec<file::Router> {
-    let (mut parts, mut rest) = (Vec::new(), Vec::new());
+    let (mut parts, mut rest, mut holders) = (Vec::new(), Vec::new(), Holders::new());
     for instance in &document.instances {
-        if let Some((part, trust)) = router::router(instance, document, (&parts, config), report) {
+        if let Some((part, trust)) = router::router(instance, document, (&mut holders, config), report) {
             parts.push(part);
             rest.push((instance, trust));
         }

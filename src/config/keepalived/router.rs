@@ -4,7 +4,7 @@
 use super::announcing;
 use super::checks;
 use super::document::{Document, Instance};
-use super::holds;
+use super::holds::{self, Holders};
 use super::peers;
 use super::report::Report;
 use super::routing;
@@ -23,7 +23,7 @@ use std::time::Duration;
 pub(super) fn router(
     instance: &Instance,
     document: &Document,
-    (earlier, config): (&[file::Router], &Config),
+    (holders, config): (&mut Holders, &Config),
     report: &Report,
 ) -> Option<(file::Router, Trust)> {
     let name = instance.name.get_ref();
@@ -47,7 +47,7 @@ pub(super) fn router(
         );
     }
     let routing = routing::Router { family, renamed: renamed(instance, family), report };
-    let holds = holds::holds(instance, earlier, family, report);
+    let holds = holds::holds(instance, family, holders, report);
     let part = file::Router {
         name: Spanned::new(instance.name.span(), RouterName(name.as_str().into())),
         interface: interface(instance, report),
