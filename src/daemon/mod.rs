@@ -426,7 +426,7 @@ impl Core {
 
     fn carry_out(&mut self, at: Time, effects: Vec<Effect>) {
         for effect in effects {
-            self.stopped |= effect == Effect::Stopped;
+            self.stopped |= matches!(effect, Effect::Stopped);
             for input in self.performer.perform(effect, at) {
                 self.decide(input);
             }

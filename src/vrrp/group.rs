@@ -56,11 +56,12 @@ impl Group {
     #[must_use]
     pub fn handle(&mut self, now: Time, event: &Event) -> Steps {
         let mut actions = self.wake(now);
-        if *event == Event::Tick {
+        if matches!(event, Event::Tick) {
             actions.extend(self.tick(now));
             return actions;
         }
-        let goes_on = *event == Event::Startup(Why::Healed) && self.members.iter().all(|m| m.may_go_on(now));
+        let healed = matches!(event, Event::Startup(Why::Healed));
+        let goes_on = healed && self.members.iter().all(|m| m.may_go_on(now));
         let event = if goes_on { &Event::Startup(Why::LinkBack) } else { event };
         for member in 0..self.members.len() {
             actions.extend(self.pass(now, member, event.clone()));
@@ -80,7 +81,7 @@ impl Group {
             return actions;
         }
         let hears = matches!(event, Event::Heard { .. });
-        let announced = event == Event::Announced;
+        let announced = matches!(event, Event::Announced);
         actions.extend(self.pass(now, member, event));
         if before && matches!(self.members[member].state(), State::Backup { .. }) {
             for other in (0..self.members.len()).filter(|other| *other != member) {

@@ -145,6 +145,12 @@ fn a_file_that_wants_to_be_checked_is_refused_for_what_would_be_left_out() {
     };
     assert_eq!(read("reload_check_config", "").map(|loaded| loaded.skipped.len()), Ok(0));
     assert_eq!(read("", "prioritty 5").map(|loaded| loaded.skipped.len()), Ok(1));
+    // `check` says it before the daemon does.
+    let group = "vrrp_sync_group g {\n group {\n web\n }\n}\n";
+    says(
+        &format!("global_defs {{\n reload_check_config\n}}\n{}{group}", instance("")),
+        &["the daemon refuses this file"],
+    );
     let said = read("reload_check_config", "prioritty 5").unwrap_err().to_string();
     for part in ["a file with findings is refused, and there are some", "unknown keyword prioritty"] {
         assert!(said.contains(part), "{said}");

@@ -85,6 +85,11 @@ impl Inspection {
             };
             needed(document).map(need).collect()
         };
+        if let (Some(written), true) = (&global.reload_check_config, report.flaws() > 0 || insecure.is_some())
+        {
+            let message = "the daemon refuses this file, for keepalived would complain of it as it stands";
+            report.warning(&written.span(), message, "mend what is told of, or remove this line");
+        }
         Inspection { flaws: report.flaws(), interfaces, insecure, demand }
     }
 
