@@ -140,7 +140,11 @@ impl Failure {
 /// Runs the command that `arguments` ask for, the program's name first. Returns the exit code.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let line = match Line::try_parse_from(by_name(arguments.into_iter().collect())) {
+    let arguments = by_name(arguments.into_iter().collect());
+    if self::daemon::is_guardian(&arguments) {
+        return crate::daemon::guard();
+    }
+    let line = match Line::try_parse_from(arguments) {
         Ok(line) => line,
         Err(error) => {
             let _ = error.print();
