@@ -5,7 +5,7 @@ import time
 from daemons import Router
 from gauges import Capture, Watch, family, outage_after, pss, usage
 from lan import VIP, Probing, sh
-from pair import Scene, held, kill, row
+from pair import Scene, end, held, kill, row
 
 ONE = Scene("one", (Router((VIP,)),))
 FOREIGN = Scene("foreign", (Router((VIP,)),), foreign=True, large=True)
@@ -21,6 +21,7 @@ ALL_KILLED = Scene("all-killed", (Router((VIP,)),), large=True)
     ("idle Master: CPU, ms a minute", "6", "-"),
     ("idle Backup: CPU, ms a minute", "6", "-"),
     ("idle Master: PSS, KiB", "4096", "-"),
+    ends=True,
 )
 def idle(pair):
     time.sleep(5)
@@ -29,6 +30,8 @@ def idle(pair):
     time.sleep(5 if pair.quick else 15)
     minutes = (time.monotonic() - began) / 60
     spent = [usage(server.daemon.pid) - cpu for server, cpu in zip((pair.a, pair.b), before)]
+    # Alone on its host, a daemon shares its program with nobody.
+    end(pair.b)
     return *(cpu / 1e6 / minutes for cpu in spent), pss(pair.a.daemon.pid)
 
 
