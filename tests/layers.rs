@@ -73,7 +73,7 @@ const FORBIDDEN: &[&str] = &[
 ];
 
 /// Files that may contain unsafe code.
-const UNSAFE: &[&str] = &["daemon/trim.rs"];
+const UNSAFE: &[&str] = &[];
 
 const LONGEST: usize = 500;
 

@@ -5,7 +5,6 @@ mod capture;
 mod kernel;
 mod lab;
 mod locum;
-mod memory;
 mod neighbour;
 mod probe;
 mod process;
