@@ -5,6 +5,7 @@
 //! ([`super::ward`]). No runtime, no threads; while all is well it sleeps in poll(2) without a timer.
 
 use super::last_will::LastWill;
+use super::trim;
 use super::ward::{LONGEST, Word};
 use super::{EXIT_BUG, EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, EXIT_PRIVILEGES};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -82,6 +83,7 @@ impl Guardian {
         loop {
             let started = Instant::now();
             let (mut daemon, list) = self.start()?;
+            trim::text();
             let ended = self.attend(&mut daemon, &list)?;
             if let Some(code) = meant(ended) {
                 return Ok(code);

@@ -25,6 +25,7 @@ mod sockets;
 mod state;
 mod tasks;
 mod tell;
+mod trim;
 mod ward;
 mod watchdog;
 mod witness;
@@ -71,6 +72,8 @@ const GATHER: Duration = Duration::from_micros(250);
 const ARRIVALS: usize = 64;
 /// By how much the wall clock has to jump to be told. Kernel and network correct it by less at a time.
 const CLOCK_WAS_SET: Duration = Duration::from_millis(1);
+/// So long after a start or a reload all is as it will be. Nobody is woken for it.
+const CALM: Duration = Duration::from_secs(10);
 /// How long address work may take at the end.
 const GIVE_UP_WITHIN: Duration = Duration::from_secs(10);
 
@@ -220,6 +223,7 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
         wall_clock: None,
         read: Time::ZERO,
         crowded: false,
+        calm_at: Some(now() + CALM),
         stopped: false,
     };
     core.tell_wall_clock();
@@ -299,6 +303,8 @@ struct Core {
     read: Time,
     /// Packets come so close upon each other that they had better gather.
     crowded: bool,
+    /// When to give back what only the start or a reload has needed.
+    calm_at: Option<Time>,
     stopped: bool,
 }
 
@@ -376,6 +382,9 @@ impl Core {
             self.decide(input);
         }
         watchdog::pat(woken);
+        if self.calm_at.take_if(|at| *at <= woken).is_some() {
+            trim::text();
+        }
     }
 
     /// Tells the agent what the wall clock reads, if somebody has set it.
@@ -410,6 +419,7 @@ impl Core {
             Some(inbox::Meant::Adopt { input, loaded }) => {
                 // The details first: the effects of the reload look hosts and commands up there.
                 self.performer.adopt(*loaded);
+                self.calm_at = Some(now() + CALM);
                 // Routers with keys may be new, and nobody has looked at the clock without.
                 self.tell_wall_clock();
                 self.decide(input);

@@ -5,6 +5,7 @@ mod capture;
 mod kernel;
 mod lab;
 mod locum;
+mod memory;
 mod neighbour;
 mod probe;
 mod process;

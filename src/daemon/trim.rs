@@ -1,0 +1,62 @@
+//! Gives back the program's pages that only its start needed: reading arguments and configuration touches
+//! most of the text, and what runs afterwards little of it. What is needed again comes from the page cache.
+//!
+//! The one file with unsafe code.
+
+#![expect(unsafe_code, reason = "madvise(2) has no safe form: with other advice it could throw data away")]
+
+use nix::sys::mman::{MmapAdvise, madvise};
+use std::ffi::c_void;
+use std::fs;
+use std::ptr::NonNull;
+
+/// Unmaps this program's code. With memory locked in place nothing happens.
+pub(super) fn text() {
+    let (Ok(maps), Ok(program)) = (fs::read_to_string("/proc/self/maps"), fs::read_link("/proc/self/exe"))
+    else {
+        return;
+    };
+    for (start, length) in maps.lines().filter_map(|line| code(line, &program.to_string_lossy())) {
+        let Some(start) = NonNull::new(std::ptr::with_exposed_provenance_mut::<c_void>(start)) else {
+            continue;
+        };
+        // SAFETY: these pages are a private, unwritable mapping of a file, as the line says. Whoever runs or
+        // reads there next, this very thread included, gets the same bytes from the file again.
+        let _ = unsafe { madvise(start, length, MmapAdvise::MADV_DONTNEED) };
+    }
+}
+
+/// Where the code of `program` is, by a line of `/proc/self/maps`, and its length in bytes. Not its constants:
+/// among those are pages that the loader has written to.
+fn code(line: &str, program: &str) -> Option<(usize, usize)> {
+    let mut words = line.split_whitespace();
+    let (range, rights) = (words.next()?, words.next()?);
+    let (start, end) = range.split_once('-')?;
+    let [start, end] = [start, end].map(|at| usize::from_str_radix(at, 16).ok());
+    let is_code = rights == "r-xp" && line.ends_with(program) && words.nth(3) == Some(program);
+    is_code.then_some((start?, end?.checked_sub(start?)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_what_can_be_run_and_not_written_of_this_program_alone() {
+        let at = |rights, path| {
+            code(&format!("55d0c000-55d0e000 {rights} 00001000 fe:00 77 {path}"), "/usr/bin/locum")
+        };
+        assert_eq!(at("r-xp", "/usr/bin/locum"), Some((0x55d0_c000, 0x2000)));
+        for (rights, path) in [
+            ("r--p", "/usr/bin/locum"),
+            ("rw-p", "/usr/bin/locum"),
+            ("rwxp", "/usr/bin/locum"),
+            ("r-xp", "/usr/lib/libc.so.6"),
+            ("r-xp", "/opt/usr/bin/locum"),
+            ("r-xp", ""),
+        ] {
+            assert_eq!(at(rights, path), None, "{rights} {path}");
+        }
+        assert_eq!(code("", "/usr/bin/locum"), None);
+    }
+}
