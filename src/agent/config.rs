@@ -100,6 +100,8 @@ pub struct Group {
     pub name: GroupName,
     /// Its routers; each exists.
     pub routers: Vec<RouterName>,
+    /// What they track together; it stands among what each tracks as well.
+    pub tracks: Vec<Track>,
     /// Changes whenever its hooks change.
     pub fingerprint: u64,
 }

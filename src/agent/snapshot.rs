@@ -188,6 +188,7 @@ fn check_status(now: Time, check: &Health) -> CheckStatus {
         name: check.config().name.clone(),
         state: check.standing(),
         since_ms: millis(now.since(check.since())),
+        number: last.and_then(|(_, outcome)| outcome.value),
         error: last.and_then(|(_, outcome)| outcome.verdict.clone().err()),
         latency_ms: last.map(|(_, outcome)| outcome.latency.as_secs_f64() * 1000.0),
         checked_ms: last.map(|(at, _)| millis(now.since(*at))),

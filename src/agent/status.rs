@@ -262,6 +262,9 @@ pub struct CheckStatus {
     pub state: health::Standing,
     /// How long, in milliseconds.
     pub since_ms: u64,
+    /// The number last read, where one is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<i32>,
     /// The last failure's line, while the last result is a failure.
     pub error: Option<String>,
     /// How long the last attempt took, in milliseconds.

@@ -142,6 +142,9 @@ impl Page {
         if let Some(ms) = check.latency_ms {
             let _ = write!(text, " in {ms:.1}ms");
         }
+        if let Some(number) = check.number {
+            let _ = write!(text, ", read {number}");
+        }
         if let Some(error) = &check.error {
             let _ = write!(text, ": {error}");
         }

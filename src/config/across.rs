@@ -1,8 +1,9 @@
 //! Rules between routers, and between routers and checks.
 
-use super::file::{Address, File, Group, Router, Track};
+use super::file::{Address, File, Group, Router};
 use super::problem::{Finding, Sink};
 use super::suggest::nearest;
+use super::tracking::{self, Track};
 use crate::agent::{Install, RouterName};
 use crate::health::OnFail;
 use crate::vrrp::{Family, Priority};
@@ -18,7 +19,7 @@ pub(super) fn across(routers: &[Router], checks: &[Spanned<String>], sink: &Sink
             same_virtual_router(earlier, router, sink);
             silenced(earlier, router, sink);
         }
-        tracks(router, checks, sink);
+        tracking::judge(router, checks, sink);
     }
     let tracked: Vec<_> = routers
         .iter()
@@ -82,25 +83,6 @@ fn silenced(one: &Router, other: &Router, sink: &Sink) {
             format!("router {name} has virtual_mac on this interface, which then answers for no local route");
         let finding = Finding::error(&install.span(), message).also(&vmac.name.span(), "that router");
         sink.add(finding.help("write virtual_mac = true here too instead of this line, or remove it there"));
-    }
-}
-
-fn tracks(router: &Router, checks: &[Spanned<String>], sink: &Sink) {
-    for (place, track) in router.tracks.iter().enumerate() {
-        let name = track.check.get_ref();
-        if !checks.iter().any(|check| check.get_ref() == name) {
-            let finding = Finding::error(&track.check.span(), format!("there is no check \"{name}\""));
-            let near = nearest(name, checks.iter().map(|check| check.get_ref().as_str()));
-            sink.add(match near {
-                Some(near) => finding.help(format!("did you mean \"{near}\"?")),
-                None => finding.help(format!("add a section [check.{name}]")),
-            });
-        }
-        let earlier = router.tracks.iter().take(place).find(|other| other.check.get_ref() == name);
-        if let Some(first) = earlier {
-            let finding = Finding::error(&track.span, format!("check {name} stands here twice"));
-            sink.add(finding.also(&first.span, "first here").help("remove one"));
-        }
     }
 }
 

@@ -12,6 +12,7 @@ use super::problem::{Finding, Sink};
 use super::routes::{FAMILIES, routes, rules};
 use super::section::{Section, Value, Wrong};
 use super::snmp;
+use super::tracking::{Track, tracks};
 use super::value::{
     address, choice, command, duration, flag, interface, ip, number, path, some_time, subnet, text,
     time_or_off, virtual_mac, whole,
@@ -21,7 +22,6 @@ use crate::agent::config::{Interface, LinkDelay};
 use crate::agent::route::{Route, Rule};
 use crate::agent::{Install, RouterName, VirtualMac};
 use crate::claim::quorum::Quorum;
-use crate::health::OnFail;
 use crate::snmp::Settings;
 use crate::vrrp::announcing::Announcing;
 use crate::vrrp::{ChecksumPolicy, Family, Priority, Version, Vip, Vrid};
@@ -58,6 +58,8 @@ pub(super) struct File<'a> {
 pub(super) struct Group {
     pub(super) name: Spanned<String>,
     pub(super) routers: Vec<Spanned<String>>,
+    /// What all of them track.
+    pub(super) tracks: Vec<Track>,
     pub(super) notify: Notify,
 }
 
@@ -148,13 +150,6 @@ pub(super) struct Address {
     pub(super) hold: bool,
     pub(super) span: Range<usize>,
     pub(super) label: Option<Range<usize>>,
-}
-
-/// One of `checks`.
-pub(super) struct Track {
-    pub(super) check: Spanned<String>,
-    pub(super) on_fail: OnFail,
-    pub(super) span: Range<usize>,
 }
 
 /// A command, and who runs it where that is written with it.
@@ -250,7 +245,7 @@ fn group((name, section): (Spanned<String>, Section<'_>)) -> Group {
         section.missing("routers", "routers = [\"NAME\", …]");
     }
     let routers = section.list("routers", text).map(Spanned::into_inner).unwrap_or_default();
-    let group = Group { name, routers, notify: notify(&section, false) };
+    let group = Group { name, routers, tracks: tracks(&section), notify: notify(&section, false) };
     section.finish();
     group
 }
@@ -431,39 +426,6 @@ fn plain((address, prefix): (IpAddr, Option<u8>), span: Range<usize>) -> Address
         scope: if link_local { 253 } else { 0 },
     };
     Address { vip, advertise: true, hold: true, span, label: None }
-}
-
-fn tracks(section: &Section<'_>) -> Vec<Track> {
-    let members = section.members("checks", "a list of check names: [\"app\"]").unwrap_or_default();
-    members.iter().filter_map(|value| track(section, value)).collect()
-}
-
-fn track<'a>(section: &Section<'a>, value: &'a Value<'a>) -> Option<Track> {
-    let span = value.span();
-    if !value.get_ref().is_table() {
-        return match text(value) {
-            Ok(name) => Some(Track { check: Spanned::new(span.clone(), name), on_fail: OnFail::Fault, span }),
-            Err(wrong) => {
-                section.wrong("checks", value, wrong);
-                None
-            }
-        };
-    }
-    let table = section.inner("checks", value, format!("a check of {}", section.title))?;
-    let check = table.required("check", "check = \"NAME\"", text);
-    let weight = inner(table.optional("weight", weight)).map(OnFail::Weight);
-    let times = inner(table.optional("times", number(-254, 254))).map(OnFail::Times);
-    table.finish();
-    Some(Track { check: check?, on_fail: times.or(weight).unwrap_or(OnFail::Fault), span })
-}
-
-fn weight(value: &Value<'_>) -> Result<i32, Wrong> {
-    match number(-254, 254)(value)? {
-        0 => Err(Wrong::new("a weight of 0 changes nothing").help(
-            "write a number such as -60; or no weight, and the router is in Fault while the check is down",
-        )),
-        weight => Ok(weight),
-    }
 }
 
 fn notify(section: &Section<'_>, alone: bool) -> Notify {

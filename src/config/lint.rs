@@ -210,7 +210,7 @@ fn weights(part: &file::Router, router: &Router, sink: &Sink) {
     }
 }
 
-fn weight(track: &file::Track) -> Option<i32> {
+fn weight(track: &super::tracking::Track) -> Option<i32> {
     match track.on_fail {
         OnFail::Weight(weight) => Some(weight),
         OnFail::Fault | OnFail::Times(_) => None,

@@ -28,6 +28,7 @@ mod snmp;
 mod suggest;
 mod tell;
 mod timeline;
+mod tracking;
 mod value;
 
 pub use identity::Identity;
@@ -238,6 +239,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
     }
     let mut file = file::read(&table, sink);
     let names: Vec<_> = file.checks.iter().map(|(name, _)| name.clone()).collect();
+    tracking::spread(&mut file, &names, sink);
     across::across(&file.routers, &names, sink);
     let fixed = std::mem::take(&mut file.fixed).holding(&file.routers, |finding, _| sink.add(finding));
     if file.routers.is_empty() && !sink.has_errors() {
@@ -320,7 +322,8 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
         }
         let routers = across::members(part, &file, sink);
         claim::one_claim(&routers, &config.agent.routers, &file.routers, sink);
-        config.agent.groups.push(Group { name, routers, fingerprint });
+        let tracks = tracking::judged(&part.tracks);
+        config.agent.groups.push(Group { name, routers, tracks, fingerprint });
     }
     Some(config)
 }

@@ -6,11 +6,11 @@ use super::auth;
 use super::damping;
 use super::file;
 use super::problem::{Finding, Sink};
+use super::tracking;
 use super::value::show;
 use crate::agent::config::{Interface, Router};
 use crate::agent::{Install, VirtualMac};
 use crate::claim::quorum::Quorum;
-use crate::health::{CheckName, Track};
 use crate::vrrp::instance::Manner;
 use crate::vrrp::{Family, Interval, Priority, Version};
 use serde_spanned::Spanned;
@@ -73,7 +73,7 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
         manner: Manner { lease: lease(part, interval?, sink), ..manner(part) },
         announce: part.announce.clone(),
         damping: part.damping.as_ref().map(|damping| *damping.get_ref()),
-        tracks: part.tracks.iter().map(track).collect(),
+        tracks: tracking::judged(&part.tracks),
         barred: part.barred.clone().or(barred),
         fingerprint,
     })
@@ -114,10 +114,6 @@ fn lease(part: &file::Router, interval: Interval, sink: &Sink) -> Option<Duratio
         refuse(format!("a lease of {} is none", show(lease)), "write at most \"1d\", or \"off\"");
     }
     Some(lease)
-}
-
-fn track(part: &file::Track) -> Track {
-    Track { check: CheckName(part.check.get_ref().as_str().into()), on_fail: part.on_fail }
 }
 
 fn versions(part: &file::Router, version: Version, sink: &Sink) {

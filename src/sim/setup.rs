@@ -90,7 +90,8 @@ pub(super) fn random(rng: &mut Rng) -> Vec<Node> {
     if grouped {
         for config in &mut configs {
             let routers = config.routers.iter().map(|router| router.name.clone()).collect();
-            config.groups = vec![Group { name: GroupName("both".into()), routers, fingerprint: 0 }];
+            config.groups =
+                vec![Group { name: GroupName("both".into()), routers, tracks: Vec::new(), fingerprint: 0 }];
         }
     }
     let node = |(n, config): (usize, Config)| {

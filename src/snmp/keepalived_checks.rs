@@ -15,6 +15,11 @@ const VRRP: &[u32] = &[1, 3, 6, 1, 4, 1, 9586, 100, 5, 2];
 const TRACKED_LINK: u32 = 4;
 /// `vrrpTrackedScriptTable`, `vrrpTrackedFileTable`, `vrrpTrackedProcessTable`, `vrrpTrackedBfdTable`
 const TRACKED: [u32; 4] = [5, 12, 20, 17];
+/// `vrrpSyncTrackedInterfaceTable`
+const GROUP_TRACKED_LINK: u32 = 14;
+/// `vrrpSyncTrackedScriptTable`, `vrrpSyncTrackedFileTable`, `vrrpSyncTrackedProcessTable`,
+/// `vrrpSyncTrackedBfdTable`
+const GROUP_TRACKED: [u32; 4] = [15, 16, 22, 19];
 /// `vrrpScriptTable`, `vrrpFileTable`, `vrrpProcessTable`, `vrrpBfdTable`
 const CHECKS: [u32; 4] = [9, 13, 21, 18];
 
@@ -29,40 +34,61 @@ pub(super) fn put(view: &View<'_>, rows: &mut Rows) {
         config.checks.iter().map(|check| (&check.name, check)).collect();
     let mut weights: BTreeMap<&CheckName, i32> = BTreeMap::new();
     for (number, _, router) in view.routers() {
-        let (mut links, mut last) = (0, [0; 4]);
+        let group = config.groups.iter().find(|group| group.routers.contains(&router.name));
+        let shared = group.map_or(&[][..], |group| &group.tracks);
+        let own = router.tracks.iter().filter(|track| !shared.contains(track));
+        tracked(view, number, own, &known, (TRACKED_LINK, TRACKED), rows);
         for track in &router.tracks {
-            let Some(check) = known.get(&track.check) else { continue };
-            let weight = weight(track, check.inverse);
-            weights.entry(&check.name).or_insert(weight);
-            let reverse = Value::truth(check.inverse);
-            let values = |name: &str| [Value::text(name), Value::Integer(weight), reverse];
-            if let Some(link) = &check.link {
-                // By their place, as keepalived has it, and not by their number.
-                links += 1;
-                for (column, value) in (1..).zip(values(link)) {
-                    rows.put(&entry(TRACKED_LINK), column, &[number, links], value);
-                }
-            } else {
-                let probe = view.facts.probes.get(&check.name);
-                let kind = kind(probe);
-                last[kind] += 1;
-                for (column, value) in (2..).zip(values(shown(&check.name, probe))) {
-                    rows.put(&entry(TRACKED[kind]), column, &[number, last[kind]], value);
-                }
+            if let Some(check) = known.get(&track.check) {
+                weights.entry(&check.name).or_insert(weight(track, check.inverse));
             }
         }
     }
-    let standings: BTreeMap<_, _> =
-        view.status.checks.iter().map(|check| (&check.name, check.state)).collect();
+    for (number, group) in (1..).zip(&config.groups) {
+        tracked(view, number, group.tracks.iter(), &known, (GROUP_TRACKED_LINK, GROUP_TRACKED), rows);
+    }
+    let found: BTreeMap<_, _> = view.status.checks.iter().map(|check| (&check.name, check)).collect();
     let mut last = [0; 4];
     for check in config.checks.iter().filter(|check| check.link.is_none()) {
         let probe = view.facts.probes.get(&check.name);
         let kind = kind(probe);
         last[kind] += 1;
-        let standing = standings.get(&check.name).copied().unwrap_or(Standing::Pending);
-        let standing = result(standing, check.inverse);
+        let found = found.get(&check.name);
+        let standing = result(found.map_or(Standing::Pending, |found| found.state), check.inverse);
+        let number = found.and_then(|found| found.number);
         let weight = weights.get(&check.name).copied().unwrap_or_default();
-        one(check, probe, (standing, weight), (kind, last[kind]), rows);
+        one(check, probe, (standing, number, weight), (kind, last[kind]), rows);
+    }
+}
+
+/// What router or group `number` tracks, in a table for interfaces and one for each kind of check.
+fn tracked<'a>(
+    view: &View<'_>,
+    number: u32,
+    tracks: impl Iterator<Item = &'a Track>,
+    known: &BTreeMap<&CheckName, &Config>,
+    (links, others): (u32, [u32; 4]),
+    rows: &mut Rows,
+) {
+    let (mut last_link, mut last) = (0, [0; 4]);
+    for track in tracks {
+        let Some(check) = known.get(&track.check) else { continue };
+        let weight = Value::Integer(weight(track, check.inverse));
+        let values = |name: &str| [Value::text(name), weight.clone(), Value::truth(check.inverse)];
+        if let Some(link) = &check.link {
+            // By their place, as keepalived has it, and not by their number.
+            last_link += 1;
+            for (column, value) in (1..).zip(values(link)) {
+                rows.put(&entry(links), column, &[number, last_link], value);
+            }
+        } else {
+            let probe = view.facts.probes.get(&check.name);
+            let kind = kind(probe);
+            last[kind] += 1;
+            for (column, value) in (2..).zip(values(shown(&check.name, probe))) {
+                rows.put(&entry(others[kind]), column, &[number, last[kind]], value);
+            }
+        }
     }
 }
 
@@ -109,7 +135,7 @@ const fn result(standing: Standing, inverse: bool) -> Standing {
 fn one(
     check: &Config,
     probe: Option<&Probe>,
-    (standing, weight): (Standing, i32),
+    (standing, read, weight): (Standing, Option<i32>, i32),
     (kind, number): (usize, u32),
     rows: &mut Rows,
 ) {
@@ -137,7 +163,8 @@ fn one(
             rows.row(&entry, &[number], columns);
         }
         Some(Probe::File { path }) => {
-            let columns = [(2, name), (3, Some(Value::text(path))), (5, weight), (6, reverse)];
+            let read = Some(Value::Integer(read.unwrap_or_default()));
+            let columns = [(2, name), (3, Some(Value::text(path))), (4, read), (5, weight), (6, reverse)];
             rows.row(&entry, &[number], columns);
         }
         Some(Probe::Process { name: process, min, max, full }) => {

@@ -2,8 +2,7 @@
 //! and in the order that keepalived has them. Pure. Checks are in `keepalived_checks`, routes and rules in
 //! `keepalived_routes`.
 //!
-//! Left out is what Locum has not (LVS), and what it does not know as keepalived would say it: the
-//! defaults for mails, and what a group tracks, which stands with its members.
+//! Left out is what Locum has not: LVS.
 
 use super::facts::{Mail, Scripts};
 use super::oid::Value;
@@ -108,6 +107,10 @@ fn put_mail(mail: &Mail, rows: &mut Rows) {
     }
     rows.scalar(MAIL, 6, Value::number(mail.port));
     rows.scalar(MAIL, 7, Value::either(mail.faults, 1, 2));
+    // Whether mails are sent where nothing is said: "unset", for each router and group says it.
+    for default in [8, 9, 10] {
+        rows.scalar(MAIL, default, Value::Integer(3));
+    }
 }
 
 fn groups(view: &View<'_>, rows: &mut Rows) {

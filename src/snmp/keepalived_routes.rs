@@ -1,12 +1,12 @@
 //! KEEPALIVED-MIB, the routes and rules that move with a router. Pure.
 //!
-//! Left out are what a route sets for connections, and columns that the MIB calls obsolete.
+//! Left out are columns that the MIB calls obsolete.
 
 use super::keepalived_mib::scope;
 use super::oid::Value;
 use super::rows::Rows;
 use super::view::{View, kind, nobody};
-use crate::agent::{Network, Route, RouteKind, Rule, RuleAction};
+use crate::agent::{Network, Route, RouteKind, RouteOption, Rule, RuleAction};
 use crate::vrrp::Family;
 
 /// `vrrpRouteEntry`
@@ -15,6 +15,8 @@ const ROUTE: &[u32] = &[1, 3, 6, 1, 4, 1, 9586, 100, 5, 2, 7, 1];
 const RULE: &[u32] = &[1, 3, 6, 1, 4, 1, 9586, 100, 5, 2, 8, 1];
 /// `vrrpRouteNextHopEntry`
 const HOP: &[u32] = &[1, 3, 6, 1, 4, 1, 9586, 100, 5, 2, 11, 1];
+/// `keepalived` of `vrrpRouteProtocol`: the number of VRRP, which the kernel has of each route as well.
+const PROTOCOL: i32 = 112;
 /// `ecmp` of `RouteType`
 const SEVERAL_WAYS: i32 = 2;
 
@@ -53,8 +55,22 @@ fn route(view: &View<'_>, index: &[u32], route: &Route, held: bool, rows: &mut R
         (13, Some(Value::number(route.table))),
         (14, Some(Value::either(held, 1, 2))),
         (17, (route.tos > 0).then(|| Value::number(route.tos))),
+        (18, Some(Value::Integer(PROTOCOL))),
+        // Explicit congestion notification is never asked for.
+        (19, Some(Value::truth(false))),
+        (20, Some(Value::truth(route.options.get(&RouteOption::QuickAck) == Some(&1)))),
+        (55, route.options.get(&RouteOption::FastOpenNoCookie).map(|value| Value::truth(*value == 1))),
     ];
     rows.row(ROUTE, index, columns);
+    for (option, value) in &route.options {
+        if let Some((column, lock)) = option_columns(*option) {
+            rows.put(ROUTE, column, index, Value::number(*value));
+            let locked = Value::truth(*option == RouteOption::LockedMtu);
+            if let Some(lock) = lock {
+                rows.put(ROUTE, lock, index, locked);
+            }
+        }
+    }
     for (at, hop) in (1..).zip(route.hops.iter().filter(|_| hop.is_none())) {
         let dev = hop.dev.as_deref();
         let columns = [
@@ -67,6 +83,25 @@ fn route(view: &View<'_>, index: &[u32], route: &Route, held: bool, rows: &mut R
         ];
         rows.row(HOP, &[index, &[at]].concat(), columns);
     }
+}
+
+/// Where a number stands that a route sets for its connections, and whether it is the last word.
+const fn option_columns(option: RouteOption) -> Option<(u32, Option<u32>)> {
+    Some(match option {
+        RouteOption::Mtu | RouteOption::LockedMtu => (22, Some(23)),
+        RouteOption::HopLimit => (24, None),
+        RouteOption::AdvertisedSegment => (25, Some(26)),
+        RouteOption::Rtt => (27, Some(28)),
+        RouteOption::RttVariation => (29, Some(30)),
+        RouteOption::Reordering => (31, Some(32)),
+        RouteOption::Window => (33, None),
+        RouteOption::CongestionWindow => (34, Some(35)),
+        RouteOption::SlowStart => (36, Some(37)),
+        RouteOption::MinimumTimeout => (38, Some(39)),
+        RouteOption::InitialWindow => (40, None),
+        RouteOption::InitialReceiveWindow => (41, None),
+        RouteOption::QuickAck | RouteOption::FastOpenNoCookie => return None,
+    })
 }
 
 fn route_kind(route: &Route) -> i32 {

@@ -27,7 +27,13 @@ pub(crate) fn degraded() -> Status {
         routers: vec![web()],
         checks: vec![
             app(),
-            CheckStatus { error: None, state: health::Standing::Up, name: named("db"), ..app() },
+            CheckStatus {
+                error: None,
+                number: Some(3),
+                state: health::Standing::Up,
+                name: named("db"),
+                ..app()
+            },
         ],
         skipped: Vec::new(),
         lateness: LatenessStatus { worst_ms: 0.8, recent_ms: 0.2 },
@@ -149,6 +155,7 @@ fn app() -> CheckStatus {
         name: named("app"),
         state: health::Standing::Down,
         since_ms: 41_000,
+        number: None,
         error: Some("connection refused".to_owned()),
         latency_ms: Some(0.42),
         checked_ms: Some(800),

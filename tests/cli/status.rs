@@ -57,7 +57,7 @@ web  MASTER  for 3m12s, because no Master heard for the down interval
 
 checks
   app  down  for 41s, last result 800ms ago in 0.4ms: connection refused
-  db   up    for 41s, last result 800ms ago in 0.4ms
+  db   up    for 41s, last result 800ms ago in 0.4ms, read 3
 ";
     assert_eq!(page, expected);
 }

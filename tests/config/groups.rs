@@ -49,3 +49,22 @@ fn a_group_has_one_damping() {
     let found = said(&text(two, three));
     assert!(found.contains("b shares one role with a, whose damping counts for both"), "{found}");
 }
+
+#[test]
+fn what_a_group_tracks_each_of_its_routers_tracks() {
+    let check = "[check.up]\ntype = 'file'\npath = '/run/up'\n";
+    let text = |own: &str, all: &str| {
+        let routers = ROUTERS.replace("[router.b]", &format!("{own}\n[router.b]"));
+        format!("{check}{routers}[group.gw]\nrouters = ['a', 'b']\nchecks = [{all}]\n")
+    };
+    let agent = config(&text("", "{ check = 'up', weight = -20 }")).agent;
+    assert_eq!(agent.groups[0].tracks.len(), 1);
+    for router in &agent.routers {
+        assert_eq!(router.tracks, agent.groups[0].tracks, "{}", router.name);
+    }
+    let found = said(&text("", "'upp'"));
+    assert!(found.contains("there is no check \"upp\"") && found.contains("did you mean \"up\""), "{found}");
+    assert_eq!(found.matches("there is no check").count(), 1, "{found}");
+    let found = said(&text("checks = ['up']", "'up'"));
+    assert!(found.contains("check up stands here twice"), "{found}");
+}

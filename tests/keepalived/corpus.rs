@@ -35,7 +35,7 @@ const WRONG: &[(&str, &[&str])] = &[
     ("023", &["is no mail address"]),
     ("024", &[]),
     ("025", &[]),
-    ("026", &["enable_script_security takes no value"]),
+    ("026", &[]),
     ("027", &[]),
     ("028", &[]),
     ("029", &[]),

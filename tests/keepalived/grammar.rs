@@ -2,7 +2,7 @@
 
 use crate::spoken::{clean, document, instance};
 use locum::config::keepalived::document::{AuthType, HmacMode, State, Weight};
-use locum::config::keepalived::{Broadcast, Insertion, Network, RouteKind, Table};
+use locum::config::keepalived::{Broadcast, Insertion, Network, RouteKind, Table, parse};
 use locum::vrrp::Family;
 use serde_spanned::Spanned;
 use std::net::IpAddr;
@@ -203,10 +203,6 @@ fn every_wrong_argument_is_told_of_with_its_place() {
             "k.conf:8:7: error: \"master\" is not known here, wanted MASTER or BACKUP (help: did you mean MASTER?)",
         ),
         (
-            "state MASTER priority 200",
-            "k.conf:8:14: error: state takes one value: nothing reads the rest of the line",
-        ),
-        (
             "advert_int 1s",
             "k.conf:8:12: error: advert_int is \"1s\", wanted seconds from 0.01 to 255 (help: write it without its unit: 1)",
         ),
@@ -218,7 +214,6 @@ fn every_wrong_argument_is_told_of_with_its_place() {
             "weight 3",
             "k.conf:8:1: error: unknown keyword weight in vrrp_instance (help: weight belongs into vrrp_script)",
         ),
-        ("nopreempt yes", "k.conf:8:11: error: nopreempt takes no value"),
         (
             "track_script {\n a weight=0\n}",
             "k.conf:9:4: error: unknown word weight=0 after a (help: write weight 0)",
@@ -248,6 +243,25 @@ fn every_wrong_argument_is_told_of_with_its_place() {
     for (lines, wanted) in cases {
         let (_, said) = document(&instance(lines));
         assert!(said.iter().any(|line| line.starts_with(wanted)), "{lines}: wanted {wanted}\n{said:#?}");
+    }
+}
+
+/// keepalived says nothing of it, so the file is no worse with Locum; but its author is told.
+#[test]
+fn what_nobody_reads_is_listed_and_the_file_is_taken() {
+    let cases = [
+        (
+            "state MASTER priority 200",
+            "k.conf:8:14: state takes one value: nothing reads the rest of the line",
+        ),
+        ("nopreempt yes", "k.conf:8:11: nopreempt takes no value: nothing reads the rest of the line"),
+        ("notify /nowhere/hook", "k.conf:8:8: /nowhere does not exist: create it or mend the path"),
+    ];
+    for (line, wanted) in cases {
+        let loaded = parse(&instance(line), "k.conf".as_ref(), &crate::spoken::options()).expect(line);
+        let listed: Vec<_> = loaded.skipped.iter().map(ToString::to_string).collect();
+        assert_eq!(listed, [wanted]);
+        assert_eq!(loaded.config.agent.routers.len(), 1, "{line}");
     }
 }
 

@@ -119,13 +119,16 @@ fn conf(socket: &str, dir: &Path) -> String {
          bfd_instance far {{\n neighbor_ip 10.77.0.3\n weight 6\n}}\n\
          track_file load {{\n file {at}/load\n weight 1\n}}\n\
          static_ipaddress {{\n 10.77.0.9/32 dev eth0\n}}\nstatic_routes {{\n 10.84.0.0/16 via 10.77.0.254 dev eth0\n}}\n\
-         vrrp_sync_group both {{\n group {{\n  web\n  six\n }}\n}}\n\
+         vrrp_track_process shell {{\n process nosuchprocess\n weight 2\n}}\n\
+         vrrp_sync_group both {{\n group {{\n  web\n  six\n }}\n track_script {{\n  ok\n }}\n track_interface {{\n  lo weight 2\n }}\n \
+         track_file {{\n  load weight 3\n }}\n track_process {{\n  shell\n }}\n track_bfd {{\n  far\n }}\n}}\n\
          vrrp_instance web {{\n state MASTER\n version 2\n interface eth0\n virtual_router_id 51\n priority 150\n \
          advert_int 1\n authentication {{\n  auth_type PASS\n  auth_pass tops3cre\n }}\n \
          virtual_ipaddress {{\n  10.77.0.100/24\n  10.77.0.101/32\n }}\n \
          virtual_ipaddress_excluded {{\n  10.77.0.102/32\n }}\n notify_master \"/usr/bin/true a b\"\n \
          virtual_routes {{\n  10.80.0.0/16 via 10.77.0.254 dev eth0 metric 5\n  blackhole 10.81.0.0/16 table 100\n  \
-         default via 10.77.0.254 dev eth0 table 100\n  10.82.0.0/16 nexthop via 10.77.0.253 dev eth0 weight 2 nexthop via 10.77.0.254 dev eth0\n }}\n \
+         default via 10.77.0.254 dev eth0 table 100\n  \
+         10.85.0.0/16 via 10.77.0.254 dev eth0 mtu 1400 advmss 1300 hoplimit 9 initcwnd 10 initrwnd 11 quickack 1 rto_min 300ms reordering 4\n  10.82.0.0/16 nexthop via 10.77.0.253 dev eth0 weight 2 nexthop via 10.77.0.254 dev eth0\n }}\n \
          virtual_rules {{\n  from 10.77.0.100/32 lookup 100 priority 1000\n  not to 10.83.0.0/16 iif eth0 lookup 100 priority 1001\n }}\n}}\n\
          vrrp_instance six {{\n version 3\n interface eth0\n virtual_router_id 52\n priority 140\n advert_int 0.5\n \
          nopreempt\n virtual_ipaddress {{\n  fe80::52/64\n  fd77::100/64\n }}\n}}\n\
@@ -175,6 +178,8 @@ const DIFFERS: &[(&str, &str)] = &[
         ".1.3.6.1.4.1.9586.100.5.2.12.1.3.",
         "keepalived says the weight of the file here, and not the instance's own",
     ),
+    (".1.3.6.1.4.1.9586.100.5.2.16.1.3.", "the same, of a group"),
+    (".1.3.6.1.4.1.9586.100.5.2.7.1.18.", "who has made the route: Locum's number is that of VRRP"),
     (
         ".1.3.6.1.4.1.9586.100.5.2.13.1.5.",
         "with Locum each instance has its own weight: that of the first stands here",
@@ -194,20 +199,18 @@ const DIFFERS: &[(&str, &str)] = &[
 
 /// What only keepalived has, and why.
 const LEFT_OUT: &[(&str, &str)] = &[
-    (".1.3.6.1.4.1.9586.100.5.1.3.8.0", "Locum has no such default for mails: each router says so itself"),
-    (".1.3.6.1.4.1.9586.100.5.1.3.9.0", "the same"),
-    (".1.3.6.1.4.1.9586.100.5.1.3.10.0", "the same, for the load balancer"),
     (".1.3.6.1.4.1.9586.100.5.1.6.0", "of the load balancer"),
     (".1.3.6.1.4.1.9586.100.5.1.7.0", "of the load balancer"),
     (".1.3.6.1.4.1.9586.100.5.1.11.0", "of the load balancer"),
-    (".1.3.6.1.4.1.9586.100.5.2.7.1.18.", "who has made a route; it is Locum"),
-    (".1.3.6.1.4.1.9586.100.5.2.7.1.19.", "what a route sets for connections"),
-    (".1.3.6.1.4.1.9586.100.5.2.7.1.20.", "the same"),
     (".1.3.6.1.4.1.9586.100.5.2.8.1.2.", "obsolete"),
     (".1.3.6.1.4.1.9586.100.5.2.8.1.3.", "obsolete"),
     (".1.3.6.1.4.1.9586.100.5.2.8.1.4.", "obsolete"),
     (".1.3.6.1.4.1.9586.100.5.2.8.1.5.", "obsolete"),
-    (".1.3.6.1.4.1.9586.100.5.2.13.1.4.", "the number in a file is not in the status"),
+    (".1.3.6.1.4.1.9586.100.5.2.21.1.4.", "here they are a pattern of the whole command line"),
+    (".1.3.6.1.4.1.9586.100.5.2.21.1.5.", "the same"),
+    (".1.3.6.1.4.1.9586.100.5.2.21.1.10.", "here looks are counted, not seconds"),
+    (".1.3.6.1.4.1.9586.100.5.2.21.1.11.", "the same"),
+    (".1.3.6.1.4.1.9586.100.5.2.21.1.13.", "how many processes run is not in the status"),
 ];
 
 fn excepted(name: &str, list: &[(&str, &str)]) -> bool {

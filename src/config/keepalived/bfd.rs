@@ -94,6 +94,17 @@ fn complete(bfd: &Bfd, report: &Report) -> bool {
     true
 }
 
+/// Whether an earlier session has the same neighbour, which is told of.
+pub(super) fn is_taken(bfd: &Bfd, earlier: &[Bfd], report: &Report) -> bool {
+    let neighbor = |bfd: &Bfd| bfd.neighbor_ip.as_ref().map(|it| *it.get_ref());
+    let first = earlier.iter().find(|other| neighbor(other) == neighbor(bfd));
+    if let (Some(first), Some(written)) = (first, &bfd.neighbor_ip) {
+        let message = format!("{} is the neighbour of {} already", written.get_ref(), first.name.get_ref());
+        report.refuse(&written.span(), message, "track that session, and remove this one");
+    }
+    first.is_some()
+}
+
 /// What it is to Locum.
 pub(super) fn spec(bfd: &Bfd) -> Option<Spec> {
     let time =

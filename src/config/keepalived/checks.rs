@@ -7,9 +7,10 @@ use super::runs::Runner;
 use crate::check::{self, Pattern, Probe, Schedule, Spec};
 use crate::config::problem::{Finding, Span};
 use crate::config::suggest::nearest;
-use crate::config::{Config, file, lint};
+use crate::config::{Config, lint, tracking};
 use crate::health::{self, CheckName, Initial, OnFail};
 use serde_spanned::Spanned;
+use std::iter;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -262,11 +263,14 @@ pub(super) fn tracks(
     document: &Document,
     config: &Config,
     report: &Report,
-) -> Vec<file::Track> {
+) -> Vec<tracking::Track> {
     let mine = |name: &Spanned<String>| name.get_ref() == instance.name.get_ref();
     let groups = document.groups.iter().filter(|group| group.group.iter().any(mine));
-    let mut found = Tracks { document, config, report, found: Vec::new() };
-    for tracking in std::iter::once(&instance.tracking).chain(groups.map(|group| &group.tracking)) {
+    let mut found = Tracks { document, config, report, shared: false, found: Vec::new() };
+    for (at, tracking) in
+        iter::once(&instance.tracking).chain(groups.map(|group| &group.tracking)).enumerate()
+    {
+        found.shared = at > 0;
         for track in &tracking.scripts {
             let names = document.scripts.iter().map(|script| (&script.name, script.weight.as_ref()));
             found.add(track, "vrrp_script", "", names);
@@ -293,16 +297,30 @@ struct Tracks<'a> {
     document: &'a Document,
     config: &'a Config,
     report: &'a Report,
-    found: Vec<file::Track>,
+    /// What comes now is written for a whole group.
+    shared: bool,
+    found: Vec<tracking::Track>,
 }
 
 impl<'a> Tracks<'a> {
     fn push(&mut self, track: &Track, check: String, on_fail: OnFail) {
         // One that cannot be run was told of where it stands.
         let known = self.config.agent.checks.iter().any(|known| *known.name.0 == *check);
-        if known && !self.found.iter().any(|other| *other.check.get_ref() == check) {
+        let earlier = self.found.iter().find(|other| *other.check.get_ref() == check);
+        let told = check.starts_with(LINK) || check.starts_with(NUMBER);
+        if told && earlier.is_some_and(|earlier| self.shared && !earlier.shared) {
+            let message =
+                format!("an instance of this group tracks {} by itself as well", track.name.get_ref());
+            self.report.flaw(&track.name.span(), message, "remove one of the two lines");
+        }
+        if known && earlier.is_none() {
             let span = track.name.span();
-            self.found.push(file::Track { check: Spanned::new(span.clone(), check), on_fail, span });
+            self.found.push(tracking::Track {
+                check: Spanned::new(span.clone(), check),
+                on_fail,
+                span,
+                shared: self.shared,
+            });
         }
     }
 

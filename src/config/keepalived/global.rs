@@ -33,7 +33,16 @@ pub(super) fn global(statement: &Statement<'_>, global: &mut Global) {
 
 fn identity(inner: &Statement<'_>, global: &mut Global) -> bool {
     match inner.name {
-        "router_id" => inner.one(&mut global.router_id, value::text),
+        "router_id" => match inner.node.arguments() {
+            [word] if word.text.is_empty() => {
+                inner.report().warning(
+                    &word.span,
+                    "a name of nothing: this host is called by its own",
+                    "remove the line",
+                );
+            }
+            _ => inner.one(&mut global.router_id, value::text),
+        },
         "script_user" => command::user(inner, &mut global.script_user),
         "enable_script_security" => inner.bare(&mut global.enable_script_security),
         "default_interface" => inner.one(&mut global.default_interface, value::interface),

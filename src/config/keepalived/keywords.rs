@@ -87,6 +87,13 @@ pub(super) fn of(block: Block) -> impl Iterator<Item = &'static Keyword> {
     })
 }
 
+/// Whether keepalived complains of a keyword that is not done here, for it is no longer done there.
+pub(super) fn is_gone(keyword: &Keyword) -> bool {
+    const GONE: [(Block, &str); 3] =
+        [(Instance, "linkbeat_use_polling"), (Global, "vrrp_iptables"), (Global, "vrrp_ipsets")];
+    GONE.contains(&(keyword.block, keyword.name))
+}
+
 /// Another block that has a keyword of this name.
 pub(super) fn elsewhere(block: Block, name: &str) -> Option<Block> {
     KEYWORDS

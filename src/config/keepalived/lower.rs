@@ -14,9 +14,11 @@ use crate::agent::config::{Group, GroupName, LinkDelay};
 use crate::agent::{self, RouterName, Subject};
 use crate::config::problem::Finding;
 use crate::config::suggest::nearest;
+use crate::config::tracking::{self, Track};
 use crate::config::{
     Config, Control, Details, Identity, Journal, Scheduling, across, file, fingerprint, host_name, lint,
 };
+use crate::health;
 use crate::notify;
 use serde_spanned::Spanned;
 use std::collections::BTreeMap;
@@ -95,7 +97,7 @@ fn routers(
             rest.push((instance, trust));
         }
     }
-    let known = |part: &file::Track| part.check.clone();
+    let known = |part: &Track| part.check.clone();
     let names: Vec<_> = parts.iter().flat_map(|part| part.tracks.iter().map(known)).collect();
     across::across(&parts, &names, &report.sink);
     config.agent.fixed = statics::fixed(document, report)
@@ -154,8 +156,22 @@ fn groups(
         if hooks != notify::Hooks::default() {
             config.details.hooks.insert(subject, hooks);
         }
-        config.agent.groups.push(Group { name, routers, fingerprint: print });
+        let tracks = shared(&routers, parts);
+        config.agent.groups.push(Group { name, routers, tracks, fingerprint: print });
     }
+}
+
+/// What these track by their group.
+fn shared(members: &[RouterName], parts: &[file::Router]) -> Vec<health::Track> {
+    let parts = parts.iter().filter(|part| members.contains(part.name.get_ref()));
+    let all = parts.flat_map(|part| &part.tracks).filter(|track| track.shared);
+    let mut tracks = Vec::new();
+    for track in tracking::judged(all) {
+        if !tracks.contains(&track) {
+            tracks.push(track);
+        }
+    }
+    tracks
 }
 
 fn members(

@@ -170,7 +170,9 @@ fn document_of(nodes: &[Node], context: &Context<'_>) -> Document {
                 add(&statement, &mut document.processes, track::process(&statement), |process| &process.name);
             }
             "bfd_instance" => {
-                add(&statement, &mut document.sessions, bfd::session(&statement), |bfd| &bfd.name);
+                let found = bfd::session(&statement);
+                let found = found.filter(|bfd| !bfd::is_taken(bfd, &document.sessions, context.report));
+                add(&statement, &mut document.sessions, found, |bfd| &bfd.name);
             }
             "track_file" => add(&statement, &mut document.files, track::file(&statement), |file| &file.name),
             "static_ipaddress" => address::addresses(&statement, &mut document.static_addresses),

@@ -116,6 +116,15 @@ pub(super) fn min_ttl(instance: &Instance, report: &Report) -> Option<Spanned<u8
             "known to keepalived, not done by Locum, effect: adverts of any larger TTL are taken too";
         report.warning(&most.span(), message, "write min_ttl where the distance matters");
     }
+    for peer in peers.clone() {
+        if let (Some(least), Some(most)) = (&peer.min_ttl, &peer.max_ttl)
+            && least.get_ref() > most.get_ref()
+        {
+            let message =
+                format!("min_ttl is above max_ttl: keepalived hears nothing of {}", peer.address.get_ref());
+            report.flaw(&least.span(), message, "remove max_ttl");
+        }
+    }
     // One bound for all: the smallest lets every peer be heard.
     let all: Option<Vec<_>> = peers.map(|peer| peer.min_ttl.clone()).collect();
     all?.into_iter().min_by_key(|ttl| *ttl.get_ref())

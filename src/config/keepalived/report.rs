@@ -5,7 +5,8 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::path::Path;
 
-/// A line, or a part of one, that was left out because `lenient` was asked for.
+/// A line, or a part of one, that was left out: because `lenient` was asked for, or since keepalived leaves
+/// it out without a word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
     /// What is wrong with it, and where.
@@ -95,20 +96,19 @@ impl Report {
 
     pub(super) fn refuse_finding(&self, finding: Finding, span: &Span) {
         self.count_flaw();
-        self.refuse_quietly(finding, span);
-    }
-
-    /// As [`Report::refuse_finding`], where keepalived leaves it out without a word.
-    pub(super) fn refuse_quietly(&self, finding: Finding, span: &Span) {
-        if !self.may_tell(span) {
-            return;
-        }
         if self.lenient {
-            let problem = self.sink.problem(finding.softened());
-            self.skipped.borrow_mut().push((span.start, Skipped { problem }));
-        } else {
+            self.skip(finding, span);
+        } else if self.may_tell(span) {
             self.refused.set(self.refused.get() + 1);
             self.sink.add(finding);
+        }
+    }
+
+    /// What keepalived leaves out without a word: an entry in the list, however strict the reader.
+    pub(super) fn skip(&self, finding: Finding, span: &Span) {
+        if self.may_tell(span) {
+            let problem = self.sink.problem(finding.softened());
+            self.skipped.borrow_mut().push((span.start, Skipped { problem }));
         }
     }
 

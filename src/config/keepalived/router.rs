@@ -199,6 +199,15 @@ fn traps(instance: &Instance, document: &Document, strict: Option<&Span>, report
                 "write state BACKUP",
             );
         }
+        let first = instance.virtual_ipaddress.first();
+        let beyond = |ip| matches!(ip, IpAddr::V6(ip) if !ip.is_unicast_link_local());
+        if let Some(first) = first.filter(|first| beyond(first.address)) {
+            report.flaw(
+                &first.span,
+                "the first IPv6 address is not link-local, as RFC 9568 asks for",
+                "put one of fe80::/10 first",
+            );
+        }
         if let Some(peers) = &instance.unicast_peer {
             let message =
                 "keepalived does otherwise here: strict mode has no unicast; Locum does what is written";

@@ -155,7 +155,7 @@ impl<'a> Runner<'a> {
         let finding = Finding::error(span, why.to_string());
         match says {
             Says::Loud => self.report.refuse_finding(finding, span),
-            Says::Nothing => self.report.refuse_quietly(finding, span),
+            Says::Nothing => self.report.skip(finding, span),
         }
     }
 }

@@ -68,6 +68,9 @@ fn known(node: &Node, block: Block, context: &Context<'_>) -> Option<&'static st
             Some(keyword.name)
         }
         Does::Effect(effect) => {
+            if keywords::is_gone(keyword) {
+                context.report.count_flaw();
+            }
             context.report.add(Finding::warning(&span, format!("{name}: {}", not_done(effect))), &span);
             None
         }
@@ -152,7 +155,7 @@ impl<'a> Statement<'a> {
             let end = surplus.last().map_or(first.span.end, |last| last.span.end);
             let span = first.span.start..end.max(first.span.start);
             let help = "put it on a line of its own, or remove it";
-            self.report().refuse_quietly(Finding::error(&span, message).help(help), &span);
+            self.report().skip(Finding::error(&span, message).help(help), &span);
         }
         if let Some(block) = &self.node.block {
             self.report().refuse(&block.open, format!("{} has no block", self.name), "remove the braces");

@@ -116,7 +116,7 @@ pub(super) fn snmp(document: &Document, report: &Report) -> Option<Settings> {
             let read = Master::parse(written.get_ref());
             let refuse = |why| {
                 let finding = Finding::error(&written.span(), why);
-                report.refuse_quietly(finding.help("remove the line for snmpd's usual one"), &written.span());
+                report.skip(finding.help("remove the line for snmpd's usual one"), &written.span());
             };
             read.map_err(refuse).ok()
         }

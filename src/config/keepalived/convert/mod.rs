@@ -232,6 +232,7 @@ impl<'a> Writer<'a> {
                 let members = group.routers.iter().map(|RouterName(name)| quoted(&self.routers.name(name)));
                 let first = written.group.first().map(|first| first.span().start);
                 table.put("routers", page::list(members), first);
+                self.tracks(&mut table, group.tracks.iter(), &written.tracking);
                 let subject = Subject::Group(group.name.clone());
                 let title = format!("[group.{name}.notify]");
                 let notify = self.notify(&title, &subject, &written.notify, written.span.clone());

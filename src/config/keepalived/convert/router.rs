@@ -5,7 +5,7 @@ use super::words::{named, route, rule, script, time, vip, word};
 use super::{Writer, at};
 use crate::agent::config::{Interface, Router};
 use crate::agent::{RouterName, Subject, VirtualMac};
-use crate::config::keepalived::document::{Instance, Notify, Track};
+use crate::config::keepalived::document::{Instance, Notify, Track, Tracking};
 use crate::config::routes::FAMILIES;
 use crate::health::OnFail;
 use crate::notify::Hooks;
@@ -25,7 +25,10 @@ impl Writer<'_> {
         election(&mut table, router, instance);
         held(&mut table, router, instance);
         self.wire(&mut table, router, instance);
-        self.tracks(&mut table, router, instance);
+        let group = self.config.agent.groups.iter().find(|group| group.routers.contains(&router.name));
+        let shared = group.map_or(&[][..], |group| &group.tracks);
+        let own = router.tracks.iter().filter(|track| !shared.contains(track));
+        self.tracks(&mut table, own, &instance.tracking);
         let notify = self.notify(
             &format!("[router.{name}.notify]"),
             &Subject::Router(router.name.clone()),
@@ -111,8 +114,13 @@ impl Writer<'_> {
         inline(&pairs)
     }
 
-    fn tracks(&self, table: &mut Table, router: &Router, instance: &Instance) {
-        let tracking = &instance.tracking;
+    /// What a router or a group tracks.
+    pub(super) fn tracks<'a>(
+        &self,
+        table: &mut Table,
+        tracks: impl Iterator<Item = &'a crate::health::Track>,
+        tracking: &Tracking,
+    ) {
         let written = [
             ("", &tracking.scripts),
             ("process.", &tracking.processes),
@@ -136,7 +144,7 @@ impl Writer<'_> {
             };
             Item::new(text, named(&track.check.0))
         };
-        table.list("checks", router.tracks.iter().map(item).collect());
+        table.list("checks", tracks.map(item).collect());
     }
 
     /// The hooks of a router or a group, and how else it tells of itself.
