@@ -120,8 +120,8 @@ pub struct Loaded {
     pub config: Config,
     /// What is allowed and seldom meant, in the order of the file.
     pub warnings: Vec<Problem>,
-    /// What was left out of keepalived.conf because [`keepalived::Options::lenient`] was asked for:
-    /// with any the daemon runs degraded.
+    /// What was left out of keepalived.conf, because [`keepalived::Options::lenient`] was asked for or since
+    /// keepalived leaves it out without a word: with any the daemon runs degraded.
     pub skipped: Vec<keepalived::Skipped>,
     /// What keepalived's own test would find in keepalived.conf.
     pub inspection: keepalived::Inspection,

@@ -27,7 +27,6 @@ fn global_defs_are_read() {
     assert_eq!(get(&global.smtp_connect_timeout), Some(Duration::from_secs(30)));
     assert_eq!(get(&global.script_user), Some(("nobody".to_owned(), Some("nogroup".to_owned()))));
     assert_eq!(get(&global.vrrp_version), Some(3));
-    assert_eq!(get(&global.vrrp_strict), Some(false));
     assert_eq!(get(&global.vrrp_startup_delay), Some(Duration::from_millis(5500)));
     assert_eq!(get(&global.advertising.garp_master_repeat), Some(3));
     assert_eq!(get(&global.advertising.garp_master_refresh), Some(Duration::from_mins(1)));

@@ -25,7 +25,17 @@ fn keepalived_doing_otherwise_is_told_of() {
     for (lines, wanted) in traps {
         says(&instance(lines), &[&format!("{otherwise}{wanted}")]);
     }
-    says("global_defs {\n v3_checksum_as_v2 off\n}", &["any use of v3_checksum_as_v2 here turns it on"]);
+    for word in [
+        "v3_checksum_as_v2",
+        "vrrp_strict",
+        "vrrp_no_swap",
+        "vrrp_skip_check_adv_addr",
+        "vrrp_check_unicast_src",
+    ] {
+        let wanted = format!("any use of {word} here turns it on");
+        says(&format!("global_defs {{\n {word} off\n}}"), &[&wanted]);
+    }
+    says(&instance("check_unicast_src no"), &["any use of check_unicast_src here turns it on"]);
     says("interface_up_down_delays {\n eth0 3\n}", &["a delay up that is not written is 0"]);
     let group = "vrrp_script c {\n script \"/bin/true\"\n weight 5\n}\nvrrp_sync_group g { group { web } }\n";
     says(

@@ -1,7 +1,7 @@
 //! What `locum history` tells of a failover, on the host that takes over and on the one that came back; and
 //! a record that cannot be written costs nothing else.
 
-use crate::lab::{LONG, Lab, VIP, wait_until};
+use crate::lab::{LONG, Lab, SOON, VIP, wait_until};
 use crate::locum::{Locum, Router};
 use serde_json::Value;
 
@@ -112,6 +112,7 @@ fn a_record_that_cannot_be_written_costs_nothing_but_itself() {
     let path = place.path().join("history.jsonl");
     a.reload(&journal(path.to_str().unwrap()).toml());
     wait_until("the status is well again", LONG, || complaint(&a).is_empty());
+    a.process.wait_for("the record is written again", SOON);
     assert_eq!(told(&a, "the record is written again"), 1);
     let lines = locum::history::read(&path).unwrap().lines;
     assert!(matches!(lines[0].entry.event, locum::history::Event::Lost { entries: 1.., .. }), "{lines:?}");

@@ -8,6 +8,7 @@ use super::track::MOST;
 use super::tree::Word;
 use super::value;
 use crate::check::{Probe, Schedule, Spec, bfd, bfd_session::Timing};
+use crate::config::section::Wrong;
 use serde_spanned::Spanned;
 use std::time::Duration;
 
@@ -45,7 +46,7 @@ pub(super) fn session(statement: &Statement<'_>) -> Option<Bfd> {
             "multiplier" => inner.one(&mut bfd.multiplier, value::number(1, 255)),
             "passive" => inner.bare(&mut bfd.passive),
             "ttl" | "hoplimit" => inner.one(&mut bfd.ttl, value::number(1, 255)),
-            "max_hops" => inner.one(&mut bfd.max_hops, value::number(0, 255)),
+            "max_hops" => inner.one(&mut bfd.max_hops, hops),
             "multihop" => inner.flag(&mut bfd.multihop),
             "weight" => inner.weight(&mut bfd.weight, MOST),
             // Where the events go: there is but one place.
@@ -54,6 +55,11 @@ pub(super) fn session(statement: &Statement<'_>) -> Option<Bfd> {
         }
     }
     complete(&bfd, statement.report()).then_some(bfd)
+}
+
+/// How many hops away a neighbour may be; -1 is any number.
+fn hops(word: &Word) -> Result<u8, Wrong> {
+    if word.text == "-1" { Ok(u8::MAX) } else { value::number(0, 255)(word) }
 }
 
 /// `ADDRESS[%INTERFACE]`

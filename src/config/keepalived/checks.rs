@@ -4,6 +4,7 @@ use super::bfd;
 use super::document::{Document, File, Instance, ParamMatch, Process, Script, Track, Tracking, Weight};
 use super::report::Report;
 use super::runs::Runner;
+use super::tells::rooted;
 use crate::check::{self, Pattern, Probe, Schedule, Spec};
 use crate::config::problem::{Finding, Span};
 use crate::config::suggest::nearest;
@@ -193,17 +194,10 @@ fn looked_at(path: &str) -> check::file::Config {
 
 fn file_spec(file: &File, report: &Report) -> Option<Spec> {
     let path = file.file.as_ref()?;
-    if !path.get_ref().starts_with('/') {
-        report.refuse(
-            &path.span(),
-            format!("{} is not an absolute path", path.get_ref()),
-            "write it from / on",
-        );
-        return None;
-    }
+    let path = rooted(path.get_ref(), &path.span(), report);
     let make = file.init_file.as_ref().map(Spanned::get_ref);
     let make = make.map(|(number, overwrite)| check::file::Make { number: *number, overwrite: *overwrite });
-    let probe = Probe::File(check::file::Config { number: true, make, ..looked_at(path.get_ref()) });
+    let probe = Probe::File(check::file::Config { number: true, make, ..looked_at(&path) });
     Some(Spec { probe, schedule: schedule(LOOK_INTERVAL, LOOK_INTERVAL) })
 }
 

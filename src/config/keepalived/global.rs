@@ -6,6 +6,7 @@ use super::keywords::Block;
 use super::statement::{Statement, statements};
 use super::tree::Word;
 use super::value;
+use crate::config::problem::Finding;
 use crate::config::section::Wrong;
 use serde_spanned::Spanned;
 use std::net::IpAddr;
@@ -45,7 +46,13 @@ fn identity(inner: &Statement<'_>, global: &mut Global) -> bool {
         },
         "script_user" => command::user(inner, &mut global.script_user),
         "enable_script_security" => inner.bare(&mut global.enable_script_security),
-        "default_interface" => inner.one(&mut global.default_interface, value::interface),
+        "default_interface" => match inner.node.arguments().first().map(value::interface) {
+            // Whoever needs it says that there is none.
+            Some(Err(wrong)) => {
+                inner.report().skip(Finding::error(&inner.span(), wrong.message), &inner.span());
+            }
+            _ => inner.one(&mut global.default_interface, value::interface),
+        },
         "dynamic_interfaces" => {
             inner.put(&mut global.dynamic_interfaces, Some(Spanned::new(inner.span(), true)));
             inner.argument(0, value::choice(&[("allow_if_changes", ())]));
@@ -57,7 +64,7 @@ fn identity(inner: &Statement<'_>, global: &mut Global) -> bool {
             inner.no_more_than(1);
         }
         "vrrp_rt_priority" => inner.one(&mut global.vrrp_rt_priority, value::number(1, 99)),
-        "vrrp_no_swap" => inner.flag(&mut global.vrrp_no_swap),
+        "vrrp_no_swap" => inner.sign(&mut global.vrrp_no_swap),
         _ => return false,
     }
     true
@@ -80,6 +87,10 @@ fn mail(inner: &Statement<'_>, global: &mut Global) -> bool {
                 host.map(|host| Spanned::new(host.span(), (host.into_inner(), port))),
             );
             inner.no_more_than(2);
+        }
+        "smtp_helo_name" if inner.node.arguments().is_empty() => {
+            let finding = Finding::error(&inner.span(), "smtp_helo_name has no value");
+            inner.report().skip(finding.help("write one, or remove the line"), &inner.span());
         }
         "smtp_helo_name" => inner.one(&mut global.smtp_helo_name, value::text),
         "smtp_connect_timeout" => inner.one(&mut global.smtp_connect_timeout, value::seconds(1.0, LONGEST)),
@@ -134,21 +145,12 @@ fn one_fifo(inner: &Statement<'_>, slot: &mut Option<Spanned<Fifo>>) {
 fn protocol(inner: &Statement<'_>, global: &mut Global) -> bool {
     match inner.name {
         "vrrp_version" => inner.one(&mut global.vrrp_version, value::number(2, 3)),
-        "vrrp_strict" => inner.flag(&mut global.vrrp_strict),
-        "vrrp_skip_check_adv_addr" => inner.flag(&mut global.vrrp_skip_check_adv_addr),
+        "vrrp_strict" => inner.sign(&mut global.vrrp_strict),
+        "vrrp_skip_check_adv_addr" => inner.sign(&mut global.vrrp_skip_check_adv_addr),
         "vrrp_mcast_group4" => inner.one(&mut global.vrrp_mcast_group4, value::ip),
         "vrrp_mcast_group6" => inner.one(&mut global.vrrp_mcast_group6, six),
-        "vrrp_check_unicast_src" => inner.flag(&mut global.vrrp_check_unicast_src),
-        "v3_checksum_as_v2" => {
-            inner.flag(&mut global.v3_checksum_as_v2);
-            if let Some(written) = global.v3_checksum_as_v2.as_ref().filter(|written| !written.get_ref()) {
-                inner.trap(
-                    &written.span(),
-                    "any use of v3_checksum_as_v2 here turns it on",
-                    "remove the line",
-                );
-            }
-        }
+        "vrrp_check_unicast_src" => inner.sign(&mut global.vrrp_check_unicast_src),
+        "v3_checksum_as_v2" => inner.sign(&mut global.v3_checksum_as_v2),
         "vrrp_startup_delay" => inner.one(&mut global.vrrp_startup_delay, value::seconds(0.0, LONGEST)),
         "vrrp_delay_after_boot" => inner.one(&mut global.vrrp_delay_after_boot, value::seconds(0.0, LONGEST)),
         "vrrp_min_garp" => inner.flag(&mut global.vrrp_min_garp),

@@ -138,7 +138,7 @@ fn addresses(inner: &Statement<'_>, instance: &mut Instance) -> bool {
         }
         "unicast_ttl" => inner.one(&mut instance.unicast_ttl, value::number(1, 255)),
         "unicast_fault_no_peer" => inner.bare(&mut instance.unicast_fault_no_peer),
-        "check_unicast_src" => inner.flag(&mut instance.check_unicast_src),
+        "check_unicast_src" => inner.sign(&mut instance.check_unicast_src),
         _ => return false,
     }
     true

@@ -137,7 +137,8 @@ pub struct Rule {
 }
 
 /// Words of a route with one value that is kept as written.
-const OPTIONS: [&str; 19] = [
+const OPTIONS: [&str; 20] = [
+    "fastopen_no_cookie",
     "expires",
     "hoplimit",
     "advmss",
@@ -371,7 +372,6 @@ fn route_word(route: &mut Route, word: &Word, words: &mut Words<'_>) {
         "prepend" => route.insertion = Insertion::Prepend,
         "append" => route.insertion = Insertion::Append,
         "nexthop" => route.nexthops.push(nexthop(words)),
-        "fastopen_no_cookie" => route.options.push((word.text.clone(), Vec::new())),
         "encap" => {
             let known = |word: &Word| ROUTE_WORDS.contains(&word.text.as_str());
             let length = words.left.iter().skip(1).position(known).map_or(words.left.len(), |at| at + 1);

@@ -18,7 +18,8 @@ const TABLES: [(&str, u32); 3] = [("main", MAIN_TABLE), ("default", 253), ("loca
 const PROTOCOLS: [(&str, u8); 6] =
     [("tcp", 6), ("udp", 17), ("icmp", 1), ("ipv6-icmp", 58), ("sctp", 132), ("gre", 47)];
 /// Words of a route, and what they set.
-const OPTIONS: [(&str, RouteOption); 13] = [
+const OPTIONS: [(&str, RouteOption); 14] = [
+    ("fastopen_no_cookie", RouteOption::FastOpenNoCookie),
     ("window", RouteOption::Window),
     ("rtt", RouteOption::Rtt),
     ("rttvar", RouteOption::RttVariation),
@@ -226,7 +227,6 @@ fn options(from: &written::Route, route: &mut Route) -> Vec<String> {
         let known = OPTIONS.iter().find(|(known, _)| known == name).map(|(_, option)| *option);
         let last = values.last().map(|value| value.trim_end_matches("ms").parse::<u32>());
         match (name.as_str(), known, last) {
-            ("fastopen_no_cookie", ..) => drop(route.options.insert(RouteOption::FastOpenNoCookie, 1)),
             ("mtu", _, Some(Ok(number))) if values.len() > 1 => {
                 route.options.insert(RouteOption::LockedMtu, number);
             }

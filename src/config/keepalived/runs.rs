@@ -76,6 +76,11 @@ impl<'a> Runner<'a> {
         self.resolved(user, group, span, Says::Loud)
     }
 
+    /// As [`Runner::named`], of the owner of a FIFO.
+    pub(super) fn owner(&self, user: &str, group: Option<&str>, span: &Span) -> Option<User> {
+        self.resolved(user, group, span, Says::Nothing)
+    }
+
     fn resolved(&self, user: &str, group: Option<&str>, span: &Span, says: Says) -> Option<User> {
         let refuse = |why: String| {
             self.refuse(span, &why, says);

@@ -215,6 +215,19 @@ impl<'a> Statement<'a> {
         self.no_more_than(1);
     }
 
+    /// A keyword that means yes to keepalived, whatever stands behind it.
+    pub(super) fn sign(&self, slot: &mut Option<Spanned<bool>>) {
+        let Some(Ok(said)) = self.node.arguments().first().map(value::flag) else {
+            return self.bare(slot);
+        };
+        if !said {
+            let keepalived = format!("any use of {} here turns it on", self.name);
+            self.trap(&self.span(), &keepalived, "remove the line");
+        }
+        self.put(slot, Some(Spanned::new(self.span(), said)));
+        self.no_more_than(1);
+    }
+
     /// A keyword without arguments.
     pub(super) fn bare(&self, slot: &mut Option<Spanned<bool>>) {
         self.put(slot, Some(Spanned::new(self.span(), true)));

@@ -4,7 +4,7 @@ use super::document::{Command, Document, Fifo as Written, Notify, is_on};
 use super::report::Report;
 use super::runs::Runner;
 use crate::agent::Subject;
-use crate::config::problem::Finding;
+use crate::config::problem::{Finding, Span};
 use crate::config::value::is_host;
 use crate::config::{Told, host_name};
 use crate::notify::Script;
@@ -50,13 +50,10 @@ fn fifo(
     report: &Report,
 ) -> Option<Fifo> {
     let Written { path, user, group } = written.get_ref();
-    if !path.starts_with('/') {
-        report.refuse(&written.span(), format!("{path} is not an absolute path"), "write it from / on");
-        return None;
-    }
+    let path = rooted(path, &written.span(), report);
     let reader = script.and_then(|script| runner.hook(script));
     let owner = match user {
-        Some(user) => Some(runner.named(user, group.as_deref(), &written.span())?),
+        Some(user) => Some(runner.owner(user, group.as_deref(), &written.span())?),
         None => reader.as_ref().map(|(_, user)| user.clone()),
     };
     let reader = reader.map(|(command, user)| Script { command, user, timeout: START_WITHIN });
@@ -66,6 +63,16 @@ fn fifo(
         mode: MODE,
         reader,
     })
+}
+
+/// A path from / on, where keepalived, as a daemon, begins with a relative one.
+pub(super) fn rooted(path: &str, span: &Span, report: &Report) -> String {
+    if path.starts_with('/') {
+        return path.to_owned();
+    }
+    let path = format!("/{path}");
+    report.warning(span, format!("this is {path}, as in keepalived"), "write it from / on");
+    path
 }
 
 /// How mails leave: where there are recipients and a relay.

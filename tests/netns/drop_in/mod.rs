@@ -4,6 +4,7 @@
 mod cases;
 mod dumps;
 mod exits;
+mod generated;
 mod history;
 pub mod node;
 mod oddities;
