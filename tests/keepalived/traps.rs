@@ -2,8 +2,10 @@
 
 use crate::spoken::{config, instance, options, said};
 use locum::config::keepalived::{self, Options, parse};
+use locum::vrrp::Priority;
 use locum::vrrp::auth::Auth;
 use std::path::Path;
+use std::time::Duration;
 
 #[track_caller]
 fn says(text: &str, wanted: &[&str]) {
@@ -36,11 +38,37 @@ fn keepalived_doing_otherwise_is_told_of() {
         says(&format!("global_defs {{\n {word} off\n}}"), &[&wanted]);
     }
     says(&instance("check_unicast_src no"), &["any use of check_unicast_src here turns it on"]);
+    for line in ["script /bin/false -x", "script \"/bin/false\" interval 2"] {
+        let text = format!("vrrp_script c {{\n {line}\n}}");
+        let skipped = parse(&text, Path::new("k.conf"), &options()).unwrap().skipped;
+        assert!(skipped[0].to_string().contains("only /bin/false is the command here"), "{skipped:?}");
+    }
+    says("vrrp_script c {\n script /bin/false root\n}", &[&format!("{otherwise}a check has no user here")]);
     says("interface_up_down_delays {\n eth0 3\n}", &["a delay up that is not written is 0"]);
     let group = "vrrp_script c {\n script \"/bin/true\"\n weight 5\n}\nvrrp_sync_group g { group { web } }\n";
     says(
         &(group.to_owned() + &instance("track_script { c }")),
         &["weights of instances in a sync group do not count"],
+    );
+}
+
+#[test]
+fn a_sequence_may_stand_behind_a_brace() {
+    let text = "vrrp_instance web {\n interface eth0\n virtual_router_id 51\n virtual_ipaddress { ~SEQ(N,1,3) 10.0.0.$N\n 10.0.0.9\n }~LST(Q,1)\n}\n";
+    let router = &config(text).agent.routers[0];
+    let held: Vec<_> = router.vips.iter().map(|vip| vip.address.to_string()).collect();
+    assert_eq!(held, ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.9"]);
+}
+
+/// keepalived looks for the `\\` before it takes comments out.
+#[test]
+fn a_definition_goes_on_behind_a_comment() {
+    let config =
+        config(&format!("$B= \\\n# of this host \\\npriority 77 # low \\\nadvert_int 2\n{}", instance("$B")));
+    let router = &config.agent.routers[0];
+    assert_eq!(
+        (router.priority, router.interval.duration()),
+        (Priority::new(77).unwrap(), Duration::from_secs(2))
     );
 }
 

@@ -5,57 +5,92 @@ use super::statement::Statement;
 use super::text::Line;
 use super::tree::Word;
 use super::value;
-use crate::config::problem::Span;
+use crate::config::problem::{Finding, Span};
+use crate::process::resolve_user;
 use serde_spanned::Spanned;
 
 /// What people write for a shell, which nothing here is.
 const SHELL: [&str; 11] = ["|", "||", "&&", ">", ">>", "<", "2>", "2>&1", ">&2", "&", ";"];
+
+/// A part of a line without its quotes, and where it is.
+type Part = (String, Span);
 
 /// Reads the line of `statement` into `slot`.
 pub(super) fn command(statement: &Statement<'_>, slot: &mut Option<Spanned<Command>>) {
     statement.put(slot, read(statement));
 }
 
+/// Reads the line of a check into `slot`: the command alone, which is the first word or in quotes. keepalived
+/// reads no more; here a user is one.
+pub(super) fn alone(statement: &Statement<'_>, slot: &mut Option<Spanned<Command>>) {
+    let Some((mut command, others)) = first(statement) else { return };
+    let is_user = others.len() <= 2 && others.first().is_some_and(|(text, _)| resolve_user(text).is_ok());
+    if let (true, [(_, span), ..]) = (is_user, others.as_slice()) {
+        statement.trap(span, "a check has no user here", "write it on a line of its own: user NAME");
+        named(&mut command, &others);
+    } else if let Some((_, surplus)) = others.first() {
+        let message = format!("{}: nothing reads the rest of the line", only(&command));
+        statement.report().skip(Finding::error(surplus, message).help(in_quotes(statement)), surplus);
+    }
+    statement.put(slot, Some(command));
+}
+
 /// Reads the line of `statement`: the command, user and group.
 pub(super) fn read(statement: &Statement<'_>) -> Option<Spanned<Command>> {
+    let (mut command, others) = first(statement)?;
+    let odd = others.iter().find(|(text, _)| text.starts_with(['-', '/', '|', '>', '&', ';', '$']));
+    if let Some((_, odd)) = odd.or(others.get(2)) {
+        let message = format!("{}; what follows is a user and a group", only(&command));
+        statement.report().skip(Finding::error(odd, message).help(in_quotes(statement)), odd);
+        return None;
+    }
+    named(&mut command, &others);
+    Some(command)
+}
+
+/// Puts user and group to a command.
+fn named(command: &mut Spanned<Command>, words: &[Part]) {
+    let word = |place: usize| words.get(place).map(|(text, span)| Spanned::new(span.clone(), text.clone()));
+    let group = word(1).map(|group| {
+        let name = group.get_ref().trim_start_matches(':').to_owned();
+        Spanned::new(group.span(), name)
+    });
+    (command.get_mut().user, command.get_mut().group) = (word(0), group);
+}
+
+/// The command of a line, and what stands behind it.
+fn first(statement: &Statement<'_>) -> Option<(Spanned<Command>, Vec<Part>)> {
     let Some(rest) = &statement.node.rest else {
         let help = "write it on the same line, in quotes: \"/path/to/script argument\"";
         statement.report().refuse(&statement.span(), format!("{} has no command", statement.name), help);
         return None;
     };
-    let Some(parts) = parts(rest) else {
+    let Some(mut parts) = parts(rest) else {
         let help = "add the quote where it ends, on the same line";
         statement.report().refuse(&rest.whole(), "a quote is not closed", help);
         return None;
     };
-    let (first, others) = parts.split_first()?;
-    let words = split(&first.0);
+    if parts.is_empty() {
+        return None;
+    }
+    let (text, span) = parts.remove(0);
+    let words = split(&text);
     if words.is_empty() {
         let help = "name a program, or remove the line";
-        statement.report().refuse(&first.1, format!("the command of {} is empty", statement.name), help);
+        statement.report().refuse(&span, format!("the command of {} is empty", statement.name), help);
         return None;
     }
-    if let Some(odd) = others
-        .iter()
-        .find(|(text, _)| text.starts_with(['-', '/', '|', '>', '&', ';', '$']))
-        .or(others.get(2))
-    {
-        let message = format!("only {} is the command here; what follows is a user and a group", words[0]);
-        let help = format!(
-            "put all of it in quotes: {} \"{}\"",
-            statement.name,
-            rest.text.trim().replace('"', "\\\"")
-        );
-        statement.report().refuse(&odd.1, message, help);
-        return None;
-    }
-    no_shell(statement, &words, &first.1);
-    let named = |place: usize| others.get(place).map(|(text, span)| Spanned::new(span.clone(), text.clone()));
-    let group = named(1).map(|group| {
-        let name = group.get_ref().trim_start_matches(':').to_owned();
-        Spanned::new(group.span(), name)
-    });
-    Some(Spanned::new(first.1.clone(), Command { words, user: named(0), group }))
+    no_shell(statement, &words, &span);
+    Some((Spanned::new(span, Command { words, user: None, group: None }), parts))
+}
+
+fn only(command: &Spanned<Command>) -> String {
+    format!("only {} is the command here", command.get_ref().words[0])
+}
+
+fn in_quotes(statement: &Statement<'_>) -> String {
+    let line = statement.node.rest.as_ref().map_or("", |rest| rest.text.trim());
+    format!("put all of it in quotes: {} \"{}\"", statement.name, line.replace('"', "\\\""))
 }
 
 fn no_shell(statement: &Statement<'_>, words: &[String], span: &Span) {
@@ -81,7 +116,7 @@ pub(super) fn user(statement: &Statement<'_>, slot: &mut Option<Spanned<(String,
 }
 
 /// The parts of a line, quotes taken off; quotes may be glued inside. `None` for an open quote.
-fn parts(line: &Line) -> Option<Vec<(String, Span)>> {
+fn parts(line: &Line) -> Option<Vec<Part>> {
     let mut parts = Vec::new();
     let mut current: Option<(String, usize)> = None;
     let (mut quote, mut escaped) = (None, false);

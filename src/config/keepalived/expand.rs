@@ -90,6 +90,11 @@ impl Expander<'_> {
         if self.define(&line) {
             return;
         }
+        if let Some(at) = sequence::behind_brace(&line) {
+            self.line(&line.slice(0..at), locals, depth);
+            self.line(&line.slice(at..line.text.len()), locals, depth);
+            return;
+        }
         if let Some(sequence) = sequence::find(&line) {
             sequence::repeat(self, &line, &sequence, locals, depth);
             return;
@@ -287,13 +292,14 @@ fn is_name(name: &str) -> bool {
     !name.starts_with(|sign: char| sign.is_ascii_digit()) && !name.is_empty() && name.chars().all(fits)
 }
 
-/// A line without its `\` at the end, and whether it had one.
+/// A line without its `\` at the end, and whether the next one belongs to it.
 fn continued(line: &Line) -> (Line, bool) {
     let line = line.slice(0..line.text.trim_end().len());
-    match line.text.strip_suffix('\\') {
-        Some(text) => (line.slice(0..text.len()), true),
-        None => (line, false),
+    if let Some(text) = line.text.strip_suffix('\\') {
+        return (line.slice(0..text.len()), true);
     }
+    let more = line.goes_on;
+    (line, more)
 }
 
 /// The lines of a definition, with what stands before and after the reference to it.

@@ -26,7 +26,7 @@ pub(super) fn script(statement: &Statement<'_>) -> Option<Script> {
     };
     for inner in statements(statement.members(), Block::Script, statement.context) {
         match inner.name {
-            "script" => command::command(&inner, &mut script.script),
+            "script" => command::alone(&inner, &mut script.script),
             "interval" => inner.one(&mut script.interval, value::seconds(0.001, LONGEST)),
             "timeout" => inner.one(&mut script.timeout, value::seconds(0.001, LONGEST)),
             "weight" => inner.weight(&mut script.weight, MOST),

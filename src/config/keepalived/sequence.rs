@@ -33,6 +33,12 @@ pub(super) fn find(line: &Line) -> Option<Sequence> {
     Some(Sequence { kind: *kind, inside: open..close, rest: close + 1 })
 }
 
+/// Where a sequence begins behind a brace.
+pub(super) fn behind_brace(line: &Line) -> Option<usize> {
+    let at = KINDS.iter().filter_map(|(name, _)| line.text.find(name)).min()?;
+    line.text.get(..at)?.trim_end().ends_with(['{', '}']).then_some(at)
+}
+
 /// Reads the rest of the line once for each value.
 pub(super) fn repeat(to: &mut Expander<'_>, line: &Line, found: &Sequence, locals: &Locals, depth: usize) {
     let span = line.span(found.inside.clone());

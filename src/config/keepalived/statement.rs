@@ -166,7 +166,7 @@ impl<'a> Statement<'a> {
     pub(super) fn no_more_words(&self) {
         if let Some(first) = self.node.arguments().first() {
             let message = format!("nothing stands between {} and its {{", self.name);
-            self.report().refuse(&first.span, message, "remove it");
+            self.report().skip(Finding::error(&first.span, message).help("remove it"), &first.span);
         }
     }
 
@@ -268,7 +268,8 @@ impl<'a> Statement<'a> {
         };
         if let Some(second) = self.node.arguments().get(1) {
             let message = format!("a name is one word: nothing reads {}", second.text);
-            self.report().refuse(&second.span, message, "put it in quotes, or remove it");
+            let finding = Finding::error(&second.span, message).help("put it in quotes, or remove it");
+            self.report().skip(finding, &second.span);
         }
         Some(Spanned::new(word.span.clone(), word.text.clone()))
     }

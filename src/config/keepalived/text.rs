@@ -15,6 +15,8 @@ pub(super) struct Line {
     pieces: Vec<Piece>,
     /// The folder of the file it is written in.
     pub(super) folder: Arc<Path>,
+    /// Its comment ends with a `\`, by which a definition goes on.
+    pub(super) goes_on: bool,
 }
 
 /// A part of a line: copied from its place byte by byte, or standing for it as a whole.
@@ -27,7 +29,7 @@ struct Piece {
 
 impl Line {
     pub(super) fn new(folder: &Arc<Path>) -> Self {
-        Line { text: String::new(), pieces: Vec::new(), folder: Arc::clone(folder) }
+        Line { text: String::new(), pieces: Vec::new(), folder: Arc::clone(folder), goes_on: false }
     }
 
     /// Adds text that stands at byte `at` of the files.
@@ -57,7 +59,7 @@ impl Line {
 
     /// The bytes `range` of it as a line of its own; nothing where that is not within it.
     pub(super) fn slice(&self, range: Span) -> Line {
-        let mut part = Line::new(&self.folder);
+        let mut part = Line { goes_on: self.goes_on, ..Line::new(&self.folder) };
         let mut start = 0;
         for piece in &self.pieces {
             let (from, to) = (range.start.max(start), range.end.min(piece.end));
@@ -166,6 +168,7 @@ fn without_comment(raw: &str, start: usize, folder: &Arc<Path>, report: &Report)
             }
             '#' | '!' if !quoted => {
                 line.copy(&raw[done..at], start + done);
+                line.goes_on = raw.trim_end().ends_with('\\');
                 glued(raw, at, start, report);
                 let comment =
                     Comment { span: start + at + 1..start + raw.len(), alone: raw[..at].trim().is_empty() };

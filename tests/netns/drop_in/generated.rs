@@ -12,7 +12,9 @@ use tempfile::TempDir;
 const FILES: u64 = 400;
 
 /// What may stand behind any keyword.
-const WORDS: [&str; 44] = [
+const WORDS: [&str; 46] = [
+    "/bin/true -x",
+    "/bin/true nobody",
     "",
     "0",
     "1",
