@@ -246,6 +246,20 @@ fn all_that_can_be_said_means_the_same_in_toml() {
 }
 
 #[test]
+fn what_a_group_tracks_means_the_same_in_toml() {
+    let group =
+        "vrrp_sync_group g {\n group {\n web\n db\n }\n track_interface {\n eth1 weight 2\n lo\n }\n}\n";
+    let other = "vrrp_instance db {\n interface eth0\n virtual_router_id 52\n virtual_ipaddress {\n 10.0.0.9\n }\n}\n";
+    let text = |own: &str| format!("{group}{}{other}", instance(own));
+    let groups = |own: &str| converted(&text(own)).config.agent.groups[0].tracks.len();
+    assert_eq!(groups(""), 2);
+    // One that has it otherwise: then each has its own.
+    for own in ["eth1 weight 5", "eth1 weight 2", "lo\n eth1"] {
+        assert_eq!(groups(&format!("track_interface {{\n {own}\n}}")), 0, "{own}");
+    }
+}
+
+#[test]
 fn an_election_without_addresses_means_the_same_in_toml() {
     let text = instance("no_virtual_ipaddress").replace("virtual_ipaddress { 10.0.0.100 }", "");
     let found = converted(&text);

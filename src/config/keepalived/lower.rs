@@ -161,17 +161,12 @@ fn groups(
     }
 }
 
-/// What these track by their group.
+/// What all of these track by their group; nothing where one of them does otherwise: then each has its own.
 fn shared(members: &[RouterName], parts: &[file::Router]) -> Vec<health::Track> {
     let parts = parts.iter().filter(|part| members.contains(part.name.get_ref()));
-    let all = parts.flat_map(|part| &part.tracks).filter(|track| track.shared);
-    let mut tracks = Vec::new();
-    for track in tracking::judged(all) {
-        if !tracks.contains(&track) {
-            tracks.push(track);
-        }
-    }
-    tracks
+    let mut all = parts.map(|part| tracking::judged(part.tracks.iter().filter(|track| track.shared)));
+    let first = all.next().unwrap_or_default();
+    if all.all(|other| other == first) { first } else { Vec::new() }
 }
 
 fn members(
