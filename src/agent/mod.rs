@@ -4,6 +4,7 @@
 //! effects in their order, and call it with [`Input::Tick`] when [`Agent::deadline`] has come.
 //! The same inputs at the same times give the same effects, always.
 
+mod again;
 mod claims;
 pub mod config;
 pub mod damping;
@@ -31,6 +32,7 @@ mod snapshot;
 pub mod status;
 pub mod transition;
 
+pub use again::Came;
 pub use config::Config;
 pub use effect::{CheckChange, Datagram, Effect, HookEnd, Input, InstanceId, Listen, Note, Outgoing};
 pub use holding::{Holding, Install, VirtualMac, Vmac};
@@ -100,6 +102,8 @@ pub struct Agent {
     /// What the wall clock read, and when.
     clock: Option<(Time, Duration)>,
     keeping: memory::Keeping,
+    /// The last advert, where the next one will do the same.
+    again: Option<again::Again>,
     /// What the process before this one was, until it is taken up.
     relay: Option<Box<Relay>>,
     /// When what is being done now was due, where its time had come.
@@ -129,6 +133,12 @@ impl Agent {
     #[must_use]
     pub fn handle(&mut self, now: Time, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
+        if let Input::Datagram(datagram) = &input
+            && self.again(now, &Came::of(datagram))
+        {
+            return effects;
+        }
+        self.again = None;
         match input {
             Input::Clock(since_epoch) => {
                 if self.clock.replace((now, since_epoch)).is_none() {

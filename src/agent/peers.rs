@@ -79,6 +79,18 @@ impl Peers {
         news
     }
 
+    /// Counts an advert that is the same as the last one of this sender.
+    pub fn hear_again(&mut self, now: Time, source: IpAddr) {
+        self.heard += 1;
+        if let Some((_, peer)) = self.known.iter_mut().find(|(address, _)| *address == source) {
+            peer.seen = now;
+            peer.adverts += 1;
+            if let Some((at, ..)) = &mut peer.heard {
+                *at = now;
+            }
+        }
+    }
+
     /// Notes how far a sender's clock is off. Whether that has become worth a word.
     pub fn compare_clocks(&mut self, now: Time, source: IpAddr, offset: Offset) -> bool {
         let before = self.peer(now, source).clock.replace(offset);

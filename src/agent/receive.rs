@@ -29,7 +29,12 @@ impl Agent {
         let here = |seat: &&Seat| self.routers[seat.router].link.as_deref() == Some(&*datagram.interface);
         let Some(Seat { router: index, member }) = seats.copied().find(|seat| here(&seat)) else { return };
         match self.parse(now, index, member, &envelope) {
-            Ok(heard) => self.hear(now, index, member, &heard, effects),
+            Ok(heard) => {
+                self.hear(now, index, member, &heard, effects);
+                if effects.is_empty() {
+                    self.keep(now, datagram, (index, member), &heard);
+                }
+            }
             Err(refusal) => self.refuse(now, index, member, datagram, refusal, effects),
         }
     }

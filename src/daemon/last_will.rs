@@ -134,7 +134,7 @@ fn listen(sockets: &BTreeMap<Place, RawSocket>, longest: Duration) -> BTreeSet<(
     let mut buffer = [0; BUFFER];
     for (place, socket) in sockets {
         while let Ok(Some(received)) = socket.receive(&mut buffer) {
-            let master = master_of(place.1, &received.packet);
+            let master = master_of(place.1, received.packet);
             heard.extend(master.map(|vrid| (place.clone(), vrid)));
         }
     }

@@ -221,6 +221,7 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
         inbox,
         arrivals,
         wall_clock: None,
+        due_at: None,
         read: Time::ZERO,
         crowded: false,
         calm_at: Some(now() + CALM),
@@ -299,6 +300,8 @@ struct Core {
     arrivals: Receiver<Arrival>,
     /// What the wall clock read when the agent was last told, and when that was.
     wall_clock: Option<(Time, Duration)>,
+    /// When something is to be done though nothing comes, as of the last sleep.
+    due_at: Option<Time>,
     /// When packets were last read.
     read: Time,
     /// Packets come so close upon each other that they had better gather.
@@ -338,7 +341,8 @@ impl Core {
     fn turn(&mut self) {
         self.sleep();
         let woken = now();
-        if self.agent.has_overslept(woken) {
+        let due = self.due_at.is_some_and(|at| at <= woken);
+        if due && self.agent.has_overslept(woken) {
             self.decide(Input::Woke);
         }
         if self.agent.needs_clock() {
@@ -347,12 +351,16 @@ impl Core {
         if self.performer.sockets.readable() {
             // One advert is all there is, most of the time: to ask again costs as much as to read it.
             // Where more have come, or somebody is about to take over, all of it is read.
-            let due = self.agent.deadline().is_some_and(|(at, _)| at <= woken);
             let most = if due || woken.since(self.read) < BURST { DRAIN } else { 1 };
             let close = woken.since(self.read) < GATHER;
             self.read = woken;
-            let datagrams = self.performer.sockets.drain(most);
-            self.crowded = close || self.crowded && datagrams.len() > 1;
+            let (agent, mut again) = (&mut self.agent, 0);
+            let datagrams = self.performer.sockets.drain(most, |came| {
+                let done = agent.again(woken, came);
+                again += usize::from(done);
+                done
+            });
+            self.crowded = close || self.crowded && datagrams.len() + again > 1;
             for datagram in datagrams {
                 self.decide(Input::Datagram(datagram));
             }
@@ -375,6 +383,16 @@ impl Core {
                 self.accept(arrival);
             }
         }
+        if due {
+            self.look_after(woken);
+        }
+        if self.calm_at.take_if(|at| *at <= woken).is_some() {
+            trim::text();
+        }
+    }
+
+    /// Does whatever is due.
+    fn look_after(&mut self, woken: Time) {
         if self.agent.deadline().is_some_and(|(at, _)| at <= now()) {
             self.decide(Input::Tick);
         }
@@ -382,9 +400,6 @@ impl Core {
             self.decide(input);
         }
         watchdog::pat(woken);
-        if self.calm_at.take_if(|at| *at <= woken).is_some() {
-            trim::text();
-        }
     }
 
     /// Tells the agent what the wall clock reads, if somebody has set it.
@@ -399,18 +414,20 @@ impl Core {
     }
 
     fn sleep(&mut self) {
+        self.due_at = self.next();
+        let rest = |at: Time| at.since(now());
         if self.crowded {
-            thread::sleep(self.rest().map_or(GATHER, |rest| rest.min(GATHER)));
+            thread::sleep(self.due_at.map_or(GATHER, |at| rest(at).min(GATHER)));
         }
-        let longest = self.rest();
+        let longest = self.due_at.map(rest);
         self.performer.sockets.sleep(longest);
     }
 
-    /// How long there is nothing to do, unless something comes.
-    fn rest(&self) -> Option<Duration> {
+    /// Until when there is nothing to do, unless something comes.
+    fn next(&self) -> Option<Time> {
         let deadlines =
             [self.agent.deadline().map(|(at, _)| at), self.performer.look_at(), watchdog::deadline()];
-        deadlines.into_iter().flatten().min().map(|at| at.since(now()))
+        deadlines.into_iter().flatten().min()
     }
 
     fn accept(&mut self, arrival: Arrival) {

@@ -4,7 +4,7 @@
 //! network namespace and drops with the process: a second daemon for the same router is refused.
 
 use super::bell::Bell;
-use crate::agent::{Datagram, Input, Listen, Outgoing};
+use crate::agent::{Came, Datagram, Input, Listen, Outgoing};
 use crate::claim::VoterId;
 use crate::net::raw_socket::{self, RawSocket};
 use crate::net::vote_socket::VoteSocket;
@@ -213,14 +213,20 @@ impl Sockets {
         }
     }
 
-    /// What had arrived when the last sleep ended, at most `most` from each socket.
-    pub(super) fn drain(&mut self, most: usize) -> Vec<Datagram> {
+    /// What had arrived when the last sleep ended, at most `most` from each socket; without those at the
+    /// beginning of which `done` says that they were dealt with.
+    pub(super) fn drain(&mut self, most: usize, mut done: impl FnMut(&Came<'_>) -> bool) -> Vec<Datagram> {
         let mut datagrams = Vec::new();
         for open in self.bell.rung().filter_map(|number| self.open.iter().find(|open| open.number == number))
         {
-            // An error here is the interface going away, which the links report as well.
-            let received = std::iter::from_fn(|| open.socket.receive(&mut self.buffer).ok().flatten());
-            datagrams.extend(received.take(most).map(|received| datagram(&open.interface, received)));
+            for _ in 0..most {
+                // An error here is the interface going away, which the links report as well.
+                let Ok(Some(received)) = open.socket.receive(&mut self.buffer) else { break };
+                let came = came(&open.interface, received);
+                if !(datagrams.is_empty() && done(&came)) {
+                    datagrams.push(came.kept());
+                }
+            }
         }
         datagrams
     }
@@ -257,9 +263,9 @@ fn same_socket(a: &Listen, b: &Listen) -> bool {
     a.index == b.index && a.multicast == b.multicast
 }
 
-fn datagram(interface: &Arc<str>, received: raw_socket::Received) -> Datagram {
-    Datagram {
-        interface: interface.clone(),
+fn came<'a>(interface: &'a Arc<str>, received: raw_socket::Received<'a>) -> Came<'a> {
+    Came {
+        interface,
         source: received.source,
         destination: received.destination,
         ttl: received.ttl,

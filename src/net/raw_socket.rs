@@ -11,8 +11,8 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::libc::{c_int, in6_addr, in6_pktinfo};
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrStorage, recvmsg,
-    sendmsg, setsockopt, sockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, recv, recvmsg, sendmsg,
+    setsockopt, sockopt,
 };
 use pnet::packet::ip::IpNextHeaderProtocol;
 use pnet::packet::ipv4::MutableIpv4Packet;
@@ -49,8 +49,8 @@ pub struct RawSocket {
 }
 
 /// One datagram as it came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Received {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received<'a> {
     /// The sender.
     pub source: IpAddr,
     /// The address it was sent to: the group, or one of ours.
@@ -58,7 +58,7 @@ pub struct Received {
     /// TTL or hop limit as the kernel reports it beside the packet; `None` where it did not.
     pub ttl: Option<u8>,
     /// IPv4: the packet with its IP header. IPv6: the payload alone.
-    pub packet: Vec<u8>,
+    pub packet: &'a [u8],
 }
 
 /// One datagram to send.
@@ -141,7 +141,7 @@ impl RawSocket {
     ///
     /// # Errors
     /// Those of the kernel, naming the interface.
-    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
+    pub fn receive<'a>(&self, buffer: &'a mut [u8]) -> io::Result<Option<Received<'a>>> {
         match self.take(buffer) {
             Ok(received) => Ok(Some(received)),
             Err(Errno::EAGAIN) => Ok(None),
@@ -149,35 +149,40 @@ impl RawSocket {
         }
     }
 
-    fn take(&self, buffer: &mut [u8]) -> Result<Received, Errno> {
+    fn take<'a>(&self, buffer: &'a mut [u8]) -> Result<Received<'a>, Errno> {
+        match self.family {
+            // The header comes along, and is the kernel's own.
+            Family::Ipv4 => {
+                let length = recv(self.receiving.as_raw_fd(), buffer, MsgFlags::empty())?;
+                let packet = buffer.get(..length).unwrap_or_default();
+                let (source, destination) = (address_at(packet, 12), address_at(packet, 16));
+                Ok(Received { source, destination, ttl: packet.get(8).copied(), packet })
+            }
+            Family::Ipv6 => self.take_v6(buffer),
+        }
+    }
+
+    fn take_v6<'a>(&self, buffer: &'a mut [u8]) -> Result<Received<'a>, Errno> {
         let mut control = cmsg_space!(c_int, in6_pktinfo);
-        let (length, from, ttl, to) = {
+        let (mut ttl, mut to) = (None, None);
+        let (length, from) = {
             let mut slices = [IoSliceMut::new(buffer)];
             let fd = self.receiving.as_raw_fd();
-            let got = recvmsg::<SockaddrStorage>(fd, &mut slices, Some(&mut control), MsgFlags::empty())?;
-            let (mut ttl, mut to) = (None, None);
+            let got = recvmsg::<SockaddrIn6>(fd, &mut slices, Some(&mut control), MsgFlags::empty())?;
             for message in got.cmsgs()? {
                 match message {
-                    ControlMessageOwned::Ipv4Ttl(hops) | ControlMessageOwned::Ipv6HopLimit(hops) => {
-                        ttl = u8::try_from(hops).ok();
-                    }
+                    ControlMessageOwned::Ipv6HopLimit(hops) => ttl = u8::try_from(hops).ok(),
                     ControlMessageOwned::Ipv6PacketInfo(info) => {
                         to = Some(Ipv6Addr::from(info.ipi6_addr.s6_addr));
                     }
                     _ => {}
                 }
             }
-            (got.bytes, got.address, ttl, to)
+            (got.bytes, got.address)
         };
-        let packet = buffer.get(..length).unwrap_or_default().to_vec();
-        let (source, destination) = match self.family {
-            Family::Ipv4 => (address_at(&packet, 12), address_at(&packet, 16)),
-            Family::Ipv6 => {
-                let from = from.as_ref().and_then(|from| from.as_sockaddr_in6().map(SockaddrIn6::ip));
-                let [from, to] = [from, to].map(|address| address.unwrap_or(Ipv6Addr::UNSPECIFIED));
-                (from.into(), to.into())
-            }
-        };
+        let packet = buffer.get(..length).unwrap_or_default();
+        let from = from.map(|from| from.ip());
+        let [source, destination] = [from, to].map(|address| address.unwrap_or(Ipv6Addr::UNSPECIFIED).into());
         Ok(Received { source, destination, ttl, packet })
     }
 
@@ -281,7 +286,6 @@ fn receiving(
     }
     match family {
         Family::Ipv4 => {
-            setsockopt(&socket, sockopt::Ipv4RecvTtl, &true)?;
             // Groups that others on this host have joined are none of our business.
             socket.set_multicast_all_v4(false)?;
             if multicast {

@@ -100,6 +100,19 @@ pub fn peek_version(payload: &[u8]) -> Option<Version> {
     }
 }
 
+/// Whether an IPv4 packet says what `other`, which was opened, has said: it differs at most in what a sender's
+/// kernel counts, the identification, and in the header's checksum, which has to be right.
+#[must_use]
+pub fn repeats_ipv4(packet: &[u8], other: &[u8]) -> bool {
+    let same = |range: std::ops::Range<usize>| packet.get(range.clone()) == other.get(range);
+    let header = usize::from(other.first().copied().unwrap_or_default() & 0x0F) * 4;
+    packet.len() == other.len()
+        && same(0..4)
+        && same(6..10)
+        && same(12..other.len())
+        && packet.get(..header).is_some_and(|header| checksum::sum(0, header) == checksum::CORRECT)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -120,6 +120,12 @@ impl Group {
             .fold(takeover.filter(|_| all_wait), |first, next| earliest(first, Some(next)))
     }
 
+    /// Has a Backup wait for its Master until `at`, as after an advert that changes nothing else. `false`: it is no
+    /// Backup, or its time has come.
+    pub fn put_off(&mut self, member: usize, now: Time, at: Time) -> bool {
+        self.members.get_mut(member).is_some_and(|member| member.put_off(now, at))
+    }
+
     /// How late its turn is, where that is so late that others may hold its addresses.
     #[must_use]
     pub fn overslept(&self, now: Time) -> Option<Duration> {

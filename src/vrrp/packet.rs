@@ -4,7 +4,7 @@
 //! goes past it unchecked, and no bytes make it panic. What an advert means is the instance's.
 
 pub use super::draft::{Draft, Parcel, encode};
-pub use super::envelope::{Envelope, open_ipv4, open_ipv6, peek_version, peek_vrid};
+pub use super::envelope::{Envelope, open_ipv4, open_ipv6, peek_version, peek_vrid, repeats_ipv4};
 pub use super::expect::{Expect, Reach};
 pub use super::refusal::{Refusal, Remark};
 

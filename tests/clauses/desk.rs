@@ -11,6 +11,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+/// How long a Backup of priority 100 waits for its Master, at an interval of a second.
+pub const DOWN_100: Duration = Duration::from_nanos(3_609_375_000);
 pub const SECOND: Duration = Duration::from_secs(1);
 /// The agent's own address, and its neighbours' with smaller and greater ones.
 pub const OWN: &str = "10.0.0.5";

@@ -1,7 +1,8 @@
 //! What the RFCs leave open, and Locum decides: handovers, late reports, both families of one router.
 
 use crate::desk::{
-    ABOVE, BELOW, Desk, OWN, SECOND, advert, advert6, adverts, config, eth0, handover, ip, moved_to, words,
+    ABOVE, BELOW, DOWN_100, Desk, OWN, SECOND, advert, advert6, adverts, config, eth0, handover, ip,
+    moved_to, words,
 };
 use locum::agent::{Effect, Input, InstanceId, Standing};
 use locum::sim::wire::Crafted;
@@ -20,6 +21,42 @@ fn a_handover_ends_with_the_successor_or_where_it_began() {
     alone.ask(handover());
     let rest: Vec<Effect> = alone.wait(SECOND * 5).into_iter().map(|(_, effect)| effect).collect();
     assert_eq!((moved_to(&rest), alone.state()), (Some(Vec::new()), Standing::Master));
+}
+
+// Ours: what a Backup hears again and again is not read anew, and does the same.
+#[test]
+fn an_advert_that_comes_again_is_counted_and_puts_off_the_takeover_until_it_is_another() {
+    let mut desk = Desk::backup("");
+    // Their kernel counts packets.
+    let again = |number: u8| {
+        let mut datagram = advert(ABOVE, 200).datagram("eth0");
+        let sum = u16::from_be_bytes([datagram.packet[10], datagram.packet[11]]);
+        datagram.packet[5] = number;
+        let sum = sum.checked_sub(u16::from(number)).expect("no carry");
+        datagram.packet[10..12].copy_from_slice(&sum.to_be_bytes());
+        datagram
+    };
+    for number in 1..=5 {
+        desk.wait(SECOND);
+        let effects = desk.give(Input::Datagram(again(number)));
+        assert_eq!(effects.len(), usize::from(number == 1), "{effects:?}");
+        assert_eq!((desk.due(), desk.heard()), (DOWN_100, u64::from(number)));
+        let peer = &desk.status().instances[0].peers[0];
+        assert_eq!((peer.adverts, peer.heard_ms), (u64::from(number), Some(0)));
+    }
+    // Damaged where nothing else is compared.
+    let mut damaged = again(6);
+    damaged.packet[5] ^= 1;
+    desk.unmoved(|desk| desk.give(Input::Datagram(damaged)));
+    assert_eq!((desk.refused("ip-checksum"), desk.heard()), (1, 5));
+    // One that is below counts as such, however often the one above was heard.
+    desk.give(Input::Datagram(again(7)));
+    desk.give(Input::Datagram(again(8)));
+    desk.unmoved(|desk| desk.hear(&advert(ABOVE, 90)));
+    assert_eq!((desk.discarded("lower-priority"), desk.heard()), (1, 8));
+    desk.give(Input::Datagram(again(9)));
+    desk.wait(desk.due());
+    assert_eq!(desk.state(), Standing::Master);
 }
 
 // Ours: the skew lets better Backups go first. Where there can be no other, nobody waits for them.

@@ -1,6 +1,8 @@
 //! RFC 9568, with its verified errata.
 
-use crate::desk::{ABOVE, BELOW, Desk, OWN, SECOND, advert, advert6, adverts, config, eth0, ip, words};
+use crate::desk::{
+    ABOVE, BELOW, DOWN_100, Desk, OWN, SECOND, advert, advert6, adverts, config, eth0, ip, words,
+};
 use locum::agent::{Effect, Input, Standing};
 use locum::health::{CheckName, Outcome};
 use locum::sim::wire::Crafted;
@@ -8,7 +10,6 @@ use locum::time::Time;
 use std::time::Duration;
 
 const SKEW_100: Duration = Duration::from_nanos(609_375_000);
-const DOWN_100: Duration = Duration::from_nanos(3_609_375_000);
 
 fn micros(count: u64) -> Duration {
     Duration::from_micros(count)

@@ -29,22 +29,23 @@ fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
-pub(crate) fn wait(socket: &RawSocket) -> Received {
-    let mut buffer = [0; 2048];
+/// The next datagram, and room for it that the test gives away.
+pub(crate) fn wait(socket: &RawSocket) -> Received<'static> {
+    let buffer = Box::leak(Box::new([0; 2048]));
     let mut fds = [PollFd::new(socket.fd(), PollFlags::POLLIN)];
     let timeout = PollTimeout::try_from(PATIENCE).expect("short enough");
     assert_eq!(poll(&mut fds, timeout).expect("poll"), 1, "nothing arrived");
-    socket.receive(&mut buffer).expect("receive").expect("a datagram")
+    socket.receive(buffer).expect("receive").expect("a datagram")
 }
 
 fn nothing_waits(socket: &RawSocket) {
     assert_eq!(socket.receive(&mut [0; 2048]).expect("receive"), None);
 }
 
-fn payload(received: &Received) -> &[u8] {
+fn payload<'a>(received: &Received<'a>) -> &'a [u8] {
     match received.source {
         IpAddr::V4(_) => &received.packet[usize::from(received.packet[0] & 15) * 4..],
-        IpAddr::V6(_) => &received.packet,
+        IpAddr::V6(_) => received.packet,
     }
 }
 
