@@ -93,6 +93,15 @@ impl fmt::Display for GroupName {
     }
 }
 
+impl Config {
+    /// What a router tracks by itself, without what its group tracks.
+    pub fn own_tracks<'a>(&'a self, router: &'a Router) -> impl Iterator<Item = &'a Track> {
+        let group = self.groups.iter().find(|group| group.routers.contains(&router.name));
+        let shared = group.map_or(&[][..], |group| &group.tracks);
+        router.tracks.iter().filter(move |track| !shared.contains(track))
+    }
+}
+
 /// Routers that share one role: all of them Master, or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {

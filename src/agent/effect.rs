@@ -139,7 +139,7 @@ pub struct Datagram {
     pub source: IpAddr,
     /// Its destination.
     pub destination: IpAddr,
-    /// TTL or hop limit, from the kernel's ancillary data.
+    /// TTL or hop limit, as the kernel tells: IPv4's stands in the packet's header, which comes along.
     pub ttl: Option<u8>,
     /// IPv4: the whole packet with its header. IPv6: the VRRP message.
     pub packet: Vec<u8>,

@@ -55,7 +55,7 @@ pub struct Received<'a> {
     pub source: IpAddr,
     /// The address it was sent to: the group, or one of ours.
     pub destination: IpAddr,
-    /// TTL or hop limit as the kernel reports it beside the packet; `None` where it did not.
+    /// TTL from the IPv4 header, or the hop limit that the kernel reports beside the packet; `None` without.
     pub ttl: Option<u8>,
     /// IPv4: the packet with its IP header. IPv6: the payload alone.
     pub packet: &'a [u8],

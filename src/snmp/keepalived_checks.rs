@@ -34,10 +34,7 @@ pub(super) fn put(view: &View<'_>, rows: &mut Rows) {
         config.checks.iter().map(|check| (&check.name, check)).collect();
     let mut weights: BTreeMap<&CheckName, i32> = BTreeMap::new();
     for (number, _, router) in view.routers() {
-        let group = config.groups.iter().find(|group| group.routers.contains(&router.name));
-        let shared = group.map_or(&[][..], |group| &group.tracks);
-        let own = router.tracks.iter().filter(|track| !shared.contains(track));
-        tracked(view, number, own, &known, (TRACKED_LINK, TRACKED), rows);
+        tracked(view, number, config.own_tracks(router), &known, (TRACKED_LINK, TRACKED), rows);
         for track in &router.tracks {
             if let Some(check) = known.get(&track.check) {
                 weights.entry(&check.name).or_insert(weight(track, check.inverse));

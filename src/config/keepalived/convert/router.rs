@@ -25,10 +25,7 @@ impl Writer<'_> {
         election(&mut table, router, instance);
         held(&mut table, router, instance);
         self.wire(&mut table, router, instance);
-        let group = self.config.agent.groups.iter().find(|group| group.routers.contains(&router.name));
-        let shared = group.map_or(&[][..], |group| &group.tracks);
-        let own = router.tracks.iter().filter(|track| !shared.contains(track));
-        self.tracks(&mut table, own, &instance.tracking);
+        self.tracks(&mut table, self.config.agent.own_tracks(router), &instance.tracking);
         let notify = self.notify(
             &format!("[router.{name}.notify]"),
             &Subject::Router(router.name.clone()),
