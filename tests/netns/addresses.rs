@@ -14,6 +14,7 @@ fn an_address_that_somebody_removed_is_put_back_and_counted() {
     let both = format!(r#"["{VIP}", "{VIP6}"]"#);
     let a = lab["a"].locum(&Router::new(100).with("addresses", &both));
     lab.wait_owner(VIP6, &["a"]);
+    lab.wait_owner(VIP, &["a"]);
     let watch = lab.watch(VIP);
     lab["a"].ip(&format!("address del {VIP}/32 dev eth0\naddress del {VIP6}/128 dev eth0"));
     wait_until("two are put back", SOON, || restored(&a) == 2);
@@ -60,6 +61,7 @@ fn a_label_a_prefix_and_another_interface_are_as_configured() {
     );
     let mut a = lab["a"].locum(&Router::new(100).with("addresses", &addresses));
     lab.wait_owner("10.9.9.9", &["a"]);
+    lab.wait_owner(VIP, &["a"]);
     assert!(lab["a"].run("ip address show label eth0:web").contains(&format!("{VIP}/24")));
     assert!(lab["a"].run("ip address show dev aside").contains("10.9.9.9/32"));
     a.stop();

@@ -66,7 +66,7 @@ fn an_interface_is_found_by_the_subnet_of_its_address() {
     lab["a"].ip("link set eth0 down\nlink set eth0 name renamed\nlink set renamed up");
     wait_until("it is found under its new name", LONG, || a.router()["interface"] == "renamed");
     a.wait_state("MASTER");
-    assert!(lab["a"].run("ip address show dev renamed").contains(VIP));
+    wait_until("the address is there", SOON, || lab["a"].run("ip address show dev renamed").contains(VIP));
 }
 
 #[test]
