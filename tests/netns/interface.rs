@@ -1,6 +1,6 @@
 //! Interfaces and own addresses come and go under a running daemon.
 
-use crate::lab::{LONG, Lab, VIP, VIP6, wait_until};
+use crate::lab::{LONG, Lab, SOON, VIP, VIP6, wait_until};
 use crate::locum::Router;
 
 #[test]
