@@ -60,6 +60,25 @@ fn a_sequence_may_stand_behind_a_brace() {
     assert_eq!(held, ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.9"]);
 }
 
+#[test]
+fn the_first_variable_of_a_sequence_keeps_its_last_value() {
+    let addresses = "~SEQ(N,1,2)\n 10.0.0.$N\n ~LST({A,B},{3,4},{5,6}) 10.0.${B}.$A\n 10.0.1.$A\n";
+    let text = instance(&("virtual_ipaddress_excluded {\n ".to_owned() + addresses + " }"));
+    let router = &config(&text).agent.routers[0];
+    let held: Vec<_> = router.excluded.iter().map(|vip| vip.address.to_string()).collect();
+    assert_eq!(held, ["10.0.0.2", "10.0.4.3", "10.0.6.5", "10.0.1.5"]);
+}
+
+#[test]
+fn definitions_and_conditions_may_stand_behind_a_brace() {
+    let lines = "virtual_ipaddress_excluded {$A=7\n 10.0.0.$A } @^other $B=77\n priority $B\n\
+                 track_interface { @other eth5\n lo weight 9\n}$B=${A}8";
+    let router = &config(&instance(lines)).agent.routers[0];
+    assert_eq!(router.priority, Priority::new(77).unwrap());
+    assert_eq!(router.excluded[0].address.to_string(), "10.0.0.7");
+    assert_eq!(router.tracks.len(), 1, "{:?}", router.tracks);
+}
+
 /// keepalived looks for the `\\` before it takes comments out.
 #[test]
 fn a_definition_goes_on_behind_a_comment() {

@@ -90,7 +90,9 @@ impl Expander<'_> {
         if self.define(&line) {
             return;
         }
-        if let Some(at) = sequence::behind_brace(&line) {
+        let begins =
+            |rest: &str| rest.starts_with('@') || sequence::begins(rest) || definition(rest).is_some();
+        if let Some(at) = line.behind_brace(begins) {
             self.line(&line.slice(0..at), locals, depth);
             self.line(&line.slice(at..line.text.len()), locals, depth);
             return;
@@ -165,9 +167,9 @@ impl Expander<'_> {
 
     /// Takes a definition in, if the line is one.
     fn define(&mut self, line: &Line) -> bool {
-        let Some(rest) = line.text.trim_start().strip_prefix('$') else { return false };
-        let Some((name, _)) = rest.split_once('=').filter(|(name, _)| is_name(name)) else { return false };
-        let start = line.text.len() - rest.len() + name.len() + 1;
+        let text = line.text.trim_start();
+        let Some(name) = definition(text) else { return false };
+        let start = line.text.len() - text.len() + name.len() + 2;
         let (body, more) = continued(&line.slice(start..line.text.len()).trimmed());
         let name = name.to_owned();
         if more {
@@ -177,6 +179,13 @@ impl Expander<'_> {
             self.definitions.insert(name, vec![body]);
         }
         true
+    }
+
+    /// Defines a variable by what is written at `place`.
+    pub(super) fn set(&mut self, name: &str, value: &str, place: &Line) {
+        let mut body = Line::new(&place.folder);
+        body.make(value, &place.whole());
+        self.definitions.insert(name.to_owned(), vec![body]);
     }
 
     /// The first reference to a definition of several lines.
@@ -290,6 +299,11 @@ impl Expander<'_> {
 fn is_name(name: &str) -> bool {
     let fits = |sign: char| sign.is_ascii_alphanumeric() || sign == '_';
     !name.starts_with(|sign: char| sign.is_ascii_digit()) && !name.is_empty() && name.chars().all(fits)
+}
+
+/// The name that `text` defines, if it begins with a definition.
+fn definition(text: &str) -> Option<&str> {
+    text.strip_prefix('$')?.split_once('=').map(|(name, _)| name).filter(|name| is_name(name))
 }
 
 /// A line without its `\` at the end, and whether the next one belongs to it.

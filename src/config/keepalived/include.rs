@@ -111,7 +111,12 @@ impl Reader<'_> {
         let folder: Arc<Path> = folder(path).into();
         let (lines, comments) = lines(text, start, &folder, self.report);
         self.gathered.comments.extend(comments);
-        for line in lines {
+        for mut line in lines {
+            let begins = |rest: &str| word(rest).is_some();
+            if let Some(at) = line.behind_brace(begins) {
+                self.gathered.lines.push(line.slice(0..at));
+                line = line.slice(at..line.text.len());
+            }
             match including(&line) {
                 Some((checks, pattern)) => self.include(checks, &pattern, &folder),
                 None => self.gathered.lines.push(line),
@@ -202,11 +207,16 @@ impl Reader<'_> {
     }
 }
 
+/// What the first word of `text` makes an error of, if it includes, and what stands behind it.
+fn word(text: &str) -> Option<(&Checks, &str)> {
+    let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    WORDS.iter().find(|(name, _)| *name == word).map(|(_, checks)| (checks, rest))
+}
+
 /// What a line includes, if it is such a line.
 fn including(line: &Line) -> Option<(Checks, Line)> {
     let line = line.trimmed();
-    let (word, rest) = line.text.split_once(char::is_whitespace).unwrap_or((&line.text, ""));
-    let (_, checks) = WORDS.iter().find(|(name, _)| *name == word)?;
+    let (checks, rest) = word(&line.text)?;
     let mut path = line.slice(line.text.len() - rest.len()..line.text.len()).trimmed();
     if path.text.is_empty() {
         // Nothing to point at but the word itself.

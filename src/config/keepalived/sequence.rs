@@ -33,10 +33,9 @@ pub(super) fn find(line: &Line) -> Option<Sequence> {
     Some(Sequence { kind: *kind, inside: open..close, rest: close + 1 })
 }
 
-/// Where a sequence begins behind a brace.
-pub(super) fn behind_brace(line: &Line) -> Option<usize> {
-    let at = KINDS.iter().filter_map(|(name, _)| line.text.find(name)).min()?;
-    line.text.get(..at)?.trim_end().ends_with(['{', '}']).then_some(at)
+/// Whether `text` begins with one.
+pub(super) fn begins(text: &str) -> bool {
+    KINDS.iter().any(|(name, _)| text.starts_with(name))
 }
 
 /// Reads the rest of the line once for each value.
@@ -49,9 +48,14 @@ pub(super) fn repeat(to: &mut Expander<'_>, line: &Line, found: &Sequence, local
     let inside = to.inline(&line.slice(found.inside.clone()), locals, depth).text;
     let rest = line.slice(found.rest..line.text.len());
     let each = |to: &mut Expander<'_>, values: Locals| {
+        let stays = values.first().cloned();
         let mut locals = locals.clone();
         locals.extend(values);
         to.line(&rest, &locals, depth - 1);
+        // As in keepalived, the first variable keeps its last value for the lines that follow.
+        if let Some((name, value)) = stays {
+            to.set(&name, &value, &line.slice(found.inside.clone()));
+        }
         !to.is_full()
     };
     let done = match found.kind {

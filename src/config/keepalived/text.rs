@@ -108,6 +108,25 @@ impl Line {
         self.pieces.get(place).map(|piece| (start, piece))
     }
 
+    /// Where behind a brace something begins that stands on lines of its own otherwise.
+    pub(super) fn behind_brace(&self, begins: impl Fn(&str) -> bool) -> Option<usize> {
+        let (mut before, mut quoted, mut reference) = (' ', false, false);
+        for (at, sign) in self.text.char_indices() {
+            quoted ^= sign == '"';
+            reference |= sign == '{' && before == '$';
+            if matches!(sign, '{' | '}') && !quoted && !reference {
+                let rest = &self.text[at + 1..];
+                let apart = before.is_whitespace() || matches!(before, '{' | '}');
+                if (apart || rest.starts_with(char::is_whitespace)) && begins(rest.trim_start()) {
+                    return Some(self.text.len() - rest.trim_start().len());
+                }
+            }
+            reference &= sign != '}';
+            before = sign;
+        }
+        None
+    }
+
     /// Without blanks at both ends.
     pub(super) fn trimmed(&self) -> Line {
         let start = self.text.len() - self.text.trim_start().len();
