@@ -36,41 +36,43 @@ impl Config {
             _ => Ok(()),
         }
     }
+
+    /// Whether so many are as many as wanted.
+    fn judge(&self, found: usize) -> Result<(), String> {
+        let wrong = |bound: String| Err(format!("{found} processes {}, wanted {bound}", wanted(self)));
+        match self.max {
+            _ if found < self.min => wrong(format!("{} or more", self.min)),
+            Some(max) if found > max => wrong(format!("{max} or fewer")),
+            _ => Ok(()),
+        }
+    }
 }
 
 pub(super) async fn probe(config: &Config, attempt: &Attempt<'_>) -> Result<(), String> {
     config.validate()?;
-    let (min, config) = (config.min, config.clone());
-    let found = attempt.lane.run(move || look(&config)).await?;
-    let spare = found.len().saturating_sub(min);
+    let looked = config.clone();
+    let found = attempt.lane.run(move || look(&looked)).await?;
+    attempt.reads(i32::try_from(found.len()).unwrap_or(i32::MAX));
+    config.judge(found.len())?;
+    let spare = found.len().saturating_sub(config.min);
     attempt.sentry.post(found, spare);
     Ok(())
 }
 
-/// What can be waited for of each process, where there are as many as wanted.
+/// What can be waited for of each process that counts.
 fn look(config: &Config) -> Result<Vec<Option<OwnedFd>>, String> {
     let lives = |pid| match find(pid) {
         Found::Gone => None,
         Found::Lives(process) => Some(process),
     };
-    let all: Vec<_> = match &config.pidfile {
+    Ok(match &config.pidfile {
         Some(path) => match pid_in(path) {
             Ok(pid) => Some(pid).filter(|pid| counts(*pid, config)).and_then(lives).into_iter().collect(),
             Err(_) if config.min == 0 => Vec::new(),
             Err(text) => return Err(text),
         },
         None => pids()?.filter(|pid| counts(*pid, config)).filter_map(lives).collect(),
-    };
-    let found = all.len();
-    if found < config.min {
-        return Err(format!("{found} processes {}, wanted {} or more", wanted(config), config.min));
-    }
-    match config.max {
-        Some(max) if found > max => {
-            Err(format!("{found} processes {}, wanted {max} or fewer", wanted(config)))
-        }
-        _ => Ok(all),
-    }
+    })
 }
 
 fn wanted(config: &Config) -> String {

@@ -3,6 +3,8 @@
 use super::inbox::{Arrival, Inbox};
 use crate::agent::{Input, Request, Response};
 use crate::check::Probe;
+use crate::config::keepalived::document::ParamMatch;
+use crate::config::keepalived::process::looked_for;
 use crate::config::{Config, Details};
 use crate::control::{Asked, Question, Who};
 use crate::notify::{Hooks, Script};
@@ -95,12 +97,23 @@ fn probe(probe: &Probe, interval: std::time::Duration) -> Told {
     match probe {
         Probe::Script(script) => command(&quoted(&script.argv)),
         Probe::File(file) => Told::File { path: file.path.display().to_string() },
-        Probe::Process(process) => Told::Process {
-            name: process.name.clone().unwrap_or_default(),
-            min: process.min,
-            max: process.max,
-            full: process.command.is_some(),
-        },
+        Probe::Process(wanted) => {
+            let (name, parameters, matching) = match &wanted.command {
+                None => (wanted.name.clone().unwrap_or_default(), String::new(), None),
+                Some(pattern) => looked_for(pattern).unwrap_or_else(|| {
+                    let name = wanted.name.clone().unwrap_or_default();
+                    (name, pattern.as_str().to_owned(), Some(ParamMatch::Partial))
+                }),
+            };
+            let matching = match matching {
+                None => 0,
+                Some(ParamMatch::Exact) => 1,
+                Some(ParamMatch::Partial) => 2,
+                Some(ParamMatch::Initial) => 3,
+            };
+            let (min, max, full) = (wanted.min, wanted.max, wanted.command.is_some());
+            Told::Process { name, parameters, matching, interval, min, max, full }
+        }
         Probe::Tcp(_) => command("tcp"),
         Probe::Http(_) => command("http"),
         Probe::Websocket(_) => command("websocket"),

@@ -75,8 +75,14 @@ pub enum Probe {
     Bfd,
     /// Whether processes run.
     Process {
-        /// The name they have.
+        /// The name they have, or how they are run.
         name: String,
+        /// Their arguments.
+        parameters: String,
+        /// How those are compared, as in `vrrpProcessParamMatch`.
+        matching: i32,
+        /// How often is looked.
+        interval: Duration,
         /// At least so many.
         min: usize,
         /// At most so many.

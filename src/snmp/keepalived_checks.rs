@@ -164,17 +164,26 @@ fn one(
             let columns = [(2, name), (3, Some(Value::text(path))), (4, read), (5, weight), (6, reverse)];
             rows.row(&entry, &[number], columns);
         }
-        Some(Probe::Process { name: process, min, max, full }) => {
+        Some(Probe::Process { name: process, parameters, matching, interval, min, max, full }) => {
             // -1: any number.
             let most = max.map_or(-1, |max| i32::try_from(max).unwrap_or(i32::MAX));
+            // In microseconds, between the first look that decides and the last.
+            let delay = |looks: u32| {
+                Some(Value::number(interval.saturating_mul(looks.saturating_sub(1)).as_micros()))
+            };
             let columns = [
                 (2, name),
                 (3, Some(Value::text(process))),
+                (4, Some(Value::text(parameters))),
+                (5, Some(Value::Integer(*matching))),
                 (6, weight),
                 (7, reverse),
                 (8, Some(Value::number(*min))),
                 (9, Some(Value::Integer(most))),
+                (10, delay(check.rise)),
+                (11, delay(check.fall)),
                 (12, Some(Value::truth(*full))),
+                (13, Some(Value::Integer(read.unwrap_or_default()))),
                 (14, Some(Value::truth(standing == Standing::Up))),
             ];
             rows.row(&entry, &[number], columns);

@@ -82,7 +82,7 @@ fn instances_are_read() {
         document.groups[0].group.iter().map(|name| name.get_ref().as_str()).collect::<Vec<_>>(),
         ["web", "db"]
     );
-    assert_eq!(document.processes[0].process.as_ref().unwrap().get_ref().words, ["haproxy"]);
+    assert_eq!(document.processes[0].process.as_ref().unwrap().get_ref(), &["haproxy"]);
     assert_eq!(get(&document.files[0].init_file), Some((5, true)));
     assert_eq!(document.delays[0].down, Duration::from_secs(2));
 }

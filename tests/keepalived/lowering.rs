@@ -131,6 +131,24 @@ fn interfaces_processes_and_files_are_tracked() {
 }
 
 #[test]
+fn what_a_process_is_given_counts_with_its_whole_command_line() {
+    let looked_for = |lines: &str| {
+        let text =
+            format!("vrrp_track_process p {{\n {lines}\n}}\n{}", instance("track_process { p weight 9 }"));
+        let config = config(&text);
+        let Probe::Process(probe) = &config.details.checks.values().next().unwrap().probe else { panic!() };
+        (probe.name.clone(), probe.command.as_ref().map(|pattern| pattern.as_str().to_owned()))
+    };
+    let run_as = |command: &str| (None, Some(command.to_owned()));
+    assert_eq!(looked_for("process /bin/x -a \"b c\" d.e"), run_as(r"^/bin/x \-a b c d\.e$"));
+    assert_eq!(looked_for("process x 77\n param_match initial"), run_as("^x 77"));
+    assert_eq!(looked_for("process x 77\n param_match partial"), run_as("^x 77( |$)"));
+    assert_eq!(looked_for("process x\n param_match"), run_as("^x$"));
+    assert_eq!(looked_for("process x\n full_command"), run_as("^x( |$)"));
+    assert_eq!(looked_for("process x"), (Some("x".to_owned()), None));
+}
+
+#[test]
 fn a_session_of_bfd_is_tracked_with_its_weight_or_as_a_fault() {
     let text = "bfd_instance gate {\n neighbor_ip 10.0.0.254\n source_ip 10.0.0.1\n min_tx 12.5\n weight 20\n}\n\
                 bfd_instance plain {\n neighbour_ip 10.0.0.253\n}\n";

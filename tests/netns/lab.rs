@@ -334,7 +334,7 @@ pub fn wait_until(what: &str, limit: Duration, condition: impl FnMut() -> bool) 
     assert!(reached(limit, condition), "not in {limit:?}: {what}");
 }
 
-fn reached(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+pub fn reached(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     const LOOK_AGAIN: Duration = Duration::from_millis(5);
     let end = Instant::now() + limit;
     loop {

@@ -1,11 +1,12 @@
 //! What is tracked becomes checks: scripts, processes, files with a number in them, interfaces.
 
 use super::bfd;
-use super::document::{Document, File, Instance, ParamMatch, Process, Script, Track, Tracking, Weight};
+use super::document::{Document, File, Instance, Script, Track, Tracking, Weight};
+use super::process;
 use super::report::Report;
 use super::runs::Runner;
 use super::tells::rooted;
-use crate::check::{self, Pattern, Probe, Schedule, Spec};
+use crate::check::{self, Probe, Schedule, Spec};
 use crate::config::problem::{Finding, Span};
 use crate::config::suggest::nearest;
 use crate::config::{Config, lint, tracking};
@@ -25,7 +26,7 @@ const BFD: &str = "bfd.";
 /// How often a script runs that does not say.
 const SCRIPT_INTERVAL: Duration = Duration::from_secs(1);
 /// How often processes and files are looked at; keepalived is told of them by the kernel.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// All that instances and groups track, in their order.
 fn all(document: &Document) -> impl Iterator<Item = &Tracking> {
@@ -45,14 +46,14 @@ pub(super) fn checks(document: &Document, runner: &Runner<'_>, report: &Report, 
             add(config, script.name.get_ref(), &weights, counted, Some(&spec), None);
         }
     }
-    for process in &document.processes {
+    for tracked in &document.processes {
         let weights =
-            weights(document, &process.name, process.weight.as_ref(), |tracking| &tracking.processes, report);
-        let name = format!("{PROCESS}{}", process.name.get_ref());
-        if let Some(spec) = process_spec(process, report).filter(|_| !weights.is_empty()) {
+            weights(document, &tracked.name, tracked.weight.as_ref(), |tracking| &tracking.processes, report);
+        let name = format!("{PROCESS}{}", tracked.name.get_ref());
+        if let Some(spec) = process::spec(tracked, report).filter(|_| !weights.is_empty()) {
             let counted = (
-                looks(process.fork_delay.as_ref()),
-                looks(process.terminate_delay.as_ref()),
+                looks(tracked.fork_delay.as_ref()),
+                looks(tracked.terminate_delay.as_ref()),
                 Initial::Pending,
             );
             add(config, &name, &weights, counted, Some(&spec), None);
@@ -160,7 +161,7 @@ fn weight(track: &Track, own: Option<&Spanned<Weight>>) -> Weight {
     track.weight.as_ref().or(own).map(|weight| *weight.get_ref()).unwrap_or_default()
 }
 
-fn schedule(interval: Duration, timeout: Duration) -> Schedule {
+pub(super) fn schedule(interval: Duration, timeout: Duration) -> Schedule {
     Schedule { interval, timeout, ..Schedule::default() }
 }
 
@@ -199,56 +200,6 @@ fn file_spec(file: &File, report: &Report) -> Option<Spec> {
     let make = make.map(|(number, overwrite)| check::file::Make { number: *number, overwrite: *overwrite });
     let probe = Probe::File(check::file::Config { number: true, make, ..looked_at(&path) });
     Some(Spec { probe, schedule: schedule(LOOK_INTERVAL, LOOK_INTERVAL) })
-}
-
-fn process_spec(process: &Process, report: &Report) -> Option<Spec> {
-    let command = process.process.as_ref()?;
-    let words = &command.get_ref().words;
-    let number =
-        |written: Option<&Spanned<u32>>| written.and_then(|count| usize::try_from(*count.get_ref()).ok());
-    let max = number(process.quorum_max.as_ref());
-    let min = number(process.quorum.as_ref()).unwrap_or(usize::from(max != Some(0)));
-    let pattern = match pattern(process, words) {
-        Ok(pattern) => pattern,
-        Err(error) => {
-            report.refuse(
-                &command.span(),
-                format!("this command cannot be looked for: {error}"),
-                "shorten it",
-            );
-            return None;
-        }
-    };
-    let whole = process.full_command.is_some();
-    let name =
-        words.first().filter(|_| !whole).map(|word| word.rsplit('/').next().unwrap_or(word).to_owned());
-    let config = check::process::Config { name, pidfile: None, command: pattern, min, max };
-    let spec = Spec { probe: Probe::Process(config), schedule: schedule(LOOK_INTERVAL, LOOK_INTERVAL) };
-    if let Err(why) = spec.validate() {
-        report.refuse(&process.name.span(), why, "mend quorum and quorum_max");
-        return None;
-    }
-    Some(spec)
-}
-
-/// What the whole command line must look like, if that matters.
-fn pattern(process: &Process, words: &[String]) -> Result<Option<Pattern>, regex::Error> {
-    let matching = process.param_match.as_ref().map(|kind| *kind.get_ref());
-    if words.len() < 2 && matching.is_none() && process.full_command.is_none() {
-        return Ok(None);
-    }
-    let rest = |words: &[String]| words.iter().skip(1).fold(String::new(), |text, word| text + " " + word);
-    let program = if process.full_command.is_some() {
-        regex::escape(words.first().map_or("", String::as_str))
-    } else {
-        r"\S+".to_owned()
-    };
-    let end = match matching {
-        Some(ParamMatch::Initial) => "( |$)",
-        Some(ParamMatch::Partial) => "",
-        Some(ParamMatch::Exact) | None => "$",
-    };
-    Pattern::new(&format!("^{program}{}{end}", regex::escape(&rest(words)))).map(Some)
 }
 
 /// What an instance tracks, by itself and by its sync group.

@@ -216,7 +216,8 @@ pub struct Script {
 #[expect(missing_docs, reason = "the fields are named as the keywords they hold")]
 pub struct Process {
     pub name: Spanned<String>,
-    pub process: Written<Command>,
+    /// The command and its arguments; not empty.
+    pub process: Written<Vec<String>>,
     /// How the arguments are compared, if at all.
     pub param_match: Written<ParamMatch>,
     pub weight: Written<Weight>,
@@ -234,9 +235,9 @@ pub struct Process {
 pub enum ParamMatch {
     /// All arguments, and no more.
     Exact,
-    /// The first arguments.
-    Initial,
     /// The first arguments, the last of them in part.
+    Initial,
+    /// The first arguments.
     Partial,
 }
 

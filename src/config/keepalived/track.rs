@@ -1,6 +1,5 @@
 //! `track_script` and its kin, `vrrp_track_process` and `track_file`.
 
-use super::command;
 use super::document::{File, ParamMatch, Process, Track, Tracking, Weight};
 use super::keywords::Block;
 use super::statement::{Statement, statements};
@@ -92,7 +91,11 @@ pub(super) fn process(statement: &Statement<'_>) -> Option<Process> {
     let delay = |word: &Word| value::seconds(0.000_001, 3600.0)(word);
     for inner in statements(statement.members(), Block::Process, statement.context) {
         match inner.name {
-            "process" => command::command(&inner, &mut process.process),
+            "process" => {
+                let program = inner.required(0, value::text);
+                let words = inner.node.arguments().iter().map(|word| word.text.clone()).collect();
+                inner.put(&mut process.process, program.map(|program| Spanned::new(program.span(), words)));
+            }
             "param_match" => {
                 let exact = Spanned::new(inner.span(), ParamMatch::Exact);
                 let found = inner.argument(0, value::choice(MATCHES));

@@ -8,7 +8,7 @@ use crate::config::problem::{Finding, Span};
 const DEPTH: usize = 16;
 
 /// Keywords after which the rest of the line is a command with its own quoting.
-const COMMANDS: [&str; 27] = [
+const COMMANDS: [&str; 26] = [
     "checker_notify_fifo_script",
     "lvs_notify_fifo_script",
     "misc_path",
@@ -22,7 +22,6 @@ const COMMANDS: [&str; 27] = [
     "notify_master_rx_lower_pri",
     "notify_stop",
     "notify_up",
-    "process",
     "quorum_down",
     "quorum_up",
     "script",
