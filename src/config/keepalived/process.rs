@@ -72,12 +72,14 @@ fn pattern(words: &[String], matching: Option<ParamMatch>) -> String {
 #[must_use]
 pub fn looked_for(pattern: &Pattern) -> Option<(String, String, Option<ParamMatch>)> {
     let text = pattern.as_str().strip_prefix('^')?;
+    // One that is meant as a sign of the command has a backslash before it.
+    let bare = |text: &&str| text.bytes().rev().take_while(|sign| *sign == b'\\').count() % 2 == 0;
     let (text, matching) = if let Some(text) = text.strip_suffix(PARTIAL) {
         (text, ParamMatch::Partial)
+    } else if let Some(text) = text.strip_suffix(EXACT).filter(bare) {
+        (text, ParamMatch::Exact)
     } else {
-        text.strip_suffix(EXACT)
-            .filter(|text| !text.ends_with('\\'))
-            .map_or((text, ParamMatch::Initial), |text| (text, ParamMatch::Exact))
+        (text, ParamMatch::Initial)
     };
     let (mut line, mut escaped) = (String::new(), false);
     for sign in text.chars() {
