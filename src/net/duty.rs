@@ -11,6 +11,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// What was renewed within this part of its lease is not renewed again.
+const FRESH: u32 = 8;
+
 /// What one owner wants.
 #[derive(Clone, Default)]
 pub(super) struct Duty {
@@ -31,6 +34,18 @@ pub(super) struct Lease {
     pub(super) renewed: Instant,
     /// When the claim that they go with ends: by then they are gone.
     pub(super) until: Option<Instant>,
+}
+
+impl Lease {
+    /// Whether it is to be renewed, and was not just now.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.renewed) >= self.length / FRESH
+    }
+
+    /// Whether it was renewed too long ago.
+    pub(super) fn has_ended(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.renewed) >= self.length
+    }
 }
 
 impl Duty {

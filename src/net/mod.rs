@@ -22,6 +22,7 @@ mod netlink_socket;
 mod nftables;
 mod pace;
 pub mod raw_socket;
+mod renewal;
 mod route;
 mod routing;
 mod rtnl;

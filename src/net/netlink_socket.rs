@@ -148,13 +148,24 @@ impl Netlink {
     }
 
     /// The same without any answer: a refusal is read with the answers to what is asked next, and passed over.
-    pub(super) fn order(&mut self, changes: &[impl Encode]) -> io::Result<()> {
-        for batch in changes.chunks(BATCH) {
+    /// Returns what was sent, for [`Netlink::repeat`].
+    pub(super) fn order(&mut self, changes: &[impl Encode]) -> io::Result<Vec<Vec<u8>>> {
+        let requests = changes.chunks(BATCH).map(|batch| {
             let mut request = Vec::new();
             for change in batch {
                 change.encode(0, self.next(), &mut request);
             }
-            self.socket.send(&request, 0)?;
+            request
+        });
+        let requests: Vec<_> = requests.collect();
+        self.repeat(&requests)?;
+        Ok(requests)
+    }
+
+    /// The same changes once more.
+    pub(super) fn repeat(&mut self, requests: &[Vec<u8>]) -> io::Result<()> {
+        for request in requests {
+            self.socket.send(request, 0)?;
         }
         Ok(())
     }

@@ -150,8 +150,8 @@ impl Settler {
     }
 
     /// Begins the lifetimes of these anew, of those that Locum has put there. What the kernel refuses ends in
-    /// its time, and the kernel tells of that.
-    pub(super) fn renew(&mut self, wanted: &[&Wanted]) -> Result<(), String> {
+    /// its time, and the kernel tells of that. Returns what was asked of it, for [`Settler::renew_again`].
+    pub(super) fn renew(&mut self, wanted: &[&Wanted]) -> Result<Vec<Vec<u8>>, String> {
         let leased = wanted.iter().filter(|wanted| wanted.is_leased() && self.put.contains(&wanted.place));
         let changes: Vec<Change> = leased
             .filter_map(|wanted| {
@@ -161,6 +161,11 @@ impl Settler {
             })
             .collect();
         self.ask(|netlink| netlink.order(&changes))
+    }
+
+    /// Renews what was renewed by this before.
+    pub(super) fn renew_again(&mut self, requests: &[Vec<u8>]) -> Result<(), String> {
+        self.ask(|netlink| netlink.repeat(requests))
     }
 
     /// The same for routes that stand for addresses. They carry Locum's mark in every kernel, and need

@@ -5,7 +5,7 @@ use super::address::{Means, Order, Report};
 use super::announce::{Announcer, frame};
 use super::answers::{Answers, Verdict};
 use super::connections;
-use super::duty::{Duty, Lease};
+use super::duty::Duty;
 use super::firewall::Firewall;
 use super::macvlan::Macvlans;
 use super::pace::{Frame, Pacer};
@@ -19,12 +19,7 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant};
-
-/// An order to renew is carried out within this time, or not at all.
-const STALE: Duration = Duration::from_millis(500);
-/// What was renewed within this part of its lease is not renewed again.
-const FRESH: u32 = 8;
+use std::time::Instant;
 
 #[expect(clippy::large_enum_variant, reason = "nearly all are orders")]
 pub(super) enum Task {
@@ -35,14 +30,16 @@ pub(super) enum Task {
 pub(super) struct Worker<F> {
     macvlans: Macvlans,
     firewall: Firewall,
-    settler: Settler,
+    pub(super) settler: Settler,
     routing: Routing,
-    duties: BTreeMap<u32, Duty>,
+    pub(super) duties: BTreeMap<u32, Duty>,
     /// Routes and rules that should have been removed and could not.
     overdue: Vec<Entry>,
     announcers: BTreeMap<String, Announcer>,
     pacer: Pacer,
     answers: Answers,
+    /// What has renewed all leases that no claim is over, and would renew them again.
+    pub(super) renewal: Option<Vec<Vec<u8>>>,
     report: F,
 }
 
@@ -58,6 +55,7 @@ impl<F: Fn(Report)> Worker<F> {
             announcers: BTreeMap::new(),
             pacer: Pacer::default(),
             answers: Answers::default(),
+            renewal: None,
             report,
         })
     }
@@ -81,6 +79,7 @@ impl<F: Fn(Report)> Worker<F> {
                             other => break other.ok(),
                         }
                     };
+                    self.renewal = None;
                     self.restore(|place| gone.contains(&(place.interface.to_string(), place.address)));
                 }
                 Task::Order(order) => self.perform(order),
@@ -110,6 +109,7 @@ impl<F: Fn(Report)> Worker<F> {
     }
 
     fn perform(&mut self, order: Order) {
+        let renewal = self.renewal.take();
         match order {
             Order::Hold { owner, holding, until } => self.hold(owner, Duty::of(holding, until)),
             Order::Release { owner } => self.release(owner),
@@ -121,14 +121,17 @@ impl<F: Fn(Report)> Worker<F> {
             Order::Gone { interface, address } => {
                 self.restore(|place| *place.interface == *interface && place.address == address);
             }
-            Order::Renew { at } => self.renew(at, |_, lease| lease.until.is_none()),
+            Order::Renew { at } => {
+                let again = renewal.filter(|requests| self.renew_again(at, requests));
+                self.renewal = again.or_else(|| self.renew(at, |_, lease| lease.until.is_none()));
+            }
             Order::Claimed { owners, until } => {
                 for owner in &owners {
                     if let Some(lease) = self.duties.get_mut(owner).and_then(|duty| duty.lease.as_mut()) {
                         lease.until = Some(until);
                     }
                 }
-                self.renew(Instant::now(), |owner, _| owners.contains(&owner));
+                let _ = self.renew(Instant::now(), |owner, _| owners.contains(&owner));
             }
             Order::Check => {
                 let overdue = self.settler.overdue();
@@ -198,38 +201,6 @@ impl<F: Fn(Report)> Worker<F> {
         (self.report)(Report::Released { owner, result: result.and(removed).and(deleted).and(accepted) });
     }
 
-    /// Begins the lifetimes of the addresses of chosen owners anew. An order that is old is not carried out: who
-    /// gave it may have been stopped since, and has to decide anew.
-    fn renew(&mut self, at: Instant, chosen: impl Fn(u32, &Lease) -> bool) {
-        let now = Instant::now();
-        if now.saturating_duration_since(at) > STALE {
-            return;
-        }
-        let Worker { duties, settler, .. } = self;
-        let (mut due, mut ended) = (Vec::new(), BTreeSet::new());
-        for (owner, duty) in duties.iter_mut() {
-            let Some(lease) = duty.lease.filter(|lease| chosen(*owner, lease)) else { continue };
-            let age = now.saturating_duration_since(lease.renewed);
-            if age < lease.length / FRESH || !duty.fit(now) {
-                continue;
-            }
-            duty.lease = Some(Lease { renewed: now, ..lease });
-            if age < lease.length {
-                due.extend(&duty.addresses);
-            } else {
-                // The kernel may have removed them: that is seen, told and mended, not passed over.
-                ended.extend(duty.addresses.iter().map(|wanted| wanted.place.clone()));
-            }
-        }
-        if !due.is_empty() {
-            // The next order tries again.
-            let _ = settler.renew(&due);
-        }
-        if !ended.is_empty() {
-            self.restore(|place| ended.contains(place));
-        }
-    }
-
     /// The addresses that packets are refused to.
     fn refused(&self) -> impl Iterator<Item = IpAddr> {
         self.duties.values().flat_map(Duty::refused)
@@ -262,7 +233,7 @@ impl<F: Fn(Report)> Worker<F> {
 
     /// Puts back what is wanted, chosen and not there; and all routes and rules, since the kernel
     /// takes them away along with addresses, and does not always tell.
-    fn restore(&mut self, chosen: impl Fn(&Place) -> bool) {
+    pub(super) fn restore(&mut self, chosen: impl Fn(&Place) -> bool) {
         if let Err(reason) = self.firewall.refuse(self.refused().collect()) {
             for (owner, _) in self.duties.iter().filter(|(_, duty)| duty.refuse) {
                 (self.report)(Report::Held { owner: *owner, result: Err(reason.clone()) });
