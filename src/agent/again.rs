@@ -1,13 +1,14 @@
-//! The same advert once more: nearly all that a Backup hears. What it did the last time it does again, only
-//! later, so nothing of it is read anew.
+//! The same advert once more: nearly all that a Backup hears, and all that a Master says. What was done the last
+//! time is done again, only later, so nothing of it is read or made anew.
 //!
-//! Whatever else comes in between makes the next advert one that is read (RFC 9568 6.4.2).
+//! Whatever else comes in between makes the next advert one that is read (RFC 9568 6.4.2) or made (6.4.3).
 
 use super::Agent;
-use super::effect::Datagram;
+use super::effect::{Datagram, Effect, Outgoing};
+use super::set::Seat;
 use crate::time::Time;
-use crate::vrrp::auth::Seal;
-use crate::vrrp::instance::State;
+use crate::vrrp::auth::{Auth, Seal};
+use crate::vrrp::instance::{First, Instance, State};
 use crate::vrrp::packet::{self, Heard};
 use crate::vrrp::why::Why;
 use std::net::IpAddr;
@@ -72,7 +73,63 @@ pub(super) struct Again {
     wait: Duration,
 }
 
+/// What the Masters of a set said the last time, and would say again.
+#[derive(Debug)]
+pub(super) struct Said {
+    /// How much had come in by then.
+    inputs: u64,
+    datagrams: Box<[Outgoing]>,
+}
+
 impl Agent {
+    /// What the Master says whose turn has come, where that is what it said the last time, and when it was due; it
+    /// has said it then. `None`: somebody has more to do than that, or nobody has anything.
+    pub fn say_again(&mut self, now: Time) -> Option<(Time, &[Outgoing])> {
+        let (due, place) = self.deadlines.first().filter(|(at, _)| *at <= now)?;
+        let set = &mut self.sets[place];
+        let said = set.said.as_ref().filter(|said| said.inputs == self.inputs)?;
+        if !set.group.say_again(now, due) {
+            return None;
+        }
+        for seat in &set.seats {
+            self.routers[seat.router].members[seat.member].sent += 1;
+        }
+        self.deadlines.file(place, set.group.deadline().map(|(at, _)| at));
+        Some((due, &said.datagrams))
+    }
+
+    /// Keeps what a set has said in its turn, if all that it did can be done again.
+    pub(super) fn keep_said(&mut self, place: usize, effects: &[Effect]) {
+        let set = &self.sets[place];
+        let goes_on = |member: &Instance| member.is_master() && member.first() == First::Sent;
+        let plain = |index: &usize| {
+            let router = &self.routers[*index];
+            matches!(router.config.auth, Auth::None | Auth::Pass(_)) && router.handover.is_none()
+        };
+        let masters = set.office.is_none() && set.group.members().iter().all(goes_on);
+        let again = masters && self.is_quiet() && set.routers.iter().all(plain);
+        // A farewell for the case that we are killed is the same as before.
+        let said = effects.iter().map(|effect| match effect {
+            Effect::Send(outgoing) => Some(Some(outgoing.clone())),
+            Effect::Will { .. } => Some(None),
+            _ => None,
+        });
+        let datagrams = again.then(|| said.collect::<Option<Vec<_>>>()).flatten().unwrap_or_default();
+        let datagrams: Box<[Outgoing]> = datagrams.into_iter().flatten().collect();
+        // Both families of a router may advertise at different times.
+        let spoke = |seat: &Seat| {
+            let member = &self.routers[seat.router].members[seat.member];
+            datagrams.iter().any(|datagram| datagram.instance == member.id)
+        };
+        let all = set.seats.iter().all(spoke);
+        self.sets[place].said = all.then_some(Said { inputs: self.inputs, datagrams });
+    }
+
+    /// Whether nothing is under way that concerns all routers.
+    fn is_quiet(&self) -> bool {
+        !self.keeping.news && !self.stopping && self.relay.is_none()
+    }
+
     /// Does what the last advert did, if this one is the same and nothing else has happened since. `false`:
     /// nothing was done, it is to be handled.
     pub fn again(&mut self, now: Time, came: &Came<'_>) -> bool {
@@ -102,8 +159,7 @@ impl Agent {
         let [instance] = set.group.members() else { return };
         let alone = set.name.is_none() && set.office.is_none() && router.handover.is_none();
         let plain = heard.seal == Seal::None && instance.source() != Some(heard.source);
-        let quiet = !self.keeping.news && !self.stopping && self.relay.is_none();
-        if !(alone && plain && quiet) {
+        if !(alone && plain && self.is_quiet()) {
             return;
         }
         if let State::Backup { master, down_at, preempt_at: None, cause: Why::Silence, .. } = instance.state()

@@ -104,6 +104,8 @@ pub struct Agent {
     keeping: memory::Keeping,
     /// The last advert, where the next one will do the same.
     again: Option<again::Again>,
+    /// How much has come in that may change what a Master says.
+    inputs: u64,
     /// What the process before this one was, until it is taken up.
     relay: Option<Box<Relay>>,
     /// When what is being done now was due, where its time had come.
@@ -139,6 +141,7 @@ impl Agent {
             return effects;
         }
         self.again = None;
+        self.inputs += u64::from(!matches!(input, Input::Tick));
         match input {
             Input::Clock(since_epoch) => {
                 if self.clock.replace((now, since_epoch)).is_none() {
@@ -275,8 +278,15 @@ impl Agent {
         // A tick puts off the deadline it was for. Each set has its turn here, and none has many.
         for _ in 0..self.sets.len() {
             let Some((at, set)) = self.deadlines.first().filter(|(at, _)| *at <= now) else { break };
+            if let Some((due, said)) = self.say_again(now) {
+                let again = |said: &Outgoing| Effect::Send(Outgoing { due: Some(due), ..said.clone() });
+                effects.extend(said.iter().map(again));
+                continue;
+            }
+            let before = effects.len();
             self.due = Some(at);
             self.turn(now, set, effects);
+            self.keep_said(set, &effects[before..]);
         }
         self.due = None;
         let mut news = self.retry_at.take_if(|at| *at <= now).is_some();
@@ -287,6 +297,7 @@ impl Agent {
         }
         news |= self.start_at.take_if(|at| *at <= now).is_some();
         if self.links.tick(now) || news {
+            self.inputs += 1;
             self.relink(now, News::All, effects);
         }
     }

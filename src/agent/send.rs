@@ -14,7 +14,7 @@ type Place<'a> = (&'a str, u32, Family, u8);
 
 impl Agent {
     /// Whether there is somebody to say farewell in our place: with every advert of a Master comes the
-    /// farewell that would follow it.
+    /// farewell that would follow it, if that is another than before.
     pub fn will(&mut self, wanted: bool) {
         self.willed = wanted;
     }

@@ -3,6 +3,7 @@
 //! A router by itself is a set of one; a sync group is a set of several. Every instance sits on one
 //! seat of one set; the seat tells whose it is.
 
+use super::again::Said;
 use super::config::GroupName;
 use crate::claim::Office;
 use crate::claim::quorum::Quorum;
@@ -31,6 +32,8 @@ pub(super) struct Set {
     pub claimed: Option<Time>,
     /// Instances that the kernel still takes the addresses from.
     pub giving: usize,
+    /// What it said last as Master, where it may say the same again.
+    pub said: Option<Said>,
 }
 
 /// Whose an instance is.
@@ -58,6 +61,7 @@ impl Set {
             term: None,
             claimed: None,
             giving: 0,
+            said: None,
         }
     }
 }

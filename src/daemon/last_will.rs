@@ -116,7 +116,7 @@ fn say(sockets: &BTreeMap<Place, RawSocket>, packet: &Packet) -> io::Result<()> 
         ttl: packet.ttl,
         protocol: packet.protocol,
         identification: packet.identification,
-        payload: packet.payload.clone(),
+        payload: packet.payload.as_slice().into(),
     };
     match packet.mac {
         Some(mac) => socket.send_from(mac, &datagram),

@@ -393,6 +393,7 @@ impl Core {
 
     /// Does whatever is due.
     fn look_after(&mut self, woken: Time) {
+        self.say_again();
         if self.agent.deadline().is_some_and(|(at, _)| at <= now()) {
             self.decide(Input::Tick);
         }
@@ -400,6 +401,17 @@ impl Core {
             self.decide(input);
         }
         watchdog::pat(woken);
+    }
+
+    /// Sends what is due where that is what was sent before: nearly all that a Master does.
+    fn say_again(&mut self) {
+        let mut failed = Vec::new();
+        while let Some((due, said)) = self.agent.say_again(now()) {
+            failed.extend(said.iter().filter_map(|said| self.performer.sockets.send(said, Some(due))));
+        }
+        for input in failed {
+            self.decide(input);
+        }
     }
 
     /// Tells the agent what the wall clock reads, if somebody has set it.

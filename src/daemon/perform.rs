@@ -13,7 +13,7 @@ use super::ward::{self, Ward};
 use super::{Overrides, log, watchdog};
 use crate::agent::incident::Kind;
 use crate::agent::{
-    Effect, Incident, Input, InstanceId, Lateness, Request, Response, Standing, Subject, Ticket, Transition,
+    Effect, Incident, Input, InstanceId, Request, Response, Standing, Subject, Ticket, Transition,
 };
 use crate::config::{Config, Details, Loaded, Problems, Told};
 use crate::control::{Asked, Question};
@@ -71,7 +71,6 @@ pub(super) struct Performer {
     held: BTreeMap<InstanceId, Duration>,
     audited: Time,
     leases: Leases,
-    lateness: Lateness,
     waiting: BTreeMap<Ticket, Asked>,
     last_ticket: u64,
     stops: u32,
@@ -132,7 +131,6 @@ impl Performer {
             held: BTreeMap::new(),
             audited: Time::ZERO,
             leases: Leases::default(),
-            lateness: Lateness::default(),
             waiting: BTreeMap::new(),
             last_ticket: 0,
             stops: 0,
@@ -144,14 +142,7 @@ impl Performer {
         match effect {
             Effect::Listen(wanted) => return self.sockets.want(now, wanted),
             Effect::Send(outgoing) => {
-                let (instance, due) = (outgoing.instance, outgoing.due);
-                let sent = self.sockets.send(outgoing);
-                if let Some(due) = due {
-                    self.lateness.note(super::now(), due);
-                }
-                if let Err(error) = sent {
-                    return vec![Input::SendFailed { instance, error: error.to_string() }];
-                }
+                return self.sockets.send(&outgoing, outgoing.due).into_iter().collect();
             }
             Effect::Hold { instance, holding, until } => {
                 self.held.insert(instance, if holding.is_told_of() { AUDIT_TOLD } else { AUDIT });
@@ -442,7 +433,7 @@ impl Performer {
                 ("pid", std::process::id().to_string()),
                 ("config", self.path.display().to_string()),
             ];
-            status.lateness = self.lateness.status(super::now());
+            status.lateness = self.sockets.lateness.status(super::now());
             status.leave_out(&self.skipped);
             status.cannot(&self.scheduled.refused);
             status.cannot(self.record.complaint().as_slice());

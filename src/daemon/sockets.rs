@@ -4,7 +4,7 @@
 //! network namespace and drops with the process: a second daemon for the same router is refused.
 
 use super::bell::Bell;
-use crate::agent::{Came, Datagram, Input, Listen, Outgoing};
+use crate::agent::{Came, Datagram, Input, Lateness, Listen, Outgoing};
 use crate::claim::VoterId;
 use crate::net::raw_socket::{self, RawSocket};
 use crate::net::vote_socket::VoteSocket;
@@ -51,6 +51,8 @@ pub(super) struct Sockets {
     failed: BTreeMap<(String, Family), String>,
     retry_at: Option<Time>,
     buffer: Vec<u8>,
+    /// How late adverts left.
+    pub(super) lateness: Lateness,
 }
 
 struct Open {
@@ -88,6 +90,7 @@ impl Sockets {
             failed: BTreeMap::new(),
             retry_at: None,
             buffer: vec![0; BUFFER],
+            lateness: Lateness::default(),
         })
     }
 
@@ -231,7 +234,17 @@ impl Sockets {
         datagrams
     }
 
-    pub(super) fn send(&self, outgoing: Outgoing) -> io::Result<()> {
+    /// Sends one advert, which was due at `due` if it does not answer anything. What the agent must know of it.
+    pub(super) fn send(&mut self, outgoing: &Outgoing, due: Option<Time>) -> Option<Input> {
+        let sent = self.emit(outgoing);
+        if let Some(due) = due {
+            self.lateness.note(super::now(), due);
+        }
+        let (instance, error) = (outgoing.instance, sent.err()?.to_string());
+        Some(Input::SendFailed { instance, error })
+    }
+
+    fn emit(&self, outgoing: &Outgoing) -> io::Result<()> {
         // One sends for all protocols, and VRRP's own is always there.
         let (interface, family) = (&*outgoing.interface, Family::of(outgoing.destination));
         let open = self
@@ -245,7 +258,7 @@ impl Sockets {
             ttl: outgoing.ttl,
             protocol: outgoing.protocol,
             identification: outgoing.identification,
-            payload: outgoing.payload,
+            payload: outgoing.payload.as_slice().into(),
         };
         match outgoing.mac {
             Some(mac) => open.socket.send_from(mac, &datagram),

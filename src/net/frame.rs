@@ -21,7 +21,7 @@ const IPV6_HEADER: usize = 40;
 pub(super) type Head = SmallVec<[u8; ETHERNET_HEADER + IPV6_HEADER]>;
 
 /// What stands before the payload of a datagram to a group; for any other `EADDRNOTAVAIL`.
-pub(super) fn head(mac: [u8; 6], datagram: &Outgoing) -> io::Result<Head> {
+pub(super) fn head(mac: [u8; 6], datagram: &Outgoing<'_>) -> io::Result<Head> {
     let mut head = Head::new();
     match (datagram.source, datagram.destination) {
         (IpAddr::V4(source), IpAddr::V4(group)) if group.is_multicast() => {
@@ -52,7 +52,7 @@ fn group_mac_v6(group: Ipv6Addr) -> [u8; 6] {
     [0x33, 0x33, a, b, c, d]
 }
 
-fn ipv6_header(source: Ipv6Addr, group: Ipv6Addr, datagram: &Outgoing) -> io::Result<[u8; IPV6_HEADER]> {
+fn ipv6_header(source: Ipv6Addr, group: Ipv6Addr, datagram: &Outgoing<'_>) -> io::Result<[u8; IPV6_HEADER]> {
     let mut header = [0; IPV6_HEADER];
     let too_long = || io::Error::from(Errno::EMSGSIZE);
     let mut ip = MutableIpv6Packet::new(&mut header).ok_or_else(too_long)?;

@@ -18,6 +18,7 @@ use pnet::packet::ip::IpNextHeaderProtocol;
 use pnet::packet::ipv4::MutableIpv4Packet;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
@@ -63,7 +64,7 @@ pub struct Received<'a> {
 
 /// One datagram to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outgoing {
+pub struct Outgoing<'a> {
     /// The source address, used as it is; IPv6 wants one that this host has.
     pub source: IpAddr,
     /// The group, or a unicast peer, of the same family.
@@ -75,7 +76,7 @@ pub struct Outgoing {
     /// The identification in an IPv4 header; 0 where the kernel may choose.
     pub identification: u16,
     /// What follows the IP header.
-    pub payload: Vec<u8>,
+    pub payload: Cow<'a, [u8]>,
 }
 
 impl RawSocket {
@@ -190,7 +191,7 @@ impl RawSocket {
     ///
     /// # Errors
     /// Those of the kernel, naming interface and addresses; a source or destination of another family.
-    pub fn send(&self, datagram: &Outgoing) -> io::Result<()> {
+    pub fn send(&self, datagram: &Outgoing<'_>) -> io::Result<()> {
         let sent = match (datagram.source, datagram.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) if self.family == Family::Ipv4 => {
                 self.send_v4(source, destination, datagram)
@@ -213,7 +214,7 @@ impl RawSocket {
     ///
     /// # Errors
     /// As [`RawSocket::send`].
-    pub fn send_from(&self, mac: [u8; 6], datagram: &Outgoing) -> io::Result<()> {
+    pub fn send_from(&self, mac: [u8; 6], datagram: &Outgoing<'_>) -> io::Result<()> {
         if !datagram.destination.is_multicast() {
             return self.send(datagram);
         }
@@ -235,7 +236,7 @@ impl RawSocket {
         }
     }
 
-    fn send_v4(&self, source: Ipv4Addr, destination: Ipv4Addr, datagram: &Outgoing) -> io::Result<()> {
+    fn send_v4(&self, source: Ipv4Addr, destination: Ipv4Addr, datagram: &Outgoing<'_>) -> io::Result<()> {
         let header = ipv4_header(source, destination, datagram)?;
         let to = SockaddrIn::from(SocketAddrV4::new(destination, 0));
         let packet = [IoSlice::new(&header), IoSlice::new(&datagram.payload)];
@@ -243,7 +244,7 @@ impl RawSocket {
         sent.map(drop).map_err(io::Error::from)
     }
 
-    fn send_v6(&self, source: Ipv6Addr, destination: Ipv6Addr, datagram: &Outgoing) -> io::Result<()> {
+    fn send_v6(&self, source: Ipv6Addr, destination: Ipv6Addr, datagram: &Outgoing<'_>) -> io::Result<()> {
         let info = in6_pktinfo { ipi6_addr: in6_addr { s6_addr: source.octets() }, ipi6_ifindex: self.index };
         let hops = c_int::from(datagram.ttl);
         let to = SockaddrIn6::from(SocketAddrV6::new(destination, 0, 0, self.index));
@@ -339,7 +340,7 @@ fn raw(family: Family, protocol: i32) -> io::Result<Socket> {
 pub(super) fn ipv4_header(
     source: Ipv4Addr,
     destination: Ipv4Addr,
-    datagram: &Outgoing,
+    datagram: &Outgoing<'_>,
 ) -> io::Result<[u8; IPV4_HEADER]> {
     let length = IPV4_HEADER + datagram.payload.len();
     let too_long = || io::Error::from(Errno::EMSGSIZE);

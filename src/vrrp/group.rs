@@ -26,7 +26,7 @@ pub type Steps = SmallVec<[(usize, Action); 3]>;
 /// Instances with one role.
 #[derive(Clone, Debug)]
 pub struct Group {
-    members: Vec<Instance>,
+    pub(super) members: Vec<Instance>,
     /// Since when a member but the first has been losing a tie, and when it last did.
     tied: Option<(Time, Time)>,
     /// When it was last awake though nothing was done.
@@ -118,12 +118,6 @@ impl Group {
             .filter_map(Instance::deadline)
             .filter(|(_, wait)| *wait != Wait::TakeOver)
             .fold(takeover.filter(|_| all_wait), |first, next| earliest(first, Some(next)))
-    }
-
-    /// Has a Backup wait for its Master until `at`, as after an advert that changes nothing else. `false`: it is no
-    /// Backup, or its time has come.
-    pub fn put_off(&mut self, member: usize, now: Time, at: Time) -> bool {
-        self.members.get_mut(member).is_some_and(|member| member.put_off(now, at))
     }
 
     /// How late its turn is, where that is so late that others may hold its addresses.

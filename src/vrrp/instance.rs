@@ -222,17 +222,6 @@ impl Instance {
         }
     }
 
-    /// 6.4.2 on an advert that says what the last one said: the timer runs until `at`.
-    pub(super) fn put_off(&mut self, now: Time, at: Time) -> bool {
-        match &mut self.state {
-            State::Backup { down_at, .. } if *down_at > now => {
-                *down_at = at;
-                true
-            }
-            _ => false,
-        }
-    }
-
     /// 6.4.2 on an advert.
     fn hear_as_backup(
         &mut self,

@@ -41,6 +41,7 @@
 //! - The first IPv6 address need not be link-local when the operator gives none (5.2.9): the
 //!   receiving side accepts it then, as keepalived and FRR do, unless `strict` is set.
 
+mod again;
 pub mod ah;
 pub mod announcing;
 pub mod auth;

@@ -59,6 +59,45 @@ fn an_advert_that_comes_again_is_counted_and_puts_off_the_takeover_until_it_is_a
     assert_eq!(desk.state(), Standing::Master);
 }
 
+// Ours: what a Master says again and again is not made anew, until something has come in between.
+#[test]
+fn a_master_that_goes_on_says_the_same_each_interval_and_heeds_whatever_comes_between() {
+    let mut desk = Desk::master("");
+    let payload = |effect: &Effect| match effect {
+        Effect::Send(outgoing) => Some(outgoing.payload.clone()),
+        _ => None,
+    };
+    let (began, before) = (desk.now, desk.status().instances[0].sent);
+    let said: Vec<_> = desk.wait(SECOND * 20).iter().filter_map(|(at, e)| Some((*at, payload(e)?))).collect();
+    let spans: Vec<_> = said.iter().map(|(at, _)| at.since(began)).collect();
+    assert_eq!(spans, (1..=20).map(|second| SECOND * second).collect::<Vec<_>>());
+    assert!(said.iter().all(|(_, payload)| *payload == said[0].1));
+    assert_eq!(desk.status().instances[0].sent, before + 20);
+    // At the daemon's door.
+    assert!(desk.agent.say_again(desk.now).is_none(), "nothing is due");
+    for _ in 0..3 {
+        desk.now = desk.now + desk.due();
+        let (due, again) = desk.agent.say_again(desk.now).expect("the same");
+        assert_eq!((due, again.len(), &again[0].payload), (desk.now, 1, &said[0].1));
+    }
+    assert_eq!((desk.status().instances[0].sent, desk.due()), (before + 23, SECOND));
+    // Late, it looks first what it has missed.
+    desk.now = desk.now + SECOND * 8 / 5;
+    assert!(desk.agent.say_again(desk.now).is_none());
+    desk.wait(SECOND);
+    // The one below is answered at once, and the next advert is made anew.
+    let answer = desk.hear(&advert(BELOW, 50));
+    assert_eq!(adverts(&answer), [100]);
+    desk.now = desk.now + desk.due();
+    assert!(desk.agent.say_again(desk.now).is_none());
+    assert_eq!(adverts(&desk.give(Input::Tick)), [100]);
+    // Whom a better one has taken over from says nothing again.
+    desk.hear(&advert(ABOVE, 200));
+    desk.now = desk.now + SECOND;
+    assert!(desk.agent.say_again(desk.now).is_none());
+    assert_eq!(desk.state(), Standing::Backup);
+}
+
 // Ours: the skew lets better Backups go first. Where there can be no other, nobody waits for them.
 #[test]
 fn who_is_the_only_backup_follows_a_farewell_at_once() {

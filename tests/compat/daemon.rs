@@ -119,7 +119,14 @@ impl Place {
         self.right.run(|| {
             let vrids = [vrid].into();
             let socket = RawSocket::open("eth0", index, Family::Ipv4, 112, true, &vrids).expect("a socket");
-            let sent = Outgoing { source, destination, ttl: 255, protocol: 112, identification: 0, payload };
+            let sent = Outgoing {
+                source,
+                destination,
+                ttl: 255,
+                protocol: 112,
+                identification: 0,
+                payload: payload.into(),
+            };
             socket.send(&sent).expect("sent");
         });
     }

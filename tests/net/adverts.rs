@@ -19,10 +19,10 @@ pub(crate) fn open(namespace: &Namespace, family: Family, multicast: bool, list:
     namespace.run(|| RawSocket::open("eth0", index, family, 112, multicast, &vrids(list)).expect("a socket"))
 }
 
-pub(crate) fn advert(source: &str, destination: IpAddr, vrid: u8) -> Outgoing {
+pub(crate) fn advert(source: &str, destination: IpAddr, vrid: u8) -> Outgoing<'static> {
     let source = source.parse().expect("an address");
     let payload = vec![0x31, vrid, 100, 0, 0, 100, 0xbe, 0xef];
-    Outgoing { source, destination, ttl: 255, protocol: 112, identification: 0, payload }
+    Outgoing { source, destination, ttl: 255, protocol: 112, identification: 0, payload: payload.into() }
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -59,7 +59,7 @@ fn exchange(family: Family, sources: [&str; 2]) {
         let received = wait(to);
         assert_eq!((received.source, received.destination), (sent.source, family.group()));
         assert_eq!(received.ttl, Some(255));
-        assert_eq!(payload(&received), sent.payload);
+        assert_eq!(payload(&received), &*sent.payload);
         nothing_waits(to);
         nothing_waits(from);
     }
@@ -138,9 +138,9 @@ fn an_advert_in_a_frame_of_our_own_is_to_the_receiver_what_it_is_from_the_kernel
             continue;
         }
         // Longer than a frame: what cannot go in one goes in fragments.
-        sent.payload.resize(2000, 0);
+        sent.payload.to_mut().resize(2000, 0);
         left.run(|| socket.send_from([2, 0, 0, 0, 0, 1], &sent)).expect("sent");
-        assert_eq!(payload(&wait(&group)), sent.payload);
+        assert_eq!(payload(&wait(&group)), &*sent.payload);
     }
 }
 
@@ -192,7 +192,7 @@ fn behind_an_authentication_header_the_filter_finds_the_vrid_and_the_header_stay
         let mut sent = advert("10.9.0.1", Family::Ipv4.group(), vrid);
         // 7 where VRRP itself would have its VRID.
         let header = [112, 7].into_iter().chain([0; 22]);
-        sent.payload = header.chain(sent.payload).collect();
+        sent.payload = header.chain(sent.payload.into_owned()).collect();
         Outgoing { protocol: 51, identification: 0x1234, ..sent }
     };
     left.send(&wrapped(8)).expect("sent");
@@ -200,7 +200,7 @@ fn behind_an_authentication_header_the_filter_finds_the_vrid_and_the_header_stay
     left.send(&wrapped(7)).expect("sent");
     let received = wait(&right);
     assert_eq!(received.packet[4..10], [0x12, 0x34, 0, 0, 255, 51], "identification, flags, TTL, protocol");
-    assert_eq!(payload(&received), wrapped(7).payload);
+    assert_eq!(payload(&received), &*wrapped(7).payload);
     nothing_waits(&right);
 }
 
