@@ -7,6 +7,7 @@ pub mod bfd;
 pub mod bfd_packet;
 mod bfd_port;
 pub mod bfd_session;
+pub mod command_line;
 pub mod dns;
 mod endpoint;
 pub mod file;

@@ -3,8 +3,7 @@
 use super::inbox::{Arrival, Inbox};
 use crate::agent::{Input, Request, Response};
 use crate::check::Probe;
-use crate::config::keepalived::document::ParamMatch;
-use crate::config::keepalived::process::looked_for;
+use crate::check::command_line::{Arguments, looked_for};
 use crate::config::{Config, Details};
 use crate::control::{Asked, Question, Who};
 use crate::notify::{Hooks, Script};
@@ -98,18 +97,19 @@ fn probe(probe: &Probe, interval: std::time::Duration) -> Told {
         Probe::Script(script) => command(&quoted(&script.argv)),
         Probe::File(file) => Told::File { path: file.path.display().to_string() },
         Probe::Process(wanted) => {
-            let (name, parameters, matching) = match &wanted.command {
-                None => (wanted.name.clone().unwrap_or_default(), String::new(), None),
-                Some(pattern) => looked_for(pattern).unwrap_or_else(|| {
-                    let name = wanted.name.clone().unwrap_or_default();
-                    (name, pattern.as_str().to_owned(), Some(ParamMatch::Partial))
-                }),
-            };
-            let matching = match matching {
-                None => 0,
-                Some(ParamMatch::Exact) => 1,
-                Some(ParamMatch::Partial) => 2,
-                Some(ParamMatch::Initial) => 3,
+            let name = || wanted.name.clone().unwrap_or_default();
+            let (name, parameters, matching) = match wanted.command.as_ref().map(|it| (it, looked_for(it))) {
+                None => (name(), String::new(), 0),
+                Some((pattern, None)) => (name(), pattern.as_str().to_owned(), 2),
+                Some((_, Some((program, parameters, arguments)))) => {
+                    let matching = match arguments {
+                        Arguments::Exact => 1,
+                        Arguments::More if parameters.is_empty() => 0,
+                        Arguments::More => 2,
+                        Arguments::Longer => 3,
+                    };
+                    (program, parameters, matching)
+                }
             };
             let (min, max, full) = (wanted.min, wanted.max, wanted.command.is_some());
             Told::Process { name, parameters, matching, interval, min, max, full }

@@ -25,7 +25,7 @@ mod keywords;
 mod lower;
 mod pattern;
 mod peers;
-pub mod process;
+mod process;
 mod report;
 mod route;
 mod router;
