@@ -9,6 +9,7 @@ mod bell;
 mod counters;
 pub mod dump;
 mod dumper;
+mod exchange;
 mod guardian;
 mod inbox;
 mod last_will;

@@ -5,7 +5,7 @@ use super::inbox::{Arrival, Inbox, Meant, address_input};
 use super::leases::{self, Leases};
 use super::recorder::Recorder;
 use super::replace::Program;
-use super::scheduling::{self, Scheduled};
+use super::scheduling::Scheduled;
 use super::sockets::{self, Sockets};
 use super::state::{self, Keeper};
 use super::tasks::{Command, Tasks};
@@ -15,7 +15,7 @@ use crate::agent::incident::Kind;
 use crate::agent::{
     Effect, Incident, Input, InstanceId, Request, Response, Standing, Subject, Ticket, Transition,
 };
-use crate::config::{Config, Details, Loaded, Problems, Told};
+use crate::config::{Config, Details, Told};
 use crate::control::{Asked, Question};
 use crate::history::{Event, Order as Ordered};
 use crate::net::address::{Holder, Means, Order};
@@ -27,7 +27,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
@@ -36,7 +35,7 @@ const AUDIT: Duration = Duration::from_secs(20);
 /// The same where the kernel tells of every change: what is left are changes it had no room to tell of.
 const AUDIT_TOLD: Duration = Duration::from_secs(120);
 /// How long hooks may still run at the end.
-const HOOKS_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const HOOKS_WITHIN: Duration = Duration::from_secs(5);
 /// How long the record may still take before the next program has its turn.
 const RECORD_WITHIN: Duration = Duration::from_millis(100);
 /// How long the last renewal may take before the next program has its turn.
@@ -46,27 +45,27 @@ const STATE_WITHIN: Duration = Duration::from_secs(2);
 
 pub(super) struct Performer {
     pub sockets: Sockets,
-    tasks: Tasks,
+    pub tasks: Tasks,
     holder: Holder,
     /// Who acts in our place if we are killed.
     pub ward: Option<Ward>,
-    program: Program,
+    pub program: Program,
     /// Whoever asked for another program to take the place of this one, until it has.
-    replacing: Option<Asked>,
+    pub replacing: Option<Asked>,
     /// The next program could not be started.
-    stuck: bool,
+    pub stuck: bool,
     /// That no other Locum holds addresses on this host; `None` while one does.
     sole: Option<UnixListener>,
     keeper: Keeper,
     pub record: Recorder,
-    inbox: Inbox,
-    details: Details,
+    pub inbox: Inbox,
+    pub details: Details,
     /// What was left out of the configuration.
-    skipped: Vec<String>,
+    pub skipped: Vec<String>,
     pub scheduled: Scheduled,
-    dumper: Option<Dumper>,
-    path: PathBuf,
-    overrides: Overrides,
+    pub dumper: Option<Dumper>,
+    pub path: PathBuf,
+    pub overrides: Overrides,
     /// How often to compare what each instance holds.
     held: BTreeMap<InstanceId, Duration>,
     audited: Time,
@@ -270,21 +269,6 @@ impl Performer {
         Some(Meant::Input(input))
     }
 
-    /// A new configuration.
-    pub(super) fn adopt(&mut self, loaded: Loaded) {
-        self.skipped = super::warned(&loaded);
-        let config = loaded.config;
-        if let Some(dumper) = &mut self.dumper {
-            dumper.adopt(&config);
-        }
-        self.tasks.adopt(&config);
-        let details = config.details;
-        self.scheduled.adopt(&details.scheduling);
-        // The socket stays where it is for as long as the daemon runs.
-        self.record.adopt(details.journal.settings(&self.details.control.path));
-        self.details = details;
-    }
-
     /// What doers do on their own account: try sockets again, compare addresses with the kernel.
     pub(super) fn look_after(&mut self, now: Time) -> Vec<Input> {
         if self.audit_at().is_some_and(|at| at <= now) {
@@ -328,52 +312,6 @@ impl Performer {
         released && !self.stuck
     }
 
-    /// Tries the next program on the configuration, off the core.
-    fn restart(&self, asked: Asked) {
-        let refused = match (&self.overrides.instead, &self.replacing) {
-            (Some(_), _) => Some("a daemon in keepalived's place is stopped and started, as keepalived is"),
-            (_, Some(_)) => Some("a restart is under way already"),
-            _ if self.sockets.votes() => {
-                Some("a program in the place of this one would hold without a claim: stop it, then start it")
-            }
-            _ => None,
-        };
-        if let Some(line) = refused {
-            let _ = asked.answer.send(Response::Refused { lines: vec![line.to_owned()] });
-            return;
-        }
-        let (program, inbox) = (self.program.clone(), self.inbox.clone());
-        let (path, reading) = (self.path.clone(), self.overrides.reading.clone());
-        let attempt = move || {
-            let result = program.attempt(&path, &reading);
-            inbox.put(Arrival::Tried { asked, result });
-        };
-        if let Err(error) = scheduling::spawn("restart", attempt) {
-            warn!("the next program cannot be tried: {error}");
-        }
-    }
-
-    /// Ends what runs besides the core, and then comes the next program.
-    fn tried(&mut self, asked: Asked, result: Result<(), Vec<String>>) {
-        if let Err(lines) = result {
-            warn!("restart refused, this process goes on: {}", lines.join("; "));
-            let _ = asked.answer.send(Response::Refused { lines });
-            return;
-        }
-        info!("{} takes the place of this process", self.program);
-        self.replacing = Some(asked);
-        let (tasks, inbox) = (self.tasks.retire(HOOKS_WITHIN), self.inbox.clone());
-        let wait = move || {
-            let _ = tasks.map(JoinHandle::join);
-            inbox.put(Arrival::Retired);
-        };
-        if let Err(error) = scheduling::spawn("retire", wait) {
-            error!("the next program cannot be waited for: {error}; stopping instead");
-            self.stuck = true;
-            self.inbox.put(Arrival::Stop);
-        }
-    }
-
     fn notify(&mut self, transition: Transition) {
         let Transition { subject, from, to, why, priority, .. } = &transition;
         info!(%from, %to, priority, "{subject}: {why}");
@@ -410,7 +348,7 @@ impl Performer {
         Ticket(self.last_ticket)
     }
 
-    fn ticket(&mut self, asked: Asked) -> Ticket {
+    pub(super) fn ticket(&mut self, asked: Asked) -> Ticket {
         let ticket = self.next_ticket();
         self.waiting.insert(ticket, asked);
         ticket
@@ -442,48 +380,5 @@ impl Performer {
         }
         // Whoever asked may have gone.
         let _ = asked.answer.send(response);
-    }
-
-    /// Reads the configuration off the core: files and user databases may be slow.
-    fn load(&self, asked: Option<Asked>, dry_run: bool) {
-        let (path, inbox, overrides) = (self.path.clone(), self.inbox.clone(), self.overrides.clone());
-        let read = move || {
-            let result = overrides.reload(&path, dry_run).map(Box::new);
-            inbox.put(Arrival::Loaded { asked, dry_run, result });
-        };
-        if let Err(error) = scheduling::spawn("reload", read) {
-            warn!("the configuration cannot be read again: {error}");
-        }
-    }
-
-    fn loaded(
-        &mut self,
-        asked: Option<Asked>,
-        dry_run: bool,
-        result: Result<Box<Loaded>, Problems>,
-    ) -> Option<Meant> {
-        if !dry_run {
-            watchdog::ready();
-        }
-        let stays = |new: &Loaded| self.details.identity.is_still(&new.config.details.identity);
-        let result = result.map_err(|problems| problems.render(false));
-        match result.and_then(|loaded| stays(&loaded).map(|()| loaded)) {
-            Ok(loaded) => {
-                let agent = Box::new(loaded.config.agent.clone());
-                let ticket = asked.map(|asked| self.ticket(asked));
-                let input = Input::Reload { ticket, dry_run, config: agent };
-                Some(if dry_run { Meant::Input(input) } else { Meant::Adopt { input, loaded } })
-            }
-            Err(text) => {
-                warn!("reload refused, the old configuration stays:\n{text}");
-                let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-                self.record.refused(&Question::Reload { dry_run }, &lines);
-                if let Some(asked) = asked {
-                    lines.insert(0, "the old configuration stays in force".to_owned());
-                    let _ = asked.answer.send(Response::Refused { lines });
-                }
-                None
-            }
-        }
     }
 }
