@@ -15,22 +15,24 @@ pub(super) struct Run {
     /// Listen for orders on this socket, whatever the configuration says
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// Under a small parent process, which says the farewell of a daemon that is killed and starts it again
+    /// Without the small parent process that says the farewell of a daemon that is killed and starts it again
     #[arg(long)]
-    guardian: bool,
-    /// This is the daemon of the guardian with this process id
-    #[arg(long, value_name = "PID", hide = true, requires = "guardian")]
-    guarded: Option<i32>,
+    no_guardian: bool,
+    /// This is the daemon of a guardian that has this real-time priority
+    #[arg(long, value_name = "PRIORITY", hide = true, conflicts_with = "no_guardian")]
+    guarded: Option<u8>,
     #[command(flatten)]
     reading: Reading,
 }
 
-/// Whether these arguments make this process a guardian. Looked at before anything is parsed, which would
-/// touch more memory than the guardian needs: what is wrong with them, the daemon says.
-pub(super) fn is_guardian(arguments: &[OsString]) -> bool {
+/// Whether these arguments make this process a guardian: of the daemon it starts, or of one that is there. Looked
+/// at before anything is parsed, which would touch more memory than the guardian needs: what is wrong with them,
+/// the daemon says. `managed`: a service manager has started it, who wants the daemon itself.
+pub(super) fn is_guardian(arguments: &[OsString], managed: bool) -> bool {
     let Some((command, rest)) = arguments.get(1..).and_then(<[_]>::split_first) else { return false };
     let has = |word: &str| rest.iter().any(|argument| argument == word);
-    command == "run" && has("--guardian") && !["--guarded", "--help", "-h"].into_iter().any(has)
+    let starts = !managed && !["--no-guardian", daemon::GUARDED, "--help", "-h"].into_iter().any(has);
+    command == "run" && (has(daemon::GUARDS) || starts)
 }
 
 impl Run {
@@ -39,7 +41,8 @@ impl Run {
         let overrides = Overrides {
             control: self.socket,
             reading: self.reading.options(),
-            guardian: self.guarded.filter(|_| self.guardian),
+            guardian: !self.no_guardian,
+            usual_priority: self.guarded.unwrap_or(0),
             ..Overrides::default()
         };
         daemon::run(&self.config, &overrides)
@@ -52,14 +55,16 @@ mod tests {
 
     #[test]
     fn a_guardian_is_known_by_its_arguments_and_its_daemon_is_none() {
-        let is = |line: &str| {
+        let under = |managed, line: &str| {
             let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-            is_guardian(&arguments)
+            is_guardian(&arguments, managed)
         };
-        assert!(is("locum run --guardian") && is("locum run -c x.toml --guardian --lenient"));
-        for line in ["locum", "locum run", "locum status --guardian", "locum run --guardian --guarded 7"] {
+        let is = |line| under(false, line);
+        assert!(is("locum run") && is("locum run -c x.toml --lenient") && is("locum run --guards 7"));
+        assert!(!under(true, "locum run -c x.toml") && under(true, "locum run -c x.toml --guards 7"));
+        for line in ["locum", "locum status", "locum run --no-guardian", "locum run -c x --guarded 0"] {
             assert!(!is(line), "{line}");
         }
-        assert!(!is("locum run --guardian --help") && !is("locum --guardian run"));
+        assert!(!is("locum run --help") && !is("locum --lenient run"));
     }
 }

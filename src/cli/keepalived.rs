@@ -213,7 +213,8 @@ impl Keepalived {
         let reading = Options { lenient, vrrp_only: lenient, config_id };
         let control = self.socket.clone();
         let namespace = self.namespace.clone();
-        Overrides { control, namespace, log: self.log(), reading, instead: Some(instead), guardian: None }
+        let log = self.log();
+        Overrides { control, namespace, log, reading, instead: Some(instead), ..Overrides::default() }
     }
 
     fn log(&self) -> Log {

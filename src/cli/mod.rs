@@ -141,7 +141,7 @@ impl Failure {
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments = by_name(arguments.into_iter().collect());
-    if self::daemon::is_guardian(&arguments) {
+    if self::daemon::is_guardian(&arguments, crate::daemon::managed()) {
         return crate::daemon::guard();
     }
     let line = match Line::try_parse_from(arguments) {

@@ -1,37 +1,46 @@
 //! The guardian: a small parent process that outlives a daemon which is killed or crashes, says the farewell
-//! in its place, takes its addresses away and starts it again.
+//! in its place, takes its addresses away and starts it again. One that comes in the place of another guardian
+//! ([`super::foster`]) watches over the daemon that is there, and is its parent only from the next start on.
 //!
 //! It decides nothing about VRRP and reads no configuration: it does what the daemon has put on its list
 //! ([`super::ward`]). No runtime, no threads; while all is well it sleeps in poll(2) without a timer.
 
 use super::last_will::LastWill;
-use super::trim;
 use super::ward::{LONGEST, Word};
 use super::{EXIT_BUG, EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, EXIT_PRIVILEGES};
+use super::{scheduling, trim};
+use nix::errno::Errno;
+use nix::libc::SI_KERNEL;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, socketpair};
+use nix::sys::socket::{MsgFlags, recv};
 use nix::unistd::Pid;
+use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 use std::ffi::OsString;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio, id};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
-use std::{env, io};
+use std::{env, fmt, io};
+
+/// The argument that makes a process the daemon of a guardian; behind it stands the guardian's real-time priority.
+pub const GUARDED: &str = "--guarded";
+/// The argument of a guardian that comes in the place of another; behind it stands the daemon's process id.
+pub const GUARDS: &str = "--guards";
 
 /// How long to wait before the first start after a crash; twice as long after each that follows.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest wait.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// A daemon that has lived for so long is in no crash loop.
-const WELL_AFTER: Duration = Duration::from_secs(60);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Who has lived for so long is in no crash loop.
+pub(super) const WELL_AFTER: Duration = Duration::from_secs(60);
 /// Exit codes with which a daemon ends by itself.
 const MEANT: [u8; 4] = [EXIT_OK, EXIT_FAILURE, EXIT_CONFIG, EXIT_PRIVILEGES];
 
-/// Runs the daemon as a child, with the arguments of this process and `--guarded` and the process id.
-/// Returns the exit code: the daemon's own where it ended by itself.
+/// Runs the daemon as a child, with the arguments of this process and [`GUARDED`]. Returns the exit code: the
+/// daemon's own where it ended by itself.
 #[must_use]
 pub fn guard() -> u8 {
     match Guardian::new().and_then(Guardian::watch) {
@@ -43,11 +52,21 @@ pub fn guard() -> u8 {
     }
 }
 
+/// Whether a service manager has started this, who starts it again, and wants the daemon as the main process.
+#[must_use]
+pub fn managed() -> bool {
+    env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 struct Guardian {
     program: PathBuf,
+    name: OsString,
     arguments: Vec<OsString>,
+    /// The daemon that there is already, and the connection to it.
+    found: Option<(Charge, OwnedFd)>,
     signals: SignalFd,
     will: LastWill,
+    buffer: Vec<u8>,
     /// Somebody wants the daemon to end.
     stopping: bool,
 }
@@ -60,20 +79,26 @@ impl Guardian {
             Signal::SIGHUP,
             Signal::SIGUSR1,
             Signal::SIGUSR2,
-            // The service manager's word for a daemon that hangs.
-            Signal::SIGABRT,
             Signal::SIGCHLD,
         ];
         let mask: SigSet = passed_on.into_iter().collect();
         mask.thread_block()?;
-        let mut arguments: Vec<_> = env::args_os().skip(1).collect();
-        arguments.extend(["--guarded".into(), id().to_string().into()]);
+        let mut words = env::args_os();
+        let name = words.next().unwrap_or_default();
+        let mut arguments: Vec<_> = words.collect();
+        let found = cut(&mut arguments, GUARDS).map(|process| Charge::find(&process)).transpose()?;
+        if arguments.first().is_some_and(|command| command == "run") {
+            arguments.extend([GUARDED.into(), scheduling::priority().to_string().into()]);
+        }
         Ok(Guardian {
             // Read now: the file may be another by the time of a restart, which is what an upgrade wants.
             program: env::current_exe()?,
+            name,
             arguments,
+            found,
             signals: SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?,
             will: LastWill::default(),
+            buffer: vec![0; LONGEST],
             stopping: false,
         })
     }
@@ -82,17 +107,14 @@ impl Guardian {
         let mut pause = FIRST_PAUSE;
         loop {
             let started = Instant::now();
-            let (mut daemon, list) = self.start()?;
+            let (mut daemon, list) = self.found.take().map_or_else(|| self.start(), Ok)?;
             trim::text();
-            let ended = self.attend(&mut daemon, &list)?;
-            if let Some(code) = meant(ended) {
-                return Ok(code);
+            match self.attend(&mut daemon, &list)? {
+                Ended::Meant(code) => return Ok(code),
+                unasked => eprintln!("locum: guardian: {unasked}: farewell in its place"),
             }
-            // What it said last may still be on its way.
-            self.read(&list)?;
-            eprintln!("locum: guardian: the daemon has ended unasked ({ended}): farewell in its place");
             std::mem::take(&mut self.will).carry_out();
-            if self.stopping {
+            if self.stopping || managed() {
                 return Ok(EXIT_BUG);
             }
             if started.elapsed() >= WELL_AFTER {
@@ -107,89 +129,84 @@ impl Guardian {
     }
 
     /// The daemon, and the end of the connection that its list comes through.
-    fn start(&self) -> io::Result<(Child, OwnedFd)> {
-        let flags = SockFlag::SOCK_CLOEXEC;
-        let (ours, its) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
+    fn start(&self) -> io::Result<(Charge, OwnedFd)> {
+        let (ours, its) = super::ward::connection()?;
         // Its standard input: this lasts when another program takes its place, and nothing else reads there.
         let mut command = Command::new(&self.program);
-        // The service manager's watch is over whoever is patted by, which is the daemon.
-        command.args(&self.arguments).stdin(Stdio::from(its)).env_remove("WATCHDOG_PID");
-        Ok((command.spawn()?, ours))
+        command.arg0(&self.name).args(&self.arguments).stdin(Stdio::from(its));
+        Ok((Charge::Child(command.spawn()?), ours))
     }
 
     /// Sleeps until the daemon has ended, and serves it until then.
-    fn attend(&mut self, daemon: &mut Child, list: &OwnedFd) -> io::Result<ExitStatus> {
+    fn attend(&mut self, daemon: &mut Charge, list: &OwnedFd) -> io::Result<Ended> {
         let mut listening = true;
         loop {
-            let mut both = [
-                PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-                PollFd::new(list.as_fd(), PollFlags::POLLIN),
-            ];
+            let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
+            // What has no descriptor of its own rings twice at another.
+            let signals = self.signals.as_fd();
             // A connection that has ended would ring for ever.
-            let watched = if listening { &mut both[..] } else { &mut both[..1] };
-            match poll(watched, PollTimeout::NONE) {
-                Err(nix::errno::Errno::EINTR) | Ok(_) => {}
+            let list_fd = if listening { list.as_fd() } else { signals };
+            let mut watched =
+                [readable(signals), readable(list_fd), readable(daemon.fd().unwrap_or(signals))];
+            match poll(&mut watched, PollTimeout::NONE) {
+                Err(Errno::EINTR) | Ok(_) => {}
                 Err(error) => return Err(error.into()),
             }
-            if listening {
+            // First, since among them is the one that tells of its end.
+            self.pass_signals_on(daemon)?;
+            let ended = daemon.ended()?;
+            // What it said last may still be on its way.
+            if listening || ended.is_some() {
                 listening = self.read(list)?;
             }
-            self.pass_signals_on(daemon)?;
-            if let Some(ended) = daemon.try_wait()? {
-                return Ok(ended);
+            if let Some(ended) = ended {
+                return Ok(self.will.ends().filter(|_| ended == Ended::Unseen).map_or(ended, Ended::Meant));
             }
         }
     }
 
     /// Takes what is on the connection. Whether more may come.
     fn read(&mut self, list: &OwnedFd) -> io::Result<bool> {
-        let mut buffer = vec![0; LONGEST];
         loop {
-            match recv(list.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
-                Ok(0) | Err(nix::errno::Errno::ECONNRESET) => return Ok(false),
+            match recv(list.as_raw_fd(), &mut self.buffer, MsgFlags::MSG_DONTWAIT) {
+                Ok(0) | Err(Errno::ECONNRESET) => return Ok(false),
                 Ok(length) => {
                     // A word that makes no sense is a daemon of another version: it is left out.
-                    let word = buffer.get(..length).map(serde_json::from_slice::<Word>);
+                    let word = self.buffer.get(..length).map(serde_json::from_slice::<Word>);
                     if let Some(Ok(word)) = word {
                         self.will.note(word);
                     }
                 }
-                Err(nix::errno::Errno::EAGAIN) => return Ok(true),
-                Err(nix::errno::Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return Ok(true),
+                Err(Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    fn pass_signals_on(&mut self, daemon: &Child) -> io::Result<()> {
-        // It has not been waited for, so the number is still its own.
-        let process = Pid::from_raw(i32::try_from(daemon.id()).unwrap_or(i32::MAX));
-        while let Some(signal) = self.next_signal()? {
-            let signal = match signal {
-                Signal::SIGCHLD => continue,
-                Signal::SIGABRT => {
-                    self.stopping = true;
-                    Signal::SIGKILL
-                }
-                other => other,
-            };
+    fn pass_signals_on(&mut self, daemon: &Charge) -> io::Result<()> {
+        while let Some((signal, by_terminal)) = self.next_signal()? {
             self.stopping |= matches!(signal, Signal::SIGTERM | Signal::SIGINT);
-            // One that has just ended is noticed next.
-            let _ = kill(process, signal);
+            // A key that is pressed is for both already, and the daemon does not wait when told twice.
+            if signal != Signal::SIGCHLD && !by_terminal {
+                daemon.signal(signal);
+            }
         }
         Ok(())
     }
 
-    fn next_signal(&mut self) -> io::Result<Option<Signal>> {
+    /// And whether a terminal sent it.
+    fn next_signal(&mut self) -> io::Result<Option<(Signal, bool)>> {
         let Some(info) = self.signals.read_signal()? else { return Ok(None) };
-        Ok(i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok()))
+        let signal = i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok());
+        Ok(signal.map(|signal| (signal, info.ssi_code == SI_KERNEL)))
     }
 
     fn told_to_stop_within(&mut self, pause: Duration) -> io::Result<bool> {
         let end = Instant::now() + pause;
         loop {
-            while let Some(signal) = self.next_signal()? {
-                if matches!(signal, Signal::SIGTERM | Signal::SIGINT | Signal::SIGABRT) {
+            while let Some((signal, _)) = self.next_signal()? {
+                if matches!(signal, Signal::SIGTERM | Signal::SIGINT) {
                     return Ok(true);
                 }
             }
@@ -204,21 +221,115 @@ impl Guardian {
     }
 }
 
-/// The exit code of a daemon that ended by itself; `None` after a crash.
-fn meant(ended: ExitStatus) -> Option<u8> {
-    let code = ended.code().and_then(|code| u8::try_from(code).ok())?;
-    (ended.signal().is_none() && MEANT.contains(&code)).then_some(code)
+/// The daemon.
+enum Charge {
+    Child(Child),
+    /// Another guardian's.
+    Found(OwnedFd),
+}
+
+impl Charge {
+    /// By its process id; the connection to it is at standard input. This process goes to the background: the
+    /// daemon is nobody's parent who would have to be waited for.
+    fn find(process: &OsString) -> io::Result<(Self, OwnedFd)> {
+        let process = process.to_str().and_then(|id| rustix::process::Pid::from_raw(id.parse().ok()?));
+        let process = process.ok_or_else(|| io::Error::other(format!("{GUARDS}: no process id")))?;
+        let found = pidfd_open(process, PidfdFlags::empty())?;
+        let list = io::stdin().as_fd().try_clone_to_owned()?;
+        nix::unistd::daemon(true, true)?;
+        Ok((Charge::Found(found), list))
+    }
+
+    /// What is readable once it has ended; the end of a child comes as a signal.
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Charge::Child(_) => None,
+            Charge::Found(process) => Some(process.as_fd()),
+        }
+    }
+
+    fn ended(&mut self) -> io::Result<Option<Ended>> {
+        match self {
+            Charge::Child(child) => Ok(child.try_wait()?.map(meant)),
+            Charge::Found(process) => {
+                let mut watched = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+                Ok((poll(&mut watched, PollTimeout::ZERO)? > 0).then_some(Ended::Unseen))
+            }
+        }
+    }
+
+    /// One that has just ended is noticed next.
+    fn signal(&self, signal: Signal) {
+        match self {
+            // It has not been waited for, so the number is still its own.
+            Charge::Child(child) => {
+                let _ = i32::try_from(child.id()).map(|id| kill(Pid::from_raw(id), signal));
+            }
+            Charge::Found(process) => {
+                let signal = rustix::process::Signal::from_named_raw(signal as i32);
+                let _ = signal.map(|signal| pidfd_send_signal(process, signal));
+            }
+        }
+    }
+}
+
+/// How a daemon ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    /// By itself, with this code.
+    Meant(u8),
+    /// By a crash, or somebody's hand.
+    Unasked(String),
+    /// Only a parent is told how.
+    Unseen,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ended::Meant(code) => write!(f, "the daemon has ended with {code}"),
+            Ended::Unasked(how) => write!(f, "the daemon has ended unasked ({how})"),
+            Ended::Unseen => f.write_str("the daemon has ended without a word"),
+        }
+    }
+}
+
+fn meant(status: ExitStatus) -> Ended {
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    match code.filter(|code| MEANT.contains(code)) {
+        Some(code) => Ended::Meant(code),
+        None => Ended::Unasked(status.to_string()),
+    }
+}
+
+/// Takes an argument out, and the word behind it, which is returned.
+pub(super) fn cut(arguments: &mut Vec<OsString>, flag: &str) -> Option<OsString> {
+    let at = arguments.iter().position(|argument| argument == flag)?;
+    arguments.drain(at..(at + 2).min(arguments.len())).nth(1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::process::ExitStatusExt;
 
     #[test]
     fn only_a_daemon_that_ended_by_itself_stays_ended() {
-        let exited = |code: i32| meant(ExitStatus::from_raw(code << 8));
-        assert_eq!([0, 1, 2, 77].map(exited), [Some(0), Some(1), Some(2), Some(77)]);
-        assert_eq!([70, 101].map(exited), [None, None]);
-        assert_eq!(meant(ExitStatus::from_raw(9)), None);
+        for code in [0, 1, 2, 77] {
+            assert_eq!(meant(ExitStatus::from_raw(i32::from(code) << 8)), Ended::Meant(code));
+        }
+        for status in [70 << 8, 101 << 8, 9] {
+            assert!(matches!(meant(ExitStatus::from_raw(status)), Ended::Unasked(_)), "{status}");
+        }
+    }
+
+    #[test]
+    fn an_argument_is_taken_out_with_the_word_behind_it() {
+        let mut arguments: Vec<OsString> = ["run", "--guards", "7", "-c", "x"].map(OsString::from).into();
+        assert_eq!(cut(&mut arguments, GUARDS), Some("7".into()));
+        assert_eq!(arguments, ["run", "-c", "x"]);
+        assert_eq!(cut(&mut arguments, GUARDS), None);
+        arguments.push(GUARDS.into());
+        assert_eq!((cut(&mut arguments, GUARDS), arguments.len()), (None, 3));
     }
 }

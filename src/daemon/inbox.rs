@@ -9,6 +9,7 @@ use crate::history::Event;
 use crate::net::{address, link};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -34,6 +35,8 @@ pub(super) enum Arrival {
     },
     /// The guardian has gone.
     Unguarded,
+    /// There is another.
+    Guarded(OwnedFd),
     /// Nothing runs any more that the next program would not know of.
     Retired,
     /// A configuration was read, on behalf of somebody or of a signal.

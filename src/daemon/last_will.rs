@@ -13,6 +13,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// The longest packet that is looked at; what matters stands at its beginning.
@@ -36,13 +38,18 @@ type Place = (String, Family);
 #[derive(Debug, Default)]
 pub(super) struct LastWill {
     parts: BTreeMap<u32, Part>,
+    /// Where the daemon answers.
+    control: PathBuf,
+    /// It ends by itself, with this code.
+    ends: Option<u8>,
 }
 
 impl LastWill {
     pub(super) fn note(&mut self, word: Word) {
         match word {
-            Word::Anew { namespace } => {
+            Word::Anew { namespace, control } => {
                 self.parts.clear();
+                self.control = control;
                 // Where the daemon is, there is what it leaves behind.
                 if let Some(Err(line)) = namespace.as_deref().map(namespace::enter) {
                     eprintln!("locum: guardian: no farewell can be said: {line}");
@@ -57,7 +64,13 @@ impl LastWill {
                 (part.vrid, part.packets, part.patience) = (vrid, packets, patience);
             }
             Word::Releases { instance } => drop(self.parts.remove(&instance)),
+            Word::Ends { code } => self.ends = Some(code),
         }
+    }
+
+    /// The code that the daemon said it ends with.
+    pub(super) fn ends(&self) -> Option<u8> {
+        self.ends
     }
 
     /// Says every farewell at once, and then takes as long as the list has patience.
@@ -78,6 +91,10 @@ impl LastWill {
             };
             let (gone, kept) = self.parts.into_iter().partition(|(_, part)| over(part));
             self.parts = kept;
+            // A service manager may have been quicker: then all of this is the new daemon's.
+            if UnixStream::connect(&self.control).is_ok() {
+                return;
+            }
             remove(&gone);
             if let Some(next) = self.parts.values().map(left).min() {
                 heard = listen(&sockets, next);
@@ -189,7 +206,7 @@ mod tests {
         will.note(holds(2));
         will.note(Word::Releases { instance: 1 });
         assert_eq!(will.parts.keys().copied().collect::<Vec<_>>(), [2]);
-        will.note(Word::Anew { namespace: None });
+        will.note(Word::Anew { namespace: None, control: PathBuf::new() });
         assert!(will.parts.is_empty());
     }
 }

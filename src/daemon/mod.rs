@@ -10,6 +10,7 @@ mod counters;
 pub mod dump;
 mod dumper;
 mod exchange;
+mod foster;
 mod guardian;
 mod inbox;
 mod last_will;
@@ -39,7 +40,7 @@ use crate::history::Event;
 use crate::net::namespace;
 use crate::snmp::{Master, Settings};
 use crate::time::Time;
-pub use guardian::guard;
+pub use guardian::{GUARDED, GUARDS, guard, managed};
 use inbox::{Arrival, Inbox};
 pub use log::Log;
 use nix::time::{ClockId, clock_gettime};
@@ -91,8 +92,10 @@ pub struct Overrides {
     pub reading: config::keepalived::Options,
     /// Given where the daemon stands in for keepalived.
     pub instead: Option<Instead>,
-    /// The process id of the guardian that has started this process.
-    pub guardian: Option<i32>,
+    /// Whether there is to be a guardian.
+    pub guardian: bool,
+    /// The real-time priority of the guardian that has started this process; 0 without.
+    pub usual_priority: u8,
 }
 
 /// What the daemon does otherwise where it stands in for keepalived.
@@ -323,7 +326,12 @@ impl Core {
         watchdog::stopping();
         if ended.is_ok() {
             info!("everything is given up");
-            return if self.performer.finish(GIVE_UP_WITHIN) { EXIT_OK } else { EXIT_FAILURE };
+            let ward = self.performer.ward.take();
+            let code = if self.performer.finish(GIVE_UP_WITHIN) { EXIT_OK } else { EXIT_FAILURE };
+            if let Some(mut ward) = ward {
+                ward.ends(code);
+            }
+            return code;
         }
         error!("a bug: giving up every address");
         self.performer.record.put(Event::Trouble { text: "a bug: every address is given up".to_owned() });

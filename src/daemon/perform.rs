@@ -9,7 +9,7 @@ use super::scheduling::Scheduled;
 use super::sockets::{self, Sockets};
 use super::state::{self, Keeper};
 use super::tasks::{Command, Tasks};
-use super::ward::{self, Ward};
+use super::ward::Ward;
 use super::{Overrides, log, watchdog};
 use crate::agent::incident::Kind;
 use crate::agent::{
@@ -113,7 +113,7 @@ impl Performer {
             sockets: Sockets::new(inbox)?,
             tasks,
             holder,
-            ward: Ward::of(overrides.guardian, config.details.identity.namespace.clone(), inbox),
+            ward: Ward::of(overrides, &config.details, inbox),
             program: Program::this(),
             replacing: None,
             stuck: false,
@@ -123,7 +123,7 @@ impl Performer {
             inbox: inbox.clone(),
             details: config.details.clone(),
             skipped,
-            scheduled: Scheduled::default(),
+            scheduled: Scheduled::of(overrides.usual_priority),
             dumper: overrides.instead.as_ref().map(|instead| Dumper::new(&instead.dumps, config)),
             path: path.to_owned(),
             overrides: overrides.clone(),
@@ -232,9 +232,17 @@ impl Performer {
                 return None;
             }
             Arrival::Unguarded => {
-                self.ward = None;
-                warn!("{}", ward::GONE);
-                self.record.put(Event::Trouble { text: ward::GONE.to_owned() });
+                self.ward.iter_mut().for_each(Ward::lost);
+                let text = "the guardian has gone; another is started".to_owned();
+                warn!("{text}");
+                self.record.put(Event::Trouble { text });
+                return None;
+            }
+            Arrival::Guarded(to) => {
+                info!("a guardian watches");
+                if let Some(ward) = &mut self.ward {
+                    ward.found(to);
+                }
                 return None;
             }
             Arrival::Dump(dump) => {
@@ -376,6 +384,7 @@ impl Performer {
             status.cannot(&self.scheduled.refused);
             status.cannot(self.record.complaint().as_slice());
             let facts = facts.into_iter().chain(self.scheduled.facts());
+            let facts = facts.chain(self.ward.as_ref().map(Ward::fact));
             status.daemon = facts.map(|(key, value)| (key.to_owned(), value)).collect();
         }
         // Whoever asked may have gone.

@@ -45,6 +45,21 @@ pub(super) fn pass_on() -> Result<(), String> {
     if let Some(groups) = LEFT.get() {
         setgroups(groups).map_err(|error| format!("cannot take up the groups again: {error}"))?;
     }
+    pass_capabilities_on()
+}
+
+/// Gives what the calling thread starts from now on what this process was given. Of that thread only.
+pub(super) fn pass_to_children() -> Result<(), String> {
+    if let Some(groups) = LEFT.get() {
+        let groups: Vec<_> =
+            groups.iter().map(|group| rustix::process::Gid::from_raw(group.as_raw())).collect();
+        rustix::thread::set_thread_groups(&groups)
+            .map_err(|error| format!("cannot take up the groups again: {error}"))?;
+    }
+    pass_capabilities_on()
+}
+
+fn pass_capabilities_on() -> Result<(), String> {
     let pass = || -> Result<(), caps::errors::CapsError> {
         let permitted = caps::read(None, CapSet::Permitted)?;
         caps::set(None, CapSet::Inheritable, &permitted)?;

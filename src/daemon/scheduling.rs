@@ -22,6 +22,8 @@ const NICE_0: u8 = 49;
 /// What came of what was asked for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scheduled {
+    /// The real-time priority that a service manager gave to the guardian, and means for the core.
+    usual: u8,
     asked: Scheduling,
     adopted: bool,
     locked: bool,
@@ -30,6 +32,10 @@ pub(super) struct Scheduled {
 }
 
 impl Scheduled {
+    pub(super) fn of(usual: u8) -> Self {
+        Scheduled { usual, ..Scheduled::default() }
+    }
+
     /// Makes the calling thread, the core, what is asked for. What is not permitted is told of once.
     pub(super) fn adopt(&mut self, asked: &Scheduling) {
         if self.asked == *asked && self.adopted {
@@ -52,7 +58,7 @@ impl Scheduled {
     }
 
     fn schedule(&mut self) {
-        let wanted = self.asked.realtime.unwrap_or_else(priority);
+        let wanted = self.asked.realtime.unwrap_or_else(|| priority().max(self.usual));
         let outcome = match wanted {
             same if same == priority() => Ok(()),
             0 => back_among_all_others(),
@@ -130,7 +136,7 @@ fn set(priority: u8, policy: ThreadSchedulePolicy) -> Result<(), String> {
 }
 
 /// The real-time priority of this thread, whoever has set it; 0 without.
-fn priority() -> u8 {
+pub(super) fn priority() -> u8 {
     std::fs::read_to_string("/proc/thread-self/stat").ok().and_then(|stat| field(&stat)).unwrap_or(0)
 }
 

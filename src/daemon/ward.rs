@@ -2,38 +2,40 @@
 //!
 //! Nothing here waits: a guardian that does not read is one that is behind, and the daemon goes on.
 
-use super::inbox::{Arrival, Inbox};
-use super::scheduling;
+use super::Overrides;
+use super::foster;
+use super::inbox::Inbox;
 use crate::agent::{Holding, Outgoing};
+use crate::config::Details;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{MsgFlags, send};
-use nix::unistd::getppid;
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, getsockopt, send, socketpair, sockopt};
+use nix::unistd::dup2_stdin;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::Duration;
 use tracing::warn;
 
 /// The longest word in bytes: what a socket takes at once by default, and a little less.
 pub(super) const LONGEST: usize = 192 << 10;
 
-/// What is said where nobody acts in our place any more.
-pub(super) const GONE: &str = "the guardian has gone: nobody says farewell for this daemon if it is killed";
-
 /// What the guardian is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Word {
-    /// The list begins anew, of a daemon in this network namespace, where it is not the guardian's own.
-    Anew { namespace: Option<String> },
+    /// The list begins anew, of a daemon in this network namespace, where it is not the guardian's own, that
+    /// answers at this socket.
+    Anew { namespace: Option<String>, control: PathBuf },
     /// This instance has these addresses and these interfaces of our own making.
     Holds { instance: u32, addresses: BTreeSet<IpAddr>, interfaces: Vec<String> },
     /// This is its farewell now, and for how long its addresses stay where no other Master is heard.
     Farewell { instance: u32, vrid: u8, packets: Vec<Packet>, patience: Duration },
     /// It has nothing any more.
     Releases { instance: u32 },
+    /// The daemon ends by itself, with this exit code.
+    Ends { code: u8 },
 }
 
 /// A packet that is ready to leave, but for its IP header.
@@ -64,30 +66,70 @@ impl From<&Outgoing> for Packet {
     }
 }
 
+/// A connection between a daemon and its guardian.
+pub(super) fn connection() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?)
+}
+
 /// The guardian, as the daemon sees it.
 pub(super) struct Ward {
-    to: OwnedFd,
-    /// The farewells that it has, so that none is told twice.
+    /// `None` while there is none.
+    to: Option<OwnedFd>,
+    /// How each list begins.
+    anew: Word,
+    /// What it has been told, so that nothing is told twice, and everything to the next.
+    holds: BTreeMap<u32, Word>,
     farewells: BTreeMap<u32, Word>,
     complained: bool,
 }
 
 impl Ward {
-    /// Takes up the connection at standard input, where `guardian` is the process that started this one.
-    pub(super) fn of(guardian: Option<i32>, namespace: Option<String>, inbox: &Inbox) -> Option<Self> {
-        if guardian? != getppid().as_raw() {
-            warn!("{GONE}");
+    /// Takes up the connection at standard input, where there is one: of the guardian that has started this
+    /// process, or of the one that its predecessor had. Else a guardian is started.
+    pub(super) fn of(overrides: &Overrides, details: &Details, inbox: &Inbox) -> Option<Self> {
+        if !overrides.guardian {
             return None;
         }
-        let connect = || -> io::Result<Self> {
+        let connect = || -> io::Result<Option<OwnedFd>> {
             let to = io::stdin().as_fd().try_clone_to_owned()?;
-            let (watched, inbox) = (to.try_clone()?, inbox.clone());
-            scheduling::spawn("guardian", move || wait_for_end(&watched, &inbox))?;
-            Ok(Ward { to, farewells: BTreeMap::new(), complained: false })
+            let to = getsockopt(&to, sockopt::SockType)
+                .is_ok_and(|kind| kind == SockType::SeqPacket)
+                .then_some(to);
+            foster::watch(to.as_ref().map(OwnedFd::try_clone).transpose()?, inbox.clone())?;
+            Ok(to)
         };
-        let mut ward = connect().inspect_err(|error| warn!("no word to the guardian: {error}")).ok()?;
-        ward.tell(&Word::Anew { namespace });
+        let to = connect().inspect_err(|error| warn!("without a guardian: {error}")).ok()?;
+        let (namespace, control) = (details.identity.namespace.clone(), details.control.path.clone());
+        let (holds, farewells) = Default::default();
+        let anew = Word::Anew { namespace, control };
+        let mut ward = Ward { to: None, anew, holds, farewells, complained: false };
+        if let Some(to) = to {
+            ward.found(to);
+        }
         Some(ward)
+    }
+
+    /// The guardian has gone.
+    pub(super) fn lost(&mut self) {
+        self.to = None;
+    }
+
+    /// There is another, who knows nothing yet.
+    pub(super) fn found(&mut self, to: OwnedFd) {
+        // Where the program that takes the place of this one finds it.
+        if let Err(error) = dup2_stdin(&to) {
+            warn!("the guardian is lost with the next restart in place: {error}");
+        }
+        self.to = Some(to);
+        self.tell(&self.anew.clone());
+        let (holds, farewells) = (std::mem::take(&mut self.holds), std::mem::take(&mut self.farewells));
+        holds.values().chain(farewells.values()).for_each(|word| self.tell(word));
+        (self.holds, self.farewells) = (holds, farewells);
+    }
+
+    /// For the status.
+    pub(super) fn fact(&self) -> (&'static str, String) {
+        ("guardian", if self.to.is_some() { "watches" } else { "gone" }.to_owned())
     }
 
     pub(super) fn holds(&mut self, instance: u32, holding: &Holding) {
@@ -97,7 +139,11 @@ impl Ward {
         }
         let addresses = holding.vips.iter().map(|vip| vip.address).collect();
         let interfaces = holding.vmacs().map(|vmac| vmac.name.clone()).collect();
-        self.tell(&Word::Holds { instance, addresses, interfaces });
+        let word = Word::Holds { instance, addresses, interfaces };
+        if self.holds.get(&instance) != Some(&word) {
+            self.tell(&word);
+            self.holds.insert(instance, word);
+        }
     }
 
     pub(super) fn farewell(&mut self, instance: u32, vrid: u8, packets: &[Outgoing], patience: Duration) {
@@ -110,17 +156,23 @@ impl Ward {
     }
 
     pub(super) fn releases(&mut self, instance: u32) {
+        self.holds.remove(&instance);
         self.farewells.remove(&instance);
         self.tell(&Word::Releases { instance });
     }
 
+    /// This process ends by itself, with this code.
+    pub(super) fn ends(&mut self, code: u8) {
+        self.tell(&Word::Ends { code });
+    }
+
     fn tell(&mut self, word: &Word) {
-        let Ok(text) = serde_json::to_vec(word) else { return };
+        let (Some(to), Ok(text)) = (&self.to, serde_json::to_vec(word)) else { return };
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
         let told = if text.len() > LONGEST {
             Err(Errno::EMSGSIZE)
         } else {
-            send(self.to.as_raw_fd(), &text, flags).map(drop)
+            send(to.as_raw_fd(), &text, flags).map(drop)
         };
         match told {
             Ok(()) => self.complained = false,
@@ -131,11 +183,4 @@ impl Ward {
             Err(_) => {}
         }
     }
-}
-
-fn wait_for_end(connection: &OwnedFd, inbox: &Inbox) {
-    // The end is told unasked.
-    let mut end = [PollFd::new(connection.as_fd(), PollFlags::empty())];
-    while let Err(Errno::EINTR) = poll(&mut end, PollTimeout::NONE) {}
-    inbox.put(Arrival::Unguarded);
 }

@@ -3,6 +3,7 @@
 use crate::lab::{LONG, Lab, VIP, wait_until};
 use crate::locum::{Locum, Router, settle};
 use crate::neighbour::Instance;
+use crate::privileges::AS_NOBODY;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
@@ -117,18 +118,126 @@ fn daemon_when_there(locum: &Locum) -> Daemon {
     found.unwrap()
 }
 
+/// The guardian is killed, then the daemon, then the daemon is told to end. `setpriv`: as whom they run.
+fn guardian_killed(setpriv: &'static str) {
+    let lab = Lab::new(&["a"]);
+    let mut a = lab["a"].locum_guarded_under(setpriv, &Router::new(150));
+    lab.wait_owner(VIP, &["a"]);
+    let (first, watch) = (daemon(&a), lab.watch(VIP));
+    a.kill9();
+    a.process.wait_for("the guardian has gone; another is started", LONG);
+    a.process.wait_for("a guardian watches", LONG);
+    wait_until("status says so", LONG, || a.status()["daemon"]["guardian"] == "watches");
+    assert_eq!(a.state(), "MASTER");
+    let timeline = watch.end();
+    assert_eq!(timeline.time_with(1), timeline.whole(), "nothing happens to the address: {timeline}");
+    // It knows what the first one knew, through another program in the daemon's place as well.
+    let (code, text) = a.cli(&["restart"]);
+    assert_eq!(code, Some(0), "{text}");
+    a.wait_state("MASTER");
+    settle(3);
+    first.kill();
+    a.process.wait_for("the daemon has ended without a word: farewell in its place", LONG);
+    let process =
+        || a.cli(&["status", "--json"]).1.contains("MASTER").then(|| a.status()["daemon"]["pid"].clone());
+    let mut second = None;
+    wait_until("a new daemon is Master", LONG, || {
+        second = process();
+        second.is_some()
+    });
+    let second = Daemon(Pid::from_raw(second.unwrap().as_str().unwrap().parse().unwrap()));
+    assert_ne!(second.0, first.0);
+    let guardian = Daemon(parent(second.0));
+    kill(second.0, Signal::SIGTERM).unwrap();
+    wait_until("both end", LONG, || !second.lives() && !guardian.lives());
+    lab.wait_owner(VIP, &[]);
+}
+
+fn parent(process: Pid) -> Pid {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
+    Pid::from_raw(line.trim().parse().unwrap())
+}
+
 #[test]
-fn a_daemon_whose_guardian_is_killed_goes_on_and_says_so() {
+fn a_daemon_whose_guardian_is_killed_goes_on_under_another_that_does_the_same() {
+    guardian_killed("");
+}
+
+#[test]
+fn another_guardian_has_what_the_first_was_allowed() {
+    guardian_killed(AS_NOBODY);
+}
+
+#[test]
+fn a_daemon_that_ends_by_itself_takes_a_guardian_along_that_came_later() {
     let lab = Lab::new(&["a"]);
     let mut a = lab["a"].locum_guarded(&Router::new(150));
     lab.wait_owner(VIP, &["a"]);
     let daemon = daemon(&a);
     a.kill9();
-    a.process.wait_for("the guardian has gone", LONG);
-    assert_eq!(a.state(), "MASTER");
+    a.process.wait_for("a guardian watches", LONG);
     kill(daemon.0, Signal::SIGTERM).unwrap();
     wait_until("it ends", LONG, || !daemon.lives());
     lab.wait_owner(VIP, &[]);
+    settle(5);
+    assert!(!a.process.log().contains("farewell in its place"), "{}", a.process.log());
+    assert_eq!(a.cli(&["status"]).0, Some(3), "nobody has started it again");
+}
+
+/// The guardian that a daemon has found itself.
+fn guardian_of(daemon: Pid) -> Option<Daemon> {
+    let is_it = |id: &Pid| {
+        let line = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(&format!("--guards\0{daemon}\0"))
+    };
+    let entries = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name());
+    let mut ids = entries.filter_map(|name| name.to_str()?.parse().ok().map(Pid::from_raw));
+    ids.find(is_it).map(Daemon)
+}
+
+#[test]
+fn under_a_service_manager_the_daemon_is_the_main_process_and_the_manager_starts_it_again() {
+    let lab = Lab::new(&["a", "b"]);
+    let mut a = lab["a"].locum_managed(&slow(150));
+    lab.wait_owner(VIP, &["a"]);
+    let b = lab["b"].locum(&slow(100));
+    wait_until("b hears a", LONG, || b.router()["instances"][0]["master"] == lab["a"].ipv4());
+    assert_eq!(a.status()["daemon"]["pid"], a.process.pid().to_string().as_str());
+    assert_eq!(a.status()["daemon"]["guardian"], "watches");
+    let guardian = guardian_of(a.process.pid()).expect("it has found one");
+    let (code, text) = a.cli(&["restart"]);
+    assert_eq!(code, Some(0), "{text}");
+    let same = guardian_of(a.process.pid()).map(|guardian| guardian.0);
+    assert_eq!(same, Some(guardian.0), "the program that has taken its place has the same");
+    settle(2);
+    let watch = lab.watch(VIP);
+    a.kill9();
+    lab.wait_owner(VIP, &["b"]);
+    assert!(b.why().contains("said farewell"), "{}", b.why());
+    let timeline = watch.end();
+    assert!(timeline.time_with(0) < Duration::from_secs(1), "{timeline}");
+    wait_until("nobody is left", LONG, || !guardian.lives());
+    assert_eq!(a.cli(&["status"]).0, Some(3), "the guardian starts nothing");
+}
+
+#[test]
+fn a_daemon_that_the_service_manager_has_started_meanwhile_keeps_what_is_its_own() {
+    let lab = Lab::new(&["a"]);
+    // Its farewell has 4.5 seconds of patience, and an owner takes its address at once.
+    let owner = Router::new(255).with("interval", r#""4s""#);
+    let mut a = lab["a"].locum_managed(&owner);
+    lab.wait_owner(VIP, &["a"]);
+    wait_until("it has a guardian", LONG, || a.status()["daemon"]["guardian"] == "watches");
+    let first = guardian_of(a.process.pid()).expect("it has found one");
+    settle(2);
+    a.kill9();
+    a.restart();
+    lab.wait_owner(VIP, &["a"]);
+    let watch = lab.watch(VIP);
+    wait_until("the first guardian has ended", LONG, || !first.lives());
+    let timeline = watch.end();
+    assert_eq!(timeline.time_with(1), timeline.whole(), "the address stays: {timeline}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The binary under test.
@@ -63,7 +63,8 @@ impl Router {
     }
 }
 
-/// `locum run` on a host. It is killed when this is dropped.
+/// `locum run` on a host, without a guardian where not said otherwise: so the process that is known is the daemon.
+/// It is killed when this is dropped.
 pub struct Locum<'a> {
     pub process: Process,
     host: &'a Host,
@@ -80,6 +81,7 @@ struct Files {
     socket: PathBuf,
     /// More arguments.
     also: &'static [&'static str],
+    managed: bool,
 }
 
 impl Files {
@@ -87,7 +89,13 @@ impl Files {
         let dir = TempDir::new().unwrap();
         // For daemons that run as somebody else.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        Files { config: dir.path().join("locum.toml"), socket: dir.path().join("locum.sock"), also: &[], dir }
+        Files {
+            config: dir.path().join("locum.toml"),
+            socket: dir.path().join("locum.sock"),
+            also: &["--no-guardian"],
+            managed: false,
+            dir,
+        }
     }
 
     /// Somebody else may not come to where it was built.
@@ -117,6 +125,9 @@ impl Files {
             .arg("run")
             .args(self.also);
         command.arg("-c").arg(&self.config).arg("--socket").arg(&self.socket);
+        if self.managed {
+            command.env("NOTIFY_SOCKET", self.dir.path().join("notify"));
+        }
         Process::start(&format!("{host}/locum"), command)
     }
 }
@@ -137,9 +148,19 @@ impl Host {
         self.start(setpriv, &router.toml())
     }
 
-    /// As [`Host::locum`], under a guardian, which is the process that is known here.
+    /// As [`Host::locum`], as it comes: under a guardian, which is the process that is known here.
     pub fn locum_guarded(&self, router: &Router) -> Locum<'_> {
-        self.start_with(Files { also: &["--guardian"], ..Files::new() }, AS_WE_ARE, &router.toml())
+        self.locum_guarded_under(AS_WE_ARE, router)
+    }
+
+    /// The same, under these options of setpriv.
+    pub fn locum_guarded_under(&self, setpriv: &'static str, router: &Router) -> Locum<'_> {
+        self.start_with(Files { also: &[], ..Files::new() }, setpriv, &router.toml())
+    }
+
+    /// As [`Host::locum_guarded`], as a service manager would start it, who listens to nothing.
+    pub fn locum_managed(&self, router: &Router) -> Locum<'_> {
+        self.start_with(Files { also: &[], managed: true, ..Files::new() }, AS_WE_ARE, &router.toml())
     }
 
     fn start(&self, under: &'static str, toml: &str) -> Locum<'_> {
@@ -269,6 +290,19 @@ impl Locum<'_> {
         let mut names: Vec<_> = names.filter(|name| name != "locum.toml").collect();
         names.sort();
         names
+    }
+}
+
+impl Drop for Locum<'_> {
+    fn drop(&mut self) {
+        // A guardian that is killed leaves a daemon, who finds another guardian.
+        if self.files.also.is_empty() && self.process.ended().is_none() {
+            self.process.signal(Signal::SIGTERM);
+            let until = Instant::now() + LONG;
+            while self.process.ended().is_none() && Instant::now() < until {
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
     }
 }
 

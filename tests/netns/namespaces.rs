@@ -159,7 +159,7 @@ fn the_guardian_of_a_daemon_in_another_namespace_says_farewell_there() {
     );
     fs::write(&file, text).unwrap();
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]).arg(BINARY).args(["run", "--guardian", "-c"]).arg(&file);
+    command.args(["--pdeathsig", "KILL", "--"]).arg(BINARY).args(["run", "-c"]).arg(&file);
     command.arg("--socket").arg(dir.path().join("socket"));
     let mut guardian = Process::start("guardian", command);
     lab.wait_owner(VIP, &["a"]);

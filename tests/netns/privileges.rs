@@ -3,7 +3,7 @@
 use crate::lab::{LONG, Lab, VIP};
 use crate::locum::{Router, settle};
 
-const AS_NOBODY: &str = "--reuid nobody --regid nogroup --clear-groups --no-new-privs \
+pub const AS_NOBODY: &str = "--reuid nobody --regid nogroup --clear-groups --no-new-privs \
                          --inh-caps -all,+net_admin,+net_raw --ambient-caps -all,+net_admin,+net_raw \
                          --bounding-set -all,+net_admin,+net_raw";
 
