@@ -155,7 +155,7 @@ fn describe(effect: &Effect) -> String {
         },
         Effect::Replace(_) => "replace".to_owned(),
         Effect::Sweep => "sweep".to_owned(),
-        Effect::Will { .. } => "will".to_owned(),
+        Effect::Will(..) => "will".to_owned(),
         Effect::Stopped => "stopped".to_owned(),
     }
 }

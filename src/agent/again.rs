@@ -111,7 +111,7 @@ impl Agent {
         // A farewell for the case that we are killed is the same as before.
         let said = effects.iter().map(|effect| match effect {
             Effect::Send(outgoing) => Some(Some(outgoing.clone())),
-            Effect::Will { .. } => Some(None),
+            Effect::Will(..) => Some(None),
             _ => None,
         });
         let datagrams = again.then(|| said.collect::<Option<Vec<_>>>()).flatten().unwrap_or_default();

@@ -162,6 +162,19 @@ pub struct HookEnd {
     pub skipped: u32,
 }
 
+/// What is left to do for an instance whose daemon is dead.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Will {
+    /// Its virtual router.
+    pub vrid: Vrid,
+    /// Its farewell, one packet to each that an advert goes to.
+    pub farewell: Vec<Outgoing>,
+    /// How long to keep its addresses after that where no other Master is heard.
+    pub patience: Duration,
+    /// How long once one is: until that one has them.
+    pub linger: Duration,
+}
+
 /// Everything that can be wanted. To be carried out in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
@@ -169,17 +182,8 @@ pub enum Effect {
     Listen(BTreeSet<Listen>),
     /// Send this now.
     Send(Outgoing),
-    /// What to say in place of this instance if the daemon dies before its next advert.
-    Will {
-        /// Whose.
-        instance: InstanceId,
-        /// Its virtual router.
-        vrid: Vrid,
-        /// Its farewell, one packet to each that an advert goes to.
-        farewell: Vec<Outgoing>,
-        /// How long to keep its addresses after that where no other Master is heard.
-        patience: Duration,
-    },
+    /// What to say and do in place of this instance if the daemon dies before its next advert.
+    Will(InstanceId, Will),
     /// These addresses, and no others of this instance, are held from now on.
     Hold {
         /// Whose.

@@ -34,7 +34,7 @@ pub mod transition;
 
 pub use again::Came;
 pub use config::Config;
-pub use effect::{CheckChange, Datagram, Effect, HookEnd, Input, InstanceId, Listen, Note, Outgoing};
+pub use effect::{CheckChange, Datagram, Effect, HookEnd, Input, InstanceId, Listen, Note, Outgoing, Will};
 pub use holding::{Holding, Install, VirtualMac, Vmac};
 pub use incident::Incident;
 pub use lateness::Lateness;

@@ -1,7 +1,7 @@
 //! An advert goes out, and what has to be listened to.
 
 use super::Agent;
-use super::effect::{Effect, Listen, Outgoing};
+use super::effect::{Effect, Listen, Outgoing, Will};
 use crate::time::Time;
 use crate::vrrp::auth::{Auth, Seal};
 use crate::vrrp::packet::{Draft, Parcel};
@@ -69,8 +69,8 @@ impl Agent {
             // It is the next advert that could leave; the one that does leave next has the number again.
             if let Some(seal) = member.ledger.clone().next(&config.auth, source, clock) {
                 let farewell = parcels(&Advert { priority: None, ..advert.clone() }, &seal, None);
-                let (instance, vrid) = (member.id, advert.vrid);
-                effects.push(Effect::Will { instance, vrid, farewell, patience });
+                let will = Will { vrid: advert.vrid, farewell, patience, linger: config.linger() };
+                effects.push(Effect::Will(member.id, will));
             }
         }
         member.sent += 1;

@@ -1,7 +1,7 @@
 //! `locum run`: becomes the daemon.
 
 use super::{DEFAULT_CONFIG, Reading};
-use crate::daemon::{self, Overrides};
+use crate::daemon::{self, Guarding, Overrides};
 use clap::Args;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -31,8 +31,11 @@ pub(super) struct Run {
 pub(super) fn is_guardian(arguments: &[OsString], managed: bool) -> bool {
     let Some((command, rest)) = arguments.get(1..).and_then(<[_]>::split_first) else { return false };
     let has = |word: &str| rest.iter().any(|argument| argument == word);
-    let starts = !managed && !["--no-guardian", daemon::GUARDED, "--help", "-h"].into_iter().any(has);
-    command == "run" && (has(daemon::GUARDS) || starts)
+    let starts = command == "run"
+        && !managed
+        && !["--no-guardian", daemon::GUARDED, "--help", "-h"].into_iter().any(has);
+    let daemon = command == "run" || command == "keepalived";
+    daemon && has(daemon::GUARDS) || starts
 }
 
 impl Run {
@@ -41,7 +44,11 @@ impl Run {
         let overrides = Overrides {
             control: self.socket,
             reading: self.reading.options(),
-            guardian: !self.no_guardian,
+            guardian: match self.no_guardian {
+                true => Guarding::No,
+                false if daemon::managed() => Guarding::CleansUp,
+                false => Guarding::Restarts,
+            },
             usual_priority: self.guarded.unwrap_or(0),
             ..Overrides::default()
         };
@@ -62,6 +69,7 @@ mod tests {
         let is = |line| under(false, line);
         assert!(is("locum run") && is("locum run -c x.toml --lenient") && is("locum run --guards 7"));
         assert!(!under(true, "locum run -c x.toml") && under(true, "locum run -c x.toml --guards 7"));
+        assert!(!is("keepalived keepalived -n") && is("keepalived keepalived -n --guards 7"));
         for line in ["locum", "locum status", "locum run --no-guardian", "locum run -c x --guarded 0"] {
             assert!(!is(line), "{line}");
         }

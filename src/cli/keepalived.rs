@@ -9,7 +9,7 @@ use super::pid_file::{PidFile, Refused};
 use super::{Failure, WELL, complain, say};
 use crate::config::keepalived::{Options, Verdict};
 use crate::config::{Identity, Loaded, Problem, Secrets, Severity, is_keepalived, render_all};
-use crate::daemon::{self, Instead, Log, Overrides};
+use crate::daemon::{self, Guarding, Instead, Log, Overrides};
 use crate::net::namespace;
 use crate::snmp::Master;
 use clap::{ArgAction, Args};
@@ -213,8 +213,12 @@ impl Keepalived {
         let reading = Options { lenient, vrrp_only: lenient, config_id };
         let control = self.socket.clone();
         let namespace = self.namespace.clone();
-        let log = self.log();
-        Overrides { control, namespace, log, reading, instead: Some(instead), ..Overrides::default() }
+        let (log, instead) = (self.log(), Some(instead));
+        // Whoever keeps it in the foreground sees its end, and starts it again.
+        let watched = self.dont_fork || daemon::managed();
+        let guardian = if watched { Guarding::CleansUp } else { Guarding::Restarts };
+        let directory = std::env::current_dir().ok();
+        Overrides { control, namespace, log, reading, instead, guardian, directory, usual_priority: 0 }
     }
 
     fn log(&self) -> Log {

@@ -16,8 +16,9 @@ use std::{env, io, thread};
 use tracing::warn;
 
 /// Sees to it, from a thread of its own, that there is always one. `guardian`: the connection to the first.
-pub(super) fn watch(guardian: Option<OwnedFd>, inbox: Inbox) -> io::Result<()> {
-    let seeker = Seeker::new()?;
+/// `directory`: where the arguments of this process were written, if not here.
+pub(super) fn watch(guardian: Option<OwnedFd>, directory: Option<PathBuf>, inbox: Inbox) -> io::Result<()> {
+    let seeker = Seeker::new(directory)?;
     scheduling::spawn("guardian", move || seeker.seek(guardian, &inbox)).map(drop)
 }
 
@@ -26,15 +27,17 @@ struct Seeker {
     program: PathBuf,
     name: OsString,
     arguments: Vec<OsString>,
+    directory: PathBuf,
 }
 
 impl Seeker {
-    fn new() -> io::Result<Self> {
+    fn new(directory: Option<PathBuf>) -> io::Result<Self> {
         let mut words = env::args_os();
         let name = words.next().unwrap_or_default();
         let mut arguments = words.collect();
         cut(&mut arguments, GUARDED);
-        Ok(Seeker { program: env::current_exe()?, name, arguments })
+        let directory = directory.map_or_else(env::current_dir, Ok)?;
+        Ok(Seeker { program: env::current_exe()?, name, arguments, directory })
     }
 
     fn seek(&self, mut guardian: Option<OwnedFd>, inbox: &Inbox) {
@@ -69,7 +72,7 @@ impl Seeker {
         let (ours, its) = ward::connection()?;
         let mut command = Command::new(&self.program);
         command.arg0(&self.name).args(&self.arguments).arg(GUARDS).arg(id().to_string());
-        let ended = command.stdin(Stdio::from(its)).status()?;
+        let ended = command.current_dir(&self.directory).stdin(Stdio::from(its)).status()?;
         if ended.success() { Ok(ours) } else { Err(io::Error::other(ended.to_string())) }
     }
 }

@@ -113,8 +113,11 @@ impl Guardian {
                 Ended::Meant(code) => return Ok(code),
                 unasked => eprintln!("locum: guardian: {unasked}: farewell in its place"),
             }
-            std::mem::take(&mut self.will).carry_out();
-            if self.stopping || managed() {
+            let will = std::mem::take(&mut self.will);
+            // A child of its own it has started before, and a crash may come before any word.
+            let restarts = will.restarts || matches!(daemon, Charge::Child(_));
+            will.carry_out();
+            if self.stopping || !restarts {
                 return Ok(EXIT_BUG);
             }
             if started.elapsed() >= WELL_AFTER {
@@ -160,7 +163,7 @@ impl Guardian {
                 listening = self.read(list)?;
             }
             if let Some(ended) = ended {
-                return Ok(self.will.ends().filter(|_| ended == Ended::Unseen).map_or(ended, Ended::Meant));
+                return Ok(self.will.ends.filter(|_| ended == Ended::Unseen).map_or(ended, Ended::Meant));
             }
         }
     }

@@ -30,6 +30,7 @@ struct Part {
     addresses: BTreeSet<IpAddr>,
     interfaces: Vec<String>,
     patience: Duration,
+    linger: Duration,
 }
 
 /// Interface and family.
@@ -40,16 +41,18 @@ pub(super) struct LastWill {
     parts: BTreeMap<u32, Part>,
     /// Where the daemon answers.
     control: PathBuf,
+    /// Whether the guardian is to start it again.
+    pub(super) restarts: bool,
     /// It ends by itself, with this code.
-    ends: Option<u8>,
+    pub(super) ends: Option<u8>,
 }
 
 impl LastWill {
     pub(super) fn note(&mut self, word: Word) {
         match word {
-            Word::Anew { namespace, control } => {
+            Word::Anew { namespace, control, restarts } => {
                 self.parts.clear();
-                self.control = control;
+                (self.control, self.restarts) = (control, restarts);
                 // Where the daemon is, there is what it leaves behind.
                 if let Some(Err(line)) = namespace.as_deref().map(namespace::enter) {
                     eprintln!("locum: guardian: no farewell can be said: {line}");
@@ -59,18 +62,13 @@ impl LastWill {
                 let part = self.parts.entry(instance).or_default();
                 (part.addresses, part.interfaces) = (addresses, interfaces);
             }
-            Word::Farewell { instance, vrid, packets, patience } => {
+            Word::Farewell { instance, vrid, packets, patience, linger } => {
                 let part = self.parts.entry(instance).or_default();
-                (part.vrid, part.packets, part.patience) = (vrid, packets, patience);
+                (part.vrid, part.packets, part.patience, part.linger) = (vrid, packets, patience, linger);
             }
             Word::Releases { instance } => drop(self.parts.remove(&instance)),
             Word::Ends { code } => self.ends = Some(code),
         }
-    }
-
-    /// The code that the daemon said it ends with.
-    pub(super) fn ends(&self) -> Option<u8> {
-        self.ends
     }
 
     /// Says every farewell at once, and then takes as long as the list has patience.
@@ -83,12 +81,8 @@ impl LastWill {
         }
         let began = Instant::now();
         let left = |part: &Part| part.patience.saturating_sub(began.elapsed());
-        let mut heard = BTreeSet::new();
         while !self.parts.is_empty() {
-            let over = |part: &Part| {
-                let succeeded = |packet: &Packet| heard.contains(&(place(packet), part.vrid));
-                left(part).is_zero() || part.packets.first().is_none_or(succeeded)
-            };
+            let over = |part: &Part| left(part).is_zero() || part.packets.is_empty();
             let (gone, kept) = self.parts.into_iter().partition(|(_, part)| over(part));
             self.parts = kept;
             // A service manager may have been quicker: then all of this is the new daemon's.
@@ -97,7 +91,14 @@ impl LastWill {
             }
             remove(&gone);
             if let Some(next) = self.parts.values().map(left).min() {
-                heard = listen(&sockets, next);
+                let heard = listen(&sockets, next);
+                let succeeded = |part: &Part| {
+                    part.packets.first().is_some_and(|packet| heard.contains(&(place(packet), part.vrid)))
+                };
+                for part in self.parts.values_mut().filter(|part| succeeded(part)) {
+                    // The successor's addresses come behind its advert.
+                    part.patience = part.patience.min(began.elapsed() + part.linger);
+                }
             }
         }
     }
@@ -206,7 +207,7 @@ mod tests {
         will.note(holds(2));
         will.note(Word::Releases { instance: 1 });
         assert_eq!(will.parts.keys().copied().collect::<Vec<_>>(), [2]);
-        will.note(Word::Anew { namespace: None, control: PathBuf::new() });
+        will.note(Word::Anew { namespace: None, control: PathBuf::new(), restarts: true });
         assert!(will.parts.is_empty());
     }
 }

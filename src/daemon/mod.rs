@@ -92,10 +92,24 @@ pub struct Overrides {
     pub reading: config::keepalived::Options,
     /// Given where the daemon stands in for keepalived.
     pub instead: Option<Instead>,
-    /// Whether there is to be a guardian.
-    pub guardian: bool,
+    /// What there is to be beside it.
+    pub guardian: Guarding,
+    /// Where the command line was written, if the process has gone elsewhere since.
+    pub directory: Option<PathBuf>,
     /// The real-time priority of the guardian that has started this process; 0 without.
     pub usual_priority: u8,
+}
+
+/// What a guardian does for a daemon that is killed or crashes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Guarding {
+    /// There is none.
+    #[default]
+    No,
+    /// It says farewell and cleans up; somebody else starts the daemon again.
+    CleansUp,
+    /// It starts it again as well.
+    Restarts,
 }
 
 /// What the daemon does otherwise where it stands in for keepalived.

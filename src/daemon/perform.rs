@@ -160,10 +160,8 @@ impl Performer {
                 self.ward.iter_mut().for_each(|ward| ward.releases(instance.0));
                 self.holder.order(Order::Release { owner: instance.0 });
             }
-            Effect::Will { instance, vrid, farewell, patience } => {
-                self.ward
-                    .iter_mut()
-                    .for_each(|ward| ward.farewell(instance.0, vrid.get(), &farewell, patience));
+            Effect::Will(instance, will) => {
+                self.ward.iter_mut().for_each(|ward| ward.farewell(instance.0, &will));
             }
             Effect::Announce { instance, count } => {
                 self.holder.order(Order::Announce { owner: instance.0, count });

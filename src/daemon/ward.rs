@@ -2,10 +2,10 @@
 //!
 //! Nothing here waits: a guardian that does not read is one that is behind, and the daemon goes on.
 
-use super::Overrides;
 use super::foster;
 use super::inbox::Inbox;
-use crate::agent::{Holding, Outgoing};
+use super::{Guarding, Overrides};
+use crate::agent::{Holding, Outgoing, Will};
 use crate::config::Details;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, getsockopt, send, socketpair, sockopt};
@@ -26,12 +26,13 @@ pub(super) const LONGEST: usize = 192 << 10;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Word {
     /// The list begins anew, of a daemon in this network namespace, where it is not the guardian's own, that
-    /// answers at this socket.
-    Anew { namespace: Option<String>, control: PathBuf },
+    /// answers at this socket, and who is to start it again.
+    Anew { namespace: Option<String>, control: PathBuf, restarts: bool },
     /// This instance has these addresses and these interfaces of our own making.
     Holds { instance: u32, addresses: BTreeSet<IpAddr>, interfaces: Vec<String> },
-    /// This is its farewell now, and for how long its addresses stay where no other Master is heard.
-    Farewell { instance: u32, vrid: u8, packets: Vec<Packet>, patience: Duration },
+    /// This is its farewell now, for how long its addresses stay where no other Master is heard, and for how long
+    /// once one is.
+    Farewell { instance: u32, vrid: u8, packets: Vec<Packet>, patience: Duration, linger: Duration },
     /// It has nothing any more.
     Releases { instance: u32 },
     /// The daemon ends by itself, with this exit code.
@@ -87,7 +88,7 @@ impl Ward {
     /// Takes up the connection at standard input, where there is one: of the guardian that has started this
     /// process, or of the one that its predecessor had. Else a guardian is started.
     pub(super) fn of(overrides: &Overrides, details: &Details, inbox: &Inbox) -> Option<Self> {
-        if !overrides.guardian {
+        if overrides.guardian == Guarding::No {
             return None;
         }
         let connect = || -> io::Result<Option<OwnedFd>> {
@@ -95,13 +96,14 @@ impl Ward {
             let to = getsockopt(&to, sockopt::SockType)
                 .is_ok_and(|kind| kind == SockType::SeqPacket)
                 .then_some(to);
-            foster::watch(to.as_ref().map(OwnedFd::try_clone).transpose()?, inbox.clone())?;
+            let first = to.as_ref().map(OwnedFd::try_clone).transpose()?;
+            foster::watch(first, overrides.directory.clone(), inbox.clone())?;
             Ok(to)
         };
         let to = connect().inspect_err(|error| warn!("without a guardian: {error}")).ok()?;
         let (namespace, control) = (details.identity.namespace.clone(), details.control.path.clone());
         let (holds, farewells) = Default::default();
-        let anew = Word::Anew { namespace, control };
+        let anew = Word::Anew { namespace, control, restarts: overrides.guardian == Guarding::Restarts };
         let mut ward = Ward { to: None, anew, holds, farewells, complained: false };
         if let Some(to) = to {
             ward.found(to);
@@ -146,9 +148,11 @@ impl Ward {
         }
     }
 
-    pub(super) fn farewell(&mut self, instance: u32, vrid: u8, packets: &[Outgoing], patience: Duration) {
-        let packets = packets.iter().map(Packet::from).collect();
-        let word = Word::Farewell { instance, vrid, packets, patience };
+    pub(super) fn farewell(&mut self, instance: u32, will: &Will) {
+        let Will { vrid, farewell, patience, linger } = will;
+        let packets = farewell.iter().map(Packet::from).collect();
+        let (vrid, patience, linger) = (vrid.get(), *patience, *linger);
+        let word = Word::Farewell { instance, vrid, packets, patience, linger };
         if self.farewells.get(&instance) != Some(&word) {
             self.tell(&word);
             self.farewells.insert(instance, word);

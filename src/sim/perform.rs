@@ -47,7 +47,7 @@ impl World {
                 self.laws.announced(&self.nodes[node], self.now, instance);
             }
             // Announcements arrive at once here.
-            Effect::Pace(_) | Effect::Will { .. } | Effect::Vote(_) => {}
+            Effect::Pace(_) | Effect::Will(..) | Effect::Vote(_) => {}
             Effect::Ballot { to, bytes } => self.cast(node, to, &bytes),
             Effect::Watch(check) => {
                 let generation = self.nodes[node].probes.get(&check).map_or(0, |last| last + 1);

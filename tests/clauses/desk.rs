@@ -202,7 +202,7 @@ pub fn words<'a>(effects: impl IntoIterator<Item = &'a Effect>) -> Vec<&'static 
         Effect::Unwatch(_) => "unwatch",
         Effect::Replace(_) => "replace",
         Effect::Sweep => "sweep",
-        Effect::Will { .. } => "will",
+        Effect::Will(..) => "will",
         Effect::Stopped => "stopped",
     };
     let recorded =

@@ -335,6 +335,27 @@ fn without_n_it_goes_to_the_background_logs_to_its_file_and_ends_by_its_pid_file
 }
 
 #[test]
+fn in_the_background_it_is_started_again_where_it_was_killed_as_keepalived_does_it() {
+    let place = Place::new();
+    fs::write(place.path("conf"), PLAIN).expect("written");
+    let started = place.command(&["-g", "daemon.log"]).current_dir(place.dir.path()).output().expect("locum");
+    assert_eq!(started.status.code(), Some(0));
+    let held = || place.left.has("eth0").contains(&"10.9.0.100/24".to_owned());
+    let number = || Background(Pid::from_raw(place.read("pid").trim().parse().unwrap_or(0)));
+    eventually("it has a guardian", || place.read("daemon.log").contains("a guardian watches"));
+    eventually("Master", held);
+    let first = number();
+    kill(first.0, Signal::SIGKILL).expect("it runs");
+    eventually("another runs", || place.read("daemon.log").matches(" runs").count() == 2);
+    eventually("Master again", held);
+    let second = number();
+    assert!(second.runs() && second.0 != first.0);
+    kill(second.0, Signal::SIGTERM).expect("it runs");
+    eventually("it has ended", || !second.runs());
+    assert!(!place.path("pid").exists() && !held());
+}
+
+#[test]
 fn a_wrong_configuration_is_said_before_it_goes_to_the_background() {
     let place = Place::new();
     fs::write(place.path("conf"), PLAIN.replace("vrid", "vird")).expect("written");

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tempfile::NamedTempFile;
 
 /// A daemon that may outlive its guardian, but not the test.
-struct Daemon(Pid);
+pub struct Daemon(Pid);
 
 impl Daemon {
     fn of(guardian: Pid) -> Option<Daemon> {
@@ -20,7 +20,7 @@ impl Daemon {
         Some(Daemon(Pid::from_raw(text.split_whitespace().next()?.parse().ok()?)))
     }
 
-    fn kill(&self) {
+    pub fn kill(&self) {
         kill(self.0, Signal::SIGKILL).unwrap();
     }
 
@@ -186,7 +186,7 @@ fn a_daemon_that_ends_by_itself_takes_a_guardian_along_that_came_later() {
 }
 
 /// The guardian that a daemon has found itself.
-fn guardian_of(daemon: Pid) -> Option<Daemon> {
+pub fn guardian_of(daemon: Pid) -> Option<Daemon> {
     let is_it = |id: &Pid| {
         let line = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&line).contains(&format!("--guards\0{daemon}\0"))

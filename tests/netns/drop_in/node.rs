@@ -1,5 +1,6 @@
 //! One of the two daemons on a host, by keepalived's command line.
 
+use crate::guardian::guardian_of;
 use crate::lab::{Host, LONG, SOON, need, wait_until};
 use crate::locum::BINARY;
 use crate::process::Process;
@@ -115,6 +116,9 @@ impl<'a> Node<'a> {
             let pid = Pid::from_raw(pid.trim().parse().unwrap());
             kill(pid, Signal::SIGKILL).unwrap();
             child = Some(pid);
+        }
+        if let Some(guardian) = guardian_of(self.process.pid()) {
+            guardian.kill();
         }
         self.process.signal(Signal::SIGKILL);
         self.process.wait(SOON);
