@@ -5,6 +5,7 @@
 
 use super::Agent;
 use super::effect::{Datagram, Effect, Outgoing};
+use super::second_path::Way;
 use super::set::Seat;
 use crate::time::Time;
 use crate::vrrp::auth::{Auth, Seal};
@@ -142,6 +143,7 @@ impl Agent {
             return false;
         }
         member.peers.hear_again(now, came.source);
+        member.heard.note(Way::First, now);
         self.deadlines.file(router.set, Some(at));
         true
     }

@@ -4,6 +4,7 @@
 use super::damping::Damping;
 use super::holding::{Holding, Install, VirtualMac, Vmac, can_be_leased};
 use super::route::{Route, Rule};
+use super::second_path::SecondPath;
 use super::transition::RouterName;
 use crate::claim::VoterId;
 use crate::claim::quorum::Quorum;
@@ -161,6 +162,8 @@ pub struct Router {
     pub ignore_link: bool,
     /// Unicast peers of both families; empty for multicast.
     pub peers: Vec<IpAddr>,
+    /// Another way to the other hosts, which adverts take as well.
+    pub second_path: Option<SecondPath>,
     /// The addresses to send adverts from, at most one a family; the interface's first otherwise.
     pub sources: Vec<IpAddr>,
     /// The TTL or hop limit of adverts by unicast, 1..=255; by multicast it is 255.
@@ -220,6 +223,11 @@ impl Router {
     #[must_use]
     pub fn may_have(&self, priority: Priority) -> bool {
         self.quorum == Quorum::Off || !priority.is_owner()
+    }
+
+    /// Whether its second path leads to one other host alone.
+    fn has_one_rival(&self, family: Family) -> bool {
+        self.second_path.as_ref().is_some_and(|second| second.peers_of(family).count() == 1)
     }
 
     /// The addresses of `family` that it advertises.
@@ -298,7 +306,9 @@ impl Router {
             announce: self.announce.clone(),
             farewells: 2,
             manner: Manner {
-                goes_on: self.manner.goes_on && self.quorum == Quorum::Off,
+                // By the second path the others hear at once that the link has gone.
+                goes_on: self.manner.goes_on && self.quorum == Quorum::Off && self.second_path.is_none(),
+                lone_backup: self.manner.lone_backup || self.has_one_rival(family),
                 ..self.manner.clone()
             },
         }

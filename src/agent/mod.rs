@@ -25,6 +25,7 @@ pub mod reload;
 pub mod request;
 pub mod route;
 mod router;
+mod second_path;
 mod send;
 mod set;
 mod settle;
@@ -43,6 +44,7 @@ pub use memory::Memory;
 pub use relay::Relay;
 pub use request::{Request, Response, Ticket};
 pub use route::{Hop, Network, Route, RouteKind, RouteOption, Rule, RuleAction};
+pub use second_path::SecondPath;
 pub use transition::{RouterName, Standing, Subject, Transition};
 
 use crate::health::{CheckName, Health};

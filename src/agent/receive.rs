@@ -6,12 +6,13 @@ use super::Agent;
 use super::effect::{Datagram, Effect, Note};
 use super::incident::Kind;
 use super::peers::Offset;
+use super::second_path::Way;
 use super::set::Seat;
 use crate::time::Time;
 use crate::vrrp::Family;
 use crate::vrrp::auth::{Auth, Seal};
 use crate::vrrp::instance::{Event, State};
-use crate::vrrp::packet::{self, Envelope, Heard, Refusal};
+use crate::vrrp::packet::{self, Envelope, Expect, Heard, Reach, Refusal};
 use crate::vrrp::sequence::AntiReplay;
 use std::net::IpAddr;
 
@@ -26,12 +27,18 @@ impl Agent {
             return self.refuse_unopened(now, datagram, family, Refusal::VridZero, effects);
         };
         let seats = self.by_vrid.get(&(vrid, family)).into_iter().flatten();
-        let here = |seat: &&Seat| self.routers[seat.router].link.as_deref() == Some(&*datagram.interface);
-        let Some(Seat { router: index, member }) = seats.copied().find(|seat| here(&seat)) else { return };
-        match self.parse(now, index, member, &envelope) {
+        let here = |seat: &Seat| {
+            let router = &self.routers[seat.router];
+            Some((*seat, Way::by(&datagram.interface, router.link.as_deref(), &router.config)?))
+        };
+        let Some((Seat { router: index, member }, way)) = seats.into_iter().find_map(here) else { return };
+        match self.parse(now, (index, member), way, &envelope) {
             Ok(heard) => {
+                if self.instance(index, member).source() != Some(heard.source) {
+                    self.routers[index].members[member].heard.note(way, now);
+                }
                 self.hear(now, index, member, &heard, effects);
-                if effects.is_empty() {
+                if effects.is_empty() && way == Way::First {
                     self.keep(now, datagram, (index, member), &heard);
                 }
             }
@@ -40,12 +47,13 @@ impl Agent {
     }
 
     /// Believes the packet, once, or says why not. Whatever a true sender has sent is remembered, also where
-    /// we must not follow it: a count is learned from it.
+    /// we must not follow it: a count is learned from it. What comes by the second path is said to come from where
+    /// its sender is on the first.
     fn parse(
         &mut self,
         now: Time,
-        index: usize,
-        member: usize,
+        (index, member): (usize, usize),
+        way: Way,
         envelope: &Envelope<'_>,
     ) -> Result<Heard, Refusal> {
         let clock = self.wall_clock(now);
@@ -53,15 +61,23 @@ impl Agent {
         let member = &mut router.members[member];
         let instance = &self.sets[router.set].group.members()[member.seat];
         let config = instance.config();
-        let expect = config.expect(clock);
+        let second = router.config.second_path.as_ref().filter(|_| way == Way::Second);
+        let there: Vec<IpAddr> = second.into_iter().flat_map(|path| path.peers_of(member.family)).collect();
+        let expect = match way {
+            Way::First => config.expect(clock),
+            Way::Second => Expect { reach: Reach::Unicast(&there), ..config.expect(clock) },
+        };
         let packet = packet::authenticate(envelope, &expect)?;
         // What comes back to us is no news, and is told from others' later on.
         if *packet.seal() != Seal::None && instance.source() != Some(envelope.source) {
-            let peers = config.peers.len();
+            let ways = 1 + usize::from(router.config.second_path.is_some());
+            let peers = config.peers.len() * ways;
             member.ledger.admit(envelope.source, packet.seal(), &config.auth, clock, peers)?;
             self.keeping.news = true;
         }
-        packet.judge(&expect)
+        let mut heard = packet.judge(&expect)?;
+        heard.source = second.and_then(|path| path.known_as(heard.source)).unwrap_or(heard.source);
+        Ok(heard)
     }
 
     fn hear(&mut self, now: Time, index: usize, member: usize, heard: &Heard, effects: &mut Vec<Effect>) {

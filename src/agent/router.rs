@@ -10,6 +10,7 @@ use super::link::{Link, LinkAddress};
 use super::memory::Memory;
 use super::peers::Peers;
 use super::request::Ticket;
+use super::second_path;
 use super::set::Set;
 use super::status::HookStatus;
 use super::transition::Standing;
@@ -75,6 +76,8 @@ pub(super) struct Member {
     pub seat: usize,
     pub family: Family,
     pub peers: Peers,
+    /// When anybody else was heard, by which way.
+    pub heard: second_path::Heard,
     /// Which seals were sent and heard.
     pub ledger: Ledger,
     /// The checksum the peers were last heard to speak.
@@ -334,6 +337,7 @@ impl Member {
             seat: 0,
             family,
             peers: Peers::default(),
+            heard: second_path::Heard::default(),
             ledger: Ledger::default(),
             spoken: None,
             held: false,

@@ -6,8 +6,18 @@ use crate::time::Time;
 use crate::vrrp::auth::{Auth, Seal};
 use crate::vrrp::packet::{Draft, Parcel};
 use crate::vrrp::{Advert, Family, PROTOCOL, Vrid, ah};
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
+
+/// One way of an advert.
+struct Route {
+    interface: Arc<str>,
+    source: IpAddr,
+    mac: Option<[u8; 6]>,
+    destinations: SmallVec<[IpAddr; 4]>,
+}
 
 /// Interface, its index, family and IP protocol.
 type Place<'a> = (&'a str, u32, Family, u8);
@@ -19,7 +29,7 @@ impl Agent {
         self.willed = wanted;
     }
 
-    /// One advert is sealed once, and becomes one datagram to the group or one to each peer.
+    /// One advert is sealed once for each way it takes, and becomes one datagram to the group or one to each peer.
     pub(super) fn advertise(
         &mut self,
         now: Time,
@@ -30,52 +40,75 @@ impl Agent {
     ) {
         let clock = self.wall_clock(now);
         let form = self.routers[index].checksum(member);
+        let ways = self.ways(index, member);
         let router = &mut self.routers[index];
-        let patience = super::patience(&router.config);
+        let (patience, ttl) = (super::patience(&router.config), router.config.ttl);
         let member = &mut router.members[member];
-        let instance = &self.sets[router.set].group.members()[member.seat];
-        let config = instance.config();
-        let (Some(source), Some(interface)) = (instance.source(), &router.link) else { return };
-        let mac = if router.config.virtual_mac.own() && !router.config.adverts_from_base {
-            Some(router.config.vrid.mac(member.family))
-        } else {
-            self.links.known().get(&**interface).and_then(|link| link.mac)
-        };
-        let group = [config.family.group()];
-        let destinations = if config.peers.is_empty() { &group[..] } else { &config.peers };
-        let parcels = |advert: &Advert, seal: &Seal, due: Option<Time>| {
-            let draft = Draft::new(advert, source, &config.auth, seal);
+        let config = self.sets[router.set].group.members()[member.seat].config();
+        if ways.is_empty() {
+            return;
+        }
+        let parcels = |advert: &Advert, way: &Route, seal: &Seal, due: Option<Time>| {
+            let draft = Draft::new(advert, way.source, &config.auth, seal);
             let outgoing = |destination: &IpAddr| {
                 let Parcel { protocol, identification, payload } = draft.to(*destination, form);
                 Outgoing {
                     instance: member.id,
                     due,
-                    interface: interface.clone(),
-                    source,
+                    interface: way.interface.clone(),
+                    source: way.source,
                     destination: *destination,
-                    mac,
-                    ttl: if destination.is_multicast() { u8::MAX } else { router.config.ttl },
+                    mac: way.mac,
+                    ttl: if destination.is_multicast() { u8::MAX } else { ttl },
                     protocol,
                     identification,
                     payload,
                 }
             };
-            destinations.iter().map(outgoing).collect::<Vec<_>>()
+            way.destinations.iter().map(outgoing).collect::<Vec<_>>()
         };
-        let Some(seal) = member.ledger.next(&config.auth, source, clock) else { return };
-        self.keeping.news |= seal != Seal::None;
-        effects.extend(parcels(advert, &seal, self.due).into_iter().map(Effect::Send));
+        for way in &ways {
+            let Some(seal) = member.ledger.next(&config.auth, way.source, clock) else { return };
+            self.keeping.news |= seal != Seal::None;
+            effects.extend(parcels(advert, way, &seal, self.due).into_iter().map(Effect::Send));
+        }
         if self.willed && advert.priority.is_some() {
             // It is the next advert that could leave; the one that does leave next has the number again.
-            if let Some(seal) = member.ledger.clone().next(&config.auth, source, clock) {
-                let farewell = parcels(&Advert { priority: None, ..advert.clone() }, &seal, None);
-                let will = Will { vrid: advert.vrid, farewell, patience, linger: config.linger() };
-                effects.push(Effect::Will(member.id, will));
+            let (mut ledger, last) = (member.ledger.clone(), Advert { priority: None, ..advert.clone() });
+            let mut farewell = Vec::new();
+            for way in &ways {
+                let seal = ledger.next(&config.auth, way.source, clock);
+                farewell.extend(seal.into_iter().flat_map(|seal| parcels(&last, way, &seal, None)));
             }
+            let will = Will { vrid: advert.vrid, farewell, patience, linger: config.linger() };
+            effects.push(Effect::Will(member.id, will));
         }
         member.sent += 1;
         member.farewells_sent += u64::from(advert.priority.is_none());
         self.remember(now, false, effects);
+    }
+
+    /// The ways that the adverts of an instance take; none where it has no address to send from.
+    fn ways(&self, index: usize, member: usize) -> SmallVec<[Route; 2]> {
+        let router = &self.routers[index];
+        let (config, family) = (&router.config, router.members[member].family);
+        let instance = self.instance(index, member);
+        let (Some(source), Some(interface)) = (instance.source(), &router.link) else {
+            return SmallVec::new();
+        };
+        let mac_of = |name: &str| self.links.known().get(name).and_then(|link| link.mac);
+        let virtual_mac = config.virtual_mac.own() && !config.adverts_from_base;
+        let mac = if virtual_mac { Some(config.vrid.mac(family)) } else { mac_of(interface) };
+        let peers = &instance.config().peers;
+        let group = peers.is_empty().then(|| family.group());
+        let destinations = group.into_iter().chain(peers.iter().copied()).collect();
+        let first = Route { interface: interface.clone(), source, mac, destinations };
+        let second = config.second_path.as_ref().and_then(|path| {
+            let source = path.source(self.links.known(), family, &self.vips).ok()?;
+            let (interface, mac) = (path.interface.as_str().into(), mac_of(&path.interface));
+            Some(Route { interface, source, mac, destinations: path.peers_of(family).collect() })
+        });
+        [first].into_iter().chain(second).collect()
     }
 
     /// The sockets that the routers need now. One that demands an authentication header listens for adverts
@@ -83,15 +116,17 @@ impl Agent {
     pub(super) fn listen(&mut self, effects: &mut Vec<Effect>) {
         let mut wanted: BTreeMap<Place<'_>, (bool, BTreeSet<Vrid>)> = BTreeMap::new();
         for router in &self.routers {
-            let Some(link) = router.link.as_deref().and_then(|name| self.links.known().get(name)) else {
-                continue;
-            };
+            let second = router.config.second_path.as_ref().map(|path| (path.interface.as_str(), false));
+            let first = router.link.as_deref().map(|name| (name, router.config.peers.is_empty()));
             let ah = matches!(router.config.auth, Auth::Ah(_)).then_some(ah::PROTOCOL);
-            for member in &router.members {
-                for protocol in [PROTOCOL].into_iter().chain(ah) {
+            for (name, multicast) in first.into_iter().chain(second) {
+                let Some(link) = self.links.known().get(name) else { continue };
+                for (member, protocol) in
+                    router.members.iter().flat_map(|m| [PROTOCOL].into_iter().chain(ah).map(move |p| (m, p)))
+                {
                     let key = (&*link.name, link.index, member.family, protocol);
                     let entry = wanted.entry(key).or_default();
-                    entry.0 |= router.config.peers.is_empty();
+                    entry.0 |= multicast;
                     entry.1.insert(router.config.vrid);
                 }
             }

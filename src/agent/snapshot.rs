@@ -4,7 +4,7 @@ use super::Agent;
 use super::peers::{by_name, millis};
 use super::router::{Member, Router};
 use super::status::{
-    AddressStatus, CheckStatus, InstanceStatus, LatenessStatus, Overall, PASSED, PriorityStatus,
+    AddressStatus, CheckStatus, IN_USE, InstanceStatus, LatenessStatus, Overall, PASSED, PriorityStatus,
     RouterStatus, SCHEMA, Status, TrackStatus,
 };
 use super::transition::Standing;
@@ -62,13 +62,33 @@ impl Agent {
             instances: router
                 .instances(&self.sets)
                 .zip(&router.members)
-                .map(|(instance, member)| instance_status(now, instance, member))
+                .map(|(instance, member)| InstanceStatus {
+                    second_path: self.second_path(now, router, instance, member),
+                    ..instance_status(now, instance, member)
+                })
                 .collect(),
             hooks: router.hooks.clone(),
             became_master: router.became_master,
             left_master: router.left_master,
             dual_master_seen: router.dual_masters,
         }
+    }
+
+    /// What there is to say of the router's second path.
+    fn second_path(
+        &self,
+        now: Time,
+        router: &Router,
+        instance: &Instance,
+        member: &Member,
+    ) -> Option<String> {
+        let path = router.config.second_path.as_ref()?;
+        let recent = now - instance.config().interval.duration() * 4;
+        let source = path.source(self.links.known(), member.family, &self.vips).err();
+        let socket = || self.sockets.get(&(path.interface.clone(), member.family)).cloned();
+        let ways = || member.heard.trouble(recent, router.link.as_deref(), &path.interface);
+        let unusable = source.or_else(socket).map(|line| format!("no second path: {line}"));
+        Some(unusable.or_else(ways).unwrap_or_else(|| IN_USE.to_owned()))
     }
 
     fn priority_status(&self, router: &Router) -> PriorityStatus {
@@ -179,6 +199,7 @@ fn instance_status(now: Time, instance: &Instance, member: &Member) -> InstanceS
         announced: member.announced,
         announce_errors: member.announce_errors,
         arp_test: member.answers.clone().map(|answers| answers.err().unwrap_or_else(|| PASSED.to_owned())),
+        second_path: None,
     }
 }
 
@@ -252,6 +273,7 @@ fn wire(router: &RouterStatus) -> Vec<String> {
             lines.push(format!("adverts cannot be sent: {error}"));
         }
         lines.extend(instance.arp_test.clone().filter(|test| test != PASSED));
+        lines.extend(instance.second_path.clone().filter(|path| path != IN_USE));
         for peer in &instance.peers {
             if let (Some(ahead), Some(window)) = (peer.clock_ms, peer.clock_window_ms)
                 && ahead.unsigned_abs() > window / 2

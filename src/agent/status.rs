@@ -222,7 +222,13 @@ pub struct InstanceStatus {
     /// nobody has asked for the addresses by ARP since they are here, or they have none.
     #[serde(default)]
     pub arp_test: Option<String>,
+    /// The second path: [`IN_USE`], or one line that tells what is wrong with either; `None` without one.
+    #[serde(default)]
+    pub second_path: Option<String>,
 }
+
+/// What is said of a second path by which all is well.
+pub const IN_USE: &str = "in use";
 
 /// Somebody heard.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@ use super::file::{Address, File, Group, Router};
 use super::problem::{Finding, Sink};
 use super::suggest::nearest;
 use super::tracking::{self, Track};
+use crate::agent::config::Interface;
 use crate::agent::{Install, RouterName};
 use crate::health::OnFail;
 use crate::vrrp::{Family, Priority};
@@ -31,8 +32,14 @@ pub(super) fn across(routers: &[Router], checks: &[Spanned<String>], sink: &Sink
 
 fn same_virtual_router(earlier: &Router, later: &Router, sink: &Sink) {
     let (Some(first), Some(second)) = (&earlier.vrid, &later.vrid) else { return };
-    let (Some(interface), Some(other)) = (&earlier.interface, &later.interface) else { return };
-    if first.get_ref() != second.get_ref() || interface.get_ref() != other.get_ref() {
+    let ways = |router: &Router| {
+        let path = router.second_path.as_ref().and_then(|path| path.interface.as_ref());
+        let second = path.map(|name| Interface::Named(name.get_ref().clone()));
+        let own = router.interface.as_ref().map(|interface| interface.get_ref().clone());
+        own.into_iter().chain(second).collect::<Vec<_>>()
+    };
+    let others = ways(later);
+    if first.get_ref() != second.get_ref() || !ways(earlier).iter().any(|way| others.contains(way)) {
         return;
     }
     let has = |router: &Router, family| {

@@ -10,6 +10,7 @@ use super::journal::{self, Journal};
 use super::pace;
 use super::problem::{Finding, Sink};
 use super::routes::{FAMILIES, routes, rules};
+use super::second_path;
 use super::section::{Section, Value, Wrong};
 use super::snmp;
 use super::tracking::{Track, tracks};
@@ -116,6 +117,7 @@ pub(super) struct Router {
     pub(super) close_connections: bool,
     pub(super) quorum: Option<Spanned<Quorum>>,
     pub(super) peers: Option<Spanned<Vec<Spanned<IpAddr>>>>,
+    pub(super) second_path: Option<second_path::Written>,
     pub(super) sources: Vec<Spanned<IpAddr>>,
     pub(super) ttl: Option<Spanned<u8>>,
     pub(super) min_ttl: Option<Spanned<u8>>,
@@ -297,6 +299,7 @@ fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
         quorum: section.optional("quorum", choice(QUORUMS)),
         close_connections: inner(section.optional("close_connections", flag)).unwrap_or(true),
         peers: section.list("peers", ip),
+        second_path: second_path::read(&section),
         sources: inner(section.one_or_more("source", ip)).unwrap_or_default(),
         ttl: section.optional("ttl", number(1, 255)),
         min_ttl: section.optional("min_ttl", number(0, 255)),

@@ -22,6 +22,7 @@ mod pace;
 mod problem;
 mod router;
 mod routes;
+mod second_path;
 mod secret;
 mod section;
 mod snmp;

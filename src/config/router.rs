@@ -64,6 +64,7 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
         close_connections: part.close_connections,
         quorum: Quorum::Off,
         peers: part.peers.iter().flat_map(Spanned::get_ref).map(|peer| *peer.get_ref()).collect(),
+        second_path: part.second_path.as_ref().and_then(|path| path.judged(part, sink)),
         sources: part.sources.iter().map(|source| *source.get_ref()).collect(),
         ttl: part.ttl.as_ref().map_or(u8::MAX, |ttl| *ttl.get_ref()),
         min_ttl: part.min_ttl.as_ref().map(|ttl| *ttl.get_ref()),

@@ -63,7 +63,27 @@ pub(super) fn wire(cast: &Cast<'_>) -> Vec<Wire> {
             .map(|(family, sent)| (*written, family, sent))
             .collect::<Vec<_>>()
     });
-    each.filter_map(|(router, family, sent)| one(router, family, &sent)).collect()
+    let both = |(router, family, sent): (&Router, _, Vec<_>)| {
+        let first = one(router, family, &sent);
+        let second = first.as_ref().and_then(|first| by_second_path(router, first));
+        first.into_iter().chain(second)
+    };
+    each.flat_map(both).collect()
+}
+
+/// The same adverts by another way.
+fn by_second_path(router: &Router, first: &Wire) -> Option<Wire> {
+    let path = router.second_path.as_ref()?;
+    Some(Wire {
+        interface: Some(path.interface.clone()),
+        destinations: path.peers_of(first.family).collect(),
+        source: None,
+        ttl: router.ttl,
+        min_ttl: router.min_ttl.unwrap_or(0),
+        source_mac: None,
+        remarks: vec!["the second path of the adverts above".to_owned()],
+        ..first.clone()
+    })
 }
 
 fn one(router: &Router, family: Family, sent: &[&Outgoing]) -> Option<Wire> {

@@ -202,6 +202,7 @@ impl Shared {
             ttl: 255,
             accept: true,
             close_connections: true,
+            second_path: None,
             quorum: Quorum::Off,
             damping: None,
             tracks: Vec::new(),

@@ -147,6 +147,7 @@ fn instance() -> InstanceStatus {
         announced: 9,
         announce_errors: 0,
         arp_test: None,
+        second_path: None,
     }
 }
 

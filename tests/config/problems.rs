@@ -88,6 +88,26 @@ fn intervals_must_fit_the_version() {
 }
 
 #[test]
+fn a_second_path_leads_elsewhere_and_to_every_peer_by_an_address_of_its_own() {
+    let path = |rest: &str| format!("second_path = {{ {rest} }}");
+    let to = |peers: &str| path(&format!("interface = 'eth1', peers = {{ {peers} }}"));
+    one(&path("interface = 'eth0', peers = { '10.0.0.2' = '10.1.0.2' }"), "eth0 is the first path already");
+    one(&path("peers = { '10.0.0.2' = '10.1.0.2' }"), "`second_path` of [router.web] has no `interface`");
+    one(&to(""), "a second path to nobody");
+    one(&to("b = '10.1.0.2'"), "\"b\" is not an IP address");
+    one(&to("'10.0.0.2' = '10.1.0.0/24'"), "\"10.1.0.0/24\" is not an IP address");
+    one(&to("'10.0.0.2' = '224.0.0.1'"), "224.0.0.1 is a multicast address, no host has it");
+    one(&to("'10.0.0.2' = 'fd00::2'"), "10.0.0.2 and fd00::2 are of two families");
+    one(&to("'10.0.0.2' = '10.0.0.100'"), "10.0.0.100 is a virtual address, no host's own");
+    one(&to("'10.0.0.2' = '10.1.0.2', '10.0.0.3' = '10.1.0.2'"), "two hosts cannot both be 10.1.0.2 there");
+    let listed = format!("peers = ['10.0.0.3']\n{}", to("'10.0.0.2' = '10.1.0.2'"));
+    one(&listed, "10.0.0.2 is none of this router's peers");
+    let there = "[router.there]\ninterface = 'eth1'\nvrid = 51\naddresses = ['10.1.0.100']\n";
+    let both = format!("{}\n{there}", router(&to("'10.0.0.2' = '10.1.0.2'")));
+    assert_eq!(errors(&both), ["VRID 51 of IPv4 on this interface is router web's already"]);
+}
+
+#[test]
 fn numbers_must_be_in_range() {
     one("priority = 0", "`priority` is 0, wanted a whole number from 1 to 255");
     one("priority = 256", "`priority` is 256, wanted a whole number from 1 to 255");

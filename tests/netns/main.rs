@@ -32,6 +32,7 @@ mod privileges;
 mod quorum;
 mod restart;
 mod running;
+mod second_path;
 mod snmp;
 mod takeover;
 mod together;

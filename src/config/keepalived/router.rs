@@ -99,6 +99,7 @@ pub(super) fn router(
         quorum: None,
         ignore_link: instance.dont_track_primary.is_some(),
         peers,
+        second_path: None,
         sources,
         ttl: instance.unicast_ttl.clone(),
         min_ttl: peers::min_ttl(instance, report),
