@@ -82,6 +82,32 @@ impl fmt::Display for Standing {
     }
 }
 
+/// The ends of the spans in which latencies are counted, in milliseconds. What took longer than all of them is
+/// counted behind the last.
+pub const LATENCY_ENDS: [u32; 13] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000];
+
+/// What all results of a check came to since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How many counted as a pass.
+    pub passed: u64,
+    /// How many did not.
+    pub failed: u64,
+    /// How long all of them took together.
+    pub latency: Duration,
+    /// How many took no longer than each of [`LATENCY_ENDS`] and longer than the one before; last the rest.
+    pub spans: [u64; LATENCY_ENDS.len() + 1],
+}
+
+impl Tally {
+    fn add(&mut self, passed: bool, latency: Duration) {
+        *(if passed { &mut self.passed } else { &mut self.failed }) += 1;
+        self.latency = self.latency.saturating_add(latency);
+        let span = LATENCY_ENDS.partition_point(|end| Duration::from_millis(u64::from(*end)) < latency);
+        self.spans[span] += 1;
+    }
+}
+
 /// One check as it stands, with what led there.
 #[derive(Clone, Debug)]
 pub struct Health {
@@ -92,6 +118,7 @@ pub struct Health {
     /// When the first probe of the last streak began.
     turned: Time,
     last: Option<(Time, Outcome)>,
+    tally: Tally,
 }
 
 /// What is known of a check, for a next process: everything but how it is counted.
@@ -112,7 +139,7 @@ impl Health {
             Initial::Up => Standing::Up,
             Initial::Down => Standing::Down,
         };
-        Health { config, standing, since: now, streak: 0, turned: now, last: None }
+        Health { config, standing, since: now, streak: 0, turned: now, last: None, tally: Tally::default() }
     }
 
     /// How it is counted.
@@ -169,11 +196,18 @@ impl Health {
         self.last.as_ref().and_then(|(_, outcome)| outcome.value).unwrap_or(0)
     }
 
+    /// What all results came to.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     /// Counts one outcome. True where the standing or the number changed.
     pub fn count(&mut self, now: Time, outcome: Outcome) -> bool {
         let passed = outcome.verdict.is_ok() != self.config.inverse;
         let before = self.value();
         let began = now - outcome.latency;
+        self.tally.add(passed, outcome.latency);
         self.last = Some((now, outcome));
         let other = self.value() != before;
         let (wanted, needed) =
@@ -329,6 +363,18 @@ mod tests {
         assert_eq!(times(i32::MAX).contribution(Standing::Up, 2), 253);
         assert!(!times(1).bars(Standing::Up, -253, true) && times(1).bars(Standing::Up, -254, true));
         assert!(times(0).bars(Standing::Up, 1, true) && !times(0).bars(Standing::Up, 0, true));
+    }
+
+    #[test]
+    fn every_result_is_counted_in_the_span_that_its_latency_ends_in() {
+        let mut health = health(1, 1, Initial::Pending);
+        for (passed, micros) in [(true, 0), (true, 1000), (false, 1001), (true, 10_000_001)] {
+            health.count(Time::ZERO, Outcome { latency: Duration::from_micros(micros), ..outcome(passed) });
+        }
+        let tally = health.tally();
+        assert_eq!((tally.passed, tally.failed), (3, 1));
+        assert_eq!(tally.spans, [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(tally.latency, Duration::from_micros(10_002_002));
     }
 
     #[test]

@@ -9,14 +9,16 @@
 use super::Agent;
 use super::effect::{Effect, InstanceId, Note};
 use super::holding::ends_with_claim;
+use super::peers::millis;
 use super::router::Router;
 use super::set::{Seat, Set};
+use super::status::VoteStatus;
 use crate::claim::channel::{Channel, Heard};
 use crate::claim::claimant::{self, Claimant, Pleas};
 use crate::claim::datagram::Key;
 use crate::claim::quorum::Quorum;
 use crate::claim::voter::Voter;
-use crate::claim::{Office, Plea, Term, Ttl, VoterId};
+use crate::claim::{Office, Plea, Term, Ttl, Verdict, VoterId};
 use crate::time::Time;
 use crate::vrrp::instance::{Event, Instance, State, Wait};
 use std::collections::{BTreeMap, VecDeque};
@@ -362,6 +364,22 @@ impl Agent {
             None => format!("{voter} never heard"),
         });
         format!("{quorum}, {state}; {}", voters.collect::<Vec<_>>().join(", "))
+    }
+
+    /// The same in numbers.
+    pub(super) fn vote(&self, now: Time, set: usize) -> Option<VoteStatus> {
+        let (office, _) = self.sets[set].office.as_ref()?;
+        let claimant = self.claims.as_ref()?.claimants.get(office)?;
+        let held = claimant.holds(now);
+        let grace = claimant.config().ttl.grant() * GRACE;
+        let says_yes = |(at, verdict): (Time, Verdict)| verdict == Verdict::Granted && now.since(at) <= grace;
+        Some(VoteStatus {
+            held,
+            term: claimant.term().filter(|_| held).map(Term::number),
+            ends_ms: claimant.ends().filter(|_| held).map(|at| millis(at.since(now))),
+            voters: claimant.voters().count(),
+            granted: claimant.voters().filter(|(_, heard)| heard.is_some_and(says_yes)).count(),
+        })
     }
 
     /// What is wrong with the vote on a set, a line each.

@@ -370,13 +370,11 @@ impl Agent {
         for (index, before) in before {
             let after = self.standing(*index);
             if after != *before {
-                let router = &mut self.routers[*index];
-                router.became_master += u64::from(after == Standing::Master);
-                router.left_master += u64::from(*before == Standing::Master);
                 if after == Standing::Master {
                     self.look_back(now, *index, effects);
                 }
                 let transition = self.transition(*index, *before, after);
+                self.routers[*index].count(&transition);
                 effects.push(Effect::Notify(transition));
             }
             self.follow_handover(now, *index, *before, after, effects);

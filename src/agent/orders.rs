@@ -29,8 +29,9 @@ impl Agent {
     ) {
         let Some((index, member)) = self.find_holder(instance) else { return };
         match result {
-            Ok(()) => self.routers[index].members[member].held = true,
+            Ok(()) => self.routers[index].holds(now, member),
             Err(line) => {
+                self.routers[index].hold_errors += 1;
                 self.routers[index].step_back(now, line);
                 self.settle(now, News::Router(index), effects);
             }

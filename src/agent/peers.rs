@@ -133,8 +133,9 @@ impl Peers {
     /// For status: everybody heard, and the configured ones that never were.
     pub fn status(&self, now: Time, configured: &[IpAddr]) -> Vec<PeerStatus> {
         let silent = configured.iter().filter(|peer| self.place(**peer).is_err());
-        let silent = silent.map(|address| Peer::default().status(now, *address));
-        self.known.iter().map(|(address, peer)| peer.status(now, *address)).chain(silent).collect()
+        let silent = silent.map(|address| Peer::default().status(now, *address, true));
+        let known = self.known.iter();
+        known.map(|(a, peer)| peer.status(now, *a, configured.contains(a))).chain(silent).collect()
     }
 
     fn peer(&mut self, now: Time, source: IpAddr) -> &mut Peer {
@@ -164,7 +165,7 @@ impl Peers {
 }
 
 impl Peer {
-    fn status(&self, now: Time, address: IpAddr) -> PeerStatus {
+    fn status(&self, now: Time, address: IpAddr, configured: bool) -> PeerStatus {
         let mut remarks: Vec<String> = self.remarks.iter().map(ToString::to_string).collect();
         if self.same_priority {
             remarks.push("the sender has our priority: the greater address wins".to_owned());
@@ -172,6 +173,7 @@ impl Peer {
         remarks.extend(self.clock.filter(|offset| offset.is_wide()).map(|offset| offset.to_string()));
         PeerStatus {
             address,
+            configured,
             heard_ms: self.heard.map(|(at, ..)| millis(now.since(at))),
             priority: self.heard.map(|(_, priority, _)| priority.map_or(0, Priority::get)),
             interval_ms: self.heard.map(|(_, _, interval)| u32::from(interval.centiseconds()) * 10),

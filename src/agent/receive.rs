@@ -6,6 +6,7 @@ use super::Agent;
 use super::effect::{Datagram, Effect, Note};
 use super::incident::Kind;
 use super::peers::Offset;
+use super::router::Takeover;
 use super::second_path::Way;
 use super::set::Seat;
 use crate::time::Time;
@@ -191,9 +192,12 @@ impl Agent {
     pub(super) fn look_back(&mut self, now: Time, index: usize, effects: &mut Vec<Effect>) {
         let router = &mut self.routers[index];
         router.elsewhere = None;
-        if let Some(at) = router.members.iter().filter_map(|member| member.peers.last()).max() {
+        let heard = router.members.iter().filter_map(|member| member.peers.last()).max();
+        let detected = heard.map(|heard| now.since(heard));
+        router.takeover = Takeover { heard, detected, recovered: None };
+        if let Some(ago) = detected {
             let router = router.config.name.clone();
-            effects.push(Effect::Note(Note::LastHeard { router, ago: now.since(at) }));
+            effects.push(Effect::Note(Note::LastHeard { router, ago }));
         }
     }
 

@@ -13,7 +13,7 @@ use super::request::Ticket;
 use super::second_path;
 use super::set::Set;
 use super::status::HookStatus;
-use super::transition::Standing;
+use super::transition::{Standing, Transition};
 use crate::health::{CheckName, Health};
 use crate::time::Time;
 use crate::vrrp::auth::Auth;
@@ -66,6 +66,22 @@ pub(super) struct Router {
     pub elsewhere: Option<IpAddr>,
     pub became_master: u64,
     pub left_master: u64,
+    /// Its changes of state, by what it became and why.
+    pub transitions: BTreeMap<(Standing, &'static str), u64>,
+    pub takeover: Takeover,
+    /// How often the addresses could not be held.
+    pub hold_errors: u64,
+}
+
+/// How its last change to Master went.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Takeover {
+    /// When anybody else was last heard before it.
+    pub heard: Option<Time>,
+    /// From then to the change.
+    pub detected: Option<Duration>,
+    /// From then until every address was here.
+    pub recovered: Option<Duration>,
 }
 
 /// What belongs to one member of the group besides its state machine.
@@ -125,6 +141,26 @@ impl Router {
             elsewhere: None,
             became_master: 0,
             left_master: 0,
+            transitions: BTreeMap::new(),
+            takeover: Takeover::default(),
+            hold_errors: 0,
+        }
+    }
+
+    /// Counts a change of its state.
+    pub fn count(&mut self, transition: &Transition) {
+        let Transition { from, to, why, .. } = transition;
+        self.became_master += u64::from(*to == Standing::Master);
+        self.left_master += u64::from(*from == Standing::Master);
+        *self.transitions.entry((*to, why.name())).or_default() += 1;
+    }
+
+    /// The kernel has the addresses of a member.
+    pub fn holds(&mut self, now: Time, member: usize) {
+        self.members[member].held = true;
+        let Takeover { heard, recovered, .. } = &mut self.takeover;
+        if recovered.is_none() && self.members.iter().all(|member| member.held) {
+            *recovered = heard.map(|heard| now.since(heard));
         }
     }
 

@@ -4,8 +4,8 @@ use super::Agent;
 use super::peers::{by_name, millis};
 use super::router::{Member, Router};
 use super::status::{
-    AddressStatus, CheckStatus, IN_USE, InstanceStatus, LatenessStatus, Overall, PASSED, PriorityStatus,
-    RouterStatus, SCHEMA, Status, TrackStatus,
+    AddressStatus, CheckStatus, CountsStatus, IN_USE, InstanceStatus, LatenessStatus, Overall, PASSED,
+    PriorityStatus, ResultsStatus, RouterStatus, SCHEMA, Status, TrackStatus, TransitionStatus,
 };
 use super::transition::Standing;
 use crate::health::{self, Health};
@@ -13,6 +13,7 @@ use crate::time::Time;
 use crate::vrrp::instance::{Discard, Instance, State, Wait};
 use crate::vrrp::packet::Refusal;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 impl Agent {
     /// Everything as it stands at `now`.
@@ -30,6 +31,7 @@ impl Agent {
             checks,
             skipped: Vec::new(),
             lateness: LatenessStatus::default(),
+            counts: CountsStatus::default(),
             daemon: BTreeMap::new(),
         }
     }
@@ -71,6 +73,11 @@ impl Agent {
             became_master: router.became_master,
             left_master: router.left_master,
             dual_master_seen: router.dual_masters,
+            transitions: transitions(router),
+            detected_ms: router.takeover.detected.map(exactly),
+            recovered_ms: router.takeover.recovered.map(exactly),
+            hold_errors: router.hold_errors,
+            vote: self.vote(now, router.set),
         }
     }
 
@@ -160,6 +167,18 @@ const fn idle(standing: Standing) -> &'static str {
     }
 }
 
+fn transitions(router: &Router) -> Vec<TransitionStatus> {
+    let counted = router.transitions.iter();
+    counted
+        .map(|((to, cause), count)| TransitionStatus { to: *to, cause: (*cause).to_owned(), count: *count })
+        .collect()
+}
+
+/// Milliseconds with their fractions.
+fn exactly(span: Duration) -> f64 {
+    span.as_secs_f64() * 1000.0
+}
+
 fn addresses(router: &Router) -> Vec<AddressStatus> {
     let status = |vip: &crate::vrrp::Vip| {
         let member = router.members.iter().find(|m| m.family == crate::vrrp::Family::of(vip.address));
@@ -205,14 +224,21 @@ fn instance_status(now: Time, instance: &Instance, member: &Member) -> InstanceS
 
 fn check_status(now: Time, check: &Health) -> CheckStatus {
     let last = check.last();
+    let tally = check.tally();
     CheckStatus {
         name: check.config().name.clone(),
         state: check.standing(),
         since_ms: millis(now.since(check.since())),
         number: last.and_then(|(_, outcome)| outcome.value),
         error: last.and_then(|(_, outcome)| outcome.verdict.clone().err()),
-        latency_ms: last.map(|(_, outcome)| outcome.latency.as_secs_f64() * 1000.0),
+        latency_ms: last.map(|(_, outcome)| exactly(outcome.latency)),
         checked_ms: last.map(|(at, _)| millis(now.since(*at))),
+        results: ResultsStatus {
+            passed: tally.passed,
+            failed: tally.failed,
+            latency_sum_ms: exactly(tally.latency),
+            latency: tally.spans.to_vec(),
+        },
     }
 }
 

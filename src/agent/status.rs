@@ -32,6 +32,9 @@ pub struct Status {
     /// How late adverts left, as the daemon saw.
     #[serde(default)]
     pub lateness: LatenessStatus,
+    /// What the daemon has counted.
+    #[serde(default)]
+    pub counts: CountsStatus,
     /// Facts that the daemon adds: version, node, process.
     #[serde(default)]
     pub daemon: BTreeMap<String, String>,
@@ -67,6 +70,29 @@ pub struct LatenessStatus {
     pub worst_ms: f64,
     /// The worst of the last minute, in milliseconds.
     pub recent_ms: f64,
+}
+
+/// What the daemon has counted since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountsStatus {
+    /// Addresses, routes and the like that somebody else removed and that were put back.
+    pub repaired: u64,
+    /// Things left by an earlier run that were removed.
+    pub swept: u64,
+    /// Entries of the record that are lost.
+    pub record_lost: u64,
+    /// Times that leased addresses were renewed in the core's own turns.
+    pub leases_renewed: u64,
+    /// How many of them came when more than three quarters of the lease were over.
+    pub leases_late: u64,
+    /// Configurations that were adopted.
+    pub reloads: u64,
+    /// Configurations that were refused.
+    pub reloads_refused: u64,
+    /// Whether the last one was adopted; `None` where there was none since the start.
+    pub reloaded: Option<bool>,
+    /// How long ago it was, in milliseconds.
+    pub reloaded_ms: Option<u64>,
 }
 
 /// What everything comes to; the exit code of `locum status`.
@@ -139,6 +165,47 @@ pub struct RouterStatus {
     /// Once an interval at most.
     #[serde(default)]
     pub dual_master_seen: u64,
+    /// Its changes of state, by what it became and why.
+    #[serde(default)]
+    pub transitions: Vec<TransitionStatus>,
+    /// When it last became Master: how long nobody else had been heard, in milliseconds.
+    #[serde(default)]
+    pub detected_ms: Option<f64>,
+    /// From the same moment until every address was here, in milliseconds.
+    #[serde(default)]
+    pub recovered_ms: Option<f64>,
+    /// How often the kernel did not let it hold its addresses.
+    #[serde(default)]
+    pub hold_errors: u64,
+    /// The vote in numbers; `None` where it needs nobody's, or there is none yet.
+    #[serde(default)]
+    pub vote: Option<VoteStatus>,
+}
+
+/// How often a router came to a state for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransitionStatus {
+    /// What it became.
+    pub to: Standing,
+    /// Why, in one word.
+    pub cause: String,
+    /// How often.
+    pub count: u64,
+}
+
+/// What the voters say, in numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoteStatus {
+    /// Whether this host has the claim now.
+    pub held: bool,
+    /// In which term; `None` where it has none.
+    pub term: Option<u64>,
+    /// How long it still has it, in milliseconds; `None` where it has none.
+    pub ends_ms: Option<u64>,
+    /// How many voters there are.
+    pub voters: usize,
+    /// How many of them said yes to it, and that of late.
+    pub granted: usize,
 }
 
 /// What a priority is made of.
@@ -235,6 +302,9 @@ pub const IN_USE: &str = "in use";
 pub struct PeerStatus {
     /// Its source address.
     pub address: IpAddr,
+    /// Whether it is one of the peers that unicast goes to.
+    #[serde(default)]
+    pub configured: bool,
     /// How long ago its last valid advert came, in milliseconds; `None` where none ever did.
     pub heard_ms: Option<u64>,
     /// The priority it advertised last; 0 is a farewell.
@@ -277,6 +347,23 @@ pub struct CheckStatus {
     pub latency_ms: Option<f64>,
     /// How long ago the last result came, in milliseconds.
     pub checked_ms: Option<u64>,
+    /// All results since the start.
+    #[serde(default)]
+    pub results: ResultsStatus,
+}
+
+/// What all results of a check came to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ResultsStatus {
+    /// How many counted as a pass.
+    pub passed: u64,
+    /// How many did not.
+    pub failed: u64,
+    /// How long all of them took together, in milliseconds.
+    pub latency_sum_ms: f64,
+    /// How many took no longer than each of [`health::LATENCY_ENDS`] and longer than the one before; last the
+    /// rest.
+    pub latency: Vec<u64>,
 }
 
 /// The hooks of a router.

@@ -75,12 +75,14 @@ impl Performer {
         dry_run: bool,
         result: Result<Box<Loaded>, Problems>,
     ) -> Option<Meant> {
-        if !dry_run {
-            watchdog::ready();
-        }
         let stays = |new: &Loaded| self.details.identity.is_still(&new.config.details.identity);
         let result = result.map_err(|problems| problems.render(false));
-        match result.and_then(|loaded| stays(&loaded).map(|()| loaded)) {
+        let result = result.and_then(|loaded| stays(&loaded).map(|()| loaded));
+        if !dry_run {
+            watchdog::ready();
+            self.reloads.count(super::now(), result.is_ok());
+        }
+        match result {
             Ok(loaded) => {
                 let agent = Box::new(loaded.config.agent.clone());
                 let ticket = asked.map(|asked| self.ticket(asked));

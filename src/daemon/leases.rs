@@ -15,6 +15,10 @@ pub(super) struct Leases {
     lengths: BTreeMap<InstanceId, Duration>,
     shortest: Option<Duration>,
     renewed: Time,
+    /// How often.
+    pub(super) renewals: u64,
+    /// How many of those came when more than three quarters of the lease were over.
+    pub(super) late: u64,
 }
 
 impl Leases {
@@ -39,11 +43,12 @@ impl Leases {
     /// Whether to renew in this turn, which is then taken to be done. A third of the lease is over: an advert
     /// is due about then, and the core is awake for it anyway.
     pub(super) fn are_due(&mut self, now: Time) -> bool {
-        let due = self.shortest.is_some_and(|lease| now.since(self.renewed) >= lease / 3);
-        if due {
-            self.renewed = now;
-        }
-        due
+        let over = now.since(self.renewed);
+        let Some(lease) = self.shortest.filter(|lease| over >= *lease / 3) else { return false };
+        self.renewals += 1;
+        self.late += u64::from(over > lease * 3 / 4);
+        self.renewed = now;
+        true
     }
 
     /// When the core is to wake for it, where nothing else wakes it: five eighths of the lease are over.
@@ -74,6 +79,9 @@ mod tests {
             assert!(!leases.are_due(at(advert - 500)));
             assert!(leases.are_due(at(advert)));
         }
+        assert_eq!((leases.renewals, leases.late), (54, 0));
+        assert!(leases.are_due(at(60_501)));
+        assert_eq!((leases.renewals, leases.late), (55, 1));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod counters;
 pub mod dump;
 mod dumper;
 mod exchange;
+mod facts;
 mod foster;
 mod guardian;
 mod inbox;

@@ -1,6 +1,7 @@
 //! Effects become orders to doers; what doers report becomes input. Looks details up, decides nothing.
 
 use super::dumper::Dumper;
+use super::facts::Reloads;
 use super::inbox::{Arrival, Inbox, Meant, address_input};
 use super::leases::{self, Leases};
 use super::recorder::Recorder;
@@ -69,7 +70,8 @@ pub(super) struct Performer {
     /// How often to compare what each instance holds.
     held: BTreeMap<InstanceId, Duration>,
     audited: Time,
-    leases: Leases,
+    pub(super) leases: Leases,
+    pub(super) reloads: Reloads,
     waiting: BTreeMap<Ticket, Asked>,
     last_ticket: u64,
     stops: u32,
@@ -130,6 +132,7 @@ impl Performer {
             held: BTreeMap::new(),
             audited: Time::ZERO,
             leases: Leases::default(),
+            reloads: Reloads::default(),
             waiting: BTreeMap::new(),
             last_ticket: 0,
             stops: 0,
@@ -371,19 +374,7 @@ impl Performer {
             self.record.refused(&asked.question, lines);
         }
         if let Response::Status(status) = &mut response {
-            let facts = [
-                ("version", crate::VERSION.to_owned()),
-                ("node", self.details.node.clone()),
-                ("pid", std::process::id().to_string()),
-                ("config", self.path.display().to_string()),
-            ];
-            status.lateness = self.sockets.lateness.status(super::now());
-            status.leave_out(&self.skipped);
-            status.cannot(&self.scheduled.refused);
-            status.cannot(self.record.complaint().as_slice());
-            let facts = facts.into_iter().chain(self.scheduled.facts());
-            let facts = facts.chain(self.ward.as_ref().map(Ward::fact));
-            status.daemon = facts.map(|(key, value)| (key.to_owned(), value)).collect();
+            self.complete(super::now(), status);
         }
         // Whoever asked may have gone.
         let _ = asked.answer.send(response);

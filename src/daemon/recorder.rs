@@ -5,6 +5,7 @@
 use super::scheduling;
 use crate::agent::effect::CheckChange;
 use crate::agent::incident::Kind;
+use crate::agent::status::CountsStatus;
 use crate::agent::{HookEnd, Incident, Note, Request, RouterName, Subject, Transition};
 use crate::control::{Asked, Question, Who};
 use crate::history::{
@@ -54,6 +55,10 @@ struct Shared {
     settings: Mutex<Option<Settings>>,
     /// Entries for which there was no room.
     dropped: AtomicU64,
+    /// Those, and entries that could not be written.
+    lost: AtomicU64,
+    repaired: AtomicU64,
+    swept: AtomicU64,
     /// Why nothing can be written.
     trouble: Mutex<Option<String>>,
 }
@@ -90,8 +95,25 @@ impl Recorder {
         trouble.or_else(|| (dropped > 0).then(late))
     }
 
+    /// What it has counted of what it was told.
+    pub(super) fn counts(&self) -> CountsStatus {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let Shared { lost, repaired, swept, .. } = &*self.shared;
+        CountsStatus {
+            record_lost: of(lost),
+            repaired: of(repaired),
+            swept: of(swept),
+            ..CountsStatus::default()
+        }
+    }
+
     /// Puts in what happened now.
     pub(super) fn put(&self, event: Event) {
+        match event {
+            Event::Repaired { .. } => count(&self.shared.repaired),
+            Event::Swept { .. } => count(&self.shared.swept),
+            _ => {}
+        }
         let Some(to) = &self.to else { return };
         let time = Timestamp::now();
         let entry = Entry {
@@ -101,7 +123,8 @@ impl Recorder {
             event,
         };
         if to.try_send(entry).is_err() {
-            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+            count(&self.shared.dropped);
+            count(&self.shared.lost);
         }
     }
 
@@ -223,6 +246,10 @@ fn order(question: &Question) -> Option<(Order, Option<RouterName>)> {
     }
 }
 
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
 /// As many lines as one entry may have.
 fn some(lines: &[String]) -> Vec<String> {
     let more = lines.len().saturating_sub(LINES);
@@ -267,6 +294,7 @@ impl Writer {
         }
         if ready && !(self.catch_up() && self.append(&entry)) {
             self.lost += 1;
+            count(&self.shared.lost);
             self.tell();
         }
     }

@@ -172,19 +172,11 @@ impl Moved {
     #[must_use]
     pub fn new(transition: &Transition, silent: Option<Duration>) -> Self {
         let Transition { subject, from, to, why, priority, addresses, peer, term } = transition;
-        // The word that it is written with; with what it is about, where there is something.
-        let cause = match serde_json::to_value(why) {
-            Ok(serde_json::Value::String(word)) => word,
-            Ok(serde_json::Value::Object(map)) => {
-                map.into_iter().next().map(|(word, _)| word).unwrap_or_default()
-            }
-            _ => String::new(),
-        };
         Moved {
             subject: subject.clone(),
             from: *from,
             to: *to,
-            cause,
+            cause: why.name().to_owned(),
             why: why.to_string(),
             priority: *priority,
             addresses: addresses.clone(),

@@ -68,6 +68,31 @@ pub enum Fault {
     Group(String),
 }
 
+impl Why {
+    /// One word for programs: that it is written with, whatever it is about.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Why::Started => "started",
+            Why::Owner => "owner",
+            Why::Silence => "silence",
+            Why::Farewell(_) => "farewell",
+            Why::Preempted(_) => "preempted",
+            Why::Better(..) => "better",
+            Why::Fault(_) => "fault",
+            Why::Healed => "healed",
+            Why::LinkBack => "link_back",
+            Why::HandedOver => "handed_over",
+            Why::NobodyTook => "nobody_took",
+            Why::Resumed => "resumed",
+            Why::Stopped => "stopped",
+            Why::Group => "group",
+            Why::Woke(_) => "woke",
+            Why::Outvoted => "outvoted",
+        }
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -108,6 +133,40 @@ impl fmt::Display for Fault {
             Fault::NoClock => f.write_str("the wall clock, which signatures are made of, is not known yet"),
             Fault::Check(text) => write!(f, "check {text}"),
             Fault::Group(router) => write!(f, "router {router} of the same group is in FAULT"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_word_is_the_one_that_it_is_written_with() {
+        let peer: IpAddr = "10.0.0.1".parse().unwrap();
+        for why in [
+            Why::Started,
+            Why::Owner,
+            Why::Silence,
+            Why::Farewell(peer),
+            Why::Preempted(peer),
+            Why::Better(peer, Priority::DEFAULT),
+            Why::Fault(Fault::NoClock),
+            Why::Healed,
+            Why::LinkBack,
+            Why::HandedOver,
+            Why::NobodyTook,
+            Why::Resumed,
+            Why::Stopped,
+            Why::Group,
+            Why::Woke(Duration::ZERO),
+            Why::Outvoted,
+        ] {
+            let word = match serde_json::to_value(&why).unwrap() {
+                serde_json::Value::Object(map) => map.keys().next().unwrap().clone(),
+                word => word.as_str().unwrap().to_owned(),
+            };
+            assert_eq!(why.name(), word);
         }
     }
 }

@@ -7,5 +7,6 @@ mod counters;
 mod damping;
 mod desk;
 mod ours;
+mod takeover;
 mod version_2;
 mod version_3;

@@ -1,8 +1,9 @@
 //! A status with something of everything in it.
 
 use locum::agent::status::{
-    AddressStatus, CheckStatus, HookStatus, InstanceStatus, LatenessStatus, Overall, PeerStatus,
-    PriorityStatus, RouterStatus, SCHEMA, Status, TrackStatus,
+    AddressStatus, CheckStatus, CountsStatus, HookStatus, InstanceStatus, LatenessStatus, Overall,
+    PeerStatus, PriorityStatus, ResultsStatus, RouterStatus, SCHEMA, Status, TrackStatus, TransitionStatus,
+    VoteStatus,
 };
 use locum::agent::{RouterName, Standing};
 use locum::health::{self, CheckName};
@@ -36,6 +37,15 @@ pub(crate) fn degraded() -> Status {
             },
         ],
         skipped: Vec::new(),
+        counts: CountsStatus {
+            repaired: 2,
+            leases_renewed: 288,
+            reloads: 1,
+            reloads_refused: 1,
+            reloaded: Some(false),
+            reloaded_ms: Some(9_000),
+            ..CountsStatus::default()
+        },
         lateness: LatenessStatus { worst_ms: 0.8, recent_ms: 0.2 },
         daemon: [("node", "left"), ("version", "0.1.0")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
     }
@@ -113,6 +123,11 @@ fn web() -> RouterStatus {
         left_master: 1,
         claim_trouble: Vec::new(),
         dual_master_seen: 0,
+        transitions: vec![TransitionStatus { to: Standing::Master, cause: "silence".to_owned(), count: 2 }],
+        detected_ms: Some(3413.2),
+        recovered_ms: Some(3419.9),
+        hold_errors: 0,
+        vote: Some(VoteStatus { held: true, term: Some(7), ends_ms: Some(2100), voters: 3, granted: 2 }),
     }
 }
 
@@ -124,6 +139,7 @@ fn instance() -> InstanceStatus {
         unicast: false,
         peers: vec![PeerStatus {
             address: address("10.0.0.2"),
+            configured: false,
             heard_ms: Some(5_400),
             priority: Some(80),
             interval_ms: Some(1000),
@@ -160,5 +176,11 @@ fn app() -> CheckStatus {
         error: Some("connection refused".to_owned()),
         latency_ms: Some(0.42),
         checked_ms: Some(800),
+        results: ResultsStatus {
+            passed: 40,
+            failed: 2,
+            latency_sum_ms: 19.5,
+            latency: [41, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1].into(),
+        },
     }
 }

@@ -1,0 +1,57 @@
+//! What the status says of a takeover: how long it took to be seen and to be over, and what it is counted as.
+
+use crate::desk::{ABOVE, Desk, advert};
+use locum::agent::{Input, InstanceId, Standing};
+use std::time::Duration;
+
+const KERNEL: Duration = Duration::from_millis(7);
+
+/// Each change of state: what it became, why, how often.
+fn transitions(desk: &Desk) -> Vec<(Standing, String, u64)> {
+    let counted = desk.status().transitions.into_iter();
+    counted.map(|transition| (transition.to, transition.cause, transition.count)).collect()
+}
+
+fn held(desk: &mut Desk, result: Result<(), String>) {
+    desk.give(Input::Held { instance: InstanceId(1), result });
+}
+
+#[test]
+fn a_takeover_is_timed_from_the_last_word_of_the_old_master() {
+    let mut desk = Desk::backup("");
+    desk.hear(&advert(ABOVE, 200));
+    let down = desk.due();
+    desk.wait(down);
+    desk.now = desk.now + KERNEL;
+    held(&mut desk, Ok(()));
+    let millis = |span: Duration| Some(span.as_secs_f64() * 1000.0);
+    let status = desk.status();
+    assert_eq!((status.detected_ms, status.recovered_ms), (millis(down), millis(down + KERNEL)));
+    // Held once more, after a repair, it has not taken longer.
+    desk.wait(down);
+    held(&mut desk, Ok(()));
+    assert_eq!(desk.status().recovered_ms, millis(down + KERNEL));
+}
+
+#[test]
+fn where_nobody_was_ever_heard_there_is_nothing_to_time() {
+    let mut desk = Desk::master("");
+    held(&mut desk, Ok(()));
+    let status = desk.status();
+    assert_eq!((status.detected_ms, status.recovered_ms), (None, None));
+}
+
+#[test]
+fn changes_of_state_are_counted_by_what_and_why_and_so_is_every_failure_to_hold() {
+    let mut desk = Desk::master("");
+    desk.hear(&advert(ABOVE, 200));
+    desk.wait(desk.due());
+    held(&mut desk, Err("no room".to_owned()));
+    let counted = [
+        (Standing::Fault, "fault".to_owned(), 1),
+        (Standing::Backup, "better".to_owned(), 1),
+        (Standing::Backup, "started".to_owned(), 1),
+        (Standing::Master, "silence".to_owned(), 2),
+    ];
+    assert_eq!((transitions(&desk), desk.status().hold_errors), (counted.into(), 1));
+}
