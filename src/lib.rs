@@ -9,7 +9,7 @@
 //! | decide | [`time`], [`vrrp`], [`health`], [`claim`], [`agent`] | compute |
 //! | do | [`net`], [`check`], [`notify`], [`process`], [`history`], [`snmp`] | one outside thing per file, no policy |
 //! | join | [`daemon`] | know both sides |
-//! | speak | [`config`], [`control`], [`cli`], [`sim`], [`explain`] | read files, answer people |
+//! | speak | [`config`], [`control`], [`web`], [`cli`], [`sim`], [`explain`] | read files, answer people |
 //!
 //! Four rules keep it so; `tests/layers.rs` reads the sources and fails where one is broken:
 //! 1. Deciders hold names, doers hold details (hosts, commands, secrets).
@@ -40,3 +40,4 @@ pub mod sim;
 pub mod snmp;
 pub mod time;
 pub mod vrrp;
+pub mod web;

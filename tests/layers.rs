@@ -17,9 +17,13 @@ const MAY: &[(&str, &[&str])] = &[
     ("notify", &["process", "agent", "vrrp", "time"]),
     ("history", &["agent", "health", "vrrp"]),
     ("snmp", &["agent", "health", "vrrp"]),
+    ("web", &["agent", "health", "vrrp"]),
     (
         "config",
-        &["agent", "vrrp", "health", "claim", "time", "check", "net", "notify", "process", "history", "snmp"],
+        &[
+            "agent", "vrrp", "health", "claim", "time", "check", "net", "notify", "process", "history",
+            "snmp", "web",
+        ],
     ),
     ("control", &["agent", "time"]),
     ("sim", &["agent", "vrrp", "health", "claim", "time"]),
@@ -28,7 +32,7 @@ const MAY: &[(&str, &[&str])] = &[
         "daemon",
         &[
             "agent", "vrrp", "health", "claim", "time", "net", "check", "notify", "process", "history",
-            "snmp", "config", "control", "VERSION",
+            "snmp", "config", "control", "web", "VERSION",
         ],
     ),
     (
@@ -214,14 +218,16 @@ fn only_the_loop_and_the_simulator_have_an_agent() {
     assert_none(&complaints);
 }
 
-/// The control socket and what people are shown read plain answers, never the configuration of the
+/// The control socket, HTTP and what people are shown read plain answers, never the configuration of the
 /// agent or its machinery.
 #[test]
-fn control_and_show_read_requests_and_status_only() {
+fn control_web_and_show_read_requests_and_status_only() {
     let plain =
         ["request", "status", "transition", "Request", "Response", "Ticket", "Standing", "RouterName"];
     let mut complaints = Vec::new();
-    for source in sources().iter().filter(|s| s.part == "control" || s.path == "cli/show.rs") {
+    for source in
+        sources().iter().filter(|s| matches!(&*s.part, "control" | "web") || s.path == "cli/show.rs")
+    {
         for (number, code) in source.code() {
             for (at, name) in code.match_indices("crate::agent::") {
                 let rest = &code[at + name.len()..];

@@ -5,6 +5,7 @@ use super::auth;
 use super::claim::{self, Claim, QUORUMS};
 use super::damping;
 use super::fixed::{self, Fixed};
+use super::http::{self, Http};
 use super::identity;
 use super::journal::{self, Journal};
 use super::pace;
@@ -47,6 +48,8 @@ pub(super) struct File<'a> {
     pub(super) journal: Journal,
     /// `[snmp]`
     pub(super) snmp: Option<Settings>,
+    /// `[http]`
+    pub(super) http: Option<Http>,
     /// `[claim]`
     pub(super) claim: Option<Claim>,
     /// `[static]`
@@ -189,9 +192,10 @@ pub(super) fn read<'a>(table: &'a Spanned<DeTable<'a>>, sink: &'a Sink) -> File<
     let checks = top.named("check");
     let journal = journal::read(&top);
     let snmp = snmp::read(&top);
+    let http = http::read(&top);
     let claim = claim::read(&top);
     top.finish();
-    File { agent, routers, groups, links, paces, journal, snmp, claim, fixed, checks }
+    File { agent, routers, groups, links, paces, journal, snmp, http, claim, fixed, checks }
 }
 
 fn agent(section: Section<'_>) -> Agent<'_> {

@@ -14,6 +14,7 @@ mod damping;
 mod file;
 mod fixed;
 mod hooks;
+mod http;
 mod identity;
 mod journal;
 pub mod keepalived;
@@ -45,7 +46,7 @@ use crate::claim::quorum::Quorum;
 use crate::health::CheckName;
 use crate::snmp::Settings;
 use crate::vrrp::Priority;
-use crate::{agent, check, notify};
+use crate::{agent, check, notify, web};
 use problem::{Finding, Sink};
 use serde_spanned::Spanned;
 use std::collections::BTreeMap;
@@ -85,6 +86,8 @@ pub struct Details {
     pub journal: Journal,
     /// What is served by SNMP, where anything is.
     pub snmp: Option<Settings>,
+    /// What is served by HTTP, where anything is.
+    pub http: Option<web::Settings>,
     /// How the daemon is scheduled.
     pub scheduling: Scheduling,
     /// What this host is called in status and logs.
@@ -280,6 +283,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
             identity: file.agent.identity.clone(),
             journal: file.journal.clone(),
             snmp: file.snmp.clone(),
+            http: file.http.as_ref().and_then(|http| http.settings(&keys, sink)),
             scheduling: file.agent.scheduling.clone(),
             node: file.agent.node.clone().unwrap_or_else(host_name),
             max_failover: BTreeMap::new(),

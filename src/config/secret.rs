@@ -9,7 +9,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Reads a secret from where a reference leads: [`password`] or [`key`]. Relative paths begin in a directory,
+/// Reads a secret from where a reference leads, such as [`password`] or [`key`]. Relative paths begin in a directory,
 /// credentials in `$CREDENTIALS_DIRECTORY`.
 pub(super) type Reading = fn(&str, &Path, Option<&OsStr>) -> Result<Secret, Wrong>;
 
@@ -22,6 +22,7 @@ struct Kind {
 
 const PASSWORD: Kind = Kind { word: "password", ending: "pass" };
 const KEY: Kind = Kind { word: "key", ending: "key" };
+const TOKEN: Kind = Kind { word: "token", ending: "token" };
 
 /// What a reference names.
 enum Source {
@@ -31,6 +32,8 @@ enum Source {
 
 /// Permission bits for anyone but the owner.
 const OTHERS: u32 = 0o077;
+/// The shortest token, in bytes.
+const SHORTEST_TOKEN: usize = 16;
 /// How a key in hexadecimal digits begins, as keepalived has it.
 const HEX: &[u8] = b"hex:";
 
@@ -80,6 +83,30 @@ pub(super) fn password(
         ))
         .help(format!("use at most {PASSWORD_LEN} bytes, the same on every peer"))),
     }
+}
+
+/// The token that `reference` leads to: what an `Authorization` header can carry (RFC 6750 section 2.1).
+pub(super) fn token(reference: &str, directory: &Path, credentials: Option<&OsStr>) -> Result<Secret, Wrong> {
+    let (line, shown) = line(TOKEN, reference, directory, credentials)?;
+    let make = format!("make one: (umask 077; openssl rand -hex 32 > {shown})");
+    if !line.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte)) {
+        let message = format!("the token in {shown} has something else than letters, digits and -._~+/=");
+        return Err(Wrong::new(message).help(make));
+    }
+    if line.len() < SHORTEST_TOKEN {
+        let message = format!("the token in {shown} has {} bytes: it is soon guessed", line.len());
+        return Err(Wrong::new(message).help(make));
+    }
+    Ok(Secret::new(line))
+}
+
+/// The private key that `reference` leads to, as it stands there.
+pub(super) fn private_key(
+    reference: &str,
+    directory: &Path,
+    credentials: Option<&OsStr>,
+) -> Result<Secret, Wrong> {
+    line(KEY, reference, directory, credentials).map(|(pem, _)| Secret::new(pem))
 }
 
 /// The key that `reference` leads to: bytes as they are, or hexadecimal digits behind `hex:`.

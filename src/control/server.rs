@@ -49,15 +49,14 @@ pub struct Who {
     pub pid: Option<i32>,
 }
 
-/// Makes the control socket at `path`, and its folder where that is missing. Mode 0600; with a
+/// Makes a socket like the control socket at `path`, and its folder where that is missing. Mode 0600; with a
 /// `group`, 0660 and that group's. The socket file of a dead daemon is replaced. Needs a runtime.
 ///
 /// Errors name the path: a live daemon has it (`AddrInUse`), it is no socket (`AlreadyExists`), or
 /// whatever the system says.
 pub fn bind(path: &Path, group: Option<u32>) -> io::Result<UnixListener> {
-    let named = |error: io::Error| {
-        io::Error::new(error.kind(), format!("control socket {}: {error}", path.display()))
-    };
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("socket {}: {error}", path.display()));
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(named)?;
     }

@@ -34,6 +34,7 @@ impl Performer {
         status.leave_out(&self.skipped);
         status.cannot(&self.scheduled.refused);
         status.cannot(self.record.complaint().as_slice());
+        status.cannot(&self.record.web.complaints());
         let facts = facts.into_iter().chain(self.scheduled.facts());
         let facts = facts.chain(self.ward.as_ref().map(Ward::fact));
         status.daemon = facts.map(|(key, value)| (key.to_owned(), value)).collect();

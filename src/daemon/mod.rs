@@ -31,6 +31,7 @@ mod tell;
 mod trim;
 mod ward;
 mod watchdog;
+mod web;
 mod witness;
 
 use crate::agent::{Agent, Effect, Input};

@@ -11,6 +11,7 @@ use super::sockets::{self, Sockets};
 use super::state::{self, Keeper};
 use super::tasks::{Command, Tasks};
 use super::ward::Ward;
+use super::web::Web;
 use super::{Overrides, log, watchdog};
 use crate::agent::incident::Kind;
 use crate::agent::{
@@ -109,7 +110,9 @@ impl Performer {
         let dumps = overrides.instead.is_some();
         let tasks = Tasks::start(inbox, placed, &config.details.control, dumps)?;
         tasks.adopt(config);
-        let record = Recorder::start(config.details.journal.settings(&config.details.control.path));
+        let mut web = Web::new(inbox, config.details.control.group);
+        web.adopt(config.details.http.as_ref());
+        let record = Recorder::start(config.details.journal.settings(&config.details.control.path), web);
         record.started(&config.details.node, path.display().to_string());
         Ok(Performer {
             sockets: Sockets::new(inbox)?,

@@ -3,6 +3,7 @@
 //! can.
 
 use super::scheduling;
+use super::web::Web;
 use crate::agent::effect::CheckChange;
 use crate::agent::incident::Kind;
 use crate::agent::status::CountsStatus;
@@ -40,6 +41,8 @@ const LINES: usize = 50;
 
 /// The core's end.
 pub(super) struct Recorder {
+    /// Who hears of it at once.
+    pub(super) web: Web,
     to: Option<SyncSender<Entry>>,
     thread: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
@@ -64,7 +67,7 @@ struct Shared {
 }
 
 impl Recorder {
-    pub(super) fn start(settings: Option<Settings>) -> Self {
+    pub(super) fn start(settings: Option<Settings>, web: Web) -> Self {
         let shared = Arc::new(Shared { settings: Mutex::new(settings), ..Shared::default() });
         let (to, from) = sync_channel(WAITING);
         let theirs = shared.clone();
@@ -74,6 +77,7 @@ impl Recorder {
             *lock(&shared.trouble) = Some(format!("nothing is recorded: {error}"));
         }
         Recorder {
+            web,
             to: thread.is_ok().then_some(to),
             thread: thread.ok(),
             shared,
@@ -114,7 +118,6 @@ impl Recorder {
             Event::Swept { .. } => count(&self.shared.swept),
             _ => {}
         }
-        let Some(to) = &self.to else { return };
         let time = Timestamp::now();
         let entry = Entry {
             v: FORMAT,
@@ -122,7 +125,8 @@ impl Recorder {
             clock_ms: u64::try_from(super::now().since(Time::ZERO).as_millis()).unwrap_or(u64::MAX),
             event,
         };
-        if to.try_send(entry).is_err() {
+        self.web.tell(&entry);
+        if self.to.as_ref().is_some_and(|to| to.try_send(entry).is_err()) {
             count(&self.shared.dropped);
             count(&self.shared.lost);
         }

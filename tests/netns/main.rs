@@ -1,5 +1,6 @@
 //! The real binary on real kernels, with real neighbours: each test makes its own network of
-//! namespaces. Needs root, iproute2, util-linux, tcpdump, keepalived, frr, snmpd, snmp and snmptrapd.
+//! namespaces. Needs root, iproute2, util-linux, tcpdump, keepalived, frr, snmpd, snmp, snmptrapd, prometheus
+//! and curl.
 
 mod capture;
 mod kernel;
@@ -9,6 +10,7 @@ mod memory;
 mod neighbour;
 mod probe;
 mod process;
+mod prometheus;
 
 mod addresses;
 mod alone;
@@ -23,6 +25,7 @@ mod guardian;
 mod handover;
 mod history;
 mod holding;
+mod http;
 mod interface;
 mod keepalived;
 mod lease;

@@ -45,6 +45,7 @@ pub(super) fn lower(document: &Document, report: &Report) -> (Config, Inspection
             identity: identity(document),
             journal: Journal::default(),
             snmp: tells::snmp(document, report),
+            http: None,
             scheduling: Scheduling {
                 realtime: document.global.vrrp_rt_priority.as_ref().map(|priority| *priority.get_ref()),
                 lock_memory: is_on(&document.global.vrrp_no_swap),

@@ -1,0 +1,253 @@
+//! `[http]`: where metrics, health and events are served, and to whom. What cannot be guarded as written is not
+//! served at all.
+
+use super::Secrets;
+use super::problem::{Finding, Sink, Span};
+use super::router::Keys;
+use super::secret;
+use super::section::{Section, Value, Wrong};
+use super::value::{path, text};
+use crate::vrrp::auth::Secret;
+use crate::web::{Listen, Settings, Tls};
+use serde_spanned::Spanned;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// `[http]` as written. Secrets are where they are to be found.
+pub(super) struct Http {
+    span: Span,
+    listen: Vec<Spanned<Listen>>,
+    token: Option<Spanned<String>>,
+    certificate: Option<Spanned<PathBuf>>,
+    key: Option<Spanned<String>>,
+    agent_check: Option<Spanned<SocketAddr>>,
+}
+
+pub(super) fn read(top: &Section<'_>) -> Option<Http> {
+    let section = top.raw("http").and_then(|value| top.inner("http", value, "[http]".to_owned()))?;
+    let usual =
+        || Settings::default().listen.into_iter().map(|listen| Spanned::new(section.span.clone(), listen));
+    let listen = section.one_or_more("listen", listen);
+    let http = Http {
+        span: section.span.clone(),
+        listen: listen.map_or_else(|| usual().collect(), Spanned::into_inner),
+        token: section.optional("token", text),
+        certificate: section.optional("certificate", path),
+        key: section.optional("key", text),
+        agent_check: section.optional("agent_check", socket),
+    };
+    section.finish();
+    Some(http)
+}
+
+fn listen(value: &Value<'_>) -> Result<Listen, Wrong> {
+    match text(value)?.strip_prefix("unix:") {
+        Some(path) if path.starts_with('/') => Ok(Listen::Unix(path.into())),
+        Some(path) => {
+            Err(Wrong::new(format!("\"{path}\" is not an absolute path")).help("write it from / on"))
+        }
+        None => socket(value).map(Listen::Tcp),
+    }
+}
+
+fn socket(value: &Value<'_>) -> Result<SocketAddr, Wrong> {
+    let text = text(value)?;
+    let good = text.parse::<SocketAddr>().ok().filter(|address| address.port() != 0);
+    good.ok_or_else(|| {
+        let wrong = Wrong::new(format!("\"{text}\" is not an address with a port"));
+        wrong.help("write it like \"127.0.0.1:5113\" or \"[::1]:5113\"")
+    })
+}
+
+impl Http {
+    /// What is to be served; `None` where a secret cannot be read, which is reported.
+    pub(super) fn settings(&self, keys: &Keys<'_>, sink: &Sink) -> Option<Settings> {
+        self.places(sink);
+        let reader = Reader { keys, sink };
+        let token = self.token.as_ref().map(|at| reader.secret(at, secret::token)).transpose();
+        let tls = self.tls(&reader);
+        self.exposure(sink);
+        // Never less than what is written.
+        Some(Settings {
+            listen: self.listen.iter().map(|listen| listen.get_ref().clone()).collect(),
+            token: token.ok()?,
+            tls: tls.ok()?,
+            agent_check: self.agent_check.as_ref().map(|address| *address.get_ref()),
+        })
+    }
+
+    fn tls(&self, reader: &Reader<'_>) -> Result<Option<Tls>, Reported> {
+        let (certificate, key) = match (&self.certificate, &self.key) {
+            (None, None) => return Ok(None),
+            (Some(certificate), Some(key)) => (certificate, key),
+            (Some(alone), None) => {
+                return Err(reader.lacks(&alone.span(), "key = \"file:/etc/locum/http.key\""));
+            }
+            (None, Some(alone)) => {
+                return Err(reader.lacks(&alone.span(), "certificate = \"/etc/locum/http.pem\""));
+            }
+        };
+        let private = reader.secret(key, secret::private_key)?;
+        let shown = certificate.get_ref().display();
+        let chain = std::fs::read(certificate.get_ref())
+            .map_err(|error| format!("cannot read the certificate: {shown}: {error}"));
+        let tls = chain.and_then(|chain| Tls::new(chain, private).map_err(|line| format!("{shown}: {line}")));
+        tls.map(Some).map_err(|line| reader.report(&certificate.span(), Wrong::new(line), true))
+    }
+
+    /// Two of a kind in one place.
+    fn places(&self, sink: &Sink) {
+        if self.listen.is_empty() {
+            let finding = Finding::error(&self.span, "listen names no place");
+            sink.add(finding.help("name one, or remove the line: it is 127.0.0.1:5113 then"));
+        }
+        let agent = self.agent_check.as_ref().map(|it| Spanned::new(it.span(), Listen::Tcp(*it.get_ref())));
+        let all: Vec<_> = self.listen.iter().chain(&agent).collect();
+        for (at, listen) in all.iter().enumerate() {
+            if all.iter().take(at).any(|before| before.get_ref() == listen.get_ref()) {
+                let finding = Finding::error(&listen.span(), format!("{} is named twice", listen.get_ref()));
+                sink.add(finding.help("name each place once"));
+            }
+        }
+    }
+
+    /// What others can read, and hear.
+    fn exposure(&self, sink: &Sink) {
+        let Some(open) = self.listen.iter().find(|listen| listen.get_ref().is_open()) else { return };
+        let (message, help) = if self.token.is_none() {
+            let message = format!("whoever reaches {} can read how everything stands", open.get_ref());
+            (message, "write a token = \"file:/etc/locum/http.token\", or listen on 127.0.0.1")
+        } else if self.certificate.is_none() {
+            let message = format!("to {} the token comes in the clear", open.get_ref());
+            (message, "write a certificate and its key, or listen on 127.0.0.1")
+        } else {
+            return;
+        };
+        sink.add(Finding::warning(&open.span(), message).help(help));
+    }
+}
+
+/// Reads secrets. Errors are reported.
+struct Reader<'a> {
+    keys: &'a Keys<'a>,
+    sink: &'a Sink,
+}
+
+/// What is wrong was reported.
+struct Reported;
+
+impl Reader<'_> {
+    fn secret(&self, at: &Spanned<String>, read: secret::Reading) -> Result<Secret, Reported> {
+        let well_formed = secret::is_reference(at.get_ref());
+        read(at.get_ref(), self.keys.directory, self.keys.credentials)
+            .map_err(|wrong| self.report(&at.span(), wrong, well_formed))
+    }
+
+    /// `of_place`: it is not the configuration that is wrong. Then the routers run all the same.
+    fn report(&self, span: &Span, wrong: Wrong, of_place: bool) -> Reported {
+        let bars = of_place && self.keys.policy == Secrets::BarRouter;
+        let message = if bars { format!("{}: HTTP is not served", wrong.message) } else { wrong.message };
+        let finding = if bars { Finding::warning(span, message) } else { Finding::error(span, message) };
+        self.sink.add(match wrong.help {
+            Some(help) => finding.help(help),
+            None => finding,
+        });
+        Reported
+    }
+
+    /// `line`: what would go with it.
+    fn lacks(&self, span: &Span, line: &str) -> Reported {
+        let key = line.split(' ').next().unwrap_or(line);
+        let finding = Finding::error(span, format!("[http] has no `{key}` to go with it"));
+        self.sink.add(finding.help(format!("add: {line}")));
+        Reported
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Loaded, Problems, Secrets, parse};
+    use crate::web::{Listen, Settings};
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    fn load(text: &str, origin: &Path, secrets: Secrets) -> Result<Loaded, Problems> {
+        let router = "[router.web]\ninterface = \"eth0\"\nvrid = 1\naddresses = [\"10.0.0.1\"]\n";
+        parse(&format!("{router}{text}"), origin, secrets)
+    }
+
+    fn loaded(text: &str) -> Result<Loaded, Problems> {
+        load(text, Path::new("x.toml"), Secrets::MustRead)
+    }
+
+    #[test]
+    fn the_table_alone_listens_on_loopback_and_without_it_nothing_is_served() {
+        let of = |text| loaded(text).unwrap().config.details.http;
+        assert_eq!((of(""), of("[http]\n")), (None, Some(Settings::default())));
+        let two = of("[http]\nlisten = [\"[::1]:80\", \"unix:/run/locum/http\"]\n").unwrap();
+        let wanted = [Listen::Tcp("[::1]:80".parse().unwrap()), Listen::Unix("/run/locum/http".into())];
+        assert_eq!(two.listen, wanted);
+    }
+
+    #[test]
+    fn what_others_can_read_or_hear_is_warned_about() {
+        let place = tempfile::tempdir().unwrap();
+        let token = place.path().join("t");
+        fs::write(&token, "0123456789abcdef\n").unwrap();
+        fs::set_permissions(&token, Permissions::from_mode(0o600)).unwrap();
+        let said = |more: &str| {
+            let text = format!("[http]\nlisten = \"0.0.0.0:5113\"\n{more}\n");
+            let loaded = load(&text, &place.path().join("x.toml"), Secrets::MustRead).unwrap();
+            loaded.warnings.iter().map(|warning| warning.message.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(said(""), ["whoever reaches 0.0.0.0:5113 can read how everything stands"]);
+        assert_eq!(said("token = \"file:t\""), ["to 0.0.0.0:5113 the token comes in the clear"]);
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_mend() {
+        for (text, said) in [
+            ("listen = \"localhost\"", "write it like \"127.0.0.1:5113\""),
+            ("listen = \"127.0.0.1:0\"", "is not an address with a port"),
+            ("listen = \"unix:http\"", "is not an absolute path"),
+            ("listen = []", "listen names no place"),
+            ("agent_check = \"127.0.0.1:5113\"", "127.0.0.1:5113 is named twice"),
+            ("certificate = \"/x.pem\"", "[http] has no `key` to go with it"),
+            ("key = \"file:/x.key\"", "[http] has no `certificate` to go with it"),
+            ("token = \"abc\"", "a token does not stand in the configuration"),
+            ("token = \"file:/none\"", "cannot read the token: /none"),
+            ("tokn = 1", "did you mean `token`?"),
+        ] {
+            let wrong = loaded(&format!("[http]\n{text}\n")).unwrap_err().to_string();
+            assert!(wrong.contains(said), "{text}: {wrong}");
+        }
+    }
+
+    #[test]
+    fn without_its_token_nothing_is_served_and_the_routers_run() {
+        let text = "[http]\ntoken = \"file:/none\"\n";
+        let loaded = load(text, Path::new("x.toml"), Secrets::BarRouter).unwrap();
+        assert_eq!((loaded.config.details.http, loaded.config.agent.routers.len()), (None, 1));
+        assert!(loaded.warnings[0].message.ends_with("HTTP is not served"), "{:?}", loaded.warnings);
+    }
+
+    #[test]
+    fn a_certificate_and_another_ones_key_are_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let make = || rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (own, other) = (make(), make());
+        let write = |name: &str, text: String| {
+            let path = place.path().join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+            path.display().to_string()
+        };
+        let chain = write("c.pem", own.cert.pem());
+        let of = |key: String| loaded(&format!("[http]\ncertificate = \"{chain}\"\nkey = \"file:{key}\"\n"));
+        let good = of(write("own.key", own.signing_key.serialize_pem())).unwrap().config.details.http;
+        assert!(good.unwrap().tls.is_some());
+        let wrong = of(write("other.key", other.signing_key.serialize_pem())).unwrap_err().to_string();
+        assert!(wrong.contains("certificate and key do not fit"), "{wrong}");
+    }
+}

@@ -1,0 +1,135 @@
+//! HTTP's place in the daemon: a thread of its own, so that neither a check nor an advert waits for who asks.
+//! It asks the core as the control socket does, and hears what goes into the record.
+
+use super::inbox::{Arrival, Inbox};
+use super::scheduling;
+use crate::agent::{Request, Response};
+use crate::control::{self, Asked, Question, Who};
+use crate::history::Entry;
+use crate::web::{Hub, Live, Report, Settings, serve};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::runtime::Builder;
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{info, warn};
+
+/// How many events may wait for the thread. It does nothing that can be slow.
+const WAITING: usize = 1024;
+
+/// The core's end.
+pub(super) struct Web {
+    inbox: Inbox,
+    /// The group that may use unix sockets, besides root.
+    group: Option<u32>,
+    running: Option<Running>,
+    /// What cannot be served, and why.
+    troubles: Arc<Mutex<BTreeMap<String, String>>>,
+}
+
+struct Running {
+    settings: watch::Sender<Settings>,
+    entries: mpsc::Sender<Entry>,
+}
+
+impl Web {
+    pub(super) fn new(inbox: &Inbox, group: Option<u32>) -> Self {
+        Web { inbox: inbox.clone(), group, running: None, troubles: Arc::default() }
+    }
+
+    /// Serves this from now on. What stays as it is does not notice.
+    pub(super) fn adopt(&mut self, settings: Option<&Settings>) {
+        match (settings, &self.running) {
+            // The thread ends with it.
+            (None, _) => self.running = None,
+            (Some(settings), Some(running)) => {
+                running.settings.send_if_modified(|old| {
+                    let other = old != settings;
+                    old.clone_from(settings);
+                    other
+                });
+            }
+            (Some(settings), None) => self.start(settings.clone()),
+        }
+    }
+
+    /// Tells whoever reads the stream of events.
+    pub(super) fn tell(&self, entry: &Entry) {
+        if let Some(running) = &self.running {
+            // A thread that has not kept up has readers that have not either.
+            let _ = running.entries.try_send(entry.clone());
+        }
+    }
+
+    /// What is wrong with it, a line each.
+    pub(super) fn complaints(&self) -> Vec<String> {
+        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = |(what, why): (&String, &String)| format!("{what} is not served: {why}");
+        troubles.iter().filter(|_| self.running.is_some()).map(line).collect()
+    }
+
+    fn start(&mut self, settings: Settings) {
+        let (settings, wanted) = watch::channel(settings);
+        let (entries, told) = mpsc::channel(WAITING);
+        let (inbox, group, troubles) = (self.inbox.clone(), self.group, self.troubles.clone());
+        let body = move || match Builder::new_current_thread().enable_all().max_blocking_threads(1).build() {
+            Ok(runtime) => runtime.block_on(run(wanted, told, inbox, group, troubles)),
+            Err(error) => warn!("HTTP is not served: {error}"),
+        };
+        match scheduling::spawn("web", body) {
+            Ok(_) => self.running = Some(Running { settings, entries }),
+            Err(error) => warn!("HTTP is not served: {error}"),
+        }
+    }
+}
+
+/// Until nobody wants it any more.
+async fn run(
+    mut wanted: watch::Receiver<Settings>,
+    told: mpsc::Receiver<Entry>,
+    inbox: Inbox,
+    group: Option<u32>,
+    troubles: Arc<Mutex<BTreeMap<String, String>>>,
+) {
+    let live = Live::start(move |answer: oneshot::Sender<Response>| {
+        let who = Who { uid: nix::unistd::getuid().as_raw(), pid: None };
+        inbox.put(Arrival::Asked(Asked { question: Question::Agent(Request::Status), who, answer }));
+    });
+    let hub = Hub::start(live.clone());
+    tokio::spawn(pass_on(told, hub.clone()));
+    loop {
+        let settings = wanted.borrow_and_update().clone();
+        troubles.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let about = troubles.clone();
+        let report = move |report| match report {
+            Report::Serving { place } => {
+                info!("{place} is served");
+                about.lock().unwrap_or_else(PoisonError::into_inner).remove(&place);
+            }
+            Report::Trouble { place, why } => {
+                warn!("{place} cannot be served: {why}; trying again");
+                about.lock().unwrap_or_else(PoisonError::into_inner).insert(place, why);
+            }
+        };
+        let bind = move |path: &std::path::Path| control::server::bind(path, group);
+        tokio::select! {
+            () = serve(settings, live.clone(), hub.clone(), bind, report) => {}
+            changed = wanted.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// What kind of entry a line is.
+#[derive(Deserialize)]
+struct Kind {
+    event: String,
+}
+
+async fn pass_on(mut told: mpsc::Receiver<Entry>, hub: Hub) {
+    while let Some(entry) = told.recv().await {
+        let Ok(line) = serde_json::to_string(&entry) else { continue };
+        if let Ok(Kind { event }) = serde_json::from_str(&line) {
+            hub.tell(&event, &line);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! One client: one request, which has no body, and one answer; then the connection ends. Each step has its
+//! time. A stream of events lasts for as long as it is read.
+
+use super::Settings;
+use super::answer::{Answer, answer};
+use super::clients::{Client, Clients};
+use super::events::{Hub, Reader};
+use super::live::Live;
+use super::stall::Stall;
+use crate::vrrp::auth::Secret;
+use futures_util::stream::unfold;
+use http_body_util::{Either, Full, StreamBody};
+use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+
+/// How long a request may take to come, TLS and all.
+const TO_ASK: Duration = Duration::from_secs(3);
+/// How long an answer may take to be read.
+const TO_READ: Duration = Duration::from_secs(10);
+/// The longest head of a request, in bytes.
+const LONGEST_HEAD: usize = 16 << 10;
+/// How old an answer can be, in milliseconds.
+const AGE: &str = "locum-age-ms";
+
+/// What an answer is made of.
+#[derive(Clone, Debug)]
+pub(super) struct Desk {
+    pub(super) settings: Arc<Settings>,
+    pub(super) live: Live,
+    pub(super) hub: Hub,
+    pub(super) clients: Arc<Clients>,
+}
+
+type Content = Either<Full<Bytes>, Stream>;
+type Stream =
+    StreamBody<std::pin::Pin<Box<dyn futures_util::Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>>>;
+
+/// Serves one client of TCP.
+pub(super) async fn attend_tcp<S>(stream: S, desk: Desk, client: Arc<Client>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let stream = Stall::new(stream);
+    let token = desk.settings.token.clone();
+    match &desk.settings.tls {
+        None => attend(stream, desk, client, token).await,
+        Some(tls) => {
+            if let Ok(Ok(stream)) = timeout(TO_ASK, tls.acceptor().accept(stream)).await {
+                attend(stream, desk, client, token).await;
+            }
+        }
+    }
+}
+
+/// Serves one client of a unix socket, whom the kernel has let in.
+pub(super) async fn attend_unix<S>(stream: S, desk: Desk, client: Arc<Client>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    attend(Stall::new(stream), desk, client, None).await;
+}
+
+async fn attend<S>(stream: S, desk: Desk, client: Arc<Client>, token: Option<Secret>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let about = client.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (desk, client, token) = (desk.clone(), client.clone(), token.clone());
+        async move {
+            client.has_asked();
+            Ok::<_, Infallible>(desk.respond(&request, &client, token.as_ref()).await)
+        }
+    });
+    let mut builder = http1::Builder::new();
+    builder.keep_alive(false).header_read_timeout(None).max_header_size(LONGEST_HEAD).half_close(true);
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    for patience in [TO_ASK, TO_READ] {
+        // Errors are the client's.
+        let done = timeout(patience, connection.as_mut()).await.is_ok();
+        if done || !about.asked() {
+            return;
+        }
+    }
+    if about.streams() {
+        let _ = connection.await;
+    }
+}
+
+impl Desk {
+    async fn respond(
+        &self,
+        request: &Request<Incoming>,
+        client: &Client,
+        token: Option<&Secret>,
+    ) -> Response<Content> {
+        if let Some(refused) = refuse(request, token) {
+            return whole(refused, None);
+        }
+        let snapshot = self.live.snapshot().await;
+        if request.uri().path() == "/events"
+            && let Some(snapshot) = &snapshot
+        {
+            let Some(place) = self.clients.stream(client) else {
+                return whole(Answer::text(503, "there are too many readers already"), None);
+            };
+            let seen = request.headers().get("last-event-id").and_then(|id| id.to_str().ok());
+            return stream(self.hub.reader(snapshot, seen), place);
+        }
+        let answer = answer(request.uri().path(), snapshot.as_deref(), Timestamp::now());
+        whole(answer, snapshot.map(|snapshot| snapshot.age()))
+    }
+}
+
+/// What is not served at all.
+fn refuse(request: &Request<Incoming>, token: Option<&Secret>) -> Option<Answer> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Some(Answer::text(405, "only GET and HEAD are served"));
+    }
+    if !request.body().is_end_stream() {
+        return Some(Answer::text(413, "a request has no body here"));
+    }
+    let admitted = token.is_none_or(|token| bearer(request.headers()).is_some_and(|shown| shown == *token));
+    (!admitted).then(|| Answer::text(401, "show the token: Authorization: Bearer TOKEN"))
+}
+
+/// What is shown by `Authorization: Bearer …` (RFC 6750 section 2.1).
+fn bearer(headers: &HeaderMap) -> Option<Secret> {
+    let shown = headers.get(header::AUTHORIZATION)?.as_bytes();
+    let (scheme, token) = shown.split_at_checked("Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| Secret::new(token.trim_ascii()))
+}
+
+fn whole(answer: Answer, age: Option<Duration>) -> Response<Content> {
+    let Answer { code, kind, body } = answer;
+    let mut response = Response::new(Either::Left(Full::new(Bytes::from(body))));
+    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = guarded(response.headers_mut(), kind);
+    match code {
+        401 => drop(headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+        405 => drop(headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"))),
+        _ => {}
+    }
+    if let Some(age) = age {
+        let millis = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        headers.insert(AGE, HeaderValue::from(millis));
+    }
+    response
+}
+
+fn stream(reader: Reader, place: super::clients::Stream) -> Response<Content> {
+    // The place is given back with the stream.
+    let words = unfold((reader, place), |(mut reader, place)| async move {
+        let word = reader.next().await?;
+        Some((Ok(Frame::data(Bytes::copy_from_slice(word.as_bytes()))), (reader, place)))
+    });
+    let mut response = Response::new(Either::Right(StreamBody::new(Box::pin(words) as _)));
+    guarded(response.headers_mut(), "text/event-stream");
+    response
+}
+
+/// Nobody between keeps it, and nobody takes it for something else.
+fn guarded<'a>(headers: &'a mut HeaderMap, kind: &'static str) -> &'a mut HeaderMap {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
+}

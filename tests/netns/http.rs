@@ -1,0 +1,98 @@
+//! HTTP of the real daemon, asked by real clients: a Prometheus that scrapes two hosts, and curl.
+
+use crate::lab::{Host, LONG, Lab, SOON, wait_until};
+use crate::locum::Router;
+use crate::prometheus::Prometheus;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use tempfile::TempDir;
+
+/// Where a host serves.
+fn place(host: &Host) -> String {
+    format!("{}:5113", host.ipv4())
+}
+
+fn served(host: &Host, priority: u8) -> Router {
+    Router::new(priority).and(&format!("[http]\nlisten = \"{}\"\n", place(host)))
+}
+
+/// The code that `curl` on a host is answered with; 000 without an answer.
+fn code(host: &Host, url: &str) -> String {
+    let mut command = host.command("curl");
+    command.args(["-sS", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}"]).args(url.split(' '));
+    String::from_utf8(command.output().unwrap().stdout).unwrap()
+}
+
+#[test]
+fn a_real_prometheus_sees_who_is_master_and_that_it_moves() {
+    let lab = Lab::new(&["left", "right", "monitor"]);
+    let (left, right, monitor) = (&lab["left"], &lab["right"], &lab["monitor"]);
+    let mut first = left.locum(&served(left, 150));
+    let second = right.locum(&served(right, 100));
+    first.wait_state("MASTER");
+    second.wait_state("BACKUP");
+    let prometheus = Prometheus::start(monitor, &[place(left), place(right)], "");
+    // Prometheus looks for its targets every five seconds.
+    wait_until("both are scraped", LONG, || prometheus.instances("up == 1") == [place(left), place(right)]);
+    let masters = || prometheus.instances(r#"locum_router_state{state="MASTER"} == 1"#);
+    assert_eq!(masters(), [place(left)]);
+    first.kill9();
+    wait_until("the Master has moved", LONG, || masters() == [place(right)]);
+    assert_eq!(prometheus.instances("up == 0"), [place(left)]);
+    let took = "locum_takeover_detection_seconds > 0.2 and locum_takeover_recovery_seconds < 3";
+    wait_until("the takeover is timed", SOON, || prometheus.instances(took) == [place(right)]);
+    let cause = r#"locum_router_transitions_total{to="MASTER",reason="silence"} == 1"#;
+    assert_eq!(prometheus.instances(cause), [place(right)]);
+}
+
+#[test]
+fn what_is_served_follows_the_configuration_and_goes_with_the_daemon() {
+    let lab = Lab::new(&["left"]);
+    let left = &lab["left"];
+    let dir = TempDir::new().unwrap();
+    let (socket, token) = (dir.path().join("http"), dir.path().join("token"));
+    fs::write(&token, "0123456789abcdef\n").unwrap();
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
+    let mut locum = left.locum(&Router::new(150));
+    locum.wait_state("MASTER");
+    let unix = format!("--unix-socket {} http://locum/master", socket.display());
+    assert_eq!(code(left, "http://127.0.0.1:5113/master"), "000");
+    let with = |lines: &str| Router::new(150).and(&format!("[http]\n{lines}\n")).toml();
+    let both = format!("listen = [\"127.0.0.1:5113\", \"unix:{}\"]", socket.display());
+    locum.reload(&with(&format!("{both}\ntoken = \"file:{}\"", token.display())));
+    wait_until("it is served", SOON, || code(left, &unix) == "200");
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(code(left, "http://127.0.0.1:5113/master"), "401");
+    locum.reload(&with(&both));
+    wait_until("it is served without the token", SOON, || {
+        code(left, "http://127.0.0.1:5113/master/web") == "200"
+    });
+    // A port that somebody else has is tried again, and the status says so.
+    let other = left.spawn("python3 -m http.server -b 127.0.0.1 5999");
+    wait_until("the port is taken", SOON, || left.attempt("curl -sS http://127.0.0.1:5999").0);
+    locum.reload(&with("listen = \"127.0.0.1:5999\""));
+    let complains =
+        || locum.status()["complaints"].to_string().contains("HTTP on 127.0.0.1:5999 is not served");
+    wait_until("it complains", SOON, complains);
+    assert!(!socket.exists(), "the socket of before is still there");
+    drop(other);
+    wait_until("it is served there", SOON, || code(left, "http://127.0.0.1:5999/livez") == "200");
+    assert_eq!(locum.status()["health"], "healthy");
+    locum.reload(&Router::new(150).toml());
+    wait_until("nothing is served", SOON, || code(left, "http://127.0.0.1:5999/livez") == "000");
+    assert!(locum.stop().success());
+}
+
+#[test]
+fn events_come_as_they_happen() {
+    let lab = Lab::new(&["left"]);
+    let left = &lab["left"];
+    let locum = left.locum(&served(left, 150));
+    locum.wait_state("MASTER");
+    let events = left.spawn(&format!("curl -sSN http://{}/events", place(left)));
+    events.wait_for(r#""routers":{"web":"MASTER"}"#, SOON);
+    locum.cli(&["handover", "web"]);
+    locum.cli(&["resume", "web"]);
+    events.wait_for("event: order", SOON);
+    events.wait_for(r#""order":"resume""#, SOON);
+}

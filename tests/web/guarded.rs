@@ -1,0 +1,60 @@
+//! Who may ask: by a token, over TLS, or by a unix socket's mode.
+
+use crate::client::{get, tcp, unix};
+use crate::core::Http;
+use locum::vrrp::auth::Secret;
+use locum::web::{Settings, Tls};
+use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use std::sync::Arc;
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+fn guarded() -> Settings {
+    Settings { token: Some(Secret::new(TOKEN.as_bytes())), ..Settings::default() }
+}
+
+#[test]
+fn without_the_token_nothing_is_told_over_tcp() {
+    let http = Http::with(guarded());
+    for path in ["/metrics", "/livez", "/events", "/nothing"] {
+        for shown in ["", "Authorization: Bearer 0123\r\n", &format!("Authorization: Basic {TOKEN}\r\n")] {
+            let answer = get(tcp(http.tcp), path, shown);
+            assert_eq!(answer.code, 401, "{path} {shown}");
+            assert!(answer.head.contains("www-authenticate: Bearer"), "{}", answer.head);
+        }
+    }
+    let shown = format!("Authorization: bearer {TOKEN}\r\n");
+    assert_eq!(get(tcp(http.tcp), "/livez", &shown).code, 200);
+    // The kernel has let this one in.
+    assert_eq!(get(unix(&http.unix), "/livez", "").code, 200);
+}
+
+#[test]
+fn over_tls_the_certificate_is_the_one_that_was_given() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = Secret::new(made.signing_key.serialize_pem().into_bytes());
+    let tls = Tls::new(made.cert.pem().into_bytes(), key).unwrap();
+    let http = Http::with(Settings { tls: Some(tls), ..Settings::default() });
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(rustls::pki_types::CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap())
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    let client = ClientConnection::new(Arc::new(config), name).unwrap();
+    let answer = get(StreamOwned::new(client, tcp(http.tcp)), "/master", "");
+    assert_eq!(answer.code, 200);
+    // Who speaks in the clear has no answer that looks like one.
+    let mut clear = tcp(http.tcp);
+    std::io::Write::write_all(&mut clear, crate::client::request("/master", "").as_bytes()).unwrap();
+    let mut said = Vec::new();
+    let _ = std::io::Read::read_to_end(&mut clear, &mut said);
+    assert!(!String::from_utf8_lossy(&said).contains("HTTP"), "{said:?}");
+}
