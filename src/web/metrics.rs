@@ -189,6 +189,8 @@ impl Page {
         self.by(about, routers, "check", |it| {
             it.priority.tracks.iter().map(|track| (track.check.to_string(), track.adds)).collect::<Vec<_>>()
         });
+        let about = ("locum_router_interval_seconds", Gauge, "Its interval between adverts.");
+        self.each(about, routers, |it| Some(f64::from(it.interval_ms) / 1000.0));
         self.flags(routers);
         let about = (
             "locum_takeover_detection_seconds",

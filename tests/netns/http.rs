@@ -31,7 +31,9 @@ fn a_real_prometheus_sees_who_is_master_and_that_it_moves() {
     let second = right.locum(&served(right, 100));
     first.wait_state("MASTER");
     second.wait_state("BACKUP");
-    let prometheus = Prometheus::start(monitor, &[place(left), place(right)], "");
+    let rules = fs::canonicalize("packaging/prometheus/locum.rules.yml").unwrap();
+    let rules = format!("rule_files: [{}]\n", rules.display());
+    let prometheus = Prometheus::start(monitor, &[place(left), place(right)], &rules);
     // Prometheus looks for its targets every five seconds.
     wait_until("both are scraped", LONG, || prometheus.instances("up == 1") == [place(left), place(right)]);
     let masters = || prometheus.instances(r#"locum_router_state{state="MASTER"} == 1"#);
@@ -39,6 +41,8 @@ fn a_real_prometheus_sees_who_is_master_and_that_it_moves() {
     first.kill9();
     wait_until("the Master has moved", LONG, || masters() == [place(right)]);
     assert_eq!(prometheus.instances("up == 0"), [place(left)]);
+    let told = r#"ALERTS{alertname="LocumFailover",alertstate="firing"}"#;
+    wait_until("the alert fires", SOON, || prometheus.instances(told) == [place(right)]);
     let took = "locum_takeover_detection_seconds > 0.2 and locum_takeover_recovery_seconds < 3";
     wait_until("the takeover is timed", SOON, || prometheus.instances(took) == [place(right)]);
     let cause = r#"locum_router_transitions_total{to="MASTER",reason="silence"} == 1"#;

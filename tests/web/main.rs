@@ -12,3 +12,4 @@ mod events;
 mod guarded;
 mod liveness;
 mod metrics;
+mod rules;
