@@ -1,6 +1,6 @@
 //! The real binary on real kernels, with real neighbours: each test makes its own network of
-//! namespaces. Needs root, iproute2, util-linux, tcpdump, keepalived, frr, snmpd, snmp, snmptrapd, prometheus
-//! and curl.
+//! namespaces. Needs root, iproute2, util-linux, tcpdump, keepalived, frr, snmpd, snmp, snmptrapd, prometheus,
+//! haproxy, nginx-light, python3 and curl.
 
 mod capture;
 mod kernel;
@@ -15,6 +15,7 @@ mod prometheus;
 mod addresses;
 mod alone;
 mod authentication;
+mod balancers;
 mod bfd;
 mod checks;
 mod checksums;
