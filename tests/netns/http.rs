@@ -3,6 +3,7 @@
 use crate::lab::{Host, LONG, Lab, SOON, wait_until};
 use crate::locum::Router;
 use crate::prometheus::Prometheus;
+use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
@@ -99,4 +100,57 @@ fn events_come_as_they_happen() {
     locum.cli(&["resume", "web"]);
     events.wait_for("event: order", SOON);
     events.wait_for(r#""order":"resume""#, SOON);
+}
+
+/// What a dashboard asks Prometheus for: the text under `key`, wherever it stands.
+fn under<'a>(key: &str, value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::Object(object) => {
+            found.extend(object.get(key).and_then(Value::as_str));
+            object.values().for_each(|inner| under(key, inner, found));
+        }
+        Value::Array(list) => list.iter().for_each(|inner| under(key, inner, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_query_of_the_dashboard_finds_something() {
+    let lab = Lab::new(&["left", "right", "monitor"]);
+    let (left, right, monitor) = (&lab["left"], &lab["right"], &lab["monitor"]);
+    let check = "[check.app]\ntype = \"tcp\"\ninterval = \"1s\"\n";
+    let node = |host: &Host, priority| {
+        let router = served(host, priority).with("checks", "[{ check = \"app\", weight = 5 }]");
+        router.with("preempt", "false").and(&format!("{check}target = \"{}\"\n", place(host)))
+    };
+    let first = left.locum(&node(left, 100));
+    first.wait_state("MASTER");
+    // It hears what it might preempt, and leaves it; both hear what is of another version.
+    let second = right.locum(&node(right, 150));
+    let stranger = Router::new(1).with("version", "2").with("interval", "\"1s\"");
+    let _stranger = monitor.locum(&stranger);
+    let prometheus = Prometheus::start(monitor, &[place(left), place(right)], "");
+    wait_until("both are scraped", LONG, || prometheus.query("up == 1").len() == 2);
+    first.cli(&["handover"]);
+    second.wait_state("MASTER");
+    let dashboard = fs::read_to_string("packaging/grafana/locum.json").unwrap();
+    let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
+    let (mut queries, mut variables) = (Vec::new(), Vec::new());
+    under("expr", &dashboard, &mut queries);
+    under("definition", &dashboard, &mut variables);
+    assert!(queries.len() > 20 && variables.len() == 2, "{queries:?} {variables:?}");
+    let plain = |query: &str| {
+        let query = query.replace("$__rate_interval", "1m").replace("$cluster", ".*");
+        query.replace("$router", ".*")
+    };
+    for query in queries.into_iter().map(plain) {
+        wait_until(&query, LONG, || !prometheus.query(&query).is_empty());
+    }
+    for variable in variables.into_iter().map(plain) {
+        let inner = variable.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')')).unwrap();
+        let (metric, label) = inner.rsplit_once(", ").unwrap();
+        let samples = prometheus.query(metric);
+        assert!(!samples.is_empty(), "{variable}");
+        assert!(samples.iter().all(|sample| sample["metric"][label].is_string()), "{variable}: {samples:?}");
+    }
 }

@@ -22,7 +22,7 @@ impl<'a> Prometheus<'a> {
         let targets = serde_json::to_string(targets).unwrap();
         let config = format!(
             "global: {{ scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 200ms }}\n\
-             scrape_configs:\n  - job_name: locum\n    static_configs:\n      - targets: {targets}\n{more}"
+             scrape_configs:\n  - job_name: locum\n    static_configs:\n      - targets: {targets}\n        labels: {{ cluster: lab }}\n{more}"
         );
         let file = dir.path().join("prometheus.yml");
         fs::write(&file, config).unwrap();
