@@ -9,7 +9,7 @@ use crate::history::Entry;
 use crate::web::{Hub, Live, Report, Settings, serve};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
@@ -17,14 +17,16 @@ use tracing::{info, warn};
 /// How many events may wait for the thread. It does nothing that can be slow.
 const WAITING: usize = 1024;
 
+/// What cannot be served, and why.
+type Troubles = BTreeMap<String, String>;
+
 /// The core's end.
 pub(super) struct Web {
     inbox: Inbox,
     /// The group that may use unix sockets, besides root.
     group: Option<u32>,
     running: Option<Running>,
-    /// What cannot be served, and why.
-    troubles: Arc<Mutex<BTreeMap<String, String>>>,
+    troubles: Arc<Mutex<Troubles>>,
 }
 
 struct Running {
@@ -63,16 +65,19 @@ impl Web {
 
     /// What is wrong with it, a line each.
     pub(super) fn complaints(&self) -> Vec<String> {
-        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(running) = &self.running else { return Vec::new() };
+        if running.settings.is_closed() {
+            return vec!["HTTP is not served: a bug has ended it; `locum restart` begins it anew".to_owned()];
+        }
         let line = |(what, why): (&String, &String)| format!("{what} is not served: {why}");
-        troubles.iter().filter(|_| self.running.is_some()).map(line).collect()
+        lock(&self.troubles).iter().map(line).collect()
     }
 
     fn start(&mut self, settings: Settings) {
         let (settings, wanted) = watch::channel(settings);
         let (entries, told) = mpsc::channel(WAITING);
         let (inbox, group, troubles) = (self.inbox.clone(), self.group, self.troubles.clone());
-        let body = move || match Builder::new_current_thread().enable_all().max_blocking_threads(1).build() {
+        let body = move || match Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime.block_on(run(wanted, told, inbox, group, troubles)),
             Err(error) => warn!("HTTP is not served: {error}"),
         };
@@ -89,7 +94,7 @@ async fn run(
     told: mpsc::Receiver<Entry>,
     inbox: Inbox,
     group: Option<u32>,
-    troubles: Arc<Mutex<BTreeMap<String, String>>>,
+    troubles: Arc<Mutex<Troubles>>,
 ) {
     let live = Live::start(move |answer: oneshot::Sender<Response>| {
         let who = Who { uid: nix::unistd::getuid().as_raw(), pid: None };
@@ -99,24 +104,30 @@ async fn run(
     tokio::spawn(pass_on(told, hub.clone()));
     loop {
         let settings = wanted.borrow_and_update().clone();
-        troubles.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        lock(&troubles).clear();
         let about = troubles.clone();
         let report = move |report| match report {
             Report::Serving { place } => {
                 info!("{place} is served");
-                about.lock().unwrap_or_else(PoisonError::into_inner).remove(&place);
+                lock(&about).remove(&place);
             }
             Report::Trouble { place, why } => {
                 warn!("{place} cannot be served: {why}; trying again");
-                about.lock().unwrap_or_else(PoisonError::into_inner).insert(place, why);
+                lock(&about).insert(place, why);
             }
         };
         let bind = move |path: &std::path::Path| control::server::bind(path, group);
-        tokio::select! {
-            () = serve(settings, live.clone(), hub.clone(), bind, report) => {}
-            changed = wanted.changed() => if changed.is_err() { return },
+        let mut goes_on = true;
+        let until = async { goes_on = wanted.changed().await.is_ok() };
+        serve(settings, live.clone(), hub.clone(), bind, report, until).await;
+        if !goes_on {
+            return;
         }
     }
+}
+
+fn lock(troubles: &Mutex<Troubles>) -> MutexGuard<'_, Troubles> {
+    troubles.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What kind of entry a line is.

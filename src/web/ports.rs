@@ -45,13 +45,14 @@ pub enum Report {
 /// Makes a unix socket at a path.
 type Bind = dyn Fn(&Path) -> io::Result<UnixListener> + Send + Sync;
 
-/// Serves for as long as it is polled. What is open ends when it is dropped.
+/// Serves until that is over; then every port is closed.
 pub async fn serve(
     settings: Settings,
     live: Live,
     hub: Hub,
     bind: impl Fn(&Path) -> io::Result<UnixListener> + Send + Sync + 'static,
     report: impl Fn(Report) + Send + Sync + 'static,
+    until: impl Future<Output = ()>,
 ) {
     let settings = Arc::new(settings);
     let clients = Arc::new(Clients::default());
@@ -86,8 +87,9 @@ pub async fn serve(
             .await;
         });
     }
-    while ports.join_next().await.is_some() {}
-    std::future::pending::<()>().await;
+    until.await;
+    // Whoever opens the same ports next finds them free.
+    ports.shutdown().await;
 }
 
 /// A socket's file, which goes with it.

@@ -6,6 +6,7 @@ use crate::prometheus::Prometheus;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Instant;
 use tempfile::TempDir;
 
 /// Where a host serves.
@@ -153,4 +154,42 @@ fn every_query_of_the_dashboard_finds_something() {
         assert!(!samples.is_empty(), "{variable}");
         assert!(samples.iter().all(|sample| sample["metric"][label].is_string()), "{variable}: {samples:?}");
     }
+}
+
+/// For so many seconds: two hundred readers of events who do not read, clients that send half a request, and one
+/// that asks for everything, again and again.
+const FLOOD: &str = r#"
+import socket, sys, time
+host, end, half, answers = sys.argv[1], time.time() + float(sys.argv[2]), [], 0
+def say(text):
+    client = socket.create_connection((host, 5113))
+    client.sendall(text)
+    return client
+readers = [say(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(200)]
+while time.time() < end:
+    half = half[-100:] + [say(b"GET /metrics HTTP/1.1\r\n")]
+    client = say(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    while client.recv(65536):
+        answers += 1
+print("answers:", answers)
+"#;
+
+#[test]
+fn a_flood_of_clients_costs_no_advert() {
+    let lab = Lab::new(&["left", "right", "crowd"]);
+    let (left, right, crowd) = (&lab["left"], &lab["right"], &lab["crowd"]);
+    let first = left.locum(&served(left, 150));
+    first.wait_state("MASTER");
+    let second = right.locum(&Router::new(100));
+    second.wait_state("BACKUP");
+    let sent = || first.router()["instances"][0]["sent"].as_u64().unwrap();
+    let (before, began) = (sent(), Instant::now());
+    let mut command = crowd.command("python3");
+    let flood = command.args(["-c", FLOOD, &left.ipv4(), "5"]).output().unwrap();
+    let said = String::from_utf8_lossy(&[flood.stdout, flood.stderr].concat()).into_owned();
+    let due = u64::try_from(began.elapsed().as_millis()).unwrap() / 100;
+    let went = sent() - before;
+    assert!(said.starts_with("answers: ") && said.trim() != "answers: 0", "{said}");
+    assert!(went + 2 >= due, "{went} of {due} adverts");
+    assert_eq!((second.became_master(), second.state().as_str()), (0, "BACKUP"));
 }

@@ -97,7 +97,8 @@ impl Http {
                     Report::Trouble { place, why } => panic!("{place}: {why}"),
                 };
                 tell.send(Some(hub.clone())).unwrap();
-                serve(settings, live, hub, |path| UnixListener::bind(path), report).await;
+                let ever = std::future::pending();
+                serve(settings, live, hub, |path| UnixListener::bind(path), report, ever).await;
             });
         });
         let hub = told.recv().unwrap().expect("the hub comes first");
