@@ -374,7 +374,7 @@ impl Agent {
                     self.look_back(now, *index, effects);
                 }
                 let transition = self.transition(*index, *before, after);
-                self.routers[*index].count(&transition);
+                self.routers[*index].count(now, &transition);
                 effects.push(Effect::Notify(transition));
             }
             self.follow_handover(now, *index, *before, after, effects);

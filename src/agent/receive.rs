@@ -193,11 +193,12 @@ impl Agent {
         let router = &mut self.routers[index];
         router.elsewhere = None;
         let heard = router.members.iter().filter_map(|member| member.peers.last()).max();
-        let detected = heard.map(|heard| now.since(heard));
-        router.takeover = Takeover { heard, detected, recovered: None };
-        if let Some(ago) = detected {
+        let followed = heard.filter(|heard| *heard >= router.changed);
+        let detected = followed.map(|heard| now.since(heard));
+        router.takeover = Takeover { heard: followed, detected, recovered: None };
+        if let Some(at) = heard {
             let router = router.config.name.clone();
-            effects.push(Effect::Note(Note::LastHeard { router, ago }));
+            effects.push(Effect::Note(Note::LastHeard { router, ago: now.since(at) }));
         }
     }
 

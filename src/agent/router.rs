@@ -66,6 +66,8 @@ pub(super) struct Router {
     pub elsewhere: Option<IpAddr>,
     pub became_master: u64,
     pub left_master: u64,
+    /// When its state last changed.
+    pub changed: Time,
     /// Its changes of state, by what it became and why.
     pub transitions: BTreeMap<(Standing, &'static str), u64>,
     pub takeover: Takeover,
@@ -76,7 +78,7 @@ pub(super) struct Router {
 /// How its last change to Master went.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Takeover {
-    /// When anybody else was last heard before it.
+    /// When anybody else was last heard before it, since it had become Backup.
     pub heard: Option<Time>,
     /// From then to the change.
     pub detected: Option<Duration>,
@@ -141,6 +143,7 @@ impl Router {
             elsewhere: None,
             became_master: 0,
             left_master: 0,
+            changed: Time::ZERO,
             transitions: BTreeMap::new(),
             takeover: Takeover::default(),
             hold_errors: 0,
@@ -148,8 +151,9 @@ impl Router {
     }
 
     /// Counts a change of its state.
-    pub fn count(&mut self, transition: &Transition) {
+    pub fn count(&mut self, now: Time, transition: &Transition) {
         let Transition { from, to, why, .. } = transition;
+        self.changed = now;
         self.became_master += u64::from(*to == Standing::Master);
         self.left_master += u64::from(*from == Standing::Master);
         *self.transitions.entry((*to, why.name())).or_default() += 1;

@@ -168,7 +168,8 @@ pub struct RouterStatus {
     /// Its changes of state, by what it became and why.
     #[serde(default)]
     pub transitions: Vec<TransitionStatus>,
-    /// When it last became Master: how long nobody else had been heard, in milliseconds.
+    /// When it last became Master: how long the one that it had followed had not been heard, in milliseconds;
+    /// `None` where it had followed nobody.
     #[serde(default)]
     pub detected_ms: Option<f64>,
     /// From the same moment until every address was here, in milliseconds.

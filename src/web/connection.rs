@@ -21,6 +21,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 /// How long a request may take to come, TLS and all.
@@ -46,10 +47,7 @@ type Stream =
     StreamBody<std::pin::Pin<Box<dyn futures_util::Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>>>;
 
 /// Serves one client of TCP.
-pub(super) async fn attend_tcp<S>(stream: S, desk: Desk, client: Arc<Client>)
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+pub(super) async fn attend_tcp(stream: TcpStream, desk: Desk, client: Arc<Client>) {
     let stream = Stall::new(stream);
     let token = desk.settings.token.clone();
     match &desk.settings.tls {
@@ -63,10 +61,7 @@ where
 }
 
 /// Serves one client of a unix socket, whom the kernel has let in.
-pub(super) async fn attend_unix<S>(stream: S, desk: Desk, client: Arc<Client>)
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+pub(super) async fn attend_unix(stream: UnixStream, desk: Desk, client: Arc<Client>) {
     attend(Stall::new(stream), desk, client, None).await;
 }
 
@@ -83,7 +78,7 @@ where
         }
     });
     let mut builder = http1::Builder::new();
-    builder.keep_alive(false).header_read_timeout(None).max_header_size(LONGEST_HEAD).half_close(true);
+    builder.keep_alive(false).header_read_timeout(None).max_header_size(LONGEST_HEAD);
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     for patience in [TO_ASK, TO_READ] {
         // Errors are the client's.

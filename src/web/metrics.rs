@@ -195,7 +195,7 @@ impl Page {
         let about = (
             "locum_takeover_detection_seconds",
             Gauge,
-            "At the last takeover: how long nobody else was heard.",
+            "At the last takeover: how long the old Master was not heard.",
         );
         self.each(about, routers, |it| it.detected_ms.map(|ms| ms / 1000.0));
         let help = "At the last takeover: from the other's last word until every address was here.";

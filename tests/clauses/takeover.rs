@@ -1,6 +1,6 @@
 //! What the status says of a takeover: how long it took to be seen and to be over, and what it is counted as.
 
-use crate::desk::{ABOVE, Desk, advert};
+use crate::desk::{ABOVE, Desk, advert, eth0};
 use locum::agent::{Input, InstanceId, Standing};
 use std::time::Duration;
 
@@ -34,11 +34,19 @@ fn a_takeover_is_timed_from_the_last_word_of_the_old_master() {
 }
 
 #[test]
-fn where_nobody_was_ever_heard_there_is_nothing_to_time() {
+fn where_it_followed_nobody_there_is_nothing_to_time() {
+    let timed = |desk: &Desk| (desk.status().detected_ms, desk.status().recovered_ms);
     let mut desk = Desk::master("");
     held(&mut desk, Ok(()));
-    let status = desk.status();
-    assert_eq!((status.detected_ms, status.recovered_ms), (None, None));
+    assert_eq!(timed(&desk), (None, None));
+    // Whom it heard before a fault of its own is another matter.
+    desk.hear(&advert(ABOVE, 200));
+    desk.give(Input::Link(eth0(false)));
+    desk.wait(Duration::from_secs(60));
+    desk.give(Input::Link(eth0(true)));
+    desk.wait(desk.due());
+    held(&mut desk, Ok(()));
+    assert_eq!((desk.state(), timed(&desk)), (Standing::Master, (None, None)));
 }
 
 #[test]
