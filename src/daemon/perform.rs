@@ -40,6 +40,8 @@ const AUDIT_TOLD: Duration = Duration::from_secs(120);
 pub(super) const HOOKS_WITHIN: Duration = Duration::from_secs(5);
 /// How long the record may still take before the next program has its turn.
 const RECORD_WITHIN: Duration = Duration::from_millis(100);
+/// How long HTTP may still take at the end.
+const WEB_WITHIN: Duration = Duration::from_millis(100);
 /// How long the last renewal may take before the next program has its turn.
 const RENEW_WITHIN: Duration = Duration::from_millis(100);
 /// How long the state file may still take at the end.
@@ -320,6 +322,7 @@ impl Performer {
         self.keeper.finish(STATE_WITHIN);
         self.tasks.finish(HOOKS_WITHIN);
         self.record.finish(released, STATE_WITHIN);
+        self.record.web.finish(WEB_WITHIN);
         let _ = std::fs::remove_file(&self.details.control.path);
         released && !self.stuck
     }

@@ -10,12 +10,16 @@ use crate::web::{Hub, Live, Report, Settings, serve};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
 
 /// How many events may wait for the thread. It does nothing that can be slow.
 const WAITING: usize = 1024;
+/// How often to look whether it has ended.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// What cannot be served, and why.
 type Troubles = BTreeMap<String, String>;
@@ -32,6 +36,7 @@ pub(super) struct Web {
 struct Running {
     settings: watch::Sender<Settings>,
     entries: mpsc::Sender<Entry>,
+    thread: JoinHandle<()>,
 }
 
 impl Web {
@@ -73,6 +78,15 @@ impl Web {
         lock(&self.troubles).iter().map(line).collect()
     }
 
+    /// Ends it, and waits for its files to go, but not for long.
+    pub(super) fn finish(&mut self, within: Duration) {
+        let Some(Running { thread, .. }) = self.running.take() else { return };
+        let end = Instant::now() + within;
+        while !thread.is_finished() && Instant::now() < end {
+            std::thread::sleep(LOOK);
+        }
+    }
+
     fn start(&mut self, settings: Settings) {
         let (settings, wanted) = watch::channel(settings);
         let (entries, told) = mpsc::channel(WAITING);
@@ -82,7 +96,7 @@ impl Web {
             Err(error) => warn!("HTTP is not served: {error}"),
         };
         match scheduling::spawn("web", body) {
-            Ok(_) => self.running = Some(Running { settings, entries }),
+            Ok(thread) => self.running = Some(Running { settings, entries, thread }),
             Err(error) => warn!("HTTP is not served: {error}"),
         }
     }

@@ -86,7 +86,10 @@ fn what_is_served_follows_the_configuration_and_goes_with_the_daemon() {
     assert_eq!(locum.status()["health"], "healthy");
     locum.reload(&Router::new(150).toml());
     wait_until("nothing is served", SOON, || code(left, "http://127.0.0.1:5999/livez") == "000");
+    locum.reload(&with(&both));
+    wait_until("it is served again", SOON, || code(left, &unix) == "200");
     assert!(locum.stop().success());
+    assert!(!socket.exists(), "the socket outlives the daemon");
 }
 
 #[test]
