@@ -7,6 +7,7 @@ use super::link::Link;
 use super::memory::Memory;
 use super::relay::Relay;
 use super::request::{Request, Response, Ticket};
+use super::rivals::Sighting;
 use super::transition::{RouterName, Subject, Transition};
 use crate::claim::VoterId;
 use crate::health::{self, CheckName, Outcome};
@@ -108,6 +109,8 @@ pub enum Input {
         /// One line that tells what is wrong.
         result: Result<(), String>,
     },
+    /// Another host, or this one, was heard to say that it has an address that is held.
+    Sighted(Sighting),
     /// A probe, with its retries, has a result.
     Outcome(CheckName, Outcome),
     /// A hook has ended.

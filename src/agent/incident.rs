@@ -1,5 +1,6 @@
 //! What hooks and event streams are told of besides transitions.
 
+use super::rivals::Rival;
 use super::transition::{RouterName, Standing};
 use std::net::IpAddr;
 
@@ -28,6 +29,14 @@ pub enum Kind {
         source: IpAddr,
         /// The priority in it.
         priority: u8,
+    },
+    /// There is another holder: of each it is told once a minute at most, and of another one once in ten
+    /// seconds.
+    DualMaster {
+        /// Who.
+        rival: Rival,
+        /// How often it was seen since it was last told of.
+        times: u64,
     },
     /// The effective priority changed while Master or Backup.
     PriorityChanged {

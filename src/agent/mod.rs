@@ -23,6 +23,7 @@ mod receive;
 pub mod relay;
 pub mod reload;
 pub mod request;
+pub mod rivals;
 pub mod route;
 mod router;
 mod second_path;
@@ -43,6 +44,7 @@ pub use link::{Link, LinkAddress};
 pub use memory::Memory;
 pub use relay::Relay;
 pub use request::{Request, Response, Ticket};
+pub use rivals::{Mac, Rival, Sighting};
 pub use route::{Hop, Network, Route, RouteKind, RouteOption, Rule, RuleAction};
 pub use second_path::SecondPath;
 pub use transition::{RouterName, Standing, Subject, Transition};
@@ -93,6 +95,8 @@ pub struct Agent {
     willed: bool,
     /// When the first router that could not hold its addresses tries again.
     retry_at: Option<Time>,
+    /// When it is decided whether the first suspect is a rival.
+    judge_at: Option<Time>,
     /// Nobody takes part before this.
     start_at: Option<Time>,
     /// Sockets that could not be opened, and why.
@@ -202,6 +206,7 @@ impl Agent {
             }
             Input::Held { instance, result } => self.held(now, instance, result, &mut effects),
             Input::Restored { instance, address } => self.restored(now, instance, address, &mut effects),
+            Input::Sighted(sighting) => self.sighted(now, sighting),
             Input::Answered { instance, result } => self.answered(instance, result, &mut effects),
             Input::Announced { instance, sent, failed } => {
                 if let Some((router, place)) = self.find(instance) {
@@ -254,7 +259,8 @@ impl Agent {
             let wait = self.sets[set].group.deadline().map_or(Wait::Heal, |(_, wait)| wait);
             (at, wait)
         });
-        let later = self.retry_at.into_iter().chain(self.links.deadline()).chain(self.start_at).min();
+        let later = self.retry_at.into_iter().chain(self.links.deadline()).chain(self.start_at);
+        let later = later.chain(self.judge_at).min();
         earliest(first, later.filter(|_| !self.stopping).map(|at| (at, Wait::Heal)))
     }
 
@@ -291,6 +297,7 @@ impl Agent {
             self.keep_said(set, &effects[before..]);
         }
         self.due = None;
+        self.judge_rivals(now, effects);
         let mut news = self.retry_at.take_if(|at| *at <= now).is_some();
         if news {
             for router in &mut self.routers {

@@ -6,6 +6,7 @@ use super::Agent;
 use super::effect::{Datagram, Effect, Note};
 use super::incident::Kind;
 use super::peers::Offset;
+use super::rivals::Rival;
 use super::router::Takeover;
 use super::second_path::Way;
 use super::set::Seat;
@@ -147,9 +148,11 @@ impl Agent {
             return;
         }
         router.lower_told = now + interval;
-        router.dual_masters += 1;
-        let kind = Kind::HeardLower { source: heard.source, priority: priority.get() };
-        self.tell(index, kind, effects);
+        let (source, priority) = (heard.source, priority.get());
+        self.tell(index, Kind::HeardLower { source, priority }, effects);
+        if self.is_settled(now, index, member) {
+            self.rivalled(now, index, Rival::Master { source, priority }, effects);
+        }
     }
 
     /// Notes who is Master elsewhere, where nobody was before, or another one.

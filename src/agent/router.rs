@@ -10,6 +10,7 @@ use super::link::{Link, LinkAddress};
 use super::memory::Memory;
 use super::peers::Peers;
 use super::request::Ticket;
+use super::rivals::Rivals;
 use super::second_path;
 use super::set::Set;
 use super::status::HookStatus;
@@ -60,8 +61,9 @@ pub(super) struct Router {
     pub hooks: HookStatus,
     /// Losing adverts are not told of again until this moment.
     pub lower_told: Time,
-    /// How often it was told of one.
+    /// How often another holder was seen.
     pub dual_masters: u64,
+    pub rivals: Rivals,
     /// The other host that was noted as Master.
     pub elsewhere: Option<IpAddr>,
     pub became_master: u64,
@@ -140,6 +142,7 @@ impl Router {
             hooks: HookStatus::default(),
             lower_told: Time::ZERO,
             dual_masters: 0,
+            rivals: Rivals::default(),
             elsewhere: None,
             became_master: 0,
             left_master: 0,

@@ -73,6 +73,7 @@ impl Agent {
             became_master: router.became_master,
             left_master: router.left_master,
             dual_master_seen: router.dual_masters,
+            rivals: router.rivals.status(now),
             transitions: transitions(router),
             detected_ms: router.takeover.detected.map(exactly),
             recovered_ms: router.takeover.recovered.map(exactly),
@@ -289,10 +290,18 @@ fn judge(routers: &[RouterStatus], checks: &[CheckStatus], fixed: Option<&str>) 
     (worst, complaints)
 }
 
+/// How long another holder is worth a complaint: caches of neighbours may still name it.
+const NEWS_MS: u64 = 60_000;
+
 /// What is wrong between this router and the others now. What is four intervals old is history.
 fn wire(router: &RouterStatus) -> Vec<String> {
     let recent = |ms: Option<u64>| ms.is_some_and(|ms| ms < 4 * u64::from(router.interval_ms));
     let mut lines = Vec::new();
+    for rival in router.rivals.iter().filter(|rival| rival.seen_ms < NEWS_MS) {
+        if let (Some(mac), Some(address)) = (&rival.mac, rival.address) {
+            lines.push(format!("{mac} says that it has {address} too: find that host and take it away"));
+        }
+    }
     for instance in &router.instances {
         if let Some(error) = instance.last_send_error.as_ref().filter(|_| recent(instance.last_send_error_ms))
         {

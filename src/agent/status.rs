@@ -161,10 +161,13 @@ pub struct RouterStatus {
     pub became_master: u64,
     /// See `became_master`.
     pub left_master: u64,
-    /// How often, while Master, an advert was heard that loses against ours: there was a second Master.
-    /// Once an interval at most.
+    /// How often, while Master, another holder was seen: by an advert that loses against ours, once an interval
+    /// at most, or by ARP or neighbour discovery, once a second at most.
     #[serde(default)]
     pub dual_master_seen: u64,
+    /// Who that was, the latest first; the last sixteen.
+    #[serde(default)]
+    pub rivals: Vec<RivalStatus>,
     /// Its changes of state, by what it became and why.
     #[serde(default)]
     pub transitions: Vec<TransitionStatus>,
@@ -181,6 +184,21 @@ pub struct RouterStatus {
     /// The vote in numbers; `None` where it needs nobody's, or there is none yet.
     #[serde(default)]
     pub vote: Option<VoteStatus>,
+}
+
+/// Another holder of what a Master holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RivalStatus {
+    /// Of a Master whose adverts lose against ours: who sends them.
+    pub source: Option<IpAddr>,
+    /// Of a host that says that it has one of the addresses: the last one that it said so of,
+    pub address: Option<IpAddr>,
+    /// and at which Ethernet address it says that it is.
+    pub mac: Option<String>,
+    /// How long ago it was last seen, in milliseconds.
+    pub seen_ms: u64,
+    /// How often it was seen.
+    pub times: u64,
 }
 
 /// How often a router came to a state for one reason.

@@ -4,7 +4,7 @@ use super::span::span;
 use crate::agent::Standing;
 use crate::agent::status::{
     CheckStatus, HookStatus, InstanceStatus, LatenessStatus, Overall, PeerStatus, PriorityStatus,
-    RouterStatus, Status,
+    RivalStatus, RouterStatus, Status,
 };
 use crate::health;
 use std::collections::BTreeMap;
@@ -109,6 +109,9 @@ impl Page {
                 _ => String::new(),
             };
             self.row("address", &format!("{}/{} {held}{lease}{restored}", address.address, address.prefix));
+        }
+        for each in &router.rivals {
+            self.row("rival", &rival(each));
         }
         self.row("hooks", &hooks(&router.hooks));
     }
@@ -253,6 +256,17 @@ fn peer(peer: &PeerStatus) -> String {
     for remark in &peer.remarks {
         let _ = write!(text, "; {remark}");
     }
+    text
+}
+
+fn rival(rival: &RivalStatus) -> String {
+    let RivalStatus { source, address, mac, seen_ms, times } = rival;
+    let mut text = match (source, address, mac) {
+        (Some(source), ..) => format!("{source} advertised as Master"),
+        (None, Some(address), Some(mac)) => format!("{mac} said that it has {address}"),
+        _ => "somebody".to_owned(),
+    };
+    let _ = write!(text, ", seen {times} times, {} ago", span(*seen_ms));
     text
 }
 

@@ -29,10 +29,7 @@ pub(super) fn tell(event: &Event, spent: Option<u64>) -> String {
         Event::MasterHeard(MasterHeard { source, priority, .. }) => {
             format!("{source} is Master, priority {priority}")
         }
-        Event::DualMasterSeen(DualMaster { source, priority, ours, times, .. }) => {
-            let times = if *times > 1 { format!(", {times} times") } else { String::new() };
-            format!("a second Master was seen{times}: {source}, priority {priority} against our {ours}")
-        }
+        Event::DualMasterSeen(dual) => second(dual),
         Event::Priority { from, to, .. } => format!("priority {from} -> {to}"),
         Event::Check(change) => check(change),
         Event::Hook(hook) => {
@@ -56,6 +53,19 @@ pub(super) fn tell(event: &Event, spent: Option<u64>) -> String {
         Event::Lost { entries, why } => format!("{entries} entries before this are lost: {why}"),
         Event::Unknown => "something that this version does not know; see --json".to_owned(),
     }
+}
+
+fn second(DualMaster { source, priority, address, mac, ours, times, .. }: &DualMaster) -> String {
+    let times = if *times > 1 { format!(", {times} times") } else { String::new() };
+    let unknown = || "?".to_owned();
+    let text = |value: Option<String>| value.unwrap_or_else(unknown);
+    if let Some(mac) = mac {
+        let address = text(address.map(|address| address.to_string()));
+        return format!("a second holder was seen{times}: {mac} says that it has {address}");
+    }
+    let source = text(source.map(|source| source.to_string()));
+    let priority = text(priority.map(|priority| priority.to_string()));
+    format!("a second Master was seen{times}: {source}, priority {priority} against our {ours}")
 }
 
 fn start(Started { version, node, last, .. }: &Started) -> String {

@@ -15,8 +15,15 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The hooks of one router. `script_user` is the user of `[agent]`.
 pub(super) fn hooks(notify: &Notify, script_user: Option<&Spanned<String>>, sink: &Sink) -> Hooks {
-    let commands =
-        [&notify.master, &notify.backup, &notify.fault, &notify.stop, &notify.any, &notify.rx_lower];
+    let commands = [
+        &notify.master,
+        &notify.backup,
+        &notify.fault,
+        &notify.stop,
+        &notify.any,
+        &notify.rx_lower,
+        &notify.dual_master,
+    ];
     let timeout = notify.timeout.unwrap_or(TIMEOUT);
     // One that does not exist is told of once.
     let first = commands.into_iter().flatten().find(|command| command.user.is_none());
@@ -40,6 +47,7 @@ pub(super) fn hooks(notify: &Notify, script_user: Option<&Spanned<String>>, sink
         stop: script(&notify.stop),
         any: script(&notify.any),
         rx_lower: script(&notify.rx_lower),
+        dual_master: script(&notify.dual_master),
     }
 }
 

@@ -155,6 +155,7 @@ impl Performer {
                 self.held.insert(instance, if holding.is_told_of() { AUDIT_TOLD } else { AUDIT });
                 self.leases.hold(instance, holding.lease.filter(|_| until.is_none()), now);
                 self.ward.iter_mut().for_each(|ward| ward.holds(instance.0, &holding));
+                self.tasks.command(Command::Held(instance, Some(holding.clone())));
                 let until = until.map(leases::instant);
                 self.holder.order(Order::Hold { owner: instance.0, holding: *holding, until });
             }
@@ -166,6 +167,7 @@ impl Performer {
                 self.held.remove(&instance);
                 self.leases.release(instance);
                 self.ward.iter_mut().for_each(|ward| ward.releases(instance.0));
+                self.tasks.command(Command::Held(instance, None));
                 self.holder.order(Order::Release { owner: instance.0 });
             }
             Effect::Will(instance, will) => {
@@ -187,7 +189,7 @@ impl Performer {
             }
             Effect::Unwatch(name) => self.tasks.command(Command::Unwatch(name)),
             Effect::Notify(transition) => self.notify(transition),
-            Effect::Tell(incident) => self.tell(incident, now),
+            Effect::Tell(incident) => self.tell(incident),
             Effect::Note(note) => {
                 self.record.note(&note);
                 log::note(&note);
@@ -341,13 +343,17 @@ impl Performer {
         }
     }
 
-    fn tell(&mut self, incident: Incident, now: Time) {
-        self.record.incident(now, &incident);
+    fn tell(&mut self, incident: Incident) {
+        self.record.incident(&incident);
         let router = &incident.router;
         let write = match incident.kind {
             Kind::HeardLower { source, priority } => {
                 info!(%router, %source, priority, "a losing advert was heard: there is another Master");
                 true
+            }
+            Kind::DualMaster { rival, times } => {
+                warn!(%router, times, "there is another holder: {rival}");
+                false
             }
             Kind::PriorityChanged { from } => {
                 info!(%router, from, to = incident.priority, "the priority changed");

@@ -18,7 +18,6 @@ use jiff::{Timestamp, Unit};
 use nix::unistd::{Uid, User};
 use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,10 +31,6 @@ const WAITING: usize = 1024;
 const AGAIN: Duration = Duration::from_secs(5);
 /// How often to look whether the last word is written.
 const LOOK: Duration = Duration::from_millis(1);
-/// How often the same second Master is put in.
-const RIVAL_EVERY: Duration = Duration::from_mins(1);
-/// The most second Masters that are remembered.
-const RIVALS: usize = 64;
 /// The most lines of one entry.
 const LINES: usize = 50;
 
@@ -48,8 +43,6 @@ pub(super) struct Recorder {
     shared: Arc<Shared>,
     /// How long routers have been alone that become Master now.
     silent: BTreeMap<RouterName, Duration>,
-    /// When second Masters were put in, and how often they were seen since.
-    rivals: BTreeMap<(RouterName, IpAddr), (Time, u64)>,
 }
 
 #[derive(Default)]
@@ -82,7 +75,6 @@ impl Recorder {
             thread: thread.ok(),
             shared,
             silent: BTreeMap::new(),
-            rivals: BTreeMap::new(),
         }
     }
 
@@ -152,26 +144,17 @@ impl Recorder {
         self.put(Event::Transition(Moved::new(transition, silent)));
     }
 
-    pub(super) fn incident(&mut self, now: Time, incident: &Incident) {
+    pub(super) fn incident(&self, incident: &Incident) {
         let router = incident.router.clone();
         match incident.kind {
             Kind::PriorityChanged { from } => {
                 self.put(Event::Priority { router, from, to: incident.priority });
             }
-            Kind::HeardLower { source, priority } => {
-                let known = self.rivals.entry((router.clone(), source)).or_insert((Time::ZERO, 0));
-                known.1 += 1;
-                let first = known.0 == Time::ZERO;
-                if first || now.since(known.0) >= RIVAL_EVERY {
-                    let times = std::mem::replace(known, (now, 0)).1;
-                    let ours = incident.priority;
-                    self.put(Event::DualMasterSeen(DualMaster { router, source, priority, ours, times }));
-                }
-                if self.rivals.len() > RIVALS {
-                    // Made-up senders, most likely: they begin anew.
-                    self.rivals.clear();
-                }
+            Kind::DualMaster { rival, times } => {
+                self.put(Event::DualMasterSeen(DualMaster::new(router, rival, incident.priority, times)));
             }
+            // Told of as the above, and not every time.
+            Kind::HeardLower { .. } => {}
         }
     }
 

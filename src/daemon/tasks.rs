@@ -5,17 +5,19 @@ use super::dump::Dump;
 use super::inbox::{Arrival, Inbox};
 use super::mib::{self, Setup};
 use super::tell::Tellers;
-use crate::agent::{Incident, Input, Transition};
+use crate::agent::{Holding, Incident, Input, InstanceId, Transition};
 use crate::check;
 use crate::config::{Config, Control, Told};
 use crate::control;
 use crate::health::CheckName;
+use crate::net::lookout::{self, Places};
 use crate::net::{Placed, link};
 use crate::notify::Hooks;
 use crate::notify::mail::Message;
 use nix::sys::signal::SigSet;
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tokio::net::UnixListener;
@@ -25,6 +27,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, channel, unbounded_c
 use tokio::task::AbortHandle;
 use tracing::error;
 
+/// How long to wait for more of what is held before looking for others that hold it: less than what a new
+/// Master does not listen for.
+const TOGETHER: Duration = Duration::from_millis(100);
 /// How many questions may wait at once; whoever asks more waits at the socket.
 const QUESTIONS: usize = 16;
 
@@ -32,6 +37,8 @@ const QUESTIONS: usize = 16;
 pub(super) enum Command {
     Watch(CheckName, Box<check::Spec>),
     Unwatch(CheckName),
+    /// What an instance holds from now on, if anything.
+    Held(InstanceId, Option<Box<Holding>>),
     /// Whom to tell from now on.
     Told(Box<Told>),
     /// What to serve by SNMP from now on.
@@ -112,6 +119,7 @@ async fn serve(
     tokio::spawn(answer(inbox.clone(), listener, group));
     let mut checks: BTreeMap<CheckName, AbortHandle> = BTreeMap::new();
     let mut tellers = Tellers::new(&inbox);
+    let mut lookout = Lookout::default();
     while let Some(command) = commands.recv().await {
         match command {
             Command::Watch(name, spec) => {
@@ -127,6 +135,7 @@ async fn serve(
                     old.abort();
                 }
             }
+            Command::Held(instance, holding) => lookout.hold(instance, holding.as_deref(), &inbox),
             Command::Told(told) => tellers.adopt(*told).await,
             Command::Serve(setup) => tellers.serve(setup).await,
             Command::Notify(transition, hooks, mail) => tellers.notify(&transition, hooks.as_deref(), mail),
@@ -145,6 +154,41 @@ async fn watch_links(inbox: Inbox, placed: Placed) {
         let to = inbox.clone();
         let error = link::watch(placed.clone(), move |report| to.put(Arrival::Link(report))).await;
         error!("links are not watched: {error}; trying again in 1s");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Looks for other holders of what is held here.
+#[derive(Default)]
+struct Lookout {
+    places: Arc<Mutex<Places>>,
+    task: Option<AbortHandle>,
+}
+
+impl Lookout {
+    fn hold(&mut self, instance: InstanceId, holding: Option<&Holding>, inbox: &Inbox) {
+        // What is held from start to end moves nowhere.
+        let holding = holding.filter(|holding| !holding.own);
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.retain(|_, holder| *holder != instance);
+        places.extend(holding.into_iter().flat_map(|holding| lookout::places(instance, holding)));
+        if let Some(old) = self.task.take() {
+            old.abort();
+        }
+        if !places.is_empty() {
+            self.task = Some(tokio::spawn(look_out(inbox.clone(), self.places.clone())).abort_handle());
+        }
+    }
+}
+
+/// As [`watch_links`].
+async fn look_out(inbox: Inbox, places: Arc<Mutex<Places>>) {
+    loop {
+        // Where one comes, others may follow.
+        tokio::time::sleep(TOGETHER).await;
+        let places = places.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let error = lookout::watch(&places, |seen| inbox.put(Arrival::Input(Input::Sighted(seen)))).await;
+        error!("other holders of the addresses are not looked for: {error}; trying again in 1s");
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }

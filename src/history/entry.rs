@@ -3,7 +3,7 @@
 //! What is not known here, since a newer Locum wrote it, is [`Event::Unknown`] and no error. Of secrets
 //! there are none in it: everything comes from the agent's words and from answers to people.
 
-use crate::agent::{HookEnd, RouterName, Standing, Subject, Transition};
+use crate::agent::{HookEnd, Rival, RouterName, Standing, Subject, Transition};
 use crate::health::{self, CheckName};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -49,7 +49,8 @@ pub enum Event {
         /// In which term; `None` where they do no more.
         term: Option<u64>,
     },
-    /// While Master, adverts that lose against ours were heard: there were two Masters.
+    /// While Master, another holder was seen: by adverts that lose against ours, or by ARP or neighbour
+    /// discovery.
     DualMasterSeen(DualMaster),
     /// The effective priority changed.
     Priority {
@@ -198,19 +199,37 @@ pub struct MasterHeard {
     pub priority: u8,
 }
 
-/// A second Master beside this one.
+/// Another holder beside this one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DualMaster {
     /// Of which router.
     pub router: RouterName,
-    /// Who it is.
-    pub source: IpAddr,
-    /// The priority it advertises.
-    pub priority: u8,
-    /// Ours.
+    /// Who it is, where it advertises;
+    pub source: Option<IpAddr>,
+    /// its priority then.
+    pub priority: Option<u8>,
+    /// Where it was seen by ARP or neighbour discovery: the address that it says it has,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+    /// and its Ethernet address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+    /// Our priority.
     pub ours: u8,
-    /// How often it was told of since it last stood here; once an interval at most.
+    /// How often it was seen since it last stood here; once an interval or second at most.
     pub times: u64,
+}
+
+impl DualMaster {
+    /// What the agent tells, and our own priority.
+    #[must_use]
+    pub fn new(router: RouterName, rival: Rival, ours: u8, times: u64) -> Self {
+        let (source, priority, address, mac) = match rival {
+            Rival::Master { source, priority } => (Some(source), Some(priority), None, None),
+            Rival::Holder { address, mac } => (None, None, Some(address), Some(mac.to_string())),
+        };
+        DualMaster { router, source, priority, address, mac, ours, times }
+    }
 }
 
 /// A check came up or went down.

@@ -79,7 +79,7 @@ impl Reader {
             }
             Event::Transition(moved) => self.moved(entry, moved),
             Event::MasterHeard(MasterHeard { router, source, .. })
-            | Event::DualMasterSeen(DualMaster { router, source, .. }) => {
+            | Event::DualMasterSeen(DualMaster { router, source: Some(source), .. }) => {
                 self.close(router, entry.clock_ms, Some(*source));
             }
             _ => {}

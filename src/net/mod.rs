@@ -15,6 +15,7 @@ mod journal;
 pub mod leftover;
 pub mod link;
 mod local_route;
+pub mod lookout;
 mod macvlan;
 pub mod namespace;
 mod netlink;

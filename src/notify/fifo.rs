@@ -88,7 +88,7 @@ pub fn incident_line(incident: &Incident) -> Option<String> {
         (Kind::HeardLower { .. }, _) => "MASTER_RX_LOWER_PRI",
         (Kind::PriorityChanged { .. }, Master) => "MASTER_PRIORITY",
         (Kind::PriorityChanged { .. }, Backup) => "BACKUP_PRIORITY",
-        (Kind::PriorityChanged { .. }, _) => return None,
+        (Kind::PriorityChanged { .. } | Kind::DualMaster { .. }, _) => return None,
     };
     Some(line(&Subject::Router(incident.router.clone()), word, incident.priority))
 }

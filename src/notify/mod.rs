@@ -13,7 +13,7 @@ pub use crate::process::{Ended, User};
 pub use runner::Runner;
 
 use crate::agent::incident::Kind;
-use crate::agent::{Incident, Standing, Subject, Transition};
+use crate::agent::{Incident, Rival, Standing, Subject, Transition};
 use crate::process::Command;
 use std::fmt;
 use std::net::IpAddr;
@@ -35,6 +35,8 @@ pub struct Hooks {
     pub any: Option<Script>,
     /// When a Master hears an advert that loses against its own. Never for a group.
     pub rx_lower: Option<Script>,
+    /// When there is another holder, and it is news. Never for a group.
+    pub dual_master: Option<Script>,
 }
 
 /// One script and how it is run.
@@ -115,18 +117,32 @@ fn commands(transition: &Transition, hooks: &Hooks) -> Vec<Command> {
 
 /// What is to be run for `incident`.
 fn incident_command(incident: &Incident, hooks: &Hooks) -> Option<Command> {
-    let Kind::HeardLower { source, priority } = incident.kind else { return None };
+    let (script, rival) = match incident.kind {
+        Kind::HeardLower { source, priority } => (&hooks.rx_lower, Rival::Master { source, priority }),
+        Kind::DualMaster { rival, .. } => (&hooks.dual_master, rival),
+        Kind::PriorityChanged { .. } => return None,
+    };
+    let (peer, mac) = match rival {
+        Rival::Master { source, .. } => (Some(source), None),
+        Rival::Holder { mac, .. } => (None, Some(mac)),
+    };
     let told = Told {
         subject: &Subject::Router(incident.router.clone()),
         from: incident.standing,
         to: incident.standing,
-        reason: format!("{source} advertised priority {priority}, which is below ours"),
+        reason: rival.to_string(),
         priority: incident.priority,
         addresses: &incident.addresses,
-        peer: Some(source),
+        peer,
         term: None,
     };
-    hooks.rx_lower.as_ref().map(|script| command(script, &told))
+    let mut command = command(script.as_ref()?, &told);
+    if let Kind::DualMaster { .. } = incident.kind {
+        let mac = mac.map(|mac| mac.to_string()).unwrap_or_default();
+        let more = [("LOCUM_EVENT", "dual_master_seen".to_owned()), ("LOCUM_PEER_MAC", mac)];
+        command.environment.extend(more.map(|(name, value)| (name.to_owned(), value)));
+    }
+    Some(command)
 }
 
 /// What a script finds in its environment.

@@ -1,6 +1,6 @@
 //! Which transition's hooks come next. The latest state wins: of those that wait, only the newest
-//! is kept, because hooks for a state that is over do harm. STOP is always told. Of incidents, one
-//! waits at most.
+//! is kept, because hooks for a state that is over do harm. STOP is always told. Of incidents, one for
+//! each script waits at most.
 
 use crate::agent::Standing;
 use crate::process::Command;
@@ -38,7 +38,8 @@ impl Queue {
 
     /// Waits its turn behind transitions, and drops none.
     pub(super) fn push_incident(&mut self, state: Standing, command: Command) {
-        if !self.waiting.iter().any(|job| job.incident) {
+        let same = |job: &Job| job.commands.first().is_some_and(|waiting| waiting.argv == command.argv);
+        if !self.waiting.iter().any(|job| job.incident && same(job)) {
             self.waiting.push_back(Job { state, commands: vec![command], incident: true });
         }
     }
@@ -95,6 +96,12 @@ mod tests {
         queue.push_incident(Master, command());
         let waits: Vec<_> = std::iter::from_fn(|| queue.pop().map(|job| job.incident)).collect();
         assert_eq!(waits, [false, true]);
+        let mut other = command();
+        other.argv = vec!["/bin/false".to_owned()];
+        queue.push_incident(Master, command());
+        queue.push_incident(Master, other);
+        assert_eq!(queue.waiting.len(), 2, "another script is told as well");
+        queue.waiting.clear();
         queue.push_incident(Master, command());
         queue.push(job(Backup));
         assert_eq!(queue.pop().map(|job| job.state), Some(Backup));

@@ -74,7 +74,7 @@ impl Runner {
         self.shared.wake.notify_one();
     }
 
-    /// Queues the hook for `incident`, if there is one, and returns at once. Where one waits
+    /// Queues the hook for `incident`, if there is one, and returns at once. Where that script waits
     /// already, this one is left out.
     pub fn tell(&self, incident: &Incident, hooks: &Hooks) {
         if let Some(command) = incident_command(incident, hooks) {

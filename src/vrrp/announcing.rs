@@ -144,6 +144,14 @@ mod tests {
     }
 
     #[test]
+    fn unless_it_is_written_otherwise_a_new_master_announces_soon_at_1_s_at_5_s_and_slowly_for_ever() {
+        let usual = Announcing::default();
+        let came = play(&mut Schedule::since(&usual, START, START), &usual, 200);
+        let soon = START + Duration::from_millis(200);
+        assert_eq!(came, [soon, at(1), at(5), at(65), at(125), at(185)].map(|time| (time, frames(1))));
+    }
+
+    #[test]
     fn refreshes_have_a_count_of_their_own() {
         let announcing = announcing();
         let came = play(&mut Schedule::since(&announcing, START, START), &announcing, 130);

@@ -7,6 +7,7 @@ mod counters;
 mod damping;
 mod desk;
 mod ours;
+mod rivals;
 mod takeover;
 mod version_2;
 mod version_3;

@@ -2,8 +2,8 @@
 
 use locum::agent::status::{
     AddressStatus, CheckStatus, CountsStatus, HookStatus, InstanceStatus, LatenessStatus, Overall,
-    PeerStatus, PriorityStatus, ResultsStatus, RouterStatus, SCHEMA, Status, TrackStatus, TransitionStatus,
-    VoteStatus,
+    PeerStatus, PriorityStatus, ResultsStatus, RivalStatus, RouterStatus, SCHEMA, Status, TrackStatus,
+    TransitionStatus, VoteStatus,
 };
 use locum::agent::{RouterName, Standing};
 use locum::health::{self, CheckName};
@@ -122,7 +122,14 @@ fn web() -> RouterStatus {
         became_master: 2,
         left_master: 1,
         claim_trouble: Vec::new(),
-        dual_master_seen: 0,
+        dual_master_seen: 3,
+        rivals: vec![RivalStatus {
+            source: None,
+            address: Some(address("10.0.0.100")),
+            mac: Some("02:00:00:00:00:09".to_owned()),
+            seen_ms: 90_000,
+            times: 3,
+        }],
         transitions: vec![TransitionStatus { to: Standing::Master, cause: "silence".to_owned(), count: 2 }],
         detected_ms: Some(3413.2),
         recovered_ms: Some(3419.9),

@@ -53,6 +53,8 @@ web  MASTER  for 3m12s, because no Master heard for the down interval
              refused: 3 wrong-password; the sender's interval differs from ours
   address    10.0.0.100/24 held, leased for 2s at a time, put back 2 times after
              something else removed it
+  rival      02:00:00:00:00:09 said that it has 10.0.0.100, seen 3 times, 1m30s
+             ago
   hooks      4 ran, 1 failed; last /etc/locum/tell: exit code 1
 
 checks

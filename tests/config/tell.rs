@@ -74,7 +74,9 @@ fn every_mistake_is_reported_with_its_mend() {
     }
     let found = said(&format!("{ROUTER}notify = {{ mail = true }}\n"));
     assert!(found.starts_with("error: nothing says where mails go"), "{found}");
-    let group = "[group.all]\nrouters = ['web']\nnotify = { rx_lower = '/bin/true' }\n";
-    let found = said(&format!("{ROUTER}{group}"));
-    assert!(found.contains("error: unknown key `rx_lower`"), "{found}");
+    for key in ["rx_lower", "dual_master"] {
+        let group = format!("[group.all]\nrouters = ['web']\nnotify = {{ {key} = '/bin/true' }}\n");
+        let found = said(&format!("{ROUTER}{group}"));
+        assert!(found.contains(&format!("error: unknown key `{key}`")), "{found}");
+    }
 }

@@ -8,6 +8,7 @@ use locum::check::bfd_packet::{Packet, State};
 use locum::check::bfd_session::{Session, Timing};
 use locum::cli::pcap::{self, Network};
 use locum::config::keepalived::{self, Options};
+use locum::net::{announce, decoders};
 use locum::time::Time;
 use locum::vrrp::auth::{Auth, Secret};
 use locum::vrrp::packet::{Envelope, Expect, Reach};
@@ -216,8 +217,19 @@ fn any_netlink_datagram_is_read_to_its_end() {
     let address = message(20, &[&[2, 24, 0, 0, 2, 0, 0, 0, 8, 0, 2, 0, 10, 0, 0, 1][..], &name].concat());
     let answer = message(2, &[[0xef, 0xff, 0xff, 0xff], [20, 0, 0, 0]].concat());
     let all = [link.clone(), address.clone(), answer.clone()].concat();
-    assert_eq!(locum::net::decoders::netlink(&all), 3);
+    assert_eq!(decoders::netlink(&all), 3);
     Fuzz::new(vec![all, link, address, answer], &[]).run("netlink", |input| {
-        assert!(locum::net::decoders::netlink(input) <= input.len() / 16);
+        assert!(decoders::netlink(input) <= input.len() / 16);
+    });
+}
+
+#[test]
+fn whatever_a_neighbour_says_is_read_to_its_end() {
+    let packet = |address: &str| announce::frame([2, 0, 0, 0, 0, 1], address.parse().unwrap())[14..].to_vec();
+    let (four, six) = (packet("10.0.0.100"), packet("fd00::100"));
+    assert_eq!([&four, &six].map(|packet| decoders::neighbour(packet)), [[true, false], [false, true]]);
+    Fuzz::new(vec![four, six], &[]).run("neighbour", |input| {
+        let [arp, advertisement] = decoders::neighbour(input);
+        assert!(!(arp && advertisement));
     });
 }

@@ -79,9 +79,9 @@ impl Packets {
     /// The source MAC addresses of frames with VRRP in them, each once.
     pub fn advert_macs(&self) -> std::collections::BTreeSet<String> {
         let mac = |frame: Captured<'_>| {
-            let source = frame.frame.get(6..12)?.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>();
+            let source = source_mac(frame.frame)?;
             let Network::Ipv4(packet) = network(frame.link, frame.frame)? else { return None };
-            open_ipv4(packet).ok().map(|_| source.join(":"))
+            open_ipv4(packet).ok().map(|_| source)
         };
         self.frames().filter_map(mac).collect()
     }
@@ -96,11 +96,23 @@ impl Packets {
             .collect()
     }
 
+    /// The source MAC addresses of the frames that announced `address`, in order.
+    pub fn announcers(&self, address: &str) -> Vec<String> {
+        let address: IpAddr = address.parse().unwrap();
+        let announcing = self.frames().filter(|frame| announces(frame.frame, address));
+        announcing.filter_map(|frame| source_mac(frame.frame)).collect()
+    }
+
     /// How many gratuitous ARP frames or unsolicited neighbour advertisements named `address`.
     pub fn announcements(&self, address: &str) -> usize {
         let address: IpAddr = address.parse().unwrap();
         self.frames().filter(|frame| announces(frame.frame, address)).count()
     }
+}
+
+fn source_mac(frame: &[u8]) -> Option<String> {
+    let source: Vec<_> = frame.get(6..12)?.iter().map(|byte| format!("{byte:02x}")).collect();
+    Some(source.join(":"))
 }
 
 fn ipv4(frame: Captured<'_>) -> Option<&[u8]> {

@@ -5,6 +5,7 @@
 
 use crate::lab::{LONG, Lab, VIP, VIP6, wait_until};
 use crate::locum::{Router, settle};
+use crate::rivals::recorded;
 
 fn both(priority: u8) -> Router {
     let addresses = format!(r#"["{VIP}", "{VIP6}"]"#);
@@ -26,6 +27,7 @@ fn a_stronger_locum_takes_over_from_frr_and_gives_back_by_farewell() {
     assert_eq!(lab["client"].neighbour(VIP), Some(lab["a"].mac()));
     settle(5);
     assert_eq!((a.state(), a.refused_at_all()), ("MASTER".to_owned(), 0), "{:#}", a.router());
+    assert_eq!(recorded(&a), [0; 0], "FRR gave up in order");
     a.stop();
     frr.wait("IPv4", "Master");
     frr.wait("IPv6", "Master");
@@ -52,5 +54,6 @@ fn a_stronger_frr_takes_over_from_locum_and_gives_back_by_farewell() {
     frr.stop();
     a.wait_state("MASTER");
     assert!(a.why().contains("said farewell"), "{}", a.why());
+    assert_eq!(recorded(&a), [0; 0], "FRR took and gave in order");
     wait_until("the client asks locum", LONG, || lab["client"].neighbour(VIP) == Some(lab["a"].mac()));
 }

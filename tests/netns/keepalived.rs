@@ -3,6 +3,7 @@
 use crate::lab::{LONG, Lab, VIP, VIP6, wait_until};
 use crate::locum::{Router, settle};
 use crate::neighbour::Instance;
+use crate::rivals::recorded;
 
 /// Locum is stronger, then keepalived is: each takes over from the other by preempting, by hearing
 /// its farewell, and by silence.
@@ -46,6 +47,7 @@ fn both_ways(name: &str, vip: &str, router: impl Fn(u8) -> Router, instance: imp
     keepalived.kill9();
     lab.wait_owner(vip, &["a", "b"]);
     assert_eq!(strong.why(), "no Master heard for the down interval");
+    assert_eq!(recorded(&strong), [0; 0], "whoever takes over in order is no second holder");
     println!("{name}, keepalived stronger: {}", watch.end());
     println!("{name}: {} in {:?}", probe.end(), began.elapsed());
     // Behind authentication headers all share one count: of two adverts that cross on the wire, the one

@@ -35,6 +35,7 @@ mod pool;
 mod privileges;
 mod quorum;
 mod restart;
+mod rivals;
 mod running;
 mod second_path;
 mod snmp;

@@ -1,7 +1,8 @@
 //! A router's hooks: what they are told, in which order, and which are left out.
 
 use crate::{AMPLE, Place, runs, until, user};
-use locum::agent::{RouterName, Standing, Subject, Transition};
+use locum::agent::incident::Kind;
+use locum::agent::{Incident, Mac, Rival, RouterName, Standing, Subject, Transition};
 use locum::notify::{Ended, Hooks, Report, Runner, Script};
 use locum::vrrp::why::{Fault, Why};
 use std::fs;
@@ -51,6 +52,7 @@ fn all(path: &str) -> Hooks {
         stop: Some(script(&[path, "stop"])),
         any: Some(script(&[path, "any"])),
         rx_lower: None,
+        dual_master: None,
     }
 }
 
@@ -95,6 +97,40 @@ async fn the_environment_tells_the_whole_transition() {
         "LOCUM_ADDRESSES=192.0.2.1 ::1\nLOCUM_KIND=INSTANCE\nLOCUM_OLD_STATE=MASTER\nLOCUM_PEER=\n\
          LOCUM_PRIORITY=100\nLOCUM_REASON=check nginx: two lines\nLOCUM_ROUTER=web\nLOCUM_STATE=FAULT\n\
          LOCUM_TERM=\n"
+    );
+}
+
+#[tokio::test]
+async fn the_environment_tells_who_else_has_the_address() {
+    let place = Place::new();
+    let path = place.script("hook", "env | grep ^LOCUM_ | sort > $out/$1");
+    let hooks = Hooks {
+        rx_lower: Some(script(&[&path, "lower"])),
+        dual_master: Some(script(&[&path, "dual"])),
+        ..Hooks::default()
+    };
+    let (runner, _) = runner();
+    let (source, address) = (Ipv4Addr::new(192, 0, 2, 9).into(), Ipv4Addr::new(192, 0, 2, 1).into());
+    let rival = Rival::Holder { address, mac: Mac([2, 0, 0, 0, 0, 0xf9]) };
+    for kind in [Kind::HeardLower { source, priority: 50 }, Kind::DualMaster { rival, times: 1 }] {
+        let router = RouterName("web".into());
+        let (standing, priority, addresses) = (Standing::Master, 100, vec![address]);
+        runner.tell(&Incident { router, standing, priority, addresses, kind }, &hooks);
+    }
+    runner.finish(AMPLE).await;
+    let common = |peer: &str, reason: &str| {
+        format!(
+            "LOCUM_KIND=INSTANCE\nLOCUM_OLD_STATE=MASTER\nLOCUM_PEER={peer}\nLOCUM_PRIORITY=100\n\
+             LOCUM_REASON={reason}\nLOCUM_ROUTER=web\nLOCUM_STATE=MASTER\nLOCUM_TERM=\n"
+        )
+    };
+    let lower = common("192.0.2.9", "192.0.2.9 advertised priority 50, which is below ours");
+    assert_eq!(place.read("lower"), format!("LOCUM_ADDRESSES=192.0.2.1\n{lower}"));
+    let dual = common("", "02:00:00:00:00:f9 says that it has 192.0.2.1, which is held here");
+    let dual = dual.replace("LOCUM_PEER=\n", "LOCUM_PEER=\nLOCUM_PEER_MAC=02:00:00:00:00:f9\n");
+    assert_eq!(
+        place.read("dual"),
+        format!("LOCUM_ADDRESSES=192.0.2.1\nLOCUM_EVENT=dual_master_seen\n{dual}")
     );
 }
 

@@ -133,6 +133,7 @@ fn hooks(notify: &Notify, runner: &Runner<'_>) -> notify::Hooks {
         stop: script(&notify.stop),
         any: script(&notify.any),
         rx_lower: script(&notify.master_rx_lower_pri),
+        dual_master: None,
     }
 }
 
