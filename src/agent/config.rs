@@ -156,6 +156,8 @@ pub struct Router {
     pub accept: bool,
     /// End the TCP connections of addresses before they go, so that the other ends notice.
     pub close_connections: bool,
+    /// TCP ports of the addresses that take no new connections from the moment on that these go.
+    pub drain_ports: BTreeSet<u16>,
     /// Whether holding needs the claim that a majority of the voters gives.
     pub quorum: Quorum,
     /// Take part whatever the state of the interface.
@@ -281,6 +283,7 @@ impl Router {
             adverts_from_base: self.adverts_from_base,
             refuse: !self.accept && !self.priority.is_owner(),
             close_connections: self.close_connections,
+            drain_ports: self.drain_ports.iter().copied().collect(),
             vips,
             routes: self.routes.iter().filter(|route| with(route.family)).cloned().collect(),
             rules: self.rules.iter().filter(|rule| with(rule.family)).cloned().collect(),

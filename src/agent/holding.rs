@@ -105,6 +105,9 @@ pub struct Holding {
     /// TCP connections of the addresses are ended before these go, so that the other ends notice.
     #[serde(default)]
     pub close_connections: bool,
+    /// New TCP connections to these ports of the addresses are refused while these go.
+    #[serde(default)]
+    pub drain_ports: Box<[u16]>,
     /// The addresses.
     pub vips: Vec<Vip>,
     /// The routes.

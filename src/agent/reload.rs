@@ -78,6 +78,7 @@ pub fn compare(old: &Wanted, new: &Wanted) -> Change {
         (old.accept != new.accept, "accept"),
         (old.quorum != new.quorum, "quorum"),
         (old.close_connections != new.close_connections, "close_connections"),
+        (old.drain_ports != new.drain_ports, "drain_ports"),
         (
             Manner { lease: None, ..old.manner.clone() } != Manner { lease: None, ..new.manner.clone() },
             "manner (preempt_delay, down_adverts, …)",

@@ -28,7 +28,7 @@ use crate::snmp::Settings;
 use crate::vrrp::announcing::Announcing;
 use crate::vrrp::{ChecksumPolicy, Family, Priority, Version, Vip, Vrid};
 use serde_spanned::Spanned;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -118,6 +118,7 @@ pub(super) struct Router {
     pub(super) adverts_from_base: bool,
     pub(super) accept: bool,
     pub(super) close_connections: bool,
+    pub(super) drain_ports: BTreeSet<u16>,
     pub(super) quorum: Option<Spanned<Quorum>>,
     pub(super) peers: Option<Spanned<Vec<Spanned<IpAddr>>>>,
     pub(super) second_path: Option<second_path::Written>,
@@ -303,6 +304,7 @@ fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
         accept: inner(section.optional("accept", flag)).unwrap_or(true),
         quorum: section.optional("quorum", choice(QUORUMS)),
         close_connections: inner(section.optional("close_connections", flag)).unwrap_or(true),
+        drain_ports: ports(&section),
         peers: section.list("peers", ip),
         second_path: second_path::read(&section),
         sources: inner(section.one_or_more("source", ip)).unwrap_or_default(),
@@ -319,6 +321,11 @@ fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
     };
     section.finish();
     router
+}
+
+fn ports(section: &Section<'_>) -> BTreeSet<u16> {
+    let ports = inner(section.list("drain_ports", number(1, 65_535)));
+    ports.into_iter().flatten().map(Spanned::into_inner).collect()
 }
 
 fn router_name(name: Spanned<String>, section: &Section<'_>) -> Spanned<RouterName> {

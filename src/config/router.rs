@@ -62,6 +62,7 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
         adverts_from_base: part.adverts_from_base,
         accept: part.accept,
         close_connections: part.close_connections,
+        drain_ports: part.drain_ports.clone(),
         quorum: Quorum::Off,
         peers: part.peers.iter().flat_map(Spanned::get_ref).map(|peer| *peer.get_ref()).collect(),
         second_path: part.second_path.as_ref().and_then(|path| path.judged(part, sink)),

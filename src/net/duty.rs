@@ -22,6 +22,7 @@ pub(super) struct Duty {
     pub(super) vmacs: Vec<Vmac>,
     pub(super) refuse: bool,
     pub(super) close_connections: bool,
+    pub(super) drain_ports: Box<[u16]>,
     pub(super) addresses: Vec<Wanted>,
     pub(super) entries: Vec<Entry>,
     pub(super) lease: Option<Lease>,
@@ -63,6 +64,7 @@ impl Duty {
             vmacs: holding.vmac.into_iter().chain(holding.more_vmacs).collect(),
             refuse: holding.refuse,
             close_connections: holding.close_connections,
+            drain_ports: holding.drain_ports,
             entries: routes.chain(holding.rules.into_iter().map(Entry::Rule)).collect(),
         }
     }

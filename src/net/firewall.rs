@@ -1,8 +1,9 @@
-//! Drops packets to addresses that this host holds for another: `Accept_Mode` False of RFC 9568.
+//! Drops packets to addresses that this host holds for another: `Accept_Mode` False of RFC 9568. Refuses new
+//! connections to addresses that are about to go.
 //!
-//! One table of Locum's own in nftables, and nobody else's rules are touched. Linux 5.12 and later
-//! remove it with the socket that made it, so a crash leaves nothing behind. On older ones the next
-//! start removes it.
+//! Tables of Locum's own in nftables, and nobody else's rules are touched. Linux 5.12 and later
+//! remove them with the socket that made them, so a crash leaves nothing behind. On older ones the next
+//! start removes them.
 
 use super::netlink::{DATAGRAM, Refusal, append};
 use super::nftables::{self, Step};
@@ -21,6 +22,8 @@ use std::net::IpAddr;
 
 /// The table where the kernel knows no owners. Where it does, each process has one.
 const TABLE: &str = "locum";
+/// That of [`Shut`].
+const DRAIN: &str = "locum_drain";
 /// The longest wait for an answer.
 const PATIENCE: TimeVal = TimeVal::new(5, 0);
 const SOCKET_BUFFER: usize = 1 << 20;
@@ -53,7 +56,7 @@ impl Firewall {
                 table.change(&added, &removed).map_err(about)?;
                 Some(table)
             }
-            None => Some(Table::create(&wanted).map_err(about)?),
+            None => Some(Table::create(TABLE, nftables::create, &wanted).map_err(about)?),
         };
         self.refused = wanted;
         Ok(())
@@ -63,8 +66,25 @@ impl Firewall {
     pub(super) fn sweep(&self) {
         if self.table.is_none() {
             // Mostly there is none, and without nftables there is nothing to remove it from.
-            let _ = Table::open(false).map(Table::remove);
+            let _ = Table::open(TABLE, false).map(Table::remove);
         }
+        let _ = Table::open(DRAIN, false).map(Table::remove);
+    }
+}
+
+/// New TCP connections to some ports are refused, as long as it lives.
+pub(super) struct Shut(Table);
+
+impl Shut {
+    /// Refuses them from now on, to these ports of these addresses. `Err`: none is, and one line says why.
+    pub(super) fn new(addresses: &BTreeSet<IpAddr>, ports: &[u16]) -> Result<Self, String> {
+        let table = Table::create(DRAIN, |name, owned| nftables::drain(name, owned, ports), addresses);
+        table.map(Shut).map_err(|refusal| format!("new connections cannot be refused: {refusal}"))
+    }
+
+    /// Refuses no more.
+    pub(super) fn open(self) -> Result<(), String> {
+        self.0.remove().map_err(|refusal| format!("new connections are still refused: {refusal}"))
     }
 }
 
@@ -76,26 +96,28 @@ struct Table {
 }
 
 impl Table {
-    fn create(addresses: &BTreeSet<IpAddr>) -> Result<Self, Refusal> {
-        match Table::create_as(true, addresses) {
+    /// With what `make` makes of its name and whether it is owned, and these addresses.
+    fn create(
+        name: &str,
+        make: impl Fn(&str, bool) -> Vec<Step>,
+        addresses: &BTreeSet<IpAddr>,
+    ) -> Result<Self, Refusal> {
+        let create_as = |owned| {
+            let mut table = Table::open(name, owned).map_err(|error| Refusal::from(&error))?;
+            let addresses: Vec<IpAddr> = addresses.iter().copied().collect();
+            let mut steps = make(&table.name, owned);
+            steps.extend(nftables::add(&table.name, &addresses));
+            table.commit(steps)?;
+            Ok(table)
+        };
+        match create_as(true) {
             // An unknown flag.
-            Err(refusal) if matches!(refusal.errno, Errno::EOPNOTSUPP | Errno::EINVAL) => {
-                Table::create_as(false, addresses)
-            }
+            Err(Refusal { errno: Errno::EOPNOTSUPP | Errno::EINVAL, .. }) => create_as(false),
             result => result,
         }
     }
 
-    fn create_as(owned: bool, addresses: &BTreeSet<IpAddr>) -> Result<Self, Refusal> {
-        let mut table = Table::open(owned).map_err(|error| Refusal::from(&error))?;
-        let addresses: Vec<IpAddr> = addresses.iter().copied().collect();
-        let mut steps = nftables::create(&table.name, owned);
-        steps.extend(nftables::add(&table.name, &addresses));
-        table.commit(steps)?;
-        Ok(table)
-    }
-
-    fn open(owned: bool) -> io::Result<Self> {
+    fn open(name: &str, owned: bool) -> io::Result<Self> {
         let socket = Socket::new(NETLINK_NETFILTER)?;
         setsockopt(&socket, sockopt::ReceiveTimeout, &PATIENCE)?;
         setsockopt(&socket, sockopt::SendTimeout, &PATIENCE)?;
@@ -103,7 +125,7 @@ impl Table {
         let _ = setsockopt(&socket, sockopt::SndBufForce, &SOCKET_BUFFER);
         socket.set_cap_ack(true)?;
         let _ = socket.set_ext_ack(true);
-        let name = if owned { format!("{TABLE}_{}", std::process::id()) } else { TABLE.to_owned() };
+        let name = if owned { format!("{name}_{}", std::process::id()) } else { name.to_owned() };
         Ok(Table { socket, name, owned, sequence: 0 })
     }
 

@@ -6,7 +6,7 @@ use super::announce::{Announcer, frame};
 use super::answers::{Answers, Verdict};
 use super::connections;
 use super::duty::Duty;
-use super::firewall::Firewall;
+use super::firewall::{Firewall, Shut};
 use super::macvlan::Macvlans;
 use super::pace::{Frame, Pacer};
 use super::routing::{self, Entry, Routing};
@@ -188,17 +188,25 @@ impl<F: Fn(Report)> Worker<F> {
         self.pacer.forget(owner);
         self.answers.forget(owner);
         let unwanted = self.no_longer_wanted(old.addresses);
-        if old.close_connections && !unwanted.is_empty() {
+        let leaving: BTreeSet<IpAddr> = unwanted.iter().map(|place| place.address).collect();
+        // Whoever came in between the end of the others and that of the address would never be told.
+        let shut = Some(&old.drain_ports).filter(|ports| !ports.is_empty() && !leaving.is_empty());
+        let shut = shut.map(|ports| Shut::new(&leaving, ports)).transpose();
+        if old.close_connections && !leaving.is_empty() {
             // Whom a kernel cannot help to notice notices later.
-            let _ = connections::close(&unwanted.iter().map(|place| place.address).collect());
+            let _ = connections::close(&leaving);
         }
         let removed = self.remove(old.entries);
         // Its addresses go with it.
         let deleted = self.delete_vmacs(old.vmacs);
         let outcomes = self.settler.settle(&[], &unwanted);
         let accepted = self.firewall.refuse(self.refused().collect());
+        let opened = shut.and_then(|shut| shut.map_or(Ok(()), Shut::open));
         let result = outcomes.into_values().find_map(Result::err).map_or(Ok(()), Err);
-        (self.report)(Report::Released { owner, result: result.and(removed).and(deleted).and(accepted) });
+        (self.report)(Report::Released {
+            owner,
+            result: result.and(removed).and(deleted).and(accepted).and(opened),
+        });
     }
 
     /// The addresses that packets are refused to.

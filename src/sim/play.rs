@@ -337,6 +337,7 @@ fn router(name: RouterName, vr: &VirtualRouter, member: &Member) -> Result<Route
         ttl: 255,
         accept: true,
         close_connections: true,
+        drain_ports: BTreeSet::new(),
         second_path: None,
         quorum: crate::claim::quorum::Quorum::Off,
         name,

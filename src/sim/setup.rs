@@ -14,6 +14,7 @@ use crate::vrrp::config::Manner;
 use crate::vrrp::hmac::{Key, Keyring, Mode};
 use crate::vrrp::sequence::AntiReplay;
 use crate::vrrp::{ChecksumPolicy, Family, Interval, Priority, Version, Vip, Vrid};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU8;
 use std::time::Duration;
@@ -202,6 +203,7 @@ impl Shared {
             ttl: 255,
             accept: true,
             close_connections: true,
+            drain_ports: BTreeSet::new(),
             second_path: None,
             quorum: Quorum::Off,
             damping: None,

@@ -58,6 +58,7 @@ fn every_key_of_a_router_arrives() {
         min_ttl = 64
         checksum = "rfc9568"
         announce = { count = 3, again = ["1s"], refresh = "off" }
+        drain_ports = [8765, 443]
         "#,
     );
     assert_eq!(web.interface, Interface::Subnet("2001:db8::".parse().unwrap(), 64));
@@ -74,6 +75,7 @@ fn every_key_of_a_router_arrives() {
         ([Duration::from_secs(1)].as_slice(), None)
     );
     assert_eq!(web.announce.count, 3);
+    assert_eq!(web.drain_ports, [443, 8765].into());
 }
 
 #[test]

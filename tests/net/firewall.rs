@@ -105,8 +105,10 @@ fn nothing_is_refused_any_more_after_a_crash_and_nobody_elses_rules_are_touched(
         let table = Command::new("nft").args(["add", "table", "inet", "others"]).status();
         assert!(table.expect("nft").success());
         // As a Locum on a kernel without owners would have left it.
-        let left_behind = Command::new("nft").args(["add", "table", "inet", "locum"]).status();
-        assert!(left_behind.expect("nft").success());
+        for table in ["locum", "locum_drain"] {
+            let left_behind = Command::new("nft").args(["add", "table", "inet", table]).status();
+            assert!(left_behind.expect("nft").success());
+        }
     });
     let (crashed, reports) = start(&left);
     crashed.order(hold(OURS, &["10.9.0.100"], true));

@@ -1,14 +1,19 @@
 //! Idle WebSocket clients through a planned move: they are told, and come back to the next holder.
 
-use crate::lab::{Host, LONG, Lab, VIP, wait_until};
+use crate::lab::{Host, LONG, Lab, SOON, VIP, need, wait_until};
 use crate::locum::Router;
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
 const CLIENTS: usize = 200;
 const PORT: u16 = 8765;
+/// Where whoever connects is greeted without more ado.
+const PLAIN: u16 = 8766;
 
 /// A server that greets with its host's name and then says nothing. It ends with the test.
 fn serve(host: &Host) {
@@ -76,4 +81,137 @@ fn two_hundred_idle_websockets_notice_a_handover_and_come_back_to_the_new_holder
     assert!(returned.iter().all(|(_, greeting)| greeting == "b"), "all are served by b now");
     let late = returned.iter().map(|(noticed, _)| noticed.saturating_duration_since(moved)).max();
     println!("{CLIENTS} clients noticed at latest {:?} after the move", late.unwrap_or(Duration::ZERO));
+}
+
+/// A server that says its host's name to whoever connects, and then nothing. It ends with the test.
+fn greet(host: &Host) {
+    let name = host.name.clone();
+    let listener = host.within(|| TcpListener::bind(("0.0.0.0", PLAIN)).unwrap());
+    thread::spawn(move || {
+        let mut idle = Vec::new();
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(name.as_bytes());
+            idle.push(stream);
+        }
+    });
+}
+
+/// What became of clients that connect one after the other, as fast as they can.
+#[derive(Default)]
+struct Seen {
+    connected: Vec<TcpStream>,
+    /// When each was refused, and how long that took.
+    refused: Vec<(Instant, Duration)>,
+}
+
+/// Connects from the thread's network until it is told to stop.
+fn hammer(stop: &AtomicBool) -> Seen {
+    let mut seen = Seen::default();
+    while !stop.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        match TcpStream::connect_timeout(&SocketAddr::new(VIP.parse().unwrap(), PLAIN), LONG) {
+            Ok(stream) => seen.connected.push(stream),
+            // It was ended in the moment that it began, and its client was told.
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{error}");
+                seen.refused.push((began, began.elapsed()));
+            }
+        }
+        thread::sleep(Duration::from_micros(200));
+    }
+    seen
+}
+
+/// Who greeted, and whether the connection has ended.
+fn state(mut stream: &TcpStream) -> io::Result<(String, bool)> {
+    let mut bytes = [0; 16];
+    stream.set_read_timeout(Some(SOON))?;
+    let greeted = stream.read(&mut bytes)?;
+    stream.set_nonblocking(true)?;
+    let ended = !matches!(stream.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock);
+    Ok((String::from_utf8_lossy(&bytes[..greeted]).into_owned(), ended))
+}
+
+impl Seen {
+    /// From the first that was refused to the last.
+    fn span(&self) -> Duration {
+        self.refused.first().zip(self.refused.last()).map_or(Duration::ZERO, |(first, last)| last.0 - first.0)
+    }
+
+    /// The longest that one waited to be refused.
+    fn slowest(&self) -> Duration {
+        self.refused.iter().map(|(_, took)| *took).max().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (connected, refused) = (self.connected.len(), self.refused.len());
+        let (span, slowest) = (self.span(), self.slowest());
+        write!(f, "{connected} connected; {refused} refused within {span:?}, each in {slowest:?} at most")
+    }
+}
+
+/// A router whose address goes in company, so that one can see what happens meanwhile.
+fn draining(priority: u8, company: usize) -> Router {
+    let address = |n| format!("{{ address = \"10.79.{}.{}\", advertise = false }}", n / 250, n % 250 + 1);
+    let company: Vec<String> = (0..company).map(address).collect();
+    let addresses = format!("[\"{VIP}\", {}]", company.join(", "));
+    Router::new(priority).with("addresses", &addresses).with("drain_ports", &format!("[{PORT}, {PLAIN}]"))
+}
+
+/// Hands the address over under fire. Returns what the clients saw.
+fn hand_over(company: usize) -> Seen {
+    need("nft", "nftables");
+    let lab = Lab::new(&["a", "b", "client"]);
+    let a = lab["a"].locum(&draining(150, company));
+    lab.wait_owner(VIP, &["a"]);
+    let b = lab["b"].locum(&draining(100, company));
+    wait_until("b hears a", LONG, || b.router()["instances"][0]["master"] == lab["a"].ipv4());
+    for host in ["a", "b"] {
+        serve(&lab[host]);
+        greet(&lab[host]);
+    }
+    let (idle, greeting) = lab["client"].within(|| connect().expect("a connection"));
+    assert_eq!(greeting, "a");
+    let (door, stop) = (lab["client"].door(), AtomicBool::new(false));
+    let seen = thread::scope(|scope| {
+        let clients = scope.spawn(|| {
+            nix::sched::setns(door, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+            hammer(&stop)
+        });
+        let (code, said) = a.cli(&["handover"]);
+        assert_eq!(code, Some(0), "{said}");
+        lab.wait_owner(VIP, &["b"]);
+        thread::sleep(Duration::from_millis(300));
+        stop.store(true, Ordering::Relaxed);
+        clients.join().unwrap()
+    });
+    assert_eq!(lab["client"].within(|| wait_and_return(idle)).1, "b", "the idle WebSocket was told");
+    for host in ["a", "b"] {
+        let tables = lab[host].run("nft list tables");
+        assert!(!tables.contains("locum"), "{host}: nothing is refused afterwards: {tables}");
+    }
+    for stream in &seen.connected {
+        // One that was ended before it was greeted has ended.
+        let Ok((greeting, ended)) = state(stream) else { continue };
+        assert!(greeting != "a" || ended, "a client waits for a server that has lost the address");
+    }
+    seen
+}
+
+#[test]
+fn nobody_comes_back_to_the_host_that_is_losing_the_address() {
+    let seen = hand_over(0);
+    println!("{seen}");
+    assert!(seen.span() <= Duration::from_millis(200), "{seen}");
+}
+
+#[test]
+fn who_connects_while_the_addresses_go_is_refused_at_once() {
+    let seen = hand_over(2000);
+    println!("{seen}");
+    assert!(!seen.refused.is_empty(), "{seen}");
+    assert!(seen.slowest() < Duration::from_millis(500), "not when TCP repeats itself: {seen}");
 }

@@ -15,6 +15,7 @@ use crate::config::problem::Span;
 use crate::config::{Config, Secrets, file, router as front};
 use crate::vrrp::{ChecksumPolicy, Family, GROUP_V4, GROUP_V6, Interval, Priority, Version, Vrid};
 use serde_spanned::Spanned;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -96,6 +97,7 @@ pub(super) fn router(
         adverts_from_base: from_base(instance, unicast, report),
         accept: instance.accept.as_ref().map_or(strict.is_none(), |accept| *accept.get_ref()),
         close_connections: true,
+        drain_ports: BTreeSet::new(),
         quorum: None,
         ignore_link: instance.dont_track_primary.is_some(),
         peers,
