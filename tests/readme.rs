@@ -307,7 +307,7 @@ fn every_command_does_what_the_text_says() {
     let status = |shell: &mut Shell| shell.run("locum status --json || true");
     let [a, b] = servers.shells.as_mut_slice() else { panic!("two") };
     assert!(status(b).contains("\"interval_ms\": 1000"), "the interval of adverts is still the default");
-    assert_eq!(a.run("ps -o user= -p \"$(pgrep -x locum)\"").trim(), "locum", "not root");
+    assert_eq!(a.run("ps -o user= -p \"$(pgrep -o -x locum)\"").trim(), "locum", "not root");
     let config = parse(&a.run("cat /etc/locum/locum.toml"), Path::new("locum.toml"), Secrets::MustRead);
     let config = config.unwrap_or_else(|problems| panic!("{}", problems.render(false)));
     assert_eq!(format!("{:?}", config.config.agent.routers[0].priority), "Priority(150)");
