@@ -53,7 +53,7 @@ impl Claims {
         let (session, floor) = (self.session, self.floor);
         self.claimants.entry(office.clone()).or_insert_with(|| {
             Claimant::new(
-                claimant::Config { office: office.clone(), voters, ttl, retry },
+                claimant::Config { office: office.clone(), voters, ttl, retry, pace: Duration::ZERO },
                 session,
                 floor,
                 now,

@@ -30,6 +30,9 @@ pub struct Config {
     /// When to ask again where there is no majority yet. Other than that of other claimants, or two that ask
     /// at once may take the votes from each other again and again.
     pub retry: Duration,
+    /// The least time from one request to the next, however often it is to renew; and so long after an answer that
+    /// did not suffice it asks again, if that is sooner. Zero where none is needed.
+    pub pace: Duration,
 }
 
 /// One office, asked for by one node.
@@ -133,7 +136,7 @@ impl Claimant {
     #[must_use]
     pub fn renew(&mut self, now: Time) -> Pleas {
         match self.stage {
-            Stage::Holding { term, rising } if self.holds(now) => {
+            Stage::Holding { term, rising } if self.holds(now) && !self.is_early(now) => {
                 smallvec![self.request(now, Ask::Vote, rising.unwrap_or(term))]
             }
             _ => Pleas::new(),
@@ -192,11 +195,17 @@ impl Claimant {
                         matches!(self.stage, Stage::Holding { rising, .. } if rising == Some(answer.term));
                 }
                 (Ask::Vote, Verdict::OldTerm) => return self.rise(now, answer.term),
+                // It is another's there: what was granted before that is over, whatever time was left.
+                (Ask::Vote, Verdict::Held) => drop(voter.granted.take_if(|granted| *granted <= sent)),
                 (Ask::Vote, _) => {}
             }
         }
         match self.stage {
             Stage::Probing { .. } if self.count(|verdict| verdict == Verdict::Granted) => self.ask(now),
+            Stage::Probing { again } if !self.config.pace.is_zero() => {
+                self.stage = Stage::Probing { again: again.min(now + self.config.pace) };
+                Pleas::new()
+            }
             Stage::Asking { term, .. } if self.holds_until().is_some_and(|until| until > now) => {
                 self.stage = Stage::Holding { term, rising: None };
                 Pleas::new()
@@ -234,7 +243,8 @@ impl Claimant {
         match self.stage {
             Stage::Idle => None,
             Stage::Probing { again } | Stage::Asking { again, .. } => Some(again),
-            Stage::Holding { .. } => self.holds_until(),
+            // Due at once where it was taken away.
+            Stage::Holding { .. } => Some(self.holds_until().unwrap_or_default()),
         }
     }
 
@@ -311,6 +321,11 @@ impl Claimant {
             }
             _ => Pleas::new(),
         }
+    }
+
+    /// Whether it has asked a moment ago.
+    fn is_early(&self, now: Time) -> bool {
+        self.sent.back().is_some_and(|(_, last)| now < *last + self.config.pace)
     }
 
     fn probe(&mut self, now: Time) -> Pleas {

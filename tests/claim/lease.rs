@@ -22,6 +22,7 @@ fn claimant() -> Claimant {
         voters: [1, 2, 3].map(id).to_vec(),
         ttl: Ttl::of_interval(Duration::from_secs(1)),
         retry: Duration::from_millis(200),
+        pace: Duration::ZERO,
     };
     Claimant::new(config, 7, Term::new(40), at(0))
 }
@@ -244,4 +245,34 @@ fn who_has_never_answered_is_silent_once_it_was_asked_for_long_enough() {
     assert_eq!(claimant.give_up().len(), 1);
     assert_eq!(claimant.pursue(at(60_000)).len(), 1);
     assert_eq!(silent(&claimant, at(69_000)), []);
+}
+
+#[test]
+fn a_voter_that_gave_it_to_another_has_taken_its_grant_back_and_a_late_refusal_takes_nothing() {
+    let (mut claimant, vote) = holding();
+    let [first, second] = [1100, 1200].map(|ms| only(claimant.renew(at(ms))));
+    drop(claimant.hear(at(1250), id(1), &says(Verdict::Granted, &second)));
+    drop(claimant.hear(at(1260), id(1), &says(Verdict::Held, &first)));
+    assert_eq!(claimant.deadline(), Some(at(100 + 2850)), "an older refusal than the grant");
+    drop(claimant.hear(at(1300), id(2), &says(Verdict::Held, &second)));
+    assert!(!claimant.holds(at(1300)), "one of three is left");
+    assert!(claimant.deadline().is_some_and(|due| due <= at(1300)), "its owner has to know at once");
+    assert!(claimant.renew(at(1300)).is_empty());
+    let pleas = claimant.give_up();
+    assert!(matches!(&pleas[..], [Plea::Release(release)] if release.term == vote.term), "{pleas:?}");
+}
+
+#[test]
+fn one_with_a_pace_renews_no_sooner_and_asks_sooner_once_it_was_refused() {
+    let paced = Config { voters: vec![id(1)], pace: Duration::from_millis(50), ..claimant().config().clone() };
+    let mut claimant = Claimant::new(paced, 7, Term::new(40), at(0));
+    let probe = only(claimant.pursue(at(0)));
+    assert_eq!(claimant.deadline(), Some(at(200)), "so long it waits for an answer");
+    drop(claimant.hear(at(10), id(1), &says(Verdict::Held, &probe)));
+    assert_eq!(claimant.deadline(), Some(at(60)));
+    let again = only(claimant.tick(at(60)));
+    let vote = only(claimant.hear(at(70), id(1), &says(Verdict::Granted, &again)));
+    drop(claimant.hear(at(80), id(1), &says(Verdict::Granted, &vote)));
+    assert!(claimant.renew(at(119)).is_empty());
+    assert_eq!(only(claimant.renew(at(120))).ask, Ask::Vote);
 }

@@ -177,12 +177,12 @@ impl Model {
         };
         // So that its lease is as long as a grant.
         let ttl = if self.fault == Some(Fault::NoMargin) { Ttl::from_millis(1053).unwrap() } else { TTL };
-        let retry = Duration::from_secs(60);
+        let (retry, pace) = (Duration::from_secs(60), Duration::ZERO);
         let session = u64::from(life) * 10 + u64::try_from(who).unwrap();
         // B outbids A at once.
         let ahead = if self.fault == Some(Fault::TermReused) { 0 } else { 10 * u64::try_from(who).unwrap() };
         let floor = Term::new(self.floor(life).number() + ahead);
-        Claimant::new(Config { office: office(), voters, ttl, retry }, session, floor, now)
+        Claimant::new(Config { office: office(), voters, ttl, retry, pace }, session, floor, now)
     }
 
     fn floor(&self, life: u8) -> Term {

@@ -66,6 +66,7 @@ fn node(who: usize, now: u64) -> Node {
         voters: [A, B, W].map(id).to_vec(),
         ttl: Ttl::of_interval(Duration::from_millis(INTERVAL)),
         retry: Duration::from_millis(150 + 50 * u64::try_from(who).unwrap()),
+        pace: Duration::ZERO,
     };
     let claimant = Claimant::new(config, now + u64::try_from(who).unwrap(), Term::new(now), at(now));
     Node { claimant, master: false, down_at: now + DOWN[who], advert_at: 0, hears_lower: false }
