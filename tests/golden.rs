@@ -117,6 +117,8 @@ fn describe(effect: &Effect) -> String {
         Effect::Pace(paces) => format!("keep a distance by {} rules", paces.len()),
         Effect::Vote(own) => format!("vote at {own}"),
         Effect::Ballot { to, bytes } => format!("say {} bytes to voter {to}", bytes.len()),
+        Effect::Consult(session) => format!("consult the store in session {session}"),
+        Effect::Plead(plea) => format!("plead {plea:?}"),
         Effect::Watch(check) => format!("watch {check}"),
         Effect::Unwatch(check) => format!("unwatch {check}"),
         Effect::Notify(t) => {

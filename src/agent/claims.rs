@@ -1,143 +1,33 @@
-//! The vote, joined to the routers: which of them need a claim, what the voters are told, and what follows
-//! from their answers.
+//! The claims, joined to the routers: which of them need one, what the voters or the store are asked, and what
+//! follows from their answers.
 //!
 //! A set under a quorum takes over only with the claim, and steps down when it has it no more; where it has to
 //! have one, the kernel's lease ends with the claim, in case nobody is there to step down. The claim goes
 //! back when the kernel has said that nothing is held; while the old Master still answers on purpose, in a
-//! planned move, it goes back with the farewell. The vote itself is `claim`.
+//! planned move, it goes back with the farewell. The claims themselves are `claim`.
 
 use super::Agent;
-use super::effect::{Effect, InstanceId, Note};
+use super::claimants::{By, Claims};
+use super::effect::{Consulted, Effect, InstanceId, Note};
 use super::holding::ends_with_claim;
 use super::peers::millis;
 use super::router::Router;
 use super::set::{Seat, Set};
 use super::status::VoteStatus;
-use crate::claim::channel::{Channel, Heard};
-use crate::claim::claimant::{self, Claimant, Pleas};
-use crate::claim::datagram::Key;
+use crate::claim::claimant::{Claimant, Pleas};
 use crate::claim::quorum::Quorum;
-use crate::claim::voter::Voter;
-use crate::claim::{Office, Plea, Term, Ttl, Verdict, VoterId};
+use crate::claim::{Office, Term, Ttl, Verdict, VoterId, etcd};
 use crate::time::Time;
 use crate::vrrp::instance::{Event, Instance, State, Wait};
-use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// How long before a claimant asks again; two of them differ by the last byte of their addresses.
-const RETRY: Duration = Duration::from_millis(100);
-/// How long a majority may be silent before it counts as gone, in times of the claim's own.
-const GRACE: u32 = 3;
 /// What a voter grants at most where no router here says more.
 const USUAL: Duration = Duration::from_secs(1);
-
-/// One node's part in the vote.
-#[derive(Debug)]
-pub(super) struct Claims {
-    own: VoterId,
-    others: Vec<VoterId>,
-    session: u64,
-    floor: Term,
-    channel: Channel,
-    voter: Voter,
-    claimants: BTreeMap<Office, Claimant>,
-    /// Datagrams that were not believed.
-    pub refused: u64,
-}
-
-impl Claims {
-    /// A claimant's own: made when first asked for.
-    fn claimant(&mut self, now: Time, office: &Office, ttl: Ttl) -> &mut Claimant {
-        let voters = std::iter::once(self.own).chain(self.others.iter().copied()).collect();
-        let retry = RETRY + Duration::from_millis(u64::from(last_byte(self.own)) * 7 % 100);
-        let (session, floor) = (self.session, self.floor);
-        self.claimants.entry(office.clone()).or_insert_with(|| {
-            Claimant::new(
-                claimant::Config { office: office.clone(), voters, ttl, retry, pace: Duration::ZERO },
-                session,
-                floor,
-                now,
-            )
-        })
-    }
-
-    /// Says this to every voter, the own one included, and what follows from its answer.
-    fn plead(&mut self, now: Time, office: &Office, pleas: Pleas, effects: &mut Vec<Effect>) {
-        let mut waiting: VecDeque<Plea> = pleas.into_iter().collect();
-        while let Some(plea) = waiting.pop_front() {
-            for to in &self.others {
-                effects.push(Effect::Ballot { to: *to, bytes: self.channel.plead(*to, plea.clone()) });
-            }
-            match &plea {
-                Plea::Release(release) => self.voter.release(self.own, release),
-                Plea::Request(request) => {
-                    let answer = self.voter.answer(now, self.own, request);
-                    if let Some(claimant) = self.claimants.get_mut(office) {
-                        waiting.extend(claimant.hear(now, self.own, &answer));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Routers of longer intervals have come.
-    pub(super) fn grant_up_to(&mut self, longest: Ttl) {
-        self.voter.grant_up_to(longest);
-    }
-
-    /// Asks once more what was asked last.
-    fn repeat(&mut self, now: Time, office: &Office, effects: &mut Vec<Effect>) {
-        let pleas = self.claimants.get_mut(office).map(|claimant| claimant.repeat(now)).unwrap_or_default();
-        self.plead(now, office, pleas, effects);
-    }
-
-    /// Whose claim the datagram may have changed.
-    fn hear(&mut self, now: Time, bytes: &[u8], chance: u64, effects: &mut Vec<Effect>) -> Vec<Office> {
-        let Ok(heard) = self.channel.hear(bytes, chance) else {
-            self.refused += 1;
-            return Vec::new();
-        };
-        match heard {
-            Heard::Stranger(to, bytes) => effects.push(Effect::Ballot { to, bytes }),
-            Heard::Greeted(_) => {
-                for office in self.claimants.keys().cloned().collect::<Vec<_>>() {
-                    self.repeat(now, &office, effects);
-                }
-            }
-            Heard::Plea(from, Plea::Request(request)) => {
-                let answer = self.voter.answer(now, from, &request);
-                effects.push(Effect::Ballot { to: from, bytes: self.channel.answer(from, answer) });
-            }
-            Heard::Plea(from, Plea::Release(release)) => {
-                self.voter.release(from, &release);
-                // Who waits for it need not wait for its own rhythm.
-                if self.claimants.get(&release.office).is_some_and(Claimant::asks) {
-                    self.repeat(now, &release.office, effects);
-                    return vec![release.office];
-                }
-            }
-            Heard::Answer(from, answer) => {
-                let Some(claimant) = self.claimants.get_mut(&answer.office) else { return Vec::new() };
-                let pleas = claimant.hear(now, from, &answer);
-                self.plead(now, &answer.office, pleas, effects);
-                return vec![answer.office];
-            }
-        }
-        Vec::new()
-    }
-}
 
 /// The longest that any of these asks for.
 pub(super) fn longest(routers: &[Router]) -> Ttl {
     let intervals = routers.iter().filter(|router| router.config.quorum != Quorum::Off);
     Ttl::of_interval(intervals.map(|router| router.config.interval.duration()).max().unwrap_or(USUAL))
-}
-
-fn last_byte(id: VoterId) -> u8 {
-    match id.address {
-        std::net::IpAddr::V4(address) => address.octets()[3],
-        std::net::IpAddr::V6(address) => address.octets()[15],
-    }
 }
 
 impl Agent {
@@ -147,37 +37,41 @@ impl Agent {
         else {
             return;
         };
-        let Some(key) = Key::new(settings.key.expose()).filter(|_| self.claims.is_none()) else { return };
-        let own = settings.own;
-        let floor = Term::floor(clock);
-        effects.push(Effect::Vote(own));
-        self.claims = Some(Claims {
-            own,
-            others: settings.others.clone(),
-            session,
-            floor,
-            channel: Channel::new(own, key, session),
-            voter: Voter::new(now, longest(&self.routers), floor),
-            claimants: BTreeMap::new(),
-            refused: 0,
-        });
+        if self.claims.is_some() {
+            return;
+        }
+        let (floor, longest) = (Term::floor(clock), longest(&self.routers));
+        self.claims = Claims::begin(now, settings, session, floor, longest, effects);
     }
 
     /// A datagram of the vote.
     pub(super) fn ballot(&mut self, now: Time, bytes: &[u8], chance: u64, effects: &mut Vec<Effect>) {
         let Some(claims) = &mut self.claims else { return };
-        for office in claims.hear(now, bytes, chance, effects) {
-            let set =
-                self.sets.iter().position(|set| set.office.as_ref().is_some_and(|(own, _)| *own == office));
-            if let Some(set) = set {
-                self.extend(set, effects);
-                self.tell_term(set, effects);
-                if self.sets[set].withheld {
-                    self.turn(now, set, effects);
-                }
-                self.file(set);
-            }
+        if let Some(office) = claims.hear(now, bytes, chance, effects) {
+            self.follow_answer(now, &office, effects);
         }
+    }
+
+    /// An endpoint of the store was asked.
+    pub(super) fn consulted(&mut self, now: Time, consulted: Consulted, effects: &mut Vec<Effect>) {
+        let Some(claims) = &mut self.claims else { return };
+        let By::Store(store) = &mut claims.by else { return };
+        let Some(answer) = store.hear(now, consulted) else { return };
+        if let Some(office) = claims.answer(now, etcd::STORE, &answer, effects) {
+            self.follow_answer(now, &office, effects);
+        }
+    }
+
+    /// What follows for a set from an answer to its claimant.
+    fn follow_answer(&mut self, now: Time, office: &Office, effects: &mut Vec<Effect>) {
+        let mine = |set: &Set| set.office.as_ref().is_some_and(|(own, _)| own == office);
+        let Some(set) = self.sets.iter().position(mine) else { return };
+        self.extend(set, effects);
+        self.tell_term(set, effects);
+        if self.sets[set].withheld {
+            self.turn(now, set, effects);
+        }
+        self.file(set);
     }
 
     /// The claim was granted, or went.
@@ -332,10 +226,11 @@ impl Agent {
     pub(super) fn claim_end(&self, set: usize) -> Option<Time> {
         let (office, _) = self.sets[set].office.as_ref().filter(|(_, quorum)| *quorum == Quorum::Require)?;
         let first = &self.routers[*self.sets[set].routers.first()?].config;
-        if !ends_with_claim(first.interval) {
+        let claimant = self.claims.as_ref()?.claimants.get(office)?;
+        if !ends_with_claim(claimant.config().ttl, first.interval) {
             return None;
         }
-        self.claims.as_ref()?.claimants.get(office)?.ends()
+        claimant.ends()
     }
 
     /// The term in which a set has its claim.
@@ -359,19 +254,23 @@ impl Agent {
             _ if claimant.asks() => "asked for".to_owned(),
             _ => "not asked for".to_owned(),
         };
-        let voters = claimant.voters().map(|(voter, heard)| match heard {
+        let voter = |(voter, heard): (VoterId, Option<(Time, Verdict)>)| match heard {
             Some((at, verdict)) => format!("{voter} {} {} ms ago", verdict.word(), now.since(at).as_millis()),
             None => format!("{voter} never heard"),
-        });
-        format!("{quorum}, {state}; {}", voters.collect::<Vec<_>>().join(", "))
+        };
+        let said: Vec<_> = match &claims.by {
+            By::Voters(_) => claimant.voters().map(voter).collect(),
+            By::Store(store) => store.said(now, office).collect(),
+        };
+        format!("{quorum}, {state}; {}", said.join(", "))
     }
 
     /// The same in numbers.
     pub(super) fn vote(&self, now: Time, set: usize) -> Option<VoteStatus> {
         let (office, _) = self.sets[set].office.as_ref()?;
-        let claimant = self.claims.as_ref()?.claimants.get(office)?;
-        let held = claimant.holds(now);
-        let grace = claimant.config().ttl.grant() * GRACE;
+        let claims = self.claims.as_ref()?;
+        let claimant = claims.claimants.get(office)?;
+        let (held, grace) = (claimant.holds(now), claims.grace(office));
         let says_yes = |(at, verdict): (Time, Verdict)| verdict == Verdict::Granted && now.since(at) <= grace;
         Some(VoteStatus {
             held,
@@ -387,17 +286,20 @@ impl Agent {
         let (Some((office, _)), Some(claims)) = (&self.sets[set].office, &self.claims) else {
             return Vec::new();
         };
+        let voter = match &claims.by {
+            By::Voters(voters) => &voters.voter,
+            By::Store(store) => return store.trouble(now, office, claims.grace(office)),
+        };
         let members = self.sets[set].group.members();
         if let Some(claimant) = claims.claimants.get(office).filter(|claimant| claimant.holds(now)) {
-            let grace = claimant.config().ttl.grant() * GRACE;
+            let grace = claims.grace(office);
             let line = |voter| format!("voter {voter} does not answer");
             return claimant.silent(now, grace).map(line).collect();
         }
         // A Master that votes asks this voter as well, at each of its adverts.
         let Some(first) = self.sets[set].routers.first() else { return Vec::new() };
         let grant = Ttl::of_interval(self.routers[*first].config.interval.duration()).grant();
-        let unasked =
-            claims.voter.holder(now, office).is_none() && now.since(claims.voter.awake_at()) > grant;
+        let unasked = voter.holder(now, office).is_none() && now.since(voter.awake_at()) > grant;
         let follows = |member: &Instance| match member.state() {
             State::Backup { master, .. } if now.since(member.since()) > grant => *master,
             _ => None,
@@ -410,10 +312,9 @@ impl Agent {
     }
 
     fn allows(&self, now: Time, office: &Office, quorum: Quorum) -> bool {
-        let Some(claimant) = self.claims.as_ref().and_then(|claims| claims.claimants.get(office)) else {
-            return false;
-        };
-        quorum.allows(claimant.ruling(now, claimant.config().ttl.grant() * GRACE))
+        let Some(claims) = &self.claims else { return false };
+        let Some(claimant) = claims.claimants.get(office) else { return false };
+        quorum.allows(claimant.ruling(now, claims.grace(office)))
     }
 
     fn say(
@@ -425,9 +326,9 @@ impl Agent {
     ) {
         let Some((office, _)) = self.sets[set].office.clone() else { return };
         let Some(first) = self.sets[set].routers.first() else { return };
-        let ttl = Ttl::of_interval(self.routers[*first].config.interval.duration());
+        let interval = self.routers[*first].config.interval.duration();
         let Some(claims) = &mut self.claims else { return };
-        let pleas = what(claims.claimant(now, &office, ttl), now);
+        let pleas = what(claims.claimant(now, &office, interval), now);
         claims.plead(now, &office, pleas, effects);
         self.tell_term(set, effects);
     }

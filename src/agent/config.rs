@@ -6,8 +6,8 @@ use super::holding::{Holding, Install, VirtualMac, Vmac, can_be_leased};
 use super::route::{Route, Rule};
 use super::second_path::SecondPath;
 use super::transition::RouterName;
-use crate::claim::VoterId;
 use crate::claim::quorum::Quorum;
+use crate::claim::{Ttl, VoterId};
 use crate::health::{self, Track};
 use crate::vrrp::announcing::Announcing;
 use crate::vrrp::auth::{Auth, Secret};
@@ -38,13 +38,22 @@ pub struct Config {
     /// Where announcements keep a distance. An interface is in one at most, and one at most is for all
     /// that none names.
     pub paces: Vec<Pace>,
-    /// The vote that routers under a quorum need.
+    /// Who grants the claims that routers under a quorum need.
     pub claims: Option<Claims>,
+}
+
+/// Who grants claims.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claims {
+    /// A majority of these.
+    Vote(Vote),
+    /// An etcd.
+    Store(Store),
 }
 
 /// The vote: who this node is in it, who else has one, and by what key they know each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claims {
+pub struct Vote {
     /// Where this node votes.
     pub own: VoterId,
     /// The other voters, a witness among them.
@@ -55,11 +64,35 @@ pub struct Claims {
     pub key: Secret,
 }
 
+/// An etcd that grants claims. How it is reached is the doers' business.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// What its endpoints are called.
+    pub endpoints: Vec<Arc<str>>,
+    /// For how long it grants at least; in whole seconds.
+    pub ttl: Ttl,
+}
+
 impl Claims {
-    /// Whether only one of the others can hold.
+    /// Whether only one other node can hold, as far as is known.
     #[must_use]
     pub fn has_one_rival(&self) -> bool {
-        self.others.iter().filter(|other| Some(**other) != self.witness).count() == 1
+        match self {
+            Claims::Vote(Vote { others, witness, .. }) => {
+                others.iter().filter(|other| Some(**other) != *witness).count() == 1
+            }
+            Claims::Store(_) => false,
+        }
+    }
+
+    /// For how long a router of this interval asks.
+    #[must_use]
+    pub fn ttl(&self, interval: Duration) -> Ttl {
+        let usual = Ttl::of_interval(interval);
+        match self {
+            Claims::Vote(_) => usual,
+            Claims::Store(store) => store.ttl.max(usual.in_seconds()),
+        }
     }
 }
 
@@ -219,6 +252,19 @@ impl Router {
             .filter(|family| self.vips.iter().any(|vip| Family::of(vip.address) == *family))
             .chain(self.family.filter(|_| self.vips.is_empty()))
             .collect()
+    }
+
+    /// The longest a stopping Master keeps answering: until every Backup's skew is over. Never less than that of
+    /// the default interval: who preempts has not learned ours.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        let slack = Duration::from_millis(500);
+        match self.version {
+            Version::V2 => Duration::from_secs(1) + slack,
+            Version::V3 => {
+                (self.interval.max(Interval::SECOND).duration() + slack).min(Duration::from_secs(5))
+            }
+        }
     }
 
     /// Whether it may have this priority: an owner asks no voters.

@@ -9,7 +9,8 @@ use super::relay::Relay;
 use super::request::{Request, Response, Ticket};
 use super::rivals::Sighting;
 use super::transition::{RouterName, Subject, Transition};
-use crate::claim::VoterId;
+use crate::claim::etcd::Reply;
+use crate::claim::{Office, Plea, VoterId};
 use crate::health::{self, CheckName, Outcome};
 use crate::time::Time;
 use crate::vrrp::packet::Refusal;
@@ -73,6 +74,8 @@ pub enum Input {
         /// Drawn by chance for it.
         chance: u64,
     },
+    /// An endpoint of the store was asked.
+    Consulted(Consulted),
     /// What was to be released is on no interface any more.
     Released {
         /// Whose.
@@ -146,6 +149,17 @@ pub struct Datagram {
     pub ttl: Option<u8>,
     /// IPv4: the whole packet with its header. IPv6: the VRRP message.
     pub packet: Vec<u8>,
+}
+
+/// What an endpoint of the store says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consulted {
+    /// About which office it was asked.
+    pub office: Office,
+    /// What it is called.
+    pub endpoint: Arc<str>,
+    /// What it said, or one line for people.
+    pub said: Result<Reply, String>,
 }
 
 /// How a hook ended.
@@ -232,6 +246,10 @@ pub enum Effect {
         /// As they are.
         bytes: Vec<u8>,
     },
+    /// Put pleas to the store from now on, as a claimant of this session.
+    Consult(u64),
+    /// Put this plea to the store, after what it was asked before about the same office.
+    Plead(Plea),
     /// Probe this from now on; anew, where it was probed already.
     Watch(CheckName),
     /// Stop probing this.

@@ -29,12 +29,11 @@ pub fn can_be_leased(address: IpAddr, prefix: u8, install: Install) -> bool {
     }
 }
 
-/// Whether a router of this interval has a claim long enough for the kernel's lease to end with it: in whole
-/// seconds, and with half an interval left for the voters to answer in.
+/// Whether a claim of this length, of a router of this interval, is long enough for the kernel's lease to end with
+/// it: in whole seconds, and with half an interval left for the answers.
 #[must_use]
-pub fn ends_with_claim(interval: Interval) -> bool {
-    let claim = Ttl::of_interval(interval.duration()).lease();
-    claim >= lease_ends(lease_within(Duration::ZERO)) + interval.duration() / 2
+pub fn ends_with_claim(claim: Ttl, interval: Interval) -> bool {
+    claim.lease() >= lease_ends(lease_within(Duration::ZERO)) + interval.duration() / 2
 }
 
 /// Which addresses are on an interface with the virtual MAC address.

@@ -5,6 +5,7 @@
 //! The same inputs at the same times give the same effects, always.
 
 mod again;
+mod claimants;
 mod claims;
 pub mod config;
 pub mod damping;
@@ -32,11 +33,14 @@ mod set;
 mod settle;
 mod snapshot;
 pub mod status;
+mod store;
 pub mod transition;
 
 pub use again::Came;
 pub use config::Config;
-pub use effect::{CheckChange, Datagram, Effect, HookEnd, Input, InstanceId, Listen, Note, Outgoing, Will};
+pub use effect::{
+    CheckChange, Consulted, Datagram, Effect, HookEnd, Input, InstanceId, Listen, Note, Outgoing, Will,
+};
 pub use holding::{Holding, Install, VirtualMac, Vmac};
 pub use incident::Incident;
 pub use lateness::Lateness;
@@ -54,7 +58,7 @@ use crate::time::{Time, earliest};
 use crate::vrrp::group::Steps;
 use crate::vrrp::instance::{Action, Event, First, Instance, Wait};
 use crate::vrrp::why::Why;
-use crate::vrrp::{Family, Interval, Version, Vrid};
+use crate::vrrp::{Family, Vrid};
 use deadlines::Deadlines;
 use fixed::Fixed;
 use links::Links;
@@ -116,9 +120,9 @@ pub struct Agent {
     relay: Option<Box<Relay>>,
     /// When what is being done now was due, where its time had come.
     due: Option<Time>,
-    /// Who votes, once it begins: what a reload says is for the next start.
+    /// Who grants claims, once it begins: what a reload says is for the next start.
     voting: Option<config::Claims>,
-    claims: Option<claims::Claims>,
+    claims: Option<claimants::Claims>,
     /// Drawn for this start.
     chance: Option<u64>,
     judged: u64,
@@ -160,6 +164,7 @@ impl Agent {
                 self.begin_claims(now, &mut effects);
             }
             Input::Ballot { bytes, chance } => self.ballot(now, &bytes, chance, &mut effects),
+            Input::Consulted(consulted) => self.consulted(now, consulted, &mut effects),
             Input::Released { instance } => self.released(now, instance, &mut effects),
             Input::Remembered(memory) => self.remembered(memory),
             Input::Relay(relay) => self.expect(relay),
@@ -482,15 +487,5 @@ impl Agent {
     fn next_id(next: &mut u32) -> InstanceId {
         *next += 1;
         InstanceId(*next)
-    }
-}
-
-/// The longest a stopping Master keeps answering: until every Backup's skew is over. Never less than that of
-/// the default interval: who preempts has not learned ours.
-fn patience(config: &config::Router) -> Duration {
-    let slack = Duration::from_millis(500);
-    match config.version {
-        Version::V2 => Duration::from_secs(1) + slack,
-        Version::V3 => (config.interval.max(Interval::SECOND).duration() + slack).min(Duration::from_secs(5)),
     }
 }

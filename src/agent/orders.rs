@@ -1,11 +1,11 @@
 //! What doers report and operators order: holding, handing over, resuming, stopping.
 
+use super::Agent;
 use super::effect::{CheckChange, Effect, HookEnd, InstanceId, Note};
 use super::request::{Moved, Request, Response, Ticket};
 use super::router::{Handover, RESTORE_LIMIT, RESTORE_WINDOW};
 use super::settle::News;
 use super::transition::{RouterName, Standing, Subject};
-use super::{Agent, patience};
 use crate::health::{Health, Outcome};
 use crate::time::Time;
 use crate::vrrp::instance::{Event, Instance, State};
@@ -224,7 +224,7 @@ impl Agent {
     pub(super) fn stop(&mut self, now: Time, at_once: bool, effects: &mut Vec<Effect>) {
         self.stopping = true;
         for set in 0..self.sets.len() {
-            let longest = |index: &usize| patience(&self.routers[*index].config);
+            let longest = |index: &usize| self.routers[*index].config.patience();
             let patience = self.sets[set].routers.iter().map(longest).max();
             let wait = patience.filter(|_| !at_once).unwrap_or(Duration::ZERO);
             self.pass(now, set, &Event::Shutdown { wait }, effects);

@@ -42,7 +42,7 @@ impl Agent {
         let form = self.routers[index].checksum(member);
         let ways = self.ways(index, member);
         let router = &mut self.routers[index];
-        let (patience, ttl) = (super::patience(&router.config), router.config.ttl);
+        let (patience, ttl) = (router.config.patience(), router.config.ttl);
         let member = &mut router.members[member];
         let config = self.sets[router.set].group.members()[member.seat].config();
         if ways.is_empty() {

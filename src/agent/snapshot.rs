@@ -129,7 +129,7 @@ impl Agent {
         }
         if self.sets[router.set].withheld {
             let at = self.claim_deadline(router.set);
-            return ("the votes of a majority".to_owned(), at);
+            return ("its claim to be granted".to_owned(), at);
         }
         let group = &self.sets[router.set].group;
         let deadlines = group.members().iter().filter_map(Instance::deadline);

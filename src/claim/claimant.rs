@@ -196,7 +196,9 @@ impl Claimant {
                 }
                 (Ask::Vote, Verdict::OldTerm) => return self.rise(now, answer.term),
                 // It is another's there: what was granted before that is over, whatever time was left.
-                (Ask::Vote, Verdict::Held) => drop(voter.granted.take_if(|granted| *granted <= sent)),
+                (Ask::Vote, Verdict::Held) if voter.granted <= Some(sent) => {
+                    voter.granted = voter.granted.min(Some(now - self.config.ttl.lease()));
+                }
                 (Ask::Vote, _) => {}
             }
         }
@@ -243,8 +245,7 @@ impl Claimant {
         match self.stage {
             Stage::Idle => None,
             Stage::Probing { again } | Stage::Asking { again, .. } => Some(again),
-            // Due at once where it was taken away.
-            Stage::Holding { .. } => Some(self.holds_until().unwrap_or_default()),
+            Stage::Holding { .. } => self.holds_until(),
         }
     }
 

@@ -6,6 +6,7 @@
 //!   long as a grant of its earlier life could last.
 //! - a [`claimant::Claimant`] asks, and counts its lease from when it *sent* what a majority has granted.
 //! - a [`quorum::Quorum`] says what a router may do with a lease, and without one.
+//! - an [`etcd::Errand`] puts a claimant's question to an etcd, which takes the place of all voters.
 //! - a [`datagram::Datagram`] is what one says to another, in bytes; a [`channel::Channel`] believes each once.
 //!
 //! ```text
@@ -24,6 +25,7 @@
 pub mod channel;
 pub mod claimant;
 pub mod datagram;
+pub mod etcd;
 pub mod quorum;
 pub mod voter;
 
@@ -140,6 +142,12 @@ impl Ttl {
     #[must_use]
     pub const fn millis(self) -> u32 {
         self.0
+    }
+
+    /// This much in whole seconds, rounded up.
+    #[must_use]
+    pub fn in_seconds(self) -> Self {
+        Ttl(self.0.div_ceil(1000) * 1000)
     }
 
     /// What a voter counts.

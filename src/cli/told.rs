@@ -46,7 +46,7 @@ pub(super) fn tell(event: &Event, spent: Option<u64>) -> String {
         Event::Repaired { what } => format!("{what} was removed by something else, and put back"),
         Event::Swept { what } => format!("{what} was left by an earlier run, and removed"),
         Event::Claim { office, term: Some(term) } => {
-            format!("the voters let this host hold {office}, term {term}")
+            format!("the claim to {office} is granted, term {term}")
         }
         Event::Claim { office, term: None } => format!("the claim to {office} is over, or given back"),
         Event::Trouble { text } => text.clone(),

@@ -1,14 +1,15 @@
-//! `[claim]`: who votes on who may hold, and by what key they know each other.
+//! `[claim]`: who votes on who may hold, and by what key they know each other; or which etcd grants it (`store`).
 
 use super::problem::{Finding, Sink};
 use super::router::Keys;
 use super::section::{Section, Value, Wrong};
-use super::value::text;
-use super::{Secrets, file, secret};
+use super::value::{choice, text};
+use super::{Secrets, file, secret, store};
 use crate::agent::RouterName;
-use crate::agent::config::{Claims, Router};
+use crate::agent::config::{Claims, Router, Vote};
 use crate::claim::VoterId;
 use crate::claim::quorum::Quorum;
+use crate::net::etcd::Settings;
 use crate::vrrp::auth::Secret;
 use serde_spanned::Spanned;
 use std::net::{IpAddr, SocketAddr};
@@ -21,8 +22,29 @@ pub const PORT: u16 = 5112;
 pub(super) const QUORUMS: &[(&str, Quorum)] =
     &[("off", Quorum::Off), ("prefer", Quorum::Prefer), ("require", Quorum::Require)];
 
+/// What is for voters alone.
+const OF_VOTERS: [&str; 4] = ["listen", "key", "voters", "witness"];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Voters,
+    Etcd,
+}
+
+const STORES: &[(&str, By)] = &[("voters", By::Voters), ("etcd", By::Etcd)];
+
+/// Who grants claims, and how an etcd is reached where it is one; `Err` where a secret cannot be read and the
+/// routers are to be barred for it.
+pub(super) type Granting = Result<(Claims, Option<Settings>), String>;
+
 /// As written.
-pub(super) struct Claim {
+pub(super) enum Claim {
+    Vote(Written),
+    Store(store::Written),
+}
+
+/// The vote, as written.
+pub(super) struct Written {
     listen: Option<Spanned<VoterId>>,
     key: Option<Spanned<String>>,
     voters: Vec<(String, Spanned<VoterId>)>,
@@ -33,18 +55,44 @@ pub(super) struct Claim {
 pub(super) fn read(top: &Section<'_>) -> Option<Claim> {
     let value = top.raw("claim")?;
     let section = top.inner("claim", value, "[claim]".to_owned())?;
-    let claim = Claim {
+    let by = section.optional("store", choice(STORES)).map(Spanned::into_inner);
+    let claim = if by == Some(By::Etcd) {
+        strange(
+            &section,
+            &OF_VOTERS,
+            "is for voters, and with store = \"etcd\" nobody votes",
+            "remove the line",
+        );
+        Claim::Store(store::read(&section, value.span()))
+    } else {
+        strange(&section, &store::KEYS, "is for an etcd, and here voters vote", "add: store = \"etcd\"");
+        Claim::Vote(vote(&section, value.span()))
+    };
+    section.finish();
+    Some(claim)
+}
+
+/// Reports keys that mean nothing here.
+fn strange(section: &Section<'_>, keys: &[&'static str], why: &str, help: &str) {
+    for key in keys {
+        if let Some(value) = section.raw(key) {
+            section.wrong(key, value, Wrong::new(format!("this {why}")).help(help));
+        }
+    }
+}
+
+fn vote(section: &Section<'_>, span: Range<usize>) -> Written {
+    let vote = Written {
         listen: section.required("listen", "listen = \"10.0.0.1\", this host's own address", voter),
         key: section.required("key", "key = \"file:claim.key\"", text),
         voters: section.section("voters").map(|voters| voters.all(voter)).unwrap_or_default(),
         witness: section.optional("witness", text),
-        span: value.span(),
+        span,
     };
     if section.raw("voters").is_none() {
         section.missing("voters", "voters = { b = \"10.0.0.2\", w = \"10.0.0.3\" }");
     }
-    section.finish();
-    Some(claim)
+    vote
 }
 
 /// ADDRESS, or ADDRESS:PORT.
@@ -67,13 +115,25 @@ pub fn parse(text: &str) -> Option<VoterId> {
 }
 
 impl Claim {
-    /// What routers need where they do not say: a claim, once there is a witness.
+    /// What routers need where they do not say: a claim, once there is a witness or an etcd.
     pub(super) fn usual(&self) -> Quorum {
-        if self.witness.is_some() { Quorum::Require } else { Quorum::Off }
+        match self {
+            Claim::Vote(Written { witness: None, .. }) => Quorum::Off,
+            Claim::Vote(_) | Claim::Store(_) => Quorum::Require,
+        }
     }
 
-    /// The settings; `Err` where the key cannot be read and the routers are to be barred for it.
-    pub(super) fn settings(&self, keys: &Keys<'_>, sink: &Sink) -> Option<Result<Claims, String>> {
+    /// The settings.
+    pub(super) fn settings(&self, keys: &Keys<'_>, sink: &Sink) -> Option<Granting> {
+        match self {
+            Claim::Vote(vote) => vote.settings(keys, sink),
+            Claim::Store(store) => Some(store.settings(keys, sink)),
+        }
+    }
+}
+
+impl Written {
+    fn settings(&self, keys: &Keys<'_>, sink: &Sink) -> Option<Granting> {
         let (listen, reference) = (self.listen.as_ref()?, self.key.as_ref()?);
         let own = *listen.get_ref();
         let mut others: Vec<VoterId> = Vec::new();
@@ -104,27 +164,30 @@ impl Claim {
             );
         }
         match secret::key(reference.get_ref(), keys.directory, keys.credentials) {
-            Ok(key) => Some(Ok(Claims { own, others, witness: named, key })),
-            Err(wrong) => {
-                let line = wrong.message.clone();
-                let bars = keys.policy == Secrets::BarRouter && secret::is_reference(reference.get_ref());
-                let finding = if bars { Finding::warning } else { Finding::error };
-                let finding = finding(&reference.span(), wrong.message);
-                sink.add(match wrong.help {
-                    Some(help) => finding.help(help),
-                    None => finding,
-                });
-                Some(Err(line))
-            }
+            Ok(key) => Some(Ok((Claims::Vote(Vote { own, others, witness: named, key }), None))),
+            Err(wrong) => Some(Err(unreadable(reference, wrong, keys, sink))),
         }
     }
+}
+
+/// Reports a secret that cannot be read. The line to bar routers with.
+pub(super) fn unreadable(reference: &Spanned<String>, wrong: Wrong, keys: &Keys<'_>, sink: &Sink) -> String {
+    let line = wrong.message.clone();
+    let bars = keys.policy == Secrets::BarRouter && secret::is_reference(reference.get_ref());
+    let finding = if bars { Finding::warning } else { Finding::error };
+    let finding = finding(&reference.span(), wrong.message);
+    sink.add(match wrong.help {
+        Some(help) => finding.help(help),
+        None => finding,
+    });
+    line
 }
 
 /// Gives a router the quorum that it asks for, or the usual one.
 pub(super) fn quorum(
     part: &file::Router,
     usual: Quorum,
-    voting: Option<&Result<Claims, String>>,
+    voting: Option<&Granting>,
     router: &mut Router,
     sink: &Sink,
 ) {
@@ -137,10 +200,10 @@ pub(super) fn quorum(
     match voting {
         None => {
             let finding = Finding::error(&span, "a quorum needs voters, and there is no section [claim]");
-            sink.add(finding.help("add [claim] with listen, key and voters: examples/quorum.toml"));
+            sink.add(finding.help("add [claim] with listen, key and voters: examples/quorum.toml; or with an etcd: examples/etcd.toml"));
         }
         Some(Err(line)) => router.barred = router.barred.clone().or_else(|| Some(line.clone())),
-        Some(Ok(claims)) => router.manner.lone_backup = claims.has_one_rival(),
+        Some(Ok((claims, _))) => router.manner.lone_backup = claims.has_one_rival(),
     }
     if router.priority.is_owner() {
         let message = "priority 255 takes the addresses without asking anybody, and a quorum means to ask";

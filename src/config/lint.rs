@@ -51,7 +51,7 @@ pub(super) fn lint(part: &file::Router, router: &Router, config: &Config, sink: 
     }
     waiting(part, router, sink);
     lease(part, router, sink);
-    outlasts(part, router, sink);
+    outlasts(part, router, config, sink);
     strict(part, router, sink);
     addresses(part, router, sink);
 }
@@ -79,10 +79,11 @@ fn lease(part: &file::Router, router: &Router, sink: &Sink) {
 }
 
 /// What may stay though the claim on it is over, when a Master is cut off and then frozen or killed.
-fn outlasts(part: &file::Router, router: &Router, sink: &Sink) {
-    if router.quorum != Quorum::Require {
+fn outlasts(part: &file::Router, router: &Router, config: &Config, sink: &Sink) {
+    let Some(claims) = config.agent.claims.as_ref().filter(|_| router.quorum == Quorum::Require) else {
         return;
-    }
+    };
+    let claim = claims.ttl(router.interval.duration());
     let unleased = |vip: &&Vip| !can_be_leased(vip.address, vip.prefix, router.install);
     let (what, help) = match (router.manner.lease, router.vips.iter().chain(&router.excluded).find(unleased))
     {
@@ -91,7 +92,7 @@ fn outlasts(part: &file::Router, router: &Router, sink: &Sink) {
         }
         (_, Some(vip)) => (format!("{vip} has no lease"), format!("write {}/128", vip.address)),
         (None, None) => ("the addresses have no lease".to_owned(), "remove the line lease".to_owned()),
-        (Some(_), None) if !ends_with_claim(router.interval) => (
+        (Some(_), None) if !ends_with_claim(claim, router.interval) => (
             "the claim is too short for a lease of whole seconds".to_owned(),
             "write an interval of 600ms or more".to_owned(),
         ),

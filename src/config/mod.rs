@@ -27,6 +27,7 @@ mod second_path;
 mod secret;
 mod section;
 mod snmp;
+mod store;
 mod suggest;
 mod tell;
 mod timeline;
@@ -44,6 +45,7 @@ use crate::agent::config::{Group, GroupName};
 use crate::agent::{RouterName, Subject};
 use crate::claim::quorum::Quorum;
 use crate::health::CheckName;
+use crate::net::etcd::Settings as Store;
 use crate::snmp::Settings;
 use crate::vrrp::Priority;
 use crate::{agent, check, notify, web};
@@ -84,6 +86,8 @@ pub struct Details {
     pub identity: Identity,
     /// The record of what happened.
     pub journal: Journal,
+    /// The etcd that grants claims, where one does.
+    pub store: Option<Store>,
     /// What is served by SNMP, where anything is.
     pub snmp: Option<Settings>,
     /// What is served by HTTP, where anything is.
@@ -282,6 +286,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
             control: control(&file.agent, sink),
             identity: file.agent.identity.clone(),
             journal: file.journal.clone(),
+            store: None,
             snmp: file.snmp.clone(),
             http: file.http.as_ref().and_then(|http| http.settings(&keys, sink)),
             scheduling: file.agent.scheduling.clone(),
@@ -291,6 +296,9 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
         },
     };
     let voting = file.claim.as_ref().and_then(|claim| claim.settings(&keys, sink));
+    if let Some(Ok((claims, store))) = voting.clone() {
+        (config.agent.claims, config.details.store) = (Some(claims), store);
+    }
     let usual = file.claim.as_ref().map_or(Quorum::Off, claim::Claim::usual);
     for part in &file.routers {
         let name = part.name.get_ref();
@@ -314,7 +322,6 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
             config.agent.routers.push(router);
         }
     }
-    config.agent.claims = voting.and_then(Result::ok);
     for part in &file.groups {
         let name = GroupName(part.name.get_ref().as_str().into());
         let hooks = hooks::hooks(&part.notify, script_user, sink);

@@ -109,6 +109,15 @@ pub(super) fn private_key(
     line(KEY, reference, directory, credentials).map(|(pem, _)| Secret::new(pem))
 }
 
+/// The password of a user elsewhere that `reference` leads to: text of any length.
+pub(super) fn login(reference: &str, directory: &Path, credentials: Option<&OsStr>) -> Result<Secret, Wrong> {
+    let (line, shown) = line(PASSWORD, reference, directory, credentials)?;
+    match str::from_utf8(&line) {
+        Ok(_) => Ok(Secret::new(line)),
+        Err(_) => Err(Wrong::new(format!("the password in {shown} is no text (UTF-8)"))),
+    }
+}
+
 /// The key that `reference` leads to: bytes as they are, or hexadecimal digits behind `hex:`.
 pub(super) fn key(reference: &str, directory: &Path, credentials: Option<&OsStr>) -> Result<Secret, Wrong> {
     let (line, shown) = line(KEY, reference, directory, credentials)?;

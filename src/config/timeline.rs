@@ -2,7 +2,9 @@
 
 use super::Config;
 use super::value::show;
-use crate::agent::config::Router;
+use crate::agent::config::{Claims, Router};
+use crate::claim::quorum::Quorum;
+use crate::claim::{Ttl, etcd};
 use crate::health::{CheckName, OnFail};
 use crate::vrrp::Priority;
 use std::fmt;
@@ -32,7 +34,7 @@ impl fmt::Display for Cause {
 pub struct Timeline {
     /// What fails.
     pub cause: Cause,
-    /// Until it is noticed: three silent intervals, or the check's rounds.
+    /// Until it is noticed: three silent intervals, or its claim in a store; or the check's rounds.
     pub detection: Duration,
     /// From then until another host is Master.
     pub election: Duration,
@@ -75,9 +77,22 @@ pub fn timelines(router: &Router, config: &Config) -> Vec<Timeline> {
         };
         Some(line(Cause::Check(track.check.clone()), spec.worst_detection(counted.fall), election))
     });
-    let mut all = vec![line(Cause::Host, silence, skew)];
+    let mut all = vec![match claimed(router, config) {
+        None => line(Cause::Host, silence, skew),
+        Some(ttl) => line(Cause::Host, silence.max(ttl.grant()), skew + etcd::pace(ttl) + etcd::LATE),
+    }];
     all.extend(checks);
     all
+}
+
+/// For how long a store would let nobody else hold, where one is asked. Voters are no longer than the silence.
+fn claimed(router: &Router, config: &Config) -> Option<Ttl> {
+    match &config.agent.claims {
+        Some(claims @ Claims::Store(_)) if router.quorum != Quorum::Off => {
+            Some(claims.ttl(router.interval.duration()))
+        }
+        _ => None,
+    }
 }
 
 /// The longest of [`timelines`].

@@ -139,7 +139,7 @@ pub(super) fn note(note: &Note) {
         Note::MasterHeard { router, source, priority } => {
             info!(%router, %source, priority, "there is another Master");
         }
-        Note::Claim { office, term: Some(term) } => info!(%office, term, "the voters let this node hold it"),
+        Note::Claim { office, term: Some(term) } => info!(%office, term, "the claim is granted"),
         Note::Claim { office, term: None } => info!(%office, "the claim is over, or given back"),
         Note::LastHeard { router, ago } => debug!(%router, ?ago, "another Master was last heard"),
         Note::Warning(router, line) => warn!(%router, "{line}"),

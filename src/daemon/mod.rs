@@ -26,6 +26,7 @@ mod replace;
 mod scheduling;
 mod sockets;
 mod state;
+mod store;
 mod tasks;
 mod tell;
 mod trim;

@@ -75,6 +75,8 @@ pub(super) struct Performer {
     audited: Time,
     pub(super) leases: Leases,
     pub(super) reloads: Reloads,
+    /// Claims come from a store.
+    pub(super) consults: bool,
     waiting: BTreeMap<Ticket, Asked>,
     last_ticket: u64,
     stops: u32,
@@ -138,6 +140,7 @@ impl Performer {
             audited: Time::ZERO,
             leases: Leases::default(),
             reloads: Reloads::default(),
+            consults: false,
             waiting: BTreeMap::new(),
             last_ticket: 0,
             stops: 0,
@@ -182,6 +185,14 @@ impl Performer {
             Effect::Pace(paces) => self.holder.order(Order::Pace(paces)),
             Effect::Vote(own) => self.sockets.vote_at(own),
             Effect::Ballot { to, bytes } => self.sockets.cast(to, &bytes),
+            Effect::Consult(session) => {
+                if let Some(store) = self.details.store.clone() {
+                    self.consults = true;
+                    let node = self.details.node.clone();
+                    self.tasks.command(Command::Consult(Box::new(store), node, session));
+                }
+            }
+            Effect::Plead(plea) => self.tasks.command(Command::Plead(plea)),
             Effect::Watch(name) => {
                 if let Some(spec) = self.details.checks.get(&name) {
                     self.tasks.command(Command::Watch(name, Box::new(spec.clone())));

@@ -4,12 +4,15 @@
 use super::dump::Dump;
 use super::inbox::{Arrival, Inbox};
 use super::mib::{self, Setup};
+use super::store::Store;
 use super::tell::Tellers;
 use crate::agent::{Holding, Incident, Input, InstanceId, Transition};
 use crate::check;
+use crate::claim::Plea;
 use crate::config::{Config, Control, Told};
 use crate::control;
 use crate::health::CheckName;
+use crate::net::etcd::Settings;
 use crate::net::lookout::{self, Places};
 use crate::net::{Placed, link};
 use crate::notify::Hooks;
@@ -39,6 +42,9 @@ pub(super) enum Command {
     Unwatch(CheckName),
     /// What an instance holds from now on, if anything.
     Held(InstanceId, Option<Box<Holding>>),
+    /// Put pleas to this store from now on, by this name and as this session.
+    Consult(Box<Settings>, String, u64),
+    Plead(Plea),
     /// Whom to tell from now on.
     Told(Box<Told>),
     /// What to serve by SNMP from now on.
@@ -120,6 +126,7 @@ async fn serve(
     let mut checks: BTreeMap<CheckName, AbortHandle> = BTreeMap::new();
     let mut tellers = Tellers::new(&inbox);
     let mut lookout = Lookout::default();
+    let mut store: Option<Store> = None;
     while let Some(command) = commands.recv().await {
         match command {
             Command::Watch(name, spec) => {
@@ -136,11 +143,18 @@ async fn serve(
                 }
             }
             Command::Held(instance, holding) => lookout.hold(instance, holding.as_deref(), &inbox),
+            Command::Consult(settings, node, session) => {
+                store = Some(Store::new(*settings, node, session, &inbox));
+            }
+            Command::Plead(plea) => store.iter_mut().for_each(|store| store.plead(plea.clone())),
             Command::Told(told) => tellers.adopt(*told).await,
             Command::Serve(setup) => tellers.serve(setup).await,
             Command::Notify(transition, hooks, mail) => tellers.notify(&transition, hooks.as_deref(), mail),
             Command::Tell(incident, hooks, write) => tellers.tell(&incident, hooks.as_deref(), write),
             Command::Finish(within) => {
+                if let Some(store) = store {
+                    store.finish(within).await;
+                }
                 tellers.finish(within).await;
                 return;
             }

@@ -1,7 +1,7 @@
 //! What a role is and holds, and whom it is played against.
 
 use super::cast::Cast;
-use crate::agent::config::{Interface, Router};
+use crate::agent::config::{Claims, Interface, Router};
 use crate::claim::quorum::{Quorum, majority};
 
 /// How many addresses are named.
@@ -34,17 +34,32 @@ pub(super) fn about(cast: &Cast<'_>) -> Vec<String> {
             lines.push(format!("{named}takes part whatever the state of its interface"));
         }
     }
-    if let Some(voters) = cast.voters() {
-        let without = match cast.written.first().map(|router| router.quorum) {
-            Some(Quorum::Prefer) => "without any majority in reach it goes on as plain VRRP",
-            _ => "without it nobody holds anything",
-        };
-        lines.push(format!("holding needs the votes of {} of {voters}; {without}", majority(voters)));
+    if let Some(claims) = cast.claims() {
+        let prefers = cast.written.first().is_some_and(|router| router.quorum == Quorum::Prefer);
+        lines.push(grants(claims, prefers));
     }
     if cast.is_group {
         lines.push("its routers are Master together, or none of them".to_owned());
     }
     lines
+}
+
+/// Who grants what it needs to hold, and what is without that.
+fn grants(claims: &Claims, prefers: bool) -> String {
+    let (what, without) = match claims {
+        Claims::Vote(vote) => {
+            let voters = vote.others.len() + 1;
+            (format!("the votes of {} of {voters}", majority(voters)), "without any majority in reach")
+        }
+        Claims::Store(store) => {
+            (format!("a lease of etcd at {}", store.endpoints.join(" or ")), "without any answer of it")
+        }
+    };
+    if prefers {
+        format!("holding needs {what}; {without} it goes on as plain VRRP")
+    } else {
+        format!("holding needs {what}; without it nobody holds anything")
+    }
 }
 
 fn holds(router: &Router) -> String {

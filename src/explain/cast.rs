@@ -2,7 +2,7 @@
 //! that is assumed.
 
 use super::Peer;
-use crate::agent::config::Router;
+use crate::agent::config::{Claims, Router};
 use crate::agent::{self, RouterName};
 use crate::claim::quorum::Quorum;
 use crate::config::Config;
@@ -164,10 +164,10 @@ impl<'a> Cast<'a> {
         &self.own.routers
     }
 
-    /// How many have a vote on the role, where it needs one.
-    pub(super) fn voters(&self) -> Option<usize> {
-        let claims = self.own.claims.as_ref()?;
-        self.own.routers.iter().any(|router| router.quorum != Quorum::Off).then(|| claims.others.len() + 1)
+    /// Who grants the claim on the role, where it needs one.
+    pub(super) fn claims(&self) -> Option<&Claims> {
+        let needed = self.own.routers.iter().any(|router| router.quorum != Quorum::Off);
+        self.own.claims.as_ref().filter(|_| needed)
     }
 
     /// How long this host takes no part after its start.
@@ -238,10 +238,10 @@ fn assumed(own: &agent::Config, priority: Priority) -> agent::Config {
     config.checks.clear();
     config.start_delay = Duration::ZERO;
     // It votes from the other end: who of the others is the peer, and who a witness, is the same here.
-    if let Some(claims) = &mut config.claims
-        && let Some(theirs) = claims.others.first_mut()
+    if let Some(Claims::Vote(vote)) = &mut config.claims
+        && let Some(theirs) = vote.others.first_mut()
     {
-        std::mem::swap(&mut claims.own, theirs);
+        std::mem::swap(&mut vote.own, theirs);
     }
     for (place, router) in config.routers.iter_mut().enumerate() {
         router.priority = if place == 0 { priority } else { router.priority.adjusted(step) };

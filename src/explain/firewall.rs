@@ -1,11 +1,11 @@
 //! What this host's firewall has to let through, as rules to paste: for nftables, and for iptables.
 
 use super::wire::Wire;
-use crate::agent::config::Claims;
+use crate::agent::config::Vote;
 use crate::check::Probe;
 use crate::vrrp::Family;
 use serde::Serialize;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Rules that accept the adverts and votes, both ways; each once.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -31,11 +31,20 @@ pub(super) fn firewall(wire: &[Wire]) -> Firewall {
 }
 
 /// Those for the vote, with each other voter.
-pub(super) fn votes(firewall: &mut Firewall, claims: &Claims) {
-    for other in &claims.others {
+pub(super) fn votes(firewall: &mut Firewall, vote: &Vote) {
+    for other in &vote.others {
         let address = other.address;
-        udp(firewall, ("input", "saddr"), address, claims.own.port);
-        udp(firewall, ("output", "daddr"), address, other.port);
+        port(firewall, ("input", "saddr"), address, "udp", ("dport", vote.own.port));
+        port(firewall, ("output", "daddr"), address, "udp", ("dport", other.port));
+    }
+}
+
+/// Those for the store, with each endpoint.
+pub(super) fn store(firewall: &mut Firewall, endpoints: impl Iterator<Item = SocketAddr>) {
+    for endpoint in endpoints {
+        let (address, number) = (endpoint.ip(), endpoint.port());
+        port(firewall, ("input", "saddr"), address, "tcp", ("sport", number));
+        port(firewall, ("output", "daddr"), address, "tcp", ("dport", number));
     }
 }
 
@@ -45,24 +54,31 @@ pub(super) fn sessions<'a>(firewall: &mut Firewall, probes: impl Iterator<Item =
         let Probe::Bfd(session) = probe else { continue };
         let (neighbor, port) = (session.neighbor, session.port());
         for way in [("input", "saddr"), ("output", "daddr")] {
-            udp(firewall, way, neighbor, port);
+            self::port(firewall, way, neighbor, "udp", ("dport", port));
         }
     }
 }
 
-/// One way, `chain` and `end`, with the other host at this address, to this port.
-fn udp(firewall: &mut Firewall, (chain, end): (&str, &str), other: IpAddr, port: u16) {
+/// One way, `chain` and `end`, with the other host at this address, by this protocol and port.
+fn port(
+    firewall: &mut Firewall,
+    (chain, end): (&str, &str),
+    other: IpAddr,
+    protocol: &str,
+    (which, number): (&str, u16),
+) {
     let (family, program) = match Family::of(other) {
         Family::Ipv4 => ("ip", "iptables"),
         Family::Ipv6 => ("ip6", "ip6tables"),
     };
-    let rule = format!("add rule inet filter {chain} {family} {end} {other} udp dport {port} accept");
+    let rule =
+        format!("add rule inet filter {chain} {family} {end} {other} {protocol} {which} {number} accept");
     add(&mut firewall.nftables, rule);
     let side = if end == "saddr" { "-s" } else { "-d" };
     let chain = chain.to_uppercase();
     add(
         &mut firewall.iptables,
-        format!("{program} -A {chain} {side} {other} -p udp --dport {port} -j ACCEPT"),
+        format!("{program} -A {chain} {side} {other} -p {protocol} --{which} {number} -j ACCEPT"),
     );
 }
 

@@ -18,6 +18,7 @@ pub use firewall::Firewall;
 pub use scenes::Scene;
 pub use wire::Wire;
 
+use crate::agent::config::Claims;
 use crate::agent::{self, RouterName, Standing};
 use crate::config::Config;
 use cast::Cast;
@@ -67,7 +68,11 @@ pub fn explain(config: &Config, peers: &[Peer]) -> Explanation {
     let roles = casts.iter().map(|cast| role(cast, config)).collect();
     let wire: Vec<Wire> = casts.iter().flat_map(wire::wire).collect();
     let mut firewall = firewall::firewall(&wire);
-    config.agent.claims.iter().for_each(|claims| firewall::votes(&mut firewall, claims));
+    if let Some(Claims::Vote(vote)) = &config.agent.claims {
+        firewall::votes(&mut firewall, vote);
+    }
+    let endpoints = config.details.store.iter().flat_map(|store| &store.endpoints);
+    firewall::store(&mut firewall, endpoints.map(|endpoint| endpoint.address));
     let probes = config.details.checks.values().map(|spec| &spec.probe);
     firewall::sessions(&mut firewall, probes);
     Explanation { roles, wire, firewall }

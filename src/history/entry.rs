@@ -42,7 +42,7 @@ pub enum Event {
     Transition(Moved),
     /// Another host is Master, where none was before, or another one.
     MasterHeard(MasterHeard),
-    /// The voters let this node hold what goes with an office, or no more.
+    /// This node has the claim to hold what goes with an office, or has it no more.
     Claim {
         /// The router, or the group.
         office: String,

@@ -9,6 +9,7 @@ mod connections;
 #[doc(hidden)]
 pub mod decoders;
 mod duty;
+pub mod etcd;
 mod firewall;
 mod frame;
 mod journal;

@@ -7,6 +7,7 @@
 //! [`run_scenario`] plays a written timeline and compares it with an expected one; a [`Rehearsal`] shows what
 //! given configurations do.
 
+mod etcd;
 mod faults;
 mod judge;
 mod kernel;
@@ -21,11 +22,13 @@ mod sabotage;
 pub mod scenario;
 mod seed;
 mod setup;
+mod store;
 mod trace;
 mod votes;
 pub mod wire;
 mod world;
 
+pub use etcd::Etcd;
 pub use lan::Lan;
 pub use laws::{Breach, Law, Laws};
 pub use node::{Node, Seat, link, links_for, seat_of};

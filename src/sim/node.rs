@@ -40,6 +40,8 @@ pub struct Node {
     pub(super) leased: BTreeMap<InstanceId, Leased>,
     pub(super) orphans: Vec<Leased>,
     pub(super) clock: Clock,
+    /// What its process is called by the store.
+    pub(super) session: u64,
     /// How many more attempts to hold addresses fail.
     pub(super) refusals: u32,
     pub(super) probes: BTreeMap<CheckName, u32>,
@@ -125,6 +127,7 @@ impl Node {
             leased: BTreeMap::new(),
             orphans: Vec::new(),
             clock: Clock::default(),
+            session: 0,
             refusals: 0,
             probes: BTreeMap::new(),
             failing: BTreeSet::new(),

@@ -3,7 +3,7 @@
 
 use super::node::{Node, link, links_for};
 use super::rng::Rng;
-use crate::agent::config::{Claims, Group, GroupName, Interface, Router};
+use crate::agent::config::{Claims, Group, GroupName, Interface, Router, Vote};
 use crate::agent::{Config, Install, RouterName, VirtualMac};
 use crate::claim::VoterId;
 use crate::claim::quorum::Quorum;
@@ -119,7 +119,8 @@ pub(super) fn voting(rng: &mut Rng) -> Vec<Node> {
         let mut config = node.config.clone();
         let others = voters.iter().copied().filter(|voter| *voter != id(place)).collect();
         let witness = (count < voters.len()).then(|| voters[count]);
-        let claims = Claims { own: id(place), others, witness, key: Secret::new([7; 32]) };
+        let vote = Vote { own: id(place), others, witness, key: Secret::new([7; 32]) };
+        let claims = Claims::Vote(vote);
         for router in &mut config.routers {
             router.interval = if router.version == Version::V2 { Interval::SECOND } else { interval };
             router.quorum = quorum;

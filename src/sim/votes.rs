@@ -4,8 +4,10 @@
 
 use super::node::{Clock, Node};
 use super::sabotage::Sabotage;
+use super::store::Store;
 use super::world::{Arrival, Happening, World};
 use crate::agent::Input;
+use crate::agent::config::{Claims, Vote};
 use crate::claim::channel::{Channel, Heard};
 use crate::claim::datagram::Key;
 use crate::claim::voter::Voter;
@@ -31,10 +33,10 @@ impl World {
         let own: Vec<VoterId> = self.nodes.iter().filter_map(voter).collect();
         let intervals = self.nodes.iter().flat_map(|node| &node.config.routers);
         let longest = intervals.map(|router| router.interval.duration()).max().unwrap_or_default();
-        let claims: Vec<_> = self.nodes.iter().filter_map(|node| node.config.claims.clone()).collect();
-        for claims in &claims {
-            let Some(key) = Key::new(claims.key.expose()) else { continue };
-            for id in claims.others.iter().filter(|id| !own.contains(id)) {
+        let votes: Vec<_> = self.nodes.iter().filter_map(|node| vote(node).cloned()).collect();
+        for vote in &votes {
+            let Some(key) = Key::new(vote.key.expose()) else { continue };
+            for id in vote.others.iter().filter(|id| !own.contains(id)) {
                 if !self.witnesses.iter().any(|witness| witness.id == *id) {
                     let (longest, clock) = (Ttl::of_interval(longest), Clock::default());
                     let key = key.clone();
@@ -45,11 +47,13 @@ impl World {
         for witness in 0..self.witnesses.len() {
             self.start_witness(witness);
         }
+        let asks = |node: &Node| matches!(node.config.claims, Some(Claims::Store(_)));
+        self.store = self.nodes.iter().any(asks).then(Store::default);
     }
 
-    /// How many the LAN joins: nodes and witnesses.
+    /// How many the LAN joins: nodes, witnesses, and the store where there is one.
     pub(super) fn members(&self) -> usize {
-        self.nodes.len() + self.witnesses.len()
+        self.nodes.len() + self.witnesses.len() + usize::from(self.store.is_some())
     }
 
     /// Starts a witness; one that runs is ended first.
@@ -78,10 +82,11 @@ impl World {
         self.witnesses[witness].process.is_some()
     }
 
-    /// From now on everybody's clock runs so many thousandths too fast: nodes', then witnesses'.
+    /// From now on everybody's clock runs so many thousandths too fast: nodes', then witnesses', then the store's.
     pub(super) fn set_speeds(&mut self, speeds: &[i64]) {
         let witnesses = self.witnesses.iter_mut().map(|witness| &mut witness.clock);
-        let clocks = self.nodes.iter_mut().map(|node| &mut node.clock).chain(witnesses);
+        let store = self.store.iter_mut().map(|store| &mut store.clock);
+        let clocks = self.nodes.iter_mut().map(|node| &mut node.clock).chain(witnesses).chain(store);
         for (clock, speed) in clocks.zip(speeds) {
             clock.speed = *speed;
         }
@@ -154,6 +159,13 @@ impl World {
     }
 }
 
+fn vote(node: &Node) -> Option<&Vote> {
+    match &node.config.claims {
+        Some(Claims::Vote(vote)) => Some(vote),
+        Some(Claims::Store(_)) | None => None,
+    }
+}
+
 fn voter(node: &Node) -> Option<VoterId> {
-    node.config.claims.as_ref().map(|claims| claims.own)
+    vote(node).map(|vote| vote.own)
 }

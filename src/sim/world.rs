@@ -5,6 +5,7 @@ use super::laws::{Law, Laws, Step};
 use super::node::{Node, Seat};
 use super::rng::Rng;
 use super::sabotage::Sabotage;
+use super::store::{Message, Store};
 use super::trace::Trace;
 use super::votes::Witness;
 use crate::agent::{Agent, Config, Datagram, Input, Relay, Request, Standing, Ticket};
@@ -54,6 +55,15 @@ pub(super) enum Happening {
         life: u32,
         bytes: Vec<u8>,
         chance: u64,
+    },
+    /// A message of an errand reaches the store, or comes back.
+    Errand {
+        number: u64,
+        message: Message,
+    },
+    /// An errand has taken too long.
+    Late {
+        number: u64,
     },
     /// The process that takes the place of a node's is there.
     Successor {
@@ -113,6 +123,7 @@ pub struct World {
     /// What must never happen.
     pub laws: Laws,
     pub(super) witnesses: Vec<Witness>,
+    pub(super) store: Option<Store>,
     pub(super) rng: Rng,
     pub(super) sabotage: Option<Sabotage>,
     /// How long addresses take to be there, and to be announced.
@@ -137,6 +148,7 @@ impl World {
             trace,
             laws: Laws::default(),
             witnesses: Vec::new(),
+            store: None,
             rng,
             sabotage: None,
             holding: HOLDING,
@@ -208,6 +220,8 @@ impl World {
                 }
             }
             Happening::Vote { witness, life, bytes, chance } => self.vote(witness, life, &bytes, chance),
+            Happening::Errand { number, message } => self.errand(number, message),
+            Happening::Late { number } => self.late(number),
             Happening::Successor { node, life, relay } => {
                 if self.nodes[node].life == life && self.nodes[node].agent.is_none() {
                     self.boot(node, Some(relay));

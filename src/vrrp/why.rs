@@ -117,7 +117,7 @@ impl fmt::Display for Why {
             Why::Woke(late) => {
                 write!(f, "this process was stopped for {:.1} s: others first", late.as_secs_f64())
             }
-            Why::Outvoted => f.write_str("no majority of the voters lets it hold the addresses"),
+            Why::Outvoted => f.write_str("nobody grants it the claim to the addresses any more"),
         }
     }
 }

@@ -160,13 +160,32 @@ fn under_a_quorum_the_votes_are_cast_and_the_firewall_lets_them_through() {
     assert!(rules.contains("input ip saddr 10.0.0.3 udp dport 5112 accept"), "{rules}");
 }
 
+#[test]
+fn under_an_etcd_it_is_asked_and_the_firewall_lets_it_answer() {
+    let etcd = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/etcd.toml");
+    let explained = json(etcd.to_str().unwrap(), &[]);
+    let starts = scene(&explained, "no other host runs");
+    assert_eq!(starts["masters"][1], json!(["this host"]), "{starts}");
+    let dies = scene(&explained, "it is Master and dies");
+    assert_eq!(dies["masters"][1], json!(["the peer"]), "{dies}");
+    assert!(dies["after_ms"].as_f64().is_some_and(|after| after > 4000.0), "by its lease: {dies}");
+    let about = explained["roles"][0]["about"].to_string();
+    assert!(
+        about.contains("holding needs a lease of etcd at http://10.0.0.5:2379 or http://10.0.0.6"),
+        "{about}"
+    );
+    let rules = explained["firewall"]["nftables"].to_string();
+    assert!(rules.contains("output ip daddr 10.0.0.7 tcp dport 2379 accept"), "{rules}");
+}
+
 /// The rules are for pasting: the kernel's own tool has to read them.
 #[test]
 fn nft_accepts_the_rules() {
     let folder = quorum();
     let quorum = folder.path().join("quorum.toml");
     let quorum = quorum.to_str().unwrap();
-    for file in ["first.toml", "nopreempt.conf", "group.conf", "../../../examples/dual-stack.toml", quorum] {
+    let shipped = ["../../../examples/dual-stack.toml", "../../../examples/etcd.toml"];
+    for file in ["first.toml", "nopreempt.conf", "group.conf", quorum].into_iter().chain(shipped) {
         let explained = json(file, &[]);
         let rules = explained["firewall"]["nftables"].as_array().unwrap().iter();
         let mut text =

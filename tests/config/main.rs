@@ -8,6 +8,7 @@ mod mutations;
 mod problems;
 mod reading;
 mod secrets;
+mod store;
 mod tell;
 
 use locum::config::{Config, Loaded, Problems, Secrets, parse, render_all};

@@ -75,6 +75,20 @@ impl Lab {
         assert!(reached, "{what} in {LONG:?}: it is on {:?}", self.owners(address));
     }
 
+    /// Neither hears the other any more.
+    pub fn cut(&self, one: &str, other: &str) {
+        for (host, from) in [(one, other), (other, one)] {
+            let rules = format!(
+                "table inet cut_{from} {{\n chain in {{\n  type filter hook input priority -300\n  \
+                 ip saddr {} drop\n }}\n}}\n",
+                self[from].ipv4()
+            );
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), rules).unwrap();
+            self[host].run(&format!("nft -f {}", file.path().display()));
+        }
+    }
+
     /// All hosts.
     pub fn hosts(&self) -> &[Host] {
         &self.hosts

@@ -1,6 +1,6 @@
 //! The real binary on real kernels, with real neighbours: each test makes its own network of
-//! namespaces. Needs root, iproute2, util-linux, tcpdump, keepalived, frr, snmpd, snmp, snmptrapd, prometheus,
-//! haproxy, nginx-light, python3 and curl.
+//! namespaces. Needs root, iproute2, util-linux, tcpdump, keepalived, frr, etcd-server, snmpd, snmp, snmptrapd,
+//! prometheus, haproxy, nginx-light, python3 and curl.
 
 mod capture;
 mod kernel;
@@ -20,6 +20,7 @@ mod bfd;
 mod checks;
 mod checksums;
 mod drop_in;
+mod etcd;
 mod fixed;
 mod frr;
 mod guardian;

@@ -13,12 +13,12 @@ use tempfile::TempDir;
 const HOSTS: [&str; 4] = ["a", "b", "w", "client"];
 
 /// What status complains of.
-fn complaints(locum: &Locum<'_>) -> String {
+pub fn complaints(locum: &Locum<'_>) -> String {
     locum.status()["complaints"].to_string()
 }
 
 /// The terms of its claims, one after the other, by its record; `None` where it had none any more.
-fn terms(locum: &Locum<'_>) -> Vec<Option<u64>> {
+pub fn terms(locum: &Locum<'_>) -> Vec<Option<u64>> {
     let (_, text) = locum.cli(&["history", "--json"]);
     let entries = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     entries.filter(|entry| entry["event"] == "claim").map(|entry| entry["term"].as_u64()).collect()
@@ -81,28 +81,14 @@ impl Cluster<'_> {
         let reference = format!("file:{}", self.key.path().join("claim.key").display());
         self.witness = Some(witness(self.lab, &reference, self.interval));
     }
-
-    /// Neither hears the other any more: no advert, no vote.
-    fn cut(&self, one: &str, other: &str) {
-        for (host, from) in [(one, other), (other, one)] {
-            let rules = format!(
-                "table inet cut_{from} {{\n chain in {{\n  type filter hook input priority -300\n  \
-                 ip saddr {} drop\n }}\n}}\n",
-                self.lab[from].ipv4()
-            );
-            let file = tempfile::NamedTempFile::new().unwrap();
-            fs::write(file.path(), rules).unwrap();
-            self.lab[host].run(&format!("nft -f {}", file.path().display()));
-        }
-    }
 }
 
 #[test]
 fn with_the_link_between_the_servers_cut_the_master_keeps_the_address() {
     let lab = Lab::new(&HOSTS);
-    let cluster = cluster(&lab, "require");
+    let _cluster = cluster(&lab, "require");
     let watch = lab.watch(VIP);
-    cluster.cut("a", "b");
+    lab.cut("a", "b");
     settle(15);
     let timeline = watch.end();
     println!("A|B: {timeline}");

@@ -44,6 +44,7 @@ pub(super) fn lower(document: &Document, report: &Report) -> (Config, Inspection
             control: Control { path: identity(document).socket(), group: None },
             identity: identity(document),
             journal: Journal::default(),
+            store: None,
             snmp: tells::snmp(document, report),
             http: None,
             scheduling: Scheduling {

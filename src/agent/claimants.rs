@@ -1,0 +1,188 @@
+//! The claimants of this node, and who grants to them: a majority of voters, or a store.
+
+use super::config::Claims as Settings;
+use super::effect::Effect;
+use super::store::Store;
+use crate::claim::channel::{Channel, Heard};
+use crate::claim::claimant::{self, Claimant, Pleas};
+use crate::claim::datagram::Key;
+use crate::claim::voter::Voter;
+use crate::claim::{Answer, Office, Plea, Term, Ttl, VoterId, etcd};
+use crate::time::Time;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// How long before a claimant asks again; two of them differ by the last byte of their addresses.
+const RETRY: Duration = Duration::from_millis(100);
+/// How long a majority may be silent before it counts as gone, in times of the claim's own.
+const GRACE: u32 = 3;
+/// The claims of one node, and who grants them.
+#[derive(Debug)]
+pub(super) struct Claims {
+    settings: Settings,
+    pub by: By,
+    session: u64,
+    floor: Term,
+    pub claimants: BTreeMap<Office, Claimant>,
+    /// Datagrams that were not believed.
+    pub refused: u64,
+}
+
+#[derive(Debug)]
+pub(super) enum By {
+    Voters(Box<Voters>),
+    Store(Store),
+}
+
+/// One node's part in the vote.
+#[derive(Debug)]
+pub(super) struct Voters {
+    own: VoterId,
+    others: Vec<VoterId>,
+    channel: Channel,
+    pub voter: Voter,
+}
+
+impl Claims {
+    /// Those of a node whose voter grants for so long at most. `None` where the key is none.
+    pub(super) fn begin(
+        now: Time,
+        settings: &Settings,
+        session: u64,
+        floor: Term,
+        longest: Ttl,
+        effects: &mut Vec<Effect>,
+    ) -> Option<Self> {
+        let by = match settings {
+            Settings::Vote(vote) => {
+                let key = Key::new(vote.key.expose())?;
+                let (own, others) = (vote.own, vote.others.clone());
+                effects.push(Effect::Vote(own));
+                let channel = Channel::new(own, key, session);
+                let voter = Voter::new(now, longest, floor);
+                By::Voters(Box::new(Voters { own, others, channel, voter }))
+            }
+            Settings::Store(store) => {
+                effects.push(Effect::Consult(session));
+                By::Store(Store::new(&store.endpoints))
+            }
+        };
+        let (settings, claimants) = (settings.clone(), BTreeMap::new());
+        Some(Claims { settings, by, session, floor, claimants, refused: 0 })
+    }
+
+    /// A claimant's own: made when first asked for.
+    pub(super) fn claimant(&mut self, now: Time, office: &Office, interval: Duration) -> &mut Claimant {
+        let ttl = self.settings.ttl(interval);
+        let (voters, retry, pace) = match &self.by {
+            By::Voters(voters) => {
+                let retry = RETRY + Duration::from_millis(u64::from(last_byte(voters.own)) * 7 % 100);
+                let voters = std::iter::once(voters.own).chain(voters.others.iter().copied()).collect();
+                (voters, retry, Duration::ZERO)
+            }
+            By::Store(_) => (vec![etcd::STORE], etcd::patience(ttl), etcd::pace(ttl)),
+        };
+        let (session, floor) = (self.session, self.floor);
+        let config = || claimant::Config { office: office.clone(), voters, ttl, retry, pace };
+        self.claimants.entry(office.clone()).or_insert_with(|| Claimant::new(config(), session, floor, now))
+    }
+
+    /// Says this to every voter, the own one included, and what follows from its answer; or to the store.
+    pub(super) fn plead(&mut self, now: Time, office: &Office, pleas: Pleas, effects: &mut Vec<Effect>) {
+        let voters = match &mut self.by {
+            By::Voters(voters) => voters,
+            By::Store(_) => return effects.extend(pleas.into_iter().map(Effect::Plead)),
+        };
+        let mut waiting: VecDeque<Plea> = pleas.into_iter().collect();
+        while let Some(plea) = waiting.pop_front() {
+            for to in &voters.others {
+                effects.push(Effect::Ballot { to: *to, bytes: voters.channel.plead(*to, plea.clone()) });
+            }
+            match &plea {
+                Plea::Release(release) => voters.voter.release(voters.own, release),
+                Plea::Request(request) => {
+                    let answer = voters.voter.answer(now, voters.own, request);
+                    if let Some(claimant) = self.claimants.get_mut(office) {
+                        waiting.extend(claimant.hear(now, voters.own, &answer));
+                    }
+                }
+            }
+        }
+    }
+
+    /// How long an office may be without answers before nobody is there any more.
+    pub(super) fn grace(&self, office: &Office) -> Duration {
+        self.claimants.get(office).map_or(Duration::ZERO, |claimant| claimant.config().ttl.grant() * GRACE)
+    }
+
+    /// Routers of longer intervals have come.
+    pub(super) fn grant_up_to(&mut self, longest: Ttl) {
+        if let By::Voters(voters) = &mut self.by {
+            voters.voter.grant_up_to(longest);
+        }
+    }
+
+    /// Asks once more what was asked last.
+    fn repeat(&mut self, now: Time, office: &Office, effects: &mut Vec<Effect>) {
+        let pleas = self.claimants.get_mut(office).map(|claimant| claimant.repeat(now)).unwrap_or_default();
+        self.plead(now, office, pleas, effects);
+    }
+
+    /// Whose claim the datagram may have changed.
+    pub(super) fn hear(
+        &mut self,
+        now: Time,
+        bytes: &[u8],
+        chance: u64,
+        effects: &mut Vec<Effect>,
+    ) -> Option<Office> {
+        let By::Voters(voters) = &mut self.by else { return None };
+        let Ok(heard) = voters.channel.hear(bytes, chance) else {
+            self.refused += 1;
+            return None;
+        };
+        match heard {
+            Heard::Stranger(to, bytes) => effects.push(Effect::Ballot { to, bytes }),
+            Heard::Greeted(_) => {
+                for office in self.claimants.keys().cloned().collect::<Vec<_>>() {
+                    self.repeat(now, &office, effects);
+                }
+            }
+            Heard::Plea(from, Plea::Request(request)) => {
+                let answer = voters.voter.answer(now, from, &request);
+                effects.push(Effect::Ballot { to: from, bytes: voters.channel.answer(from, answer) });
+            }
+            Heard::Plea(from, Plea::Release(release)) => {
+                voters.voter.release(from, &release);
+                // Who waits for it need not wait for its own rhythm.
+                if self.claimants.get(&release.office).is_some_and(Claimant::asks) {
+                    self.repeat(now, &release.office, effects);
+                    return Some(release.office);
+                }
+            }
+            Heard::Answer(from, answer) => return self.answer(now, from, &answer, effects),
+        }
+        None
+    }
+
+    /// Whose claim the answer may have changed.
+    pub(super) fn answer(
+        &mut self,
+        now: Time,
+        from: VoterId,
+        answer: &Answer,
+        effects: &mut Vec<Effect>,
+    ) -> Option<Office> {
+        let claimant = self.claimants.get_mut(&answer.office)?;
+        let pleas = claimant.hear(now, from, answer);
+        self.plead(now, &answer.office, pleas, effects);
+        Some(answer.office.clone())
+    }
+}
+
+fn last_byte(id: VoterId) -> u8 {
+    match id.address {
+        std::net::IpAddr::V4(address) => address.octets()[3],
+        std::net::IpAddr::V6(address) => address.octets()[15],
+    }
+}
