@@ -39,6 +39,15 @@ fn every_law_holds_in_two_thousand_random_worlds_under_a_quorum() {
     assert!(outcome.takeovers.len() > 1500, "only {} takeovers were measured", outcome.takeovers.len());
 }
 
+#[test]
+fn every_law_holds_in_two_thousand_random_worlds_under_an_etcd() {
+    let outcome = run(0, 2000, Run { voting: true, store: true, ..Run::default() });
+    say(&outcome.text());
+    assert_eq!(outcome.count, 2000);
+    assert!(outcome.failures.is_empty(), "{} seeds failed", outcome.failures.len());
+    assert!(outcome.takeovers.len() > 1500, "only {} takeovers were measured", outcome.takeovers.len());
+}
+
 /// The seeds of a file, a line each.
 fn seeds(text: &str) -> Vec<u64> {
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or("").trim());
@@ -87,6 +96,12 @@ fn is_caught(sabotage: Sabotage, law: Law) {
 /// The same under a quorum.
 fn makes_two_holders(sabotage: Sabotage) {
     is_caught_in(Run { sabotage: Some(sabotage), voting: true, ..Run::default() }, Law::TwoHolders);
+}
+
+/// The same with an etcd in the place of the voters.
+fn makes_two_holders_by_an_etcd(sabotage: Sabotage) {
+    let run = Run { sabotage: Some(sabotage), voting: true, store: true, ..Run::default() };
+    is_caught_in(run, Law::TwoHolders);
 }
 
 fn is_caught_in(run: Run<'_>, law: Law) {
@@ -243,4 +258,24 @@ fn laws_hold_for_every_example_and_its_twin() {
         played += 1;
     }
     assert!(played > 10, "only {played} examples were played");
+}
+
+#[test]
+fn an_etcd_that_forgets_what_it_granted_is_caught() {
+    makes_two_holders_by_an_etcd(Sabotage::ForgetfulVoter);
+}
+
+#[test]
+fn a_lease_that_outlasts_the_claim_of_an_etcd_is_caught() {
+    makes_two_holders_by_an_etcd(Sabotage::LongLease);
+}
+
+#[test]
+fn a_claim_given_back_to_an_etcd_before_the_addresses_is_caught() {
+    makes_two_holders_by_an_etcd(Sabotage::EarlyRelease);
+}
+
+#[test]
+fn clocks_further_off_than_the_margin_are_caught_by_an_etcd_too() {
+    makes_two_holders_by_an_etcd(Sabotage::WildClocks);
 }

@@ -53,7 +53,7 @@ enum Fault {
     Split,
 }
 
-/// Where there is a witness, these as well.
+/// Where there is a witness, or a store, these as well.
 const WITNESSED: &[Fault] =
     &[Fault::WitnessDown, Fault::WitnessUp, Fault::WitnessUp, Fault::Split, Fault::Split, Fault::Split];
 
@@ -100,7 +100,7 @@ pub(super) fn strike(world: &mut World, end: Time) {
     let count = world.rng.between(3, 14);
     let span = u64::try_from(end.since(world.now).as_nanos()).unwrap_or(u64::MAX);
     let start = world.now;
-    let witnessed = if world.witnesses.is_empty() { &[] } else { WITNESSED };
+    let witnessed = if world.grants_elsewhere() { WITNESSED } else { &[] };
     let all = [ALL, witnessed].concat();
     let mut moments: Vec<u64> = (0..count).map(|_| world.rng.between(0, span)).collect();
     moments.sort_unstable();
@@ -170,8 +170,8 @@ fn happen(world: &mut World, fault: Fault, node: usize) {
         Fault::Status => world.ask(node, Request::Status),
         Fault::Noise => noise(world, node),
         Fault::Shortened => shortened(world, node),
-        Fault::WitnessDown => world.end_witness(0),
-        Fault::WitnessUp => world.start_witness(0),
+        Fault::WitnessDown => world.stop_granting(),
+        Fault::WitnessUp => world.start_granting(),
         Fault::Split => split(world),
         _ => {}
     }
@@ -193,10 +193,8 @@ pub(super) fn healthy() -> Lan {
 /// Nothing around the processes is wrong any longer.
 fn mend(world: &mut World) {
     calm(&mut world.lan);
-    for witness in 0..world.witnesses.len() {
-        if !world.has_witness(witness) {
-            world.start_witness(witness);
-        }
+    if !world.grants() {
+        world.start_granting();
     }
     for node in 0..world.nodes.len() {
         if world.nodes[node].frozen {
@@ -258,7 +256,7 @@ fn split(world: &mut World) {
     world.run_for(interval * 4);
     let then = world.rng.below(3);
     if then == 0 {
-        world.start_witness(0);
+        world.start_granting();
     } else {
         world.lan.blocked.extend(ways(nodes, all));
         let after = world.rng.between(150, 300);

@@ -165,9 +165,15 @@ pub(super) fn loss_under_a_quorum(world: &mut World) -> Vec<Duration> {
     let mut took = Vec::new();
     for seat in led {
         let least = Priority::new(1).unwrap_or(Priority::DEFAULT);
-        let over =
-            |router: &&Router| down(router, router.interval, least).max(router.interval.duration() * 3);
-        let over = world.nodes.iter().flat_map(|node| role(node, seat)).map(|router| over(&router)).max();
+        let over = |node: &Node| {
+            let claim = |interval| node.config.claims.as_ref().map(|claims| claims.ttl(interval).grant());
+            let each = role(node, seat).into_iter().map(move |router| {
+                let claim = claim(router.interval.duration()).unwrap_or_default();
+                down(router, router.interval, least).max(claim)
+            });
+            each.max()
+        };
+        let over = world.nodes.iter().filter_map(over).max();
         // Asked for twice, should the votes have been split, and on a clock that is slow.
         let bound = (over.unwrap_or_default() + Duration::from_millis(500)) * 51 / 50;
         let taken = |change: &&Change| change.seat == seat && change.to == Standing::Master;

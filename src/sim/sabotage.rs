@@ -45,7 +45,7 @@ pub enum Sabotage {
     NeverStops,
     /// A Backup hears nobody but the first Master it ever heard, so that all Backups take over.
     DeafToNewcomers,
-    /// A voter that starts again has forgotten what it granted, and grants at once.
+    /// A voter, or store, that starts again has forgotten what it granted, and grants at once.
     ForgetfulVoter,
     /// A voter grants to whoever asks.
     GenerousVoter,

@@ -22,6 +22,8 @@ pub struct Run<'a> {
     pub configs: Option<&'a [Config]>,
     /// Random nodes are under a quorum.
     pub voting: bool,
+    /// An etcd grants it, and nobody votes.
+    pub store: bool,
     /// Keep readable lines.
     pub keep: bool,
     /// A fault planted on purpose.
@@ -132,11 +134,14 @@ struct Played {
 
 fn play(seed: u64, run: Run<'_>) -> Played {
     let mut rng = Rng::new(seed);
-    let nodes = match run.configs {
+    let mut nodes = match run.configs {
         Some(configs) => setup::given(configs),
         None if run.voting => setup::voting(&mut rng),
         None => setup::random(&mut rng),
     };
+    if run.store {
+        setup::ask_a_store(&mut nodes);
+    }
     let configs: Vec<Config> = nodes.iter().map(|node| node.config.clone()).collect();
     let lan = faults::healthy();
     let mut world = World::new(lan, rng, Trace::new(run.keep));
@@ -149,7 +154,7 @@ fn play(seed: u64, run: Run<'_>) -> Played {
     let mut takeovers = Vec::new();
     chaos(&mut world);
     let quiet = world.laws.are_kept() && quiet(&mut world, &configs);
-    if quiet && run.voting {
+    if quiet && (run.voting || world.store.is_some()) {
         takeovers.extend(judge::loss_under_a_quorum(&mut world));
     } else if quiet {
         let loss = world.rng.pick(Loss::fit(&world));

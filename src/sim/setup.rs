@@ -3,10 +3,10 @@
 
 use super::node::{Node, link, links_for};
 use super::rng::Rng;
-use crate::agent::config::{Claims, Group, GroupName, Interface, Router, Vote};
+use crate::agent::config::{Claims, Group, GroupName, Interface, Router, Store, Vote};
 use crate::agent::{Config, Install, RouterName, VirtualMac};
-use crate::claim::VoterId;
 use crate::claim::quorum::Quorum;
+use crate::claim::{Ttl, VoterId, etcd};
 use crate::health::{self, CheckName, Initial, OnFail, Track};
 use crate::vrrp::announcing::Announcing;
 use crate::vrrp::auth::{Auth, Secret};
@@ -134,6 +134,17 @@ pub(super) fn voting(rng: &mut Rng) -> Vec<Node> {
         node.configure(config);
     }
     nodes
+}
+
+/// An etcd takes the voters' place.
+pub(super) fn ask_a_store(nodes: &mut [Node]) {
+    let Some(ttl) = Ttl::from_millis(etcd::LEAST * 1000) else { return };
+    for node in nodes {
+        let mut config = node.config.clone();
+        config.claims = Some(Claims::Store(Store { endpoints: vec!["etcd".into()], ttl }));
+        config.routers.iter_mut().for_each(|router| router.manner.lone_backup = false);
+        node.configure(config);
+    }
 }
 
 /// What all nodes agree on about one router.

@@ -20,6 +20,8 @@ const LOOK: Duration = Duration::from_millis(10);
 pub(super) struct Store {
     etcd: Etcd,
     pub(super) clock: Clock,
+    /// It answers. What it keeps outlasts its process.
+    pub(super) runs: bool,
     desks: BTreeMap<Desk, Queue>,
     errands: BTreeMap<u64, (Desk, Errand)>,
     last: u64,
@@ -39,6 +41,16 @@ struct Queue {
 pub(super) enum Message {
     There(usize, Post),
     Back(u16, String),
+}
+
+impl Store {
+    /// It starts, with all that it kept, if it does not forget that.
+    pub(super) fn start(&mut self, forgets: bool) {
+        self.runs = true;
+        if forgets {
+            self.etcd = Etcd::default();
+        }
+    }
 }
 
 impl World {
@@ -97,7 +109,7 @@ impl World {
         match message {
             Message::There(node, post) => {
                 let (now, to) = (self.now, self.members() - 1);
-                let Some(store) = &mut self.store else { return };
+                let Some(store) = self.store.as_mut().filter(|store| store.runs) else { return };
                 let (status, body) = store.etcd.answer(store.clock.reads(now), &post);
                 self.send_errand(number, to, node, Message::Back(status, body));
             }

@@ -44,11 +44,9 @@ impl World {
                 }
             }
         }
-        for witness in 0..self.witnesses.len() {
-            self.start_witness(witness);
-        }
         let asks = |node: &Node| matches!(node.config.claims, Some(Claims::Store(_)));
         self.store = self.nodes.iter().any(asks).then(Store::default);
+        self.start_granting();
     }
 
     /// How many the LAN joins: nodes, witnesses, and the store where there is one.
@@ -71,15 +69,33 @@ impl World {
         seat.process = Some((channel, Voter::new(begins, seat.longest, floor)));
     }
 
-    /// A witness vanishes.
-    pub(super) fn end_witness(&mut self, witness: usize) {
-        self.trace.note(self.now, "witness", b'V', &[0], || "ends");
-        self.witnesses[witness].process = None;
+    /// Whether there is somebody who grants and holds nothing: a witness, or a store.
+    pub(super) fn grants_elsewhere(&self) -> bool {
+        !self.witnesses.is_empty() || self.store.is_some()
     }
 
-    /// Whether a witness is there.
-    pub(super) fn has_witness(&self, witness: usize) -> bool {
-        self.witnesses[witness].process.is_some()
+    /// Whether that one runs, where there is one.
+    pub(super) fn grants(&self) -> bool {
+        self.witnesses.iter().all(|witness| witness.process.is_some())
+            && self.store.as_ref().is_none_or(|store| store.runs)
+    }
+
+    /// The witness, or the store, vanishes.
+    pub(super) fn stop_granting(&mut self) {
+        self.trace.note(self.now, "witness", b'V', &[0], || "ends");
+        self.witnesses.iter_mut().for_each(|witness| witness.process = None);
+        self.store.iter_mut().for_each(|store| store.runs = false);
+    }
+
+    /// It starts; one that runs is ended first.
+    pub(super) fn start_granting(&mut self) {
+        for witness in 0..self.witnesses.len() {
+            self.start_witness(witness);
+        }
+        let forgets = self.sabotage == Some(Sabotage::ForgetfulVoter);
+        if let Some(store) = &mut self.store {
+            store.start(forgets);
+        }
     }
 
     /// From now on everybody's clock runs so many thousandths too fast: nodes', then witnesses', then the store's.
