@@ -16,7 +16,7 @@ impl Performer {
         let refused = match (&self.overrides.instead, &self.replacing) {
             (Some(_), _) => Some("a daemon in keepalived's place is stopped and started, as keepalived is"),
             (_, Some(_)) => Some("a restart is under way already"),
-            _ if self.sockets.votes() || self.consults => {
+            _ if self.sockets.votes() || self.tasks.consults() => {
                 Some("a program in the place of this one would hold without a claim: stop it, then start it")
             }
             _ => None,

@@ -1,6 +1,7 @@
 //! When leased addresses are to be renewed: in the core's own turns, so that a core that hangs renews nothing.
 //!
-//! What goes with a claim is not among them: it is renewed with every answer of the voters.
+//! What goes with the claim of voters is not among them: it is renewed with every answer of theirs. That of a store
+//! lasts for longer than a lease, and its answers may take as long.
 //!
 //! Only when; how long a lease is comes with what is held, and the renewing is `net::address`'s.
 

@@ -75,8 +75,6 @@ pub(super) struct Performer {
     audited: Time,
     pub(super) leases: Leases,
     pub(super) reloads: Reloads,
-    /// Claims come from a store.
-    pub(super) consults: bool,
     waiting: BTreeMap<Ticket, Asked>,
     last_ticket: u64,
     stops: u32,
@@ -140,7 +138,6 @@ impl Performer {
             audited: Time::ZERO,
             leases: Leases::default(),
             reloads: Reloads::default(),
-            consults: false,
             waiting: BTreeMap::new(),
             last_ticket: 0,
             stops: 0,
@@ -156,7 +153,8 @@ impl Performer {
             }
             Effect::Hold { instance, holding, until } => {
                 self.held.insert(instance, if holding.is_told_of() { AUDIT_TOLD } else { AUDIT });
-                self.leases.hold(instance, holding.lease.filter(|_| until.is_none()), now);
+                let renews = until.is_none() || self.tasks.consults();
+                self.leases.hold(instance, holding.lease.filter(|_| renews), now);
                 self.ward.iter_mut().for_each(|ward| ward.holds(instance.0, &holding));
                 self.tasks.command(Command::Held(instance, Some(holding.clone())));
                 let until = until.map(leases::instant);
@@ -185,14 +183,8 @@ impl Performer {
             Effect::Pace(paces) => self.holder.order(Order::Pace(paces)),
             Effect::Vote(own) => self.sockets.vote_at(own),
             Effect::Ballot { to, bytes } => self.sockets.cast(to, &bytes),
-            Effect::Consult(session) => {
-                if let Some(store) = self.details.store.clone() {
-                    self.consults = true;
-                    let node = self.details.node.clone();
-                    self.tasks.command(Command::Consult(Box::new(store), node, session));
-                }
-            }
-            Effect::Plead(plea) => self.tasks.command(Command::Plead(plea)),
+            Effect::Consult(session) => self.tasks.consult(&self.details, session),
+            Effect::Plead(plea) => self.tasks.plead(plea),
             Effect::Watch(name) => {
                 if let Some(spec) = self.details.checks.get(&name) {
                     self.tasks.command(Command::Watch(name, Box::new(spec.clone())));

@@ -1,7 +1,6 @@
 //! Carries pleas to the store and its answers back: an office at a time, one endpoint after the other.
 //!
-//! Each office has a task of its own, so that none waits for another, and in it one plea after the other, so that
-//! a renewal on its way cannot come behind the release.
+//! Each office has a task of its own, so that none waits for another, and in it one plea waits for the one before.
 
 use super::inbox::{Arrival, Inbox};
 use crate::agent::{Consulted, Input};
@@ -20,45 +19,33 @@ use tracing::{info, warn};
 const RELEASE: Duration = Duration::from_secs(1);
 
 /// Whom to ask, and as whom.
-#[derive(Clone)]
-struct Whom {
-    settings: Arc<Settings>,
-    place: Arc<Place>,
-    inbox: Inbox,
+pub(super) struct Consulting {
+    settings: Settings,
+    place: Place,
 }
 
-/// The claims' way to the store.
-pub(super) struct Store {
-    whom: Whom,
-    desks: BTreeMap<Office, UnboundedSender<Plea>>,
-    tasks: JoinSet<()>,
-}
-
-impl Store {
-    pub(super) fn new(settings: Settings, node: String, session: u64, inbox: &Inbox) -> Self {
-        let place = Place { prefix: settings.prefix.clone(), node, session };
-        let whom = Whom { settings: Arc::new(settings), place: Arc::new(place), inbox: inbox.clone() };
-        Store { whom, desks: BTreeMap::new(), tasks: JoinSet::new() }
+impl Consulting {
+    pub(super) fn new(settings: Settings, node: &str, session: u64) -> Self {
+        let place = Place { prefix: settings.prefix.clone(), node: node.to_owned(), session };
+        Consulting { settings, place }
     }
 
-    /// Puts a plea, after those before it.
-    pub(super) fn plead(&mut self, plea: Plea) {
-        let office = office(&plea).clone();
-        let (whom, tasks) = (&self.whom, &mut self.tasks);
-        let desk = self.desks.entry(office).or_insert_with_key(|office| {
-            let (desk, queue) = unbounded_channel();
-            tasks.spawn(Clerk::new(whom.clone(), office.clone()).serve(queue));
-            desk
-        });
-        // Its task ends only with us.
-        let _ = desk.send(plea);
-    }
-
-    /// Waits until everything was put that is to be put, at most `within`.
-    pub(super) async fn finish(mut self, within: Duration) {
-        self.desks.clear();
-        let all = async { while self.tasks.join_next().await.is_some() {} };
-        let _ = timeout(within, all).await;
+    /// Puts pleas until no more can come, and then those that are left.
+    pub(super) async fn serve(self, mut pleas: UnboundedReceiver<Plea>, inbox: Inbox) {
+        let consulting = Arc::new(self);
+        let mut desks: BTreeMap<Office, UnboundedSender<Plea>> = BTreeMap::new();
+        let mut clerks = JoinSet::new();
+        while let Some(plea) = pleas.recv().await {
+            let desk = desks.entry(office(&plea).clone()).or_insert_with_key(|office| {
+                let (desk, queue) = unbounded_channel();
+                clerks.spawn(Clerk::new(consulting.clone(), office.clone(), inbox.clone()).serve(queue));
+                desk
+            });
+            // Its clerk ends only after us.
+            let _ = desk.send(plea);
+        }
+        drop(desks);
+        while clerks.join_next().await.is_some() {}
     }
 }
 
@@ -71,18 +58,19 @@ fn office(plea: &Plea) -> &Office {
 
 /// Puts the pleas of one office.
 struct Clerk {
-    whom: Whom,
+    consulting: Arc<Consulting>,
     office: Office,
+    inbox: Inbox,
     /// The endpoint that answered last.
     at: usize,
     token: Option<String>,
-    /// What went wrong last, as was logged.
-    logged: Option<String>,
+    /// What was wrong with each endpoint, as was logged.
+    logged: BTreeMap<Arc<str>, String>,
 }
 
 impl Clerk {
-    fn new(whom: Whom, office: Office) -> Self {
-        Clerk { whom, office, at: 0, token: None, logged: None }
+    fn new(consulting: Arc<Consulting>, office: Office, inbox: Inbox) -> Self {
+        Clerk { consulting, office, inbox, at: 0, token: None, logged: BTreeMap::new() }
     }
 
     async fn serve(mut self, mut queue: UnboundedReceiver<Plea>) {
@@ -101,21 +89,22 @@ impl Clerk {
 
     /// Asks one endpoint after the other, until one answers.
     async fn put(&mut self, plea: &Plea) {
-        let settings = self.whom.settings.clone();
+        let consulting = self.consulting.clone();
         let patience = match plea {
             Plea::Request(request) => patience(request.ttl),
             Plea::Release(_) => RELEASE,
         };
-        let count = settings.endpoints.len();
+        let endpoints = &consulting.settings.endpoints;
+        let count = endpoints.len();
         let each = patience / u32::try_from(count).unwrap_or(u32::MAX);
         for _ in 0..count {
-            let Some(endpoint) = settings.endpoints.get(self.at) else { return };
+            let Some(endpoint) = endpoints.get(self.at) else { return };
             let said = timeout(each, self.ask(endpoint, plea)).await;
             let said = said.unwrap_or_else(|_| Err(format!("no answer within {} ms", each.as_millis())));
             self.log(endpoint, &said);
             let answered = said.is_ok();
             let (office, endpoint) = (self.office.clone(), endpoint.name.clone());
-            self.whom.inbox.put(Arrival::Input(Input::Consulted(Consulted { office, endpoint, said })));
+            self.inbox.put(Arrival::Input(Input::Consulted(Consulted { office, endpoint, said })));
             if answered {
                 return;
             }
@@ -127,10 +116,10 @@ impl Clerk {
 
     async fn ask(&mut self, endpoint: &Endpoint, plea: &Plea) -> Result<Reply, String> {
         let mut connection = Connection::open(endpoint.address).await?;
-        if let (Some(login), None) = (&self.whom.settings.login, &self.token) {
+        if let (Some(login), None) = (&self.consulting.settings.login, &self.token) {
             self.token = Some(enter(&mut connection, login).await?);
         }
-        let mut errand = Errand::new(&self.whom.place, plea.clone());
+        let mut errand = Errand::new(&self.consulting.place, plea.clone());
         loop {
             let (status, body) = connection.post(&errand.post(), self.token.as_deref()).await?;
             if let Some(reply) = errand.hear(status, &body)? {
@@ -139,22 +128,23 @@ impl Clerk {
         }
     }
 
-    /// Logs what is wrong once, and when it is over.
+    /// Logs what is wrong with an endpoint once, and when it is over.
     fn log(&mut self, endpoint: &Endpoint, said: &Result<Reply, String>) {
-        let (office, name) = (&self.office, &endpoint.name);
+        let (office, name) = (self.office.name(), &endpoint.name);
         let wrong = match said {
             Ok(reply) => reply.remark.as_ref(),
             Err(line) => Some(line),
         };
-        let wrong = wrong.map(|line| format!("{name}: {line}"));
-        match &wrong {
-            Some(line) if self.logged.as_ref() != Some(line) => {
-                warn!(office = office.name(), "the claim: {line}");
+        match wrong {
+            Some(line) => {
+                let before = self.logged.insert(name.clone(), line.clone());
+                if before.as_ref() != Some(line) {
+                    warn!(office, "{name}: {line}");
+                }
             }
-            None if self.logged.is_some() => info!(office = office.name(), "the claim: {name} answers"),
-            _ => {}
+            None if self.logged.remove(name).is_some() => info!(office, "{name} answers"),
+            None => {}
         }
-        self.logged = wrong;
     }
 }
 

@@ -4,15 +4,14 @@
 use super::dump::Dump;
 use super::inbox::{Arrival, Inbox};
 use super::mib::{self, Setup};
-use super::store::Store;
+use super::store::Consulting;
 use super::tell::Tellers;
 use crate::agent::{Holding, Incident, Input, InstanceId, Transition};
 use crate::check;
 use crate::claim::Plea;
-use crate::config::{Config, Control, Told};
+use crate::config::{Config, Control, Details, Told};
 use crate::control;
 use crate::health::CheckName;
-use crate::net::etcd::Settings;
 use crate::net::lookout::{self, Places};
 use crate::net::{Placed, link};
 use crate::notify::Hooks;
@@ -28,6 +27,7 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 use tracing::error;
 
 /// How long to wait for more of what is held before looking for others that hold it: less than what a new
@@ -42,9 +42,8 @@ pub(super) enum Command {
     Unwatch(CheckName),
     /// What an instance holds from now on, if anything.
     Held(InstanceId, Option<Box<Holding>>),
-    /// Put pleas to this store from now on, by this name and as this session.
-    Consult(Box<Settings>, String, u64),
-    Plead(Plea),
+    /// Put these pleas to a store.
+    Consult(Box<Consulting>, UnboundedReceiver<Plea>),
     /// Whom to tell from now on.
     Told(Box<Told>),
     /// What to serve by SNMP from now on.
@@ -60,6 +59,8 @@ pub(super) enum Command {
 pub(super) struct Tasks {
     commands: UnboundedSender<Command>,
     thread: Option<JoinHandle<()>>,
+    /// Apart from the commands, some of which take their time.
+    pleas: Option<UnboundedSender<Plea>>,
 }
 
 impl Tasks {
@@ -83,7 +84,7 @@ impl Tasks {
             runtime.shutdown_background();
         };
         let thread = thread::Builder::new().name("tasks".to_owned()).spawn(body)?;
-        Ok(Tasks { commands, thread: Some(thread) })
+        Ok(Tasks { commands, thread: Some(thread), pleas: None })
     }
 
     pub(super) fn command(&self, command: Command) {
@@ -97,8 +98,29 @@ impl Tasks {
         self.command(Command::Serve(mib::setup(config)));
     }
 
-    /// Ends once hooks that run have ended, after `within` at the latest. Returns what to wait for.
+    /// Puts pleas to the store from now on.
+    pub(super) fn consult(&mut self, details: &Details, session: u64) {
+        let Some(settings) = details.store.clone() else { return };
+        let (pleas, queue) = unbounded_channel();
+        self.pleas = Some(pleas);
+        self.command(Command::Consult(Box::new(Consulting::new(settings, &details.node, session)), queue));
+    }
+
+    pub(super) fn plead(&self, plea: Plea) {
+        if let Some(pleas) = &self.pleas {
+            // As with commands.
+            let _ = pleas.send(plea);
+        }
+    }
+
+    /// Whether claims come from a store.
+    pub(super) fn consults(&self) -> bool {
+        self.pleas.is_some()
+    }
+
+    /// Ends once hooks that run and pleas have ended, after `within` at the latest. Returns what to wait for.
     pub(super) fn retire(&mut self, within: Duration) -> Option<JoinHandle<()>> {
+        self.pleas = None;
         self.command(Command::Finish(within));
         self.thread.take()
     }
@@ -126,7 +148,7 @@ async fn serve(
     let mut checks: BTreeMap<CheckName, AbortHandle> = BTreeMap::new();
     let mut tellers = Tellers::new(&inbox);
     let mut lookout = Lookout::default();
-    let mut store: Option<Store> = None;
+    let mut store: Option<tokio::task::JoinHandle<()>> = None;
     while let Some(command) = commands.recv().await {
         match command {
             Command::Watch(name, spec) => {
@@ -143,17 +165,16 @@ async fn serve(
                 }
             }
             Command::Held(instance, holding) => lookout.hold(instance, holding.as_deref(), &inbox),
-            Command::Consult(settings, node, session) => {
-                store = Some(Store::new(*settings, node, session, &inbox));
+            Command::Consult(consulting, pleas) => {
+                store = Some(tokio::spawn(consulting.serve(pleas, inbox.clone())));
             }
-            Command::Plead(plea) => store.iter_mut().for_each(|store| store.plead(plea.clone())),
             Command::Told(told) => tellers.adopt(*told).await,
             Command::Serve(setup) => tellers.serve(setup).await,
             Command::Notify(transition, hooks, mail) => tellers.notify(&transition, hooks.as_deref(), mail),
             Command::Tell(incident, hooks, write) => tellers.tell(&incident, hooks.as_deref(), write),
             Command::Finish(within) => {
                 if let Some(store) = store {
-                    store.finish(within).await;
+                    let _ = timeout(within, store).await;
                 }
                 tellers.finish(within).await;
                 return;

@@ -124,6 +124,8 @@ impl<F: Fn(Report)> Worker<F> {
             Order::Renew { at } => {
                 let again = renewal.filter(|requests| self.renew_again(at, requests));
                 self.renewal = again.or_else(|| self.renew(at, |_, lease| lease.until.is_none()));
+                // What goes with a claim by itself: each time for as long as that lasts.
+                let _ = self.renew(at, |_, lease| lease.until.is_some());
             }
             Order::Claimed { owners, until } => {
                 for owner in &owners {

@@ -85,6 +85,8 @@ impl World {
         let Some(length) = length else { return Some(None) };
         let clock = self.nodes[node].clock;
         let now = clock.reads(self.now);
+        // The claim of a store outlasts leases, which are renewed in the core's turns meanwhile.
+        let length = if self.store.is_some() { Duration::MAX } else { length };
         let lease = until.map_or(Some(length), |until| lease_under(until.since(now), length))?;
         let late = Duration::from_millis(self.rng.between(LATE.0, LATE.1));
         Some(Some(clock.when(now + lease + late)))

@@ -38,7 +38,7 @@ impl<'a> Member<'a> {
         let (client, peer) = (self.url(), Self::peer(self.place));
         let all: Vec<_> = (0..self.members).map(|place| format!("m{place}={}", Self::peer(place))).collect();
         let mut command = self.lab["e"].command("etcd");
-        command.args(["--name", &format!("m{}", self.place), "--logger", "zap"]);
+        command.args(["--name", &format!("m{}", self.place), "--logger", "zap", "--log-level", "error"]);
         command.arg("--data-dir").arg(self.data.path());
         command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
         command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
@@ -52,6 +52,10 @@ impl<'a> Member<'a> {
 
     fn peer(place: usize) -> String {
         format!("http://127.0.0.1:{}", 2380 + 100 * place)
+    }
+
+    fn process(&self) -> &Process {
+        self.process.as_ref().expect("it runs")
     }
 
     fn stop(&mut self) {
@@ -80,16 +84,20 @@ fn etcd(lab: &Lab) -> Member<'_> {
     member
 }
 
-/// A router of this priority, with adverts every 200 ms, that asks these endpoints.
+/// A router of this priority, with adverts every 200 ms, that asks these endpoints. `more`: of its section [claim].
 fn router(endpoints: &[String], quorum: &str, priority: u8, more: &str) -> Router {
     let router = Router::new(priority).with("interval", "\"200ms\"").with("quorum", &format!("\"{quorum}\""));
-    router.and(&format!("\n[claim]\nstore = \"etcd\"\nttl = \"{TTL}s\"\nendpoints = {endpoints:?}\n{more}"))
+    router.and(&format!("\n[claim]\nstore = \"etcd\"\nendpoints = {endpoints:?}\n{more}"))
 }
 
 /// A Master and B Backup.
 fn servers<'a>(lab: &'a Lab, endpoints: &[String], quorum: &str) -> [Locum<'a>; 2] {
-    let a = lab["a"].locum(&router(endpoints, quorum, 150, ""));
-    let b = lab["b"].locum(&router(endpoints, quorum, 100, ""));
+    servers_with(lab, endpoints, quorum, &format!("ttl = \"{TTL}s\"\n"))
+}
+
+fn servers_with<'a>(lab: &'a Lab, endpoints: &[String], quorum: &str, more: &str) -> [Locum<'a>; 2] {
+    let a = lab["a"].locum(&router(endpoints, quorum, 150, more));
+    let b = lab["b"].locum(&router(endpoints, quorum, 100, more));
     lab.wait_owner(VIP, &["a"]);
     wait_until("b follows a", LONG, || b.router()["instances"][0]["master"] == lab["a"].ipv4());
     [a, b]
@@ -224,22 +232,98 @@ fn a_master_that_ends_gives_it_back_and_one_that_is_frozen_loses_it_with_its_lea
 }
 
 #[test]
+fn a_master_that_is_cut_off_and_then_frozen_loses_the_address_with_its_claim() {
+    let lab = Lab::new(&HOSTS);
+    let etcd = etcd(&lab);
+    let [a, _b] = servers(&lab, &[etcd.url()], "require");
+    let watch = lab.watch(VIP);
+    lab["a"].forward(false);
+    // It has renewed the kernel's lease by itself, and its claim is not over yet.
+    settle(18);
+    assert_eq!(lab.owners(VIP), ["a"]);
+    a.process.signal(Signal::SIGSTOP);
+    lab.wait_owner(VIP, &["b"]);
+    settle(20);
+    let timeline = watch.end();
+    println!("A cut off, then frozen: {timeline}");
+    assert_eq!(timeline.time_with(2).as_nanos(), 0, "{timeline}");
+}
+
+#[test]
 fn a_member_that_dies_takes_nothing_along_where_the_others_are_endpoints_too() {
     let lab = Lab::new(&HOSTS);
     let mut members: Vec<_> = (0..3).map(|place| Member::new(&lab, place, 3)).collect();
     members.iter().for_each(Member::await_answer);
     let endpoints: Vec<_> = members.iter().map(Member::url).collect();
-    let [a, _b] = servers(&lab, &endpoints, "require");
+    // Longer than the others choose another leader for.
+    let [a, _b] = servers_with(&lab, &endpoints, "require", "ttl = \"8s\"\n");
     let watch = lab.watch(VIP);
-    members[0].stop();
+    members[0].process().signal(Signal::SIGSTOP);
     wait_until("another endpoint is asked", LONG, || {
         a.router()["claim"].to_string().contains(&format!("{} said yes", endpoints[1]))
     });
-    settle_leases();
+    settle(90);
+    println!("one of three members frozen: {}", a.router()["claim"]);
+    members[0].process().signal(Signal::SIGCONT);
+    settle(20);
+    members[1].stop();
+    wait_until("yet another endpoint is asked", LONG, || {
+        let claim = a.router()["claim"].to_string();
+        claim.contains(&format!("{}: connection refused", endpoints[1]))
+    });
+    settle(90);
     let timeline = watch.end();
-    println!("one of three members dead: {timeline}; {}", a.router()["claim"]);
+    println!("and back, and another dead: {timeline}; {}", a.router()["claim"]);
     assert_eq!(lab.owners(VIP), ["a"]);
     assert_eq!(timeline.time_with(0).as_nanos(), 0, "{timeline}");
+}
+
+#[test]
+fn an_etcd_that_stalls_costs_the_address_and_its_late_answers_are_worth_nothing() {
+    let lab = Lab::new(&HOSTS);
+    let etcd = etcd(&lab);
+    let [a, _b] = servers(&lab, &[etcd.url()], "require");
+    let watch = lab.watch(VIP);
+    etcd.process().signal(Signal::SIGSTOP);
+    wait_until("a drops it", LONG, || lab.owners(VIP).is_empty());
+    assert!(complaints(&a).contains("no answer within 750 ms"), "{}", complaints(&a));
+    settle_leases();
+    assert!(lab.owners(VIP).is_empty());
+    etcd.process().signal(Signal::SIGCONT);
+    lab.wait_owner(VIP, &["a"]);
+    settle(10);
+    let timeline = watch.end();
+    println!("etcd stalled: {timeline}");
+    assert_eq!(timeline.time_with(2).as_nanos(), 0, "{timeline}");
+}
+
+#[test]
+fn a_stall_shorter_than_the_claim_costs_nothing() {
+    let lab = Lab::new(&HOSTS);
+    let etcd = etcd(&lab);
+    let [a, _b] = servers_with(&lab, &[etcd.url()], "require", "ttl = \"8s\"\n");
+    let watch = lab.watch(VIP);
+    etcd.process().signal(Signal::SIGSTOP);
+    settle(40);
+    etcd.process().signal(Signal::SIGCONT);
+    settle(40);
+    let timeline = watch.end();
+    println!("etcd stalled for 4 s of 8: {timeline}");
+    assert_eq!(timeline.time_with(0).as_nanos(), 0, "{timeline}");
+    assert!(!a.process.log().contains("was removed"), "{}", a.process.log());
+    assert_eq!(terms(&a).len(), 1);
+}
+
+#[test]
+fn a_program_that_would_hold_without_its_claim_is_not_started() {
+    let lab = Lab::new(&HOSTS);
+    let etcd = etcd(&lab);
+    let a = lab["a"].locum(&router(&[etcd.url()], "require", 150, ""));
+    lab.wait_owner(VIP, &["a"]);
+    let (code, said) = a.cli(&["restart"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("would hold without a claim"), "{said}");
+    assert_eq!(lab.owners(VIP), ["a"]);
 }
 
 #[test]
