@@ -16,6 +16,7 @@ use std::time::Duration;
 const RETRY: Duration = Duration::from_millis(100);
 /// How long a majority may be silent before it counts as gone, in times of the claim's own.
 const GRACE: u32 = 3;
+
 /// The claims of one node, and who grants them.
 #[derive(Debug)]
 pub(super) struct Claims {

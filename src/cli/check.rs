@@ -102,7 +102,7 @@ impl Check {
             for line in timelines(router, config) {
                 let _ = writeln!(text, "  {line}");
             }
-            let _ = writeln!(text, "  {}", lease(router));
+            let _ = writeln!(text, "  {}", lease(router, config));
             if router.install == Install::LocalRoute {
                 let held = count(router.vips.len() + router.excluded.len(), "local route");
                 let _ = writeln!(
@@ -121,7 +121,7 @@ impl Check {
 }
 
 /// What becomes of the addresses of a daemon that is dead or hangs.
-fn lease(router: &Router) -> String {
+fn lease(router: &Router, config: &Config) -> String {
     let Some(lease) = router.manner.lease else {
         let why = match router.install {
             Install::LocalRoute => "a route has no lifetime in the kernel, so ",
@@ -130,6 +130,7 @@ fn lease(router: &Router) -> String {
         return format!("{why}only a restart takes the addresses from a daemon that is dead or hangs");
     };
     let silence = router.interval.duration() * u32::from(router.manner.down_adverts);
+    let silence = config::claimed(router, config).map_or(silence, |claim| silence.max(claim.grant()));
     let [gone, taken] = [lease_ends(lease), silence].map(config::show);
     let late = if lease_ends(lease) > silence { ": both hosts have them meanwhile" } else { "" };
     let mut line = format!(

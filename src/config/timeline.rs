@@ -85,8 +85,9 @@ pub fn timelines(router: &Router, config: &Config) -> Vec<Timeline> {
     all
 }
 
-/// For how long a store would let nobody else hold, where one is asked. Voters are no longer than the silence.
-fn claimed(router: &Router, config: &Config) -> Option<Ttl> {
+/// For how long a store lets nobody else hold, where one is asked. Voters do for no longer than the silence.
+#[must_use]
+pub fn claimed(router: &Router, config: &Config) -> Option<Ttl> {
     match &config.agent.claims {
         Some(claims @ Claims::Store(_)) if router.quorum != Quorum::Off => {
             Some(claims.ttl(router.interval.duration()))

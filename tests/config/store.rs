@@ -35,6 +35,18 @@ fn a_claim_lasts_for_three_intervals_at_least_and_the_prefix_ends_with_a_slash()
 }
 
 #[test]
+fn a_dead_servers_claim_counts_where_a_failover_is_promised_in_time() {
+    let lines = "endpoints = ['http://10.0.0.5']";
+    let promised = |limit: &str| {
+        let text = claim(lines).replace("vrid = 51", &format!("vrid = 51\nmax_failover = '{limit}'"));
+        super::read(&text).err().map(|problems| problems.to_string())
+    };
+    let refused = promised("5s").unwrap_or_default();
+    assert!(refused.contains("the host dies: 7.497s (5s until noticed, 2.497s election)"), "{refused}");
+    assert_eq!(promised("8s"), None);
+}
+
+#[test]
 fn a_password_is_read_and_one_that_cannot_be_bars_the_routers() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("locum.toml");
