@@ -65,3 +65,35 @@ impl Store {
         wrong.map(|((_, endpoint), said)| format!("{endpoint}: {}", said.what)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Time {
+        Time::ZERO + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn what_each_endpoint_said_last_is_told_and_what_is_wrong_only_while_it_is_news() {
+        let (web, mail) = (Office::new("web").unwrap(), Office::new("mail").unwrap());
+        let mut store = Store::new(&["a".into(), "b".into(), "c".into()]);
+        let mut say = |now, office: &Office, endpoint: &str, said| {
+            let (office, endpoint) = (office.clone(), endpoint.into());
+            assert_eq!(store.hear(now, Consulted { office, endpoint, said }), None);
+        };
+        say(at(1), &web, "a", Err("connection refused".to_owned()));
+        say(at(2), &web, "b", Err("connection refused".to_owned()));
+        say(at(3), &web, "b", Ok(Reply { answer: None, remark: None }));
+        say(at(3), &mail, "b", Ok(Reply { answer: None, remark: Some("mend it".to_owned()) }));
+        let said: Vec<_> = store.said(at(4), &web).collect();
+        assert_eq!(
+            said,
+            ["a: connection refused 3000 ms ago", "b took it back 1000 ms ago", "c not asked yet"]
+        );
+        let trouble = |now, office| store.trouble(now, office, Duration::from_secs(5));
+        assert_eq!(trouble(at(6), &web), ["a: connection refused"]);
+        assert_eq!(trouble(at(7), &web), [""; 0]);
+        assert_eq!(trouble(at(7), &mail), ["b: mend it"]);
+    }
+}
