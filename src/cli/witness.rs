@@ -5,7 +5,9 @@ use crate::claim::datagram::Key;
 use crate::claim::{Ttl, VoterId};
 use crate::config::claim;
 use crate::daemon;
+use crate::net::vote_socket::SecondPath;
 use clap::Args;
+use std::net::SocketAddr;
 
 /// Vote on who may hold the addresses, on a host that holds none: two servers and a witness never have two
 /// Masters
@@ -16,6 +18,12 @@ pub(super) struct Witness {
     /// This host's own address, with a port or without
     #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = voter)]
     listen: VoterId,
+    /// Another address of its own, where votes come as well: a second path
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = voter, requires = "also")]
+    second_path: Option<VoterId>,
+    /// A voter, and where it is by the second path; once for each
+    #[arg(long, value_name = "VOTER=ADDRESS[:PORT]", value_parser = pair, requires = "second_path")]
+    also: Vec<(VoterId, VoterId)>,
     /// The key that all voters share: a `file:` with its path, or a `credential:` of systemd
     #[arg(long, value_name = "REFERENCE")]
     key: String,
@@ -32,10 +40,19 @@ impl Witness {
             .ok_or_else(|| Failure::Other(format!("{}: a key has at least 32 bytes", self.key)))?;
         let longest = Ttl::from_millis(self.interval * 3)
             .ok_or_else(|| Failure::Other(format!("--interval {}: too long", self.interval)))?;
+        let place = |id: VoterId| SocketAddr::new(id.address, id.port);
+        let others = self.also.into_iter().map(|(voter, there)| (voter, place(there))).collect();
+        let second = self.second_path.map(|own| SecondPath { own: place(own), others });
         complain(&format!("votes at {}, in {} ms", self.listen, longest.millis()));
-        daemon::witness(self.listen, key, longest).map_err(|error| Failure::Other(error.to_string()))?;
+        daemon::witness(self.listen, second.as_ref(), key, longest)
+            .map_err(|error| Failure::Other(error.to_string()))?;
         Ok(super::WELL)
     }
+}
+
+fn pair(text: &str) -> Result<(VoterId, VoterId), String> {
+    let (one, other) = text.split_once('=').ok_or_else(|| format!("\"{text}\": write VOTER=ADDRESS"))?;
+    Ok((voter(one)?, voter(other)?))
 }
 
 fn voter(text: &str) -> Result<VoterId, String> {

@@ -14,6 +14,10 @@ use std::net::IpAddr;
 
 /// Reports every rule that is broken between the parts of a file.
 pub(super) fn across(routers: &[Router], checks: &[Spanned<String>], sink: &Sink) {
+    if routers.is_empty() && !sink.has_errors() {
+        let finding = Finding::warning(&(0..0), "this file has no router: nothing will be held");
+        sink.add(finding.help("add a section [router.NAME]"));
+    }
     same_addresses(routers, sink);
     for (place, router) in routers.iter().enumerate() {
         for earlier in &routers[..place] {

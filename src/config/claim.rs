@@ -4,12 +4,13 @@ use super::problem::{Finding, Sink};
 use super::router::Keys;
 use super::section::{Section, Value, Wrong};
 use super::value::{choice, text};
-use super::{Secrets, file, secret, store};
+use super::{Secrets, file, secret, store, vote_path};
 use crate::agent::RouterName;
 use crate::agent::config::{Claims, Router, Vote};
 use crate::claim::VoterId;
 use crate::claim::quorum::Quorum;
 use crate::net::etcd::Settings;
+use crate::net::vote_socket::SecondPath;
 use crate::vrrp::auth::Secret;
 use serde_spanned::Spanned;
 use std::net::{IpAddr, SocketAddr};
@@ -23,7 +24,7 @@ pub(super) const QUORUMS: &[(&str, Quorum)] =
     &[("off", Quorum::Off), ("prefer", Quorum::Prefer), ("require", Quorum::Require)];
 
 /// What is for voters alone.
-const OF_VOTERS: [&str; 4] = ["listen", "key", "voters", "witness"];
+const OF_VOTERS: [&str; 5] = ["listen", "key", "voters", "witness", "second_path"];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum By {
@@ -49,6 +50,7 @@ pub(super) struct Written {
     key: Option<Spanned<String>>,
     voters: Vec<(String, Spanned<VoterId>)>,
     witness: Option<Spanned<String>>,
+    second_path: Option<vote_path::Written>,
     span: Range<usize>,
 }
 
@@ -87,6 +89,7 @@ fn vote(section: &Section<'_>, span: Range<usize>) -> Written {
         key: section.required("key", "key = \"file:claim.key\"", text),
         voters: section.section("voters").map(|voters| voters.all(voter)).unwrap_or_default(),
         witness: section.optional("witness", text),
+        second_path: vote_path::read(section),
         span,
     };
     if section.raw("voters").is_none() {
@@ -121,6 +124,12 @@ impl Claim {
             Claim::Vote(Written { witness: None, .. }) => Quorum::Off,
             Claim::Vote(_) | Claim::Store(_) => Quorum::Require,
         }
+    }
+
+    /// Another way to the other voters.
+    pub(super) fn second_path(&self, sink: &Sink) -> Option<SecondPath> {
+        let Claim::Vote(vote) = self else { return None };
+        vote.second_path.as_ref()?.judged(*vote.listen.as_ref()?.get_ref(), &vote.voters, sink)
     }
 
     /// The settings.

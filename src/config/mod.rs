@@ -33,6 +33,7 @@ mod tell;
 mod timeline;
 mod tracking;
 mod value;
+mod vote_path;
 
 pub use identity::Identity;
 pub use journal::{Journal, journal_of};
@@ -46,6 +47,7 @@ use crate::agent::{RouterName, Subject};
 use crate::claim::quorum::Quorum;
 use crate::health::CheckName;
 use crate::net::etcd::Settings as Store;
+use crate::net::vote_socket::SecondPath;
 use crate::snmp::Settings;
 use crate::vrrp::Priority;
 use crate::{agent, check, notify, web};
@@ -88,6 +90,8 @@ pub struct Details {
     pub journal: Journal,
     /// The etcd that grants claims, where one does.
     pub store: Option<Store>,
+    /// Another way to the other voters.
+    pub vote_path: Option<SecondPath>,
     /// What is served by SNMP, where anything is.
     pub snmp: Option<Settings>,
     /// What is served by HTTP, where anything is.
@@ -250,11 +254,6 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
     tracking::spread(&mut file, &names, sink);
     across::across(&file.routers, &names, sink);
     let fixed = std::mem::take(&mut file.fixed).holding(&file.routers, |finding, _| sink.add(finding));
-    if file.routers.is_empty() && !sink.has_errors() {
-        let finding = Finding::warning(&(0..0), "this file has no router: nothing will be held");
-        sink.add(finding.help("add a section [router.NAME]"));
-    }
-
     let (told, priorities) = tell::told(&mut file.agent, &host_name());
     let script_user = file.agent.script_user.as_ref();
     let (mut counted, mut specs) = (Vec::new(), BTreeMap::new());
@@ -287,6 +286,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
             identity: file.agent.identity.clone(),
             journal: file.journal.clone(),
             store: None,
+            vote_path: file.claim.as_ref().and_then(|claim| claim.second_path(sink)),
             snmp: file.snmp.clone(),
             http: file.http.as_ref().and_then(|http| http.settings(&keys, sink)),
             scheduling: file.agent.scheduling.clone(),

@@ -181,7 +181,7 @@ impl Performer {
                 self.holder.order(Order::AnnounceElsewhere { owner: instance.0 });
             }
             Effect::Pace(paces) => self.holder.order(Order::Pace(paces)),
-            Effect::Vote(own) => self.sockets.vote_at(own),
+            Effect::Vote(own) => self.sockets.vote_at(own, self.details.vote_path.as_ref()),
             Effect::Ballot { to, bytes } => self.sockets.cast(to, &bytes),
             Effect::Consult(session) => self.tasks.consult(&self.details, session),
             Effect::Plead(plea) => self.tasks.plead(plea),

@@ -7,7 +7,7 @@ use super::bell::Bell;
 use crate::agent::{Came, Datagram, Input, Lateness, Listen, Outgoing};
 use crate::claim::VoterId;
 use crate::net::raw_socket::{self, RawSocket};
-use crate::net::vote_socket::VoteSocket;
+use crate::net::vote_socket::{SecondPath, VoteSocket};
 use crate::time::Time;
 use crate::vrrp::{Family, PROTOCOL, Vrid};
 use std::collections::{BTreeMap, BTreeSet};
@@ -184,12 +184,11 @@ impl Sockets {
         self.bell.rung().any(|number| number == CALLER)
     }
 
-    /// Hears votes at this address from now on.
-    pub(super) fn vote_at(&mut self, own: VoterId) {
+    /// Hears votes at this address from now on, and by the second path, where there is one.
+    pub(super) fn vote_at(&mut self, own: VoterId, second: Option<&SecondPath>) {
         let opened = || {
-            let socket = VoteSocket::open(own)?;
-            socket.set_waiting(false)?;
-            self.bell.watch(socket.fd(), VOTE)?;
+            let socket = VoteSocket::open(own, second)?;
+            socket.fds().try_for_each(|fd| self.bell.watch(fd, VOTE))?;
             io::Result::Ok(socket)
         };
         match opened() {
@@ -204,9 +203,9 @@ impl Sockets {
     }
 
     /// The ballots that had arrived when the last sleep ended.
-    pub(super) fn ballots(&self) -> Vec<Vec<u8>> {
+    pub(super) fn ballots(&mut self) -> Vec<Vec<u8>> {
         let rung = self.bell.rung().any(|number| number == VOTE);
-        let Some(socket) = self.vote.as_ref().filter(|_| rung) else { return Vec::new() };
+        let Some(socket) = self.vote.as_mut().filter(|_| rung) else { return Vec::new() };
         std::iter::from_fn(|| socket.receive().ok().flatten()).take(BALLOTS).collect()
     }
 

@@ -5,7 +5,7 @@ use crate::claim::channel::{Channel, Heard};
 use crate::claim::datagram::Key;
 use crate::claim::voter::Voter;
 use crate::claim::{Plea, Term, Ttl, VoterId};
-use crate::net::vote_socket::VoteSocket;
+use crate::net::vote_socket::{SecondPath, VoteSocket};
 use std::io;
 use std::thread::sleep;
 use std::time::Duration;
@@ -15,18 +15,18 @@ use tracing::warn;
 const PATIENCE: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Votes at `own` until it is ended. It grants nothing for more than `longest`, and nothing at all for as
+/// Votes at `own`, and by a second path, until it is ended. It grants nothing for more than `longest`, and nothing at all for as
 /// long after its start.
 ///
 /// # Errors
 /// Those of the kernel.
-pub fn witness(own: VoterId, key: Key, longest: Ttl) -> io::Result<()> {
-    let socket = VoteSocket::open(own)?;
+pub fn witness(own: VoterId, second: Option<&SecondPath>, key: Key, longest: Ttl) -> io::Result<()> {
+    let mut socket = VoteSocket::open(own, second)?;
     let mut channel = Channel::new(own, key, chance()?);
     let mut voter = Voter::new(now(), longest, Term::floor(wall_clock()));
     let mut failed = 0;
     loop {
-        let bytes = match socket.receive() {
+        let bytes = match socket.wait().and_then(|()| socket.receive()) {
             Ok(bytes) => bytes,
             // It starts again silent, and forgets: worth some patience.
             Err(error) if failed < PATIENCE => {

@@ -39,6 +39,14 @@ pub(super) fn votes(firewall: &mut Firewall, vote: &Vote) {
     }
 }
 
+/// Those for the vote's second path.
+pub(super) fn vote_path(firewall: &mut Firewall, own: SocketAddr, others: impl Iterator<Item = SocketAddr>) {
+    for there in others {
+        port(firewall, ("input", "saddr"), there.ip(), "udp", ("dport", own.port()));
+        port(firewall, ("output", "daddr"), there.ip(), "udp", ("dport", there.port()));
+    }
+}
+
 /// Those for the store, with each endpoint.
 pub(super) fn store(firewall: &mut Firewall, endpoints: impl Iterator<Item = SocketAddr>) {
     for endpoint in endpoints {

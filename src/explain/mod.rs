@@ -71,6 +71,9 @@ pub fn explain(config: &Config, peers: &[Peer]) -> Explanation {
     if let Some(Claims::Vote(vote)) = &config.agent.claims {
         firewall::votes(&mut firewall, vote);
     }
+    if let Some(path) = &config.details.vote_path {
+        firewall::vote_path(&mut firewall, path.own, path.others.values().copied());
+    }
     let endpoints = config.details.store.iter().flat_map(|store| &store.endpoints);
     firewall::store(&mut firewall, endpoints.map(|endpoint| endpoint.address));
     let probes = config.details.checks.values().map(|spec| &spec.probe);

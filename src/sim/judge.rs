@@ -294,7 +294,9 @@ fn due(world: &World, router: &Router, lost: usize, means: Loss) -> Option<Time>
     if means.is_told() {
         // Whose one peer leaves has nobody to wait for.
         let peers = |family| router.peers.iter().filter(move |peer| Family::of(**peer) == family).count();
-        let lone = router.families().into_iter().all(|family| peers(family) == 1);
+        let by_second =
+            |family| router.second_path.as_ref().is_some_and(|path| path.peers_of(family).count() == 1);
+        let lone = router.families().into_iter().all(|family| peers(family) == 1 || by_second(family));
         let skew = if lone { LONE_WAIT } else { interval.skew(router.version, priority(router)) };
         return Some(world.now + skew);
     }

@@ -108,6 +108,25 @@ fn a_second_path_leads_elsewhere_and_to_every_peer_by_an_address_of_its_own() {
 }
 
 #[test]
+fn votes_take_a_second_path_to_voters_that_there_are() {
+    let claim = |path: &str| {
+        let head = "[claim]\nlisten = '10.0.0.1'\nkey = 'hex:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff'";
+        let voters = "voters = { b = '10.0.0.2', w = '10.0.0.3' }\nwitness = 'w'";
+        format!("{}\n{head}\n{voters}\nsecond_path = {{ {path} }}\n", router(""))
+    };
+    // Before it the key is refused, which must not stand there.
+    let said = |path: &str, wanted: &str| assert_eq!(errors(&claim(path)).last().unwrap(), wanted, "{path}");
+    said(
+        "listen = '10.0.0.1', voters = { b = '10.1.0.2' }",
+        "10.0.0.1 is where this host votes by the first path",
+    );
+    said("listen = '10.1.0.1', voters = { x = '10.1.0.2' }", "there is no voter \"x\"");
+    said("listen = '10.1.0.1', voters = { b = '10.0.0.2' }", "voter b is there by the first path");
+    said("listen = '10.1.0.1'", "`second_path` of [claim] has no `voters`");
+    said("voters = { b = '10.1.0.2' }", "`second_path` of [claim] has no `listen`");
+}
+
+#[test]
 fn numbers_must_be_in_range() {
     one("priority = 0", "`priority` is 0, wanted a whole number from 1 to 255");
     one("priority = 256", "`priority` is 256, wanted a whole number from 1 to 255");

@@ -1,15 +1,15 @@
 //! Adverts by two interfaces: one cut cable makes no second Master, and who loses the other says so.
 
 use crate::lab::{Host, LONG, Lab, VIP, wait_until};
-use crate::locum::{Locum, Router, settle};
+use crate::locum::{BINARY, Locum, Router, settle};
+use crate::process::Process;
 use serde_json::Value;
 use std::fs;
 use tempfile::NamedTempFile;
 
 /// At this interval a Backup that hears nothing waits for more than 6 seconds.
 fn router(own: &Host, other: &Host, priority: u8) -> Router {
-    let there = other.ipv4().replace("10.77.", "10.78.");
-    let path = format!(r#"{{ interface = "eth1", peers = {{ "{}" = "{there}" }} }}"#, other.ipv4());
+    let path = format!(r#"{{ interface = "eth1", peers = {{ "{}" = "{}" }} }}"#, other.ipv4(), there(other));
     assert_ne!(own.ipv4(), other.ipv4());
     Router::new(priority).with("interval", r#""2s""#).with("second_path", &path)
 }
@@ -80,4 +80,53 @@ fn signed_adverts_are_believed_both_ways() {
     fs::write(file.path(), format!("hex:{}", "5a".repeat(32))).unwrap();
     let auth = format!(r#"{{ hmac = {{ keys = {{ 1 = "file:{}" }}, active = 1 }} }}"#, file.path().display());
     link_lost(|router| router.with("auth", &auth));
+}
+
+fn there(host: &Host) -> String {
+    host.ipv4().replace("10.77.", "10.78.")
+}
+
+#[test]
+fn votes_by_the_second_path_keep_a_master_whose_first_network_is_cut() {
+    let file = NamedTempFile::new().unwrap();
+    fs::write(file.path(), "0123456789abcdef0123456789abcdef\n").unwrap();
+    let key = format!("file:{}", file.path().display());
+    let lab = Lab::new(&["a", "b", "w"]);
+    lab.second_network();
+    let (w, mut command) = (&lab["w"], lab["w"].command(BINARY));
+    command.args(["witness", "--listen", &w.ipv4(), "--key", &key, "--interval", "200"]);
+    command.args(["--second-path", &there(w)]);
+    for host in [&lab["a"], &lab["b"]] {
+        command.args(["--also", &format!("{}={}", host.ipv4(), there(host))]);
+    }
+    let _witness = Process::start("w/witness", command);
+    let start = |own: &str, other: &str, priority| {
+        let (own, other) = (&lab[own], &lab[other]);
+        let claim = format!(
+            "\n[claim]\nlisten = \"{}\"\nkey = \"{key}\"\nwitness = \"w\"\n\
+             voters = {{ o = \"{}\", w = \"{}\" }}\n\
+             second_path = {{ listen = \"{}\", voters = {{ o = \"{}\", w = \"{}\" }} }}\n",
+            own.ipv4(),
+            other.ipv4(),
+            w.ipv4(),
+            there(own),
+            there(other),
+            there(w),
+        );
+        let router = router(own, other, priority).with("interval", r#""200ms""#);
+        own.locum(&router.with("quorum", r#""require""#).and(&claim))
+    };
+    let a = start("a", "b", 150);
+    lab.wait_owner(VIP, &["a"]);
+    let b = start("b", "a", 100);
+    wait_until("b hears a both ways", LONG, || said(&b) == "in use");
+    let watch = lab.watch(VIP);
+    lab["a"].forward(false);
+    settle(30);
+    let timeline = watch.end();
+    assert_eq!(timeline.time_with(1), timeline.whole(), "the address stays: {timeline}");
+    assert_eq!((a.state().as_str(), b.became_master()), ("MASTER", 0));
+    // Both ways cut: a majority is elsewhere.
+    lab["a"].second_cable(false);
+    lab.wait_owner(VIP, &["b"]);
 }

@@ -45,6 +45,7 @@ pub(super) fn lower(document: &Document, report: &Report) -> (Config, Inspection
             identity: identity(document),
             journal: Journal::default(),
             store: None,
+            vote_path: None,
             snmp: tells::snmp(document, report),
             http: None,
             scheduling: Scheduling {
