@@ -3,11 +3,11 @@
 //! ([`super::foster`]) watches over the daemon that is there, and is its parent only from the next start on.
 //!
 //! It decides nothing about VRRP and reads no configuration: it does what the daemon has put on its list
-//! ([`super::ward`]). No runtime, no threads; while all is well it sleeps in poll(2) without a timer.
+//! ([`super::ward`]). No runtime, no threads; while all is well it sleeps in poll(2), without a timer once all is calm.
 
 use super::last_will::LastWill;
 use super::ward::{LONGEST, Word};
-use super::{EXIT_BUG, EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, EXIT_PRIVILEGES};
+use super::{CALM, EXIT_BUG, EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, EXIT_PRIVILEGES};
 use super::{scheduling, trim};
 use nix::errno::Errno;
 use nix::libc::SI_KERNEL;
@@ -108,7 +108,6 @@ impl Guardian {
         loop {
             let started = Instant::now();
             let (mut daemon, list) = self.found.take().map_or_else(|| self.start(), Ok)?;
-            trim::text();
             match self.attend(&mut daemon, &list)? {
                 Ended::Meant(code) => return Ok(code),
                 unasked => eprintln!("locum: guardian: {unasked}: farewell in its place"),
@@ -143,6 +142,8 @@ impl Guardian {
     /// Sleeps until the daemon has ended, and serves it until then.
     fn attend(&mut self, daemon: &mut Charge, list: &OwnedFd) -> io::Result<Ended> {
         let mut listening = true;
+        // What the start and the first words have needed is given back once.
+        let mut calm_at = Some(Instant::now() + CALM);
         loop {
             let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
             // What has no descriptor of its own rings twice at another.
@@ -151,9 +152,14 @@ impl Guardian {
             let list_fd = if listening { list.as_fd() } else { signals };
             let mut watched =
                 [readable(signals), readable(list_fd), readable(daemon.fd().unwrap_or(signals))];
-            match poll(&mut watched, PollTimeout::NONE) {
+            let rest = calm_at.map(|at| at.saturating_duration_since(Instant::now()));
+            let timeout = rest.and_then(|rest| PollTimeout::try_from(rest).ok()).unwrap_or(PollTimeout::NONE);
+            match poll(&mut watched, timeout) {
                 Err(Errno::EINTR) | Ok(_) => {}
                 Err(error) => return Err(error.into()),
+            }
+            if calm_at.take_if(|at| *at <= Instant::now()).is_some() {
+                trim::text();
             }
             // First, since among them is the one that tells of its end.
             self.pass_signals_on(daemon)?;
