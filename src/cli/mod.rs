@@ -8,7 +8,6 @@ mod generate;
 mod handover;
 mod history;
 mod keepalived;
-mod live;
 pub mod pcap;
 mod pid_file;
 mod reload;

@@ -1,10 +1,10 @@
 //! `locum sniff`: every VRRP packet on one line, with what the configuration makes of it.
 
-use super::live::Live;
 use super::pcap::{self, LinkType, Network};
 use super::verdict::{Verdict, judge};
 use super::{DEFAULT_CONFIG, Failure, WELL, complain, rules, say};
 use crate::agent::config::Config;
+use crate::net::live::Live;
 use crate::vrrp::auth::Seal;
 use crate::vrrp::packet::{Envelope, Heard, Refusal, Remark, decode, open_ipv4, open_ipv6};
 use crate::vrrp::{PROTOCOL, Priority, Version, ah};
@@ -80,7 +80,7 @@ impl Sniff {
         let mut live = Live::open(self.interface.as_deref()).map_err(Failure::Other)?;
         let mut shown = 0;
         while self.count.is_none_or(|count| shown < count) {
-            let seen = live.next().map_err(Failure::Other)?;
+            let Some(seen) = live.next(None).map_err(Failure::Other)? else { continue };
             let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             let Some(network) = pcap::network(LinkType::RAW, seen.packet) else { continue };
             let packet = Packet { at, interface: Some(&seen.interface), ours: seen.ours, network };

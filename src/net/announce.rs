@@ -51,6 +51,15 @@ pub fn frame(mac: [u8; 6], address: IpAddr) -> Vec<u8> {
 
 /// A broadcast request that names `address` as sender and target, `mac` as both hardware addresses.
 fn gratuitous_arp(mac: MacAddr, address: Ipv4Addr) -> Vec<u8> {
+    arp_request(mac, address, mac, address)
+}
+
+/// The frame that asks who has `address`, and tells nobody anything (RFC 5227 section 1.1).
+pub(super) fn arp_probe(mac: [u8; 6], address: Ipv4Addr) -> Vec<u8> {
+    arp_request(mac.into(), Ipv4Addr::UNSPECIFIED, MacAddr::zero(), address)
+}
+
+fn arp_request(mac: MacAddr, sender: Ipv4Addr, target_mac: MacAddr, target: Ipv4Addr) -> Vec<u8> {
     let mut bytes = vec![0; ARP];
     if let Some(mut arp) = MutableArpPacket::new(&mut bytes) {
         arp.set_hardware_type(ArpHardwareTypes::Ethernet);
@@ -59,9 +68,9 @@ fn gratuitous_arp(mac: MacAddr, address: Ipv4Addr) -> Vec<u8> {
         arp.set_proto_addr_len(4);
         arp.set_operation(ArpOperations::Request);
         arp.set_sender_hw_addr(mac);
-        arp.set_sender_proto_addr(address);
-        arp.set_target_hw_addr(mac);
-        arp.set_target_proto_addr(address);
+        arp.set_sender_proto_addr(sender);
+        arp.set_target_hw_addr(target_mac);
+        arp.set_target_proto_addr(target);
     }
     ethernet(mac, MacAddr::broadcast(), EtherTypes::Arp, &bytes)
 }

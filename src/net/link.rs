@@ -69,18 +69,21 @@ pub async fn watch_with(
     placed: Placed,
     report: impl Fn(Report) + Send + 'static,
 ) -> io::Error {
-    let mut watcher = Watcher {
-        known: BTreeMap::new(),
-        reported: BTreeMap::new(),
-        gone: Vec::new(),
-        ready: false,
-        placed,
-        report,
-    };
+    let mut watcher = Watcher::new(placed, report);
     match watcher.run(buffer).await {
         Ok(never) => match never {},
         Err(error) => io::Error::new(error.kind(), format!("cannot watch the links of this host: {error}")),
     }
+}
+
+/// The links of the network namespace of the calling thread, once. `placed` as in [`watch`].
+///
+/// # Errors
+/// Those of the kernel.
+pub async fn list(placed: Placed) -> io::Result<Vec<Link>> {
+    let mut watcher = Watcher::new(placed, |_| {});
+    watcher.resync().await?;
+    Ok(watcher.known.into_values().map(|known| known.link).collect())
 }
 
 type Incoming = (NetlinkMessage<RouteNetlinkMessage>, SocketAddr);
@@ -179,6 +182,11 @@ struct Watcher<F> {
 }
 
 impl<F: Fn(Report)> Watcher<F> {
+    fn new(placed: Placed, report: F) -> Self {
+        let (known, reported, gone) = <_>::default();
+        Watcher { known, reported, gone, ready: false, placed, report }
+    }
+
     /// After a loss with a new subscription: what waits in the old one is older than what was lost,
     /// and must not be believed after everything has been read anew.
     async fn run(&mut self, buffer: usize) -> io::Result<Infallible> {

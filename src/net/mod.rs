@@ -5,6 +5,7 @@
 pub mod address;
 pub mod announce;
 mod answers;
+pub mod arp_probe;
 mod connections;
 #[doc(hidden)]
 pub mod decoders;
@@ -15,6 +16,7 @@ mod frame;
 mod journal;
 pub mod leftover;
 pub mod link;
+pub mod live;
 mod local_route;
 pub mod lookout;
 mod macvlan;
@@ -30,7 +32,7 @@ mod routing;
 mod rtnl;
 mod rule;
 mod settle;
-mod sysctl;
+pub mod sysctl;
 pub mod vote_socket;
 mod wanted;
 mod worker;

@@ -19,9 +19,15 @@ pub(super) fn set(family: &str, interface: &str, name: &str, value: &str) -> Res
 
 /// What is in force where the greater of the settings for all interfaces and for one counts; `None` where
 /// this kernel has no such thing.
-pub(super) fn greater(family: &str, interface: &str, name: &str) -> Option<i32> {
-    let read = |interface: &str| fs::read_to_string(path(family, interface, name)).ok()?.trim().parse().ok();
-    ["all", interface].into_iter().filter_map(read).max()
+#[must_use]
+pub fn greater(family: &str, interface: &str, name: &str) -> Option<i32> {
+    ["all", interface].into_iter().filter_map(|interface| one(family, interface, name)).max()
+}
+
+/// What is set for one interface; `None` where this kernel has no such thing.
+#[must_use]
+pub fn one(family: &str, interface: &str, name: &str) -> Option<i32> {
+    fs::read_to_string(path(family, interface, name)).ok()?.trim().parse().ok()
 }
 
 fn write(path: &Path, value: &str) -> Result<(), String> {

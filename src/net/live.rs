@@ -4,19 +4,19 @@
 use crate::vrrp::{GROUP_V4, GROUP_V6, PROTOCOL, ah};
 use nix::errno::Errno;
 use nix::net::if_::{if_nameindex, if_nametoindex};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, socket};
 use socket2::{Domain, InterfaceIndexOrAddress, SockFilter, SockRef, Socket, Type};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
-
-/// More than the longest IP packet.
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Instant;
 const BUFFER: usize = 1 << 16;
 /// `PACKET_OUTGOING` of packet(7): this host sent it.
 const OUTGOING: u8 = 4;
 
 /// A socket that sees every VRRP packet of one interface, or of all.
 #[derive(Debug)]
-pub(super) struct Live {
+pub struct Live {
     socket: OwnedFd,
     interface: Option<u32>,
     buffer: Vec<u8>,
@@ -26,20 +26,25 @@ pub(super) struct Live {
 
 /// A packet that was seen.
 #[derive(Debug)]
-pub(super) struct Seen<'a> {
+pub struct Seen<'a> {
     /// Where.
     pub interface: String,
     /// Whether this host sent it.
     pub ours: bool,
+    /// The MAC address that it came from.
+    pub mac: Option<[u8; 6]>,
     /// The IP packet with its header.
     pub packet: &'a [u8],
 }
 
 impl Live {
-    /// Begins to listen. Needs `CAP_NET_RAW`. Errors are one line for people.
-    pub(super) fn open(interface: Option<&str>) -> Result<Self, String> {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// One line for people: without `CAP_NET_RAW`, or where there is no such interface.
+    pub fn open(interface: Option<&str>) -> Result<Self, String> {
         let interface = interface.map(index).transpose()?;
-        let kind = SockFlag::SOCK_CLOEXEC;
+        let kind = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let socket = socket(AddressFamily::Packet, SockType::Datagram, kind, SockProtocol::EthAll).map_err(
             |errno| match errno {
                 Errno::EPERM | Errno::EACCES => "live capture needs root (CAP_NET_RAW)".to_owned(),
@@ -53,19 +58,49 @@ impl Live {
         Ok(Live { socket, interface, buffer: vec![0; BUFFER], _members: members })
     }
 
-    /// Waits for the next packet. What came before the filter was set may be no VRRP.
-    pub(super) fn next(&mut self) -> Result<Seen<'_>, String> {
+    /// Waits for the next packet, until `end` at the latest where that is given; then `None`.
+    ///
+    /// # Errors
+    /// One line for people.
+    pub fn next(&mut self, end: Option<Instant>) -> Result<Option<Seen<'_>>, String> {
         loop {
             let (length, from) = match recvfrom::<LinkAddr>(self.socket.as_raw_fd(), &mut self.buffer) {
                 Ok((length, Some(from))) => (length, from),
                 Ok((_, None)) | Err(Errno::EINTR | Errno::ENETDOWN) => continue,
+                Err(Errno::EAGAIN) => {
+                    if !self.wait(end)? {
+                        return Ok(None);
+                    }
+                    continue;
+                }
                 Err(errno) => return Err(format!("cannot receive: {}", errno.desc())),
             };
             let seen = u32::try_from(from.ifindex()).unwrap_or(0);
+            // What came before the filter was set may be no VRRP, and from elsewhere.
             if self.interface.is_none_or(|wanted| wanted == seen) {
                 let packet = self.buffer.get(..length).unwrap_or_default();
-                return Ok(Seen { interface: name(seen), ours: from.pkttype() == OUTGOING, packet });
+                let ours = from.pkttype() == OUTGOING;
+                return Ok(Some(Seen { interface: name(seen), ours, mac: from.addr(), packet }));
             }
+        }
+    }
+
+    /// Whether something is there to be read before `end`.
+    fn wait(&self, end: Option<Instant>) -> Result<bool, String> {
+        let timeout = match end {
+            None => PollTimeout::NONE,
+            Some(end) => {
+                let left = end.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Ok(false);
+                }
+                // Rounded up: not to poll in a circle for the rest of a millisecond.
+                PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
+            }
+        };
+        match poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], timeout) {
+            Ok(_) | Err(Errno::EINTR) => Ok(true),
+            Err(errno) => Err(format!("cannot wait for packets: {}", errno.desc())),
         }
     }
 }
