@@ -7,9 +7,9 @@
 //! | part | modules | may |
 //! |---|---|---|
 //! | decide | [`time`], [`vrrp`], [`health`], [`claim`], [`agent`] | compute |
-//! | do | [`net`], [`check`], [`notify`], [`process`], [`history`], [`snmp`] | one outside thing per file, no policy |
+//! | do | [`net`], [`check`], [`notify`], [`process`], [`history`], [`snmp`], [`survey`] | one outside thing per file, no policy |
 //! | join | [`daemon`] | know both sides |
-//! | speak | [`config`], [`control`], [`web`], [`cli`], [`sim`], [`explain`] | read files, answer people |
+//! | speak | [`config`], [`control`], [`web`], [`cli`], [`sim`], [`explain`], [`doctor`] | read files, answer people |
 //!
 //! Four rules keep it so; `tests/layers.rs` reads the sources and fails where one is broken:
 //! 1. Deciders hold names, doers hold details (hosts, commands, secrets).
@@ -30,6 +30,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod doctor;
 pub mod explain;
 pub mod health;
 pub mod history;
@@ -38,6 +39,7 @@ pub mod notify;
 pub mod process;
 pub mod sim;
 pub mod snmp;
+pub mod survey;
 pub mod time;
 pub mod vrrp;
 pub mod web;

@@ -28,6 +28,8 @@ const MAY: &[(&str, &[&str])] = &[
     ("control", &["agent", "time"]),
     ("sim", &["agent", "vrrp", "health", "claim", "time"]),
     ("explain", &["agent", "vrrp", "health", "claim", "time", "check", "config", "sim"]),
+    ("doctor", &["agent", "vrrp", "health", "claim", "time", "check", "notify", "config", "explain"]),
+    ("survey", &["doctor", "agent", "vrrp", "net"]),
     (
         "daemon",
         &[
@@ -39,14 +41,15 @@ const MAY: &[(&str, &[&str])] = &[
         "cli",
         &[
             "agent", "vrrp", "health", "claim", "time", "net", "check", "notify", "history", "snmp",
-            "config", "control", "sim", "daemon", "explain", "VERSION",
+            "config", "control", "sim", "daemon", "explain", "doctor", "survey", "VERSION",
         ],
     ),
     ("lib", &[]),
     ("main", &[]),
 ];
 
-const DECIDERS: &[&str] = &["time", "vrrp", "health", "claim", "agent"];
+/// The doctor decides as well: facts in, findings out.
+const DECIDERS: &[&str] = &["time", "vrrp", "health", "claim", "agent", "doctor"];
 
 /// What no decider may name: runtimes, sockets, clocks, chance, logs, and whatever has no order.
 const FORBIDDEN: &[&str] = &[

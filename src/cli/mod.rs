@@ -4,6 +4,7 @@ mod ack;
 mod check;
 mod convert;
 mod daemon;
+mod doctor;
 mod generate;
 mod handover;
 mod history;
@@ -19,7 +20,6 @@ mod sniff;
 mod span;
 mod status;
 mod told;
-mod verdict;
 mod witness;
 
 use crate::agent::{self, RouterName};
@@ -60,6 +60,7 @@ struct Line {
 enum Command {
     Run(daemon::Run),
     Check(check::Check),
+    Doctor(doctor::Doctor),
     Convert(convert::Convert),
     Status(status::Status),
     Reload(reload::Reload),
@@ -154,6 +155,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let outcome = match line.command {
         Command::Run(command) => Ok(command.run()),
         Command::Check(command) => command.run(),
+        Command::Doctor(command) => command.run(),
         Command::Convert(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Reload(command) => command.run(),

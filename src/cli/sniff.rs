@@ -1,9 +1,9 @@
 //! `locum sniff`: every VRRP packet on one line, with what the configuration makes of it.
 
 use super::pcap::{self, LinkType, Network};
-use super::verdict::{Verdict, judge};
 use super::{DEFAULT_CONFIG, Failure, WELL, complain, rules, say};
 use crate::agent::config::Config;
+use crate::doctor::verdict::{Verdict, judge};
 use crate::net::live::Live;
 use crate::vrrp::auth::Seal;
 use crate::vrrp::packet::{Envelope, Heard, Refusal, Remark, decode, open_ipv4, open_ipv6};

@@ -66,7 +66,7 @@ pub struct Role {
 pub fn explain(config: &Config, peers: &[Peer]) -> Explanation {
     let casts = cast::casts(config, peers);
     let roles = casts.iter().map(|cast| role(cast, config)).collect();
-    let wire: Vec<Wire> = casts.iter().flat_map(wire::wire).collect();
+    let wire = on_the_wire(&casts);
     let mut firewall = firewall::firewall(&wire);
     if let Some(Claims::Vote(vote)) = &config.agent.claims {
         firewall::votes(&mut firewall, vote);
@@ -79,6 +79,16 @@ pub fn explain(config: &Config, peers: &[Peer]) -> Explanation {
     let probes = config.details.checks.values().map(|spec| &spec.probe);
     firewall::sessions(&mut firewall, probes);
     Explanation { roles, wire, firewall }
+}
+
+/// The adverts of each router and family of `config`, and nothing else of its explanation.
+#[must_use]
+pub fn wires(config: &Config) -> Vec<Wire> {
+    on_the_wire(&cast::casts(config, &[]))
+}
+
+fn on_the_wire(casts: &[Cast<'_>]) -> Vec<Wire> {
+    casts.iter().flat_map(wire::wire).collect()
 }
 
 fn role(cast: &Cast<'_>, config: &Config) -> Role {

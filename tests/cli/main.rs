@@ -4,6 +4,7 @@ mod canned;
 mod captures;
 mod check;
 mod convert;
+mod doctor;
 mod explain;
 mod history;
 mod hostile;

@@ -2,8 +2,9 @@
 
 use crate::program::locum;
 
-const COMMANDS: [&str; 10] =
-    ["run", "check", "status", "reload", "restart", "handover", "resume", "ack", "sniff", "simulate"];
+const COMMANDS: [&str; 11] = [
+    "run", "check", "doctor", "status", "reload", "restart", "handover", "resume", "ack", "sniff", "simulate",
+];
 
 #[test]
 fn help_names_every_command_for_people_and_hides_the_packagers() {
@@ -41,6 +42,8 @@ fn wrong_usage_exits_with_2_and_says_so_on_stderr() {
         &["simulate", "--seed", "1"],
         &["simulate", "--seed", "1", "--scenario", "a.json"],
         &["handover", "web", "mail"],
+        &["doctor", "--listen", "4"],
+        &["doctor", "--listen", "1h"],
     ];
     for arguments in wrong {
         let ran = locum(arguments);

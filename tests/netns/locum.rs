@@ -163,6 +163,24 @@ impl Host {
         self.start_with(Files { also: &[], managed: true, ..Files::new() }, AS_WE_ARE, &router.toml())
     }
 
+    /// `locum doctor --json` about a file where no daemon runs, under these options of setpriv.
+    pub fn doctor_alone(&self, setpriv: &str, router: &Router, more: &[&str]) -> (Option<i32>, Value) {
+        let files = Files::new();
+        files.write(&router.toml());
+        self.doctor(&files, setpriv, more)
+    }
+
+    fn doctor(&self, files: &Files, under: &str, more: &[&str]) -> (Option<i32>, Value) {
+        let mut command = self.command("setpriv");
+        command.args(under.split_whitespace()).arg("--").arg(files.binary(under)).args(["doctor", "--json"]);
+        command.arg("-c").arg(&files.config).arg("--socket").arg(&files.socket).args(more);
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let report = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}{errors}"));
+        (output.status.code(), report)
+    }
+
     fn start(&self, under: &'static str, toml: &str) -> Locum<'_> {
         self.start_with(Files::new(), under, toml)
     }
@@ -196,6 +214,17 @@ impl Locum<'_> {
         let output = command.args(arguments).arg("--socket").arg(&self.files.socket).output().unwrap();
         let text = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// `locum doctor --json` on the host of this daemon, about its file and with `more` arguments: exit code and
+    /// report.
+    pub fn doctor(&self, more: &[&str]) -> (Option<i32>, Value) {
+        self.host.doctor(&self.files, AS_WE_ARE, more)
+    }
+
+    /// Where its configuration is.
+    pub fn config(&self) -> &str {
+        self.files.config.to_str().unwrap()
     }
 
     fn try_status(&self) -> Option<Value> {

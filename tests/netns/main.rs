@@ -19,6 +19,7 @@ mod balancers;
 mod bfd;
 mod checks;
 mod checksums;
+mod doctor;
 mod drop_in;
 mod etcd;
 mod fixed;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// What a configuration makes of one packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// This router believes it, and finds it odd.
     Accepted(RouterName, Vec<Remark>),
     /// This router refuses it.
@@ -21,12 +21,8 @@ pub(super) enum Verdict {
 
 /// Judges a packet that came in on `interface` when the wall clock read `at`; where the interface is not
 /// known, as the router does that likes it best. Whether it was seen before is not asked.
-pub(super) fn judge(
-    config: &Config,
-    interface: Option<&str>,
-    at: Duration,
-    envelope: &Envelope<'_>,
-) -> Verdict {
+#[must_use]
+pub fn judge(config: &Config, interface: Option<&str>, at: Duration, envelope: &Envelope<'_>) -> Verdict {
     let family = Family::of(envelope.source);
     let meant = |router: &&Router| {
         Some(router.vrid) == peek_vrid(envelope.payload)

@@ -1,0 +1,102 @@
+//! Listens to adverts, and asks by ARP who has the addresses.
+
+use crate::agent::Link;
+use crate::agent::config::Config;
+use crate::doctor::address::Asked;
+use crate::doctor::heard::{Listened, Seen};
+use crate::doctor::{place, reaches};
+use crate::net::arp_probe;
+use crate::net::live::Live;
+use nix::ifaddrs::getifaddrs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+/// The most packets kept of one interface: a hundred routers, and a hundred adverts a second of each.
+const MOST: usize = 50_000;
+/// How long answers to ARP are waited for.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// The most addresses asked for on one interface; each is a broadcast.
+const ADDRESSES: usize = 256;
+
+/// What comes and goes on the interfaces of the routers within `span`. Needs `CAP_NET_RAW`.
+///
+/// # Errors
+/// One line.
+pub fn listen(config: &Config, links: &[Link], span: Duration) -> Result<Listened, String> {
+    if span.is_zero() {
+        return Err("it was not listened to".to_owned());
+    }
+    let places = config.routers.iter().filter_map(|router| place(router, links)).filter(|link| link.up);
+    let names: BTreeSet<&str> = places.map(|link| link.name.as_str()).collect();
+    let end = Instant::now() + span;
+    let each = thread::scope(|scope| {
+        let listeners: Vec<_> = names.iter().map(|name| scope.spawn(move || hear(name, end))).collect();
+        let ended =
+            listeners.into_iter().map(|one| one.join().map_err(|_| "a listener broke off".to_owned()));
+        ended.map(|result| result.and_then(|heard| heard)).collect::<Result<Vec<_>, String>>()
+    })?;
+    Ok(Listened { span, end: now(), seen: each.into_iter().flatten().collect() })
+}
+
+fn hear(name: &str, end: Instant) -> Result<Vec<Seen>, String> {
+    let mut live = Live::open(Some(name))?;
+    let mut seen = Vec::new();
+    while seen.len() < MOST {
+        let Some(packet) = live.next(Some(end))? else { break };
+        let (interface, packet_bytes) = (packet.interface.clone(), packet.packet.to_vec());
+        seen.push(Seen { interface, ours: packet.ours, mac: packet.mac, at: now(), packet: packet_bytes });
+    }
+    Ok(seen)
+}
+
+/// Who answers to ARP for the IPv4 addresses of the routers and of their peers. `held` are those that this host has, whatever the
+/// kernel shows as its addresses. Needs `CAP_NET_RAW`.
+///
+/// # Errors
+/// One line.
+pub fn ask(config: &Config, links: &[Link], held: &BTreeSet<IpAddr>) -> Result<Vec<Asked>, String> {
+    let own = getifaddrs().map_err(|error| error.to_string())?;
+    let own = own.filter_map(|entry| Some(entry.address?.as_sockaddr_in()?.ip()));
+    let own: BTreeSet<IpAddr> = own.map(IpAddr::V4).chain(held.iter().copied()).collect();
+    let mut wanted: BTreeMap<u32, (&Link, BTreeSet<Ipv4Addr>)> = BTreeMap::new();
+    for (link, address) in places(config, links) {
+        let (_, addresses) = wanted.entry(link.index).or_insert((link, BTreeSet::new()));
+        if let IpAddr::V4(address) = address
+            && addresses.len() < ADDRESSES
+        {
+            addresses.insert(address);
+        }
+    }
+    let mut asked = Vec::new();
+    for (index, (link, addresses)) in wanted {
+        // Without Ethernet there is no ARP.
+        let Some(mac) = link.mac else { continue };
+        let answers = arp_probe::ask(index, mac, &addresses, PATIENCE)
+            .map_err(|error| format!("ARP on {}: {error}; run as root", link.name))?;
+        asked.extend(addresses.into_iter().map(|address| Asked {
+            address: address.into(),
+            interface: link.name.clone(),
+            held: own.contains(&address.into()),
+            answers: answers.get(&address).into_iter().flatten().copied().collect(),
+        }));
+    }
+    Ok(asked)
+}
+
+/// Each address of a router and each peer of its network, and the interface for both, where that is up.
+fn places<'a>(config: &'a Config, links: &'a [Link]) -> impl Iterator<Item = (&'a Link, IpAddr)> {
+    let each = config.routers.iter().filter_map(|router| Some((router, place(router, links)?)));
+    each.filter(|(_, link)| link.up).flat_map(|(router, link)| {
+        // What stands on another interface is not asked for here.
+        let here = router.vips.iter().filter(|vip| vip.dev.as_ref().is_none_or(|dev| *dev == link.name));
+        let peers = router.peers.iter().copied().filter(|peer| reaches(link, *peer));
+        here.map(|vip| vip.address).chain(peers).map(move |address| (link, address))
+    })
+}
+
+/// The wall clock, since the Unix epoch.
+fn now() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
