@@ -1,6 +1,6 @@
 //! `locum doctor` where something is wrong with a real network, and where nothing is.
 
-use crate::lab::{Host, LONG, Lab, VIP, need, wait_until};
+use crate::lab::{Host, LONG, Lab, VIP, VIP6, need, wait_until};
 use crate::locum::{Locum, Router};
 use crate::neighbour::Instance;
 use serde_json::Value;
@@ -37,6 +37,17 @@ fn assert_trouble(locum: &Locum<'_>, id: &str, words: &[&str]) -> Value {
     report
 }
 
+fn key(byte: u8) -> NamedTempFile {
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("hex:{}", format!("{byte:02x}").repeat(32))).unwrap();
+    file
+}
+
+fn signed(router: Router, key: &NamedTempFile) -> Router {
+    let auth = format!(r#"{{ hmac = {{ keys = {{ 1 = "file:{}" }} }} }}"#, key.path().display());
+    router.with("auth", &auth)
+}
+
 /// Loads rules of nftables.
 fn nft(host: &Host, rules: &str) {
     need("nft", "nftables");
@@ -45,45 +56,85 @@ fn nft(host: &Host, rules: &str) {
     assert!(child.wait().unwrap().success(), "nft: {rules}");
 }
 
+/// Nothing but what is fine, with all of these ids.
+fn assert_fine(locum: &Locum<'_>, peer: &Locum<'_>, ids: &[&str]) {
+    let (code, report) = locum.doctor(&["--listen", "1s", "--peer", peer.config()]);
+    // Whether the clock of this machine is kept right is not ours to say.
+    let (clock, doubts): (Vec<_>, Vec<_>) = said(&report, "doubt").into_iter().partition(|id| id == "clock");
+    assert_eq!((said(&report, "trouble"), doubts), (vec![], vec![]), "{report:#}");
+    assert_eq!(code, Some(i32::from(!clock.is_empty())), "{report:#}");
+    let fine = said(&report, "fine");
+    for id in ids {
+        assert!(fine.iter().any(|found| found == id), "{id}: {report:#}");
+    }
+}
+
 #[test]
 fn of_a_healthy_pair_it_finds_nothing_but_what_is_fine() {
     let lab = Lab::new(&["a", "b"]);
     nft(
         &lab["a"],
         "table inet fw { chain input { type filter hook input priority 0; policy drop; \
-                    ip protocol vrrp accept; meta l4proto icmp accept; }; }",
+         ip protocol vrrp accept; meta l4proto icmp accept; }; }",
     );
     let a = lab["a"].locum(&Router::new(150));
     let b = lab["b"].locum(&Router::new(100));
     lab.wait_owner(VIP, &["a"]);
     b.wait_state("BACKUP");
     wait_until("b hears a", LONG, || b.router()["instances"][0]["heard"] != 0);
-    for (one, other) in [(&a, &b), (&b, &a)] {
-        let (code, report) = one.doctor(&["--listen", "1s", "--peer", other.config()]);
-        assert_eq!(
-            (code, said(&report, "trouble"), said(&report, "doubt")),
-            (Some(0), vec![], vec![]),
-            "{report:#}"
-        );
-        let fine = said(&report, "fine");
-        for id in [
-            "configuration",
-            "peer-file",
-            "privileges",
-            "interface",
-            "kernel",
-            "mtu",
-            "firewall",
-            "wire",
-            "address",
-            "daemon",
-        ] {
-            assert!(fine.iter().any(|found| found == id), "{id}: {report:#}");
-        }
-    }
+    let ids = [
+        "configuration",
+        "peer-file",
+        "privileges",
+        "interface",
+        "kernel",
+        "mtu",
+        "firewall",
+        "wire",
+        "address",
+        "daemon",
+    ];
+    assert_fine(&a, &b, &ids);
+    assert_fine(&b, &a, &ids);
     // A Backup does not say whether it hears us.
     assert!(a.doctor(&BRIEFLY).1["not_looked_at"].to_string().contains("a Backup is silent"));
     assert_eq!((a.state().as_str(), b.state().as_str()), ("MASTER", "BACKUP"), "it changes nothing");
+}
+
+#[test]
+fn pairs_of_other_kinds_are_fine_as_well() {
+    let key = key(7);
+    let both = format!(r#"["{VIP}", "{VIP6}"]"#);
+    let peer = |number: usize| format!(r#"["10.77.0.{}", "fd77::{0}"]"#, 3 - number);
+    let kinds: [&dyn Fn(usize, Router) -> Router; 4] = [
+        &|number, router| router.with("addresses", &both).with("peers", &peer(number)),
+        &|_, router| router.with("addresses", &both).with("virtual_mac", "true"),
+        &|_, router| signed(router, &key),
+        &|_, router| router.with("version", "2").with("interval", r#""1s""#),
+    ];
+    for kind in kinds {
+        let lab = Lab::new(&["a", "b"]);
+        let a = lab["a"].locum(&kind(1, Router::new(150)));
+        lab.wait_owner(VIP, &["a"]);
+        let b = lab["b"].locum(&kind(2, Router::new(100)));
+        b.wait_state("BACKUP");
+        let hears = |instance: &Value| instance["heard"] != 0;
+        wait_until("b hears a", LONG, || b.router()["instances"].as_array().unwrap().iter().all(hears));
+        assert_fine(&a, &b, &["peer-file", "address", "daemon"]);
+        assert_fine(&b, &a, &["peer-file", "address", "daemon"]);
+    }
+}
+
+#[test]
+fn beside_keepalived_it_finds_nothing_but_what_is_fine() {
+    let lab = Lab::new(&["a", "b"]);
+    let _a = lab["a"].keepalived(&Instance::new(150));
+    lab.wait_owner(VIP, &["a"]);
+    let b = lab["b"].locum(&Router::new(100));
+    b.wait_state("BACKUP");
+    wait_until("b hears a", LONG, || b.router()["instances"][0]["heard"] != 0);
+    let (code, report) = b.doctor(&BRIEFLY);
+    assert_eq!((code, said(&report, "doubt")), (Some(0), vec![]), "{report:#}");
 }
 
 #[test]
@@ -191,18 +242,9 @@ fn an_address_that_nobody_advertises_and_somebody_has_is_found_before_the_start(
 #[test]
 fn other_keys_are_found_on_the_wire_and_in_the_files() {
     let lab = Lab::new(&["a", "b"]);
-    let key = |byte: u8| {
-        let file = NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), format!("hex:{}", format!("{byte:02x}").repeat(32))).unwrap();
-        file
-    };
-    let signed = |priority, key: &NamedTempFile| {
-        let auth = format!(r#"{{ hmac = {{ keys = {{ 1 = "file:{}" }} }} }}"#, key.path().display());
-        Router::new(priority).with("auth", &auth)
-    };
     let (ours, theirs) = (key(7), key(8));
-    let a = lab["a"].locum(&signed(150, &ours));
-    let b = lab["b"].locum(&signed(100, &theirs));
+    let a = lab["a"].locum(&signed(Router::new(150), &ours));
+    let b = lab["b"].locum(&signed(Router::new(100), &theirs));
     lab.wait_owner(VIP, &["a", "b"]);
     assert_trouble(&b, "wire.bad-signature", &["10.77.0.1", "sha256sum"]);
     let (_, report) = b.doctor(&["--listen", "0s", "--peer", a.config()]);
