@@ -48,7 +48,7 @@ pub struct Filter {
 /// One chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chain {
-    /// Whose tool wrote it, `nft`, `iptables` or `ip6tables`.
+    /// The tool that changes it: `nft`, `iptables` and the like.
     pub tool: &'static str,
     /// The families that it is for: `ip`, `ip6` or `inet`.
     pub family: String,

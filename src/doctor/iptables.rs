@@ -5,12 +5,12 @@ use super::nft::whole;
 use crate::vrrp::Family;
 use std::net::IpAddr;
 
-/// Reads the chains that drop or accept for one family.
+/// Reads the chains that drop or accept for one family; `tool` changes them.
 #[must_use]
-pub fn iptables(text: &str, family: Family) -> Filter {
-    let (tool, named) = match family {
-        Family::Ipv4 => ("iptables", "ip"),
-        Family::Ipv6 => ("ip6tables", "ip6"),
+pub fn iptables(text: &str, tool: &'static str, family: Family) -> Filter {
+    let named = match family {
+        Family::Ipv4 => "ip",
+        Family::Ipv6 => "ip6",
     };
     let mut filter = Filter::default();
     let mut table = String::new();

@@ -149,7 +149,8 @@ fn field(left: &Json) -> (Field, Option<Test>) {
         };
         return (field, None);
     }
-    if left["ct"]["key"] == "state" {
+    // An advert is no answer to anything, and nothing has changed its addresses.
+    if left["ct"]["key"] == "state" || left["ct"]["key"] == "status" {
         return (Field::State, None);
     }
     if left["fib"]["result"] == "type" && left["fib"]["flags"] == serde_json::json!(["daddr"]) {

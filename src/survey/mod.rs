@@ -13,7 +13,7 @@ pub use wire::{ask, listen};
 
 use crate::agent::Link;
 use crate::agent::config::Config;
-use crate::doctor::filter::Filter;
+use crate::doctor::filter::{Chain, Filter};
 use crate::doctor::kernel::Settings;
 use crate::doctor::network_manager::Managed;
 use crate::doctor::{iptables, nft};
@@ -89,7 +89,7 @@ fn settings(interface: &str) -> Settings {
     }
 }
 
-/// All that filters packets here: nftables, in which iptables of today writes as well, and the older iptables.
+/// All that filters packets here. What iptables of today writes into nftables its own tool tells better.
 async fn filter() -> Result<Filter, String> {
     let mut filter = Filter::default();
     let mut seen = match run("nft", &["-j", "list", "ruleset"]).await {
@@ -99,19 +99,23 @@ async fn filter() -> Result<Filter, String> {
         }
         Err(why) => Err(why),
     };
-    let by_nft = seen.is_ok();
     for (tool, family) in [
-        ("iptables-legacy-save", Family::Ipv4),
-        ("ip6tables-legacy-save", Family::Ipv6),
-        ("iptables-save", Family::Ipv4),
-        ("ip6tables-save", Family::Ipv6),
+        ("iptables-legacy", Family::Ipv4),
+        ("ip6tables-legacy", Family::Ipv6),
+        ("iptables", Family::Ipv4),
+        ("ip6tables", Family::Ipv6),
     ] {
-        // One that writes into nftables was read there.
-        let Ok(text) = run(tool, &[]).await else { continue };
-        if !(by_nft && text.contains("(nf_tables)")) {
-            filter.chains.extend(iptables(&text, family).chains);
-            seen = Ok(());
+        let Ok(text) = run(&format!("{tool}-save"), &[]).await else { continue };
+        let read = iptables(&text, tool, family).chains;
+        if text.contains("(nf_tables)") {
+            let again = |chain: &Chain| {
+                let here = |own: &Chain| (&own.family, &own.table) == (&chain.family, &chain.table);
+                chain.tool == "nft" && read.iter().any(here)
+            };
+            filter.chains.retain(|chain| !again(chain));
         }
+        filter.chains.extend(read);
+        seen = Ok(());
     }
     seen.map(|()| filter)
 }

@@ -84,6 +84,7 @@ fn a_policy_that_drops_is_trouble_unless_a_rule_accepts_the_protocol_by_whatever
         payload("udp", "dport", &json!(112)),
         meta("iifname", &json!("eth1")),
         is(&json!({ "ct": { "key": "state" } }), &json!({ "set": ["established", "related"] })),
+        is(&json!({ "ct": { "key": "status" } }), &json!("dnat")),
     ] {
         assert_found(&multicast("drop", &[json!([other, verdict("accept")])]), Trouble, "firewall", &[]);
     }
@@ -188,6 +189,7 @@ fn rules_of_iptables_are_read() {
     let saved = |policy: &str, rules: &str| {
         iptables(
             &format!("# by hand\n*filter\n:INPUT {policy} [0:0]\n:extra - [0:0]\n{rules}\nCOMMIT\n"),
+            "iptables",
             Family::Ipv4,
         )
     };
@@ -222,7 +224,7 @@ fn rules_of_iptables_are_read() {
 
 #[test]
 fn a_filter_of_ipv6_does_nothing_to_ipv4() {
-    let saved = iptables("*filter\n:INPUT DROP [0:0]\n", Family::Ipv6);
+    let saved = iptables("*filter\n:INPUT DROP [0:0]\n", "ip6tables", Family::Ipv6);
     assert_fine(&of(&config("", ""), &saved), "firewall");
     let ipv6 = config("addresses = [\"fe80::5\", \"fd00::5\"]", "");
     assert_found(&of(&ipv6, &saved), Trouble, "firewall", &["ip6tables -t filter -I INPUT"]);
