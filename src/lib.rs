@@ -7,7 +7,7 @@
 //! | part | modules | may |
 //! |---|---|---|
 //! | decide | [`time`], [`vrrp`], [`health`], [`claim`], [`agent`] | compute |
-//! | do | [`net`], [`check`], [`notify`], [`process`], [`history`], [`snmp`], [`survey`] | one outside thing per file, no policy |
+//! | do | [`net`], [`check`], [`notify`], [`process`], [`stream`], [`history`], [`snmp`], [`survey`] | one outside thing per file, no policy |
 //! | join | [`daemon`] | know both sides |
 //! | speak | [`config`], [`control`], [`web`], [`cli`], [`sim`], [`explain`], [`doctor`] | read files, answer people |
 //!
@@ -39,6 +39,7 @@ pub mod notify;
 pub mod process;
 pub mod sim;
 pub mod snmp;
+pub mod stream;
 pub mod survey;
 pub mod time;
 pub mod vrrp;

@@ -1,6 +1,7 @@
 //! Where a network probe goes: resolving a host, trying its addresses, binding the source.
 
 use super::{Attempt, Schedule};
+pub(super) use crate::stream::{plain, said};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::fmt;
 use std::io;
@@ -146,29 +147,6 @@ pub(super) fn socket(
     Ok(socket)
 }
 
-/// An error of a connection to `whom`, for people.
-pub(super) fn said(error: &io::Error, whom: &str) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => format!("connection refused by {whom}"),
-        io::ErrorKind::ConnectionReset => format!("connection reset by {whom}"),
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => format!("connection closed by {whom}"),
-        _ => format!("{whom}: {}", plain(error)),
-    }
-}
-
-/// An error without its number: "permission denied", not "Permission denied (os error 13)".
-pub(super) fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text);
-    let mut letters = text.chars();
-    match letters.next() {
-        Some(first) if !text.chars().nth(1).is_some_and(char::is_uppercase) => {
-            first.to_lowercase().chain(letters).collect()
-        }
-        _ => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,13 +186,6 @@ mod tests {
         // The kernel itself gives up on the silent one after minutes, which is no help.
         let race = tokio::time::timeout(Duration::from_secs(30), raced(vec![silent, listening]));
         assert_eq!(race.await, Ok(Ok(listening)));
-    }
-
-    #[test]
-    fn errors_are_said_without_numbers_and_in_small_letters() {
-        let error = io::Error::from_raw_os_error(nix::libc::EACCES);
-        assert_eq!(plain(&error), "permission denied");
-        assert_eq!(plain(&io::Error::other("TLS is odd")), "TLS is odd");
     }
 
     #[test]

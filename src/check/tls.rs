@@ -1,33 +1,11 @@
-//! TLS on top of a connection, for the probes that need it; errors in words.
+//! TLS for the probes that need it: files are read where a check may block.
 
 use super::Attempt;
-use super::target::{plain, said};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use crate::stream::tls;
+pub use crate::stream::tls::Config;
+pub(super) use crate::stream::tls::server_name;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-
-/// Which certificates are good enough.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Config {
-    /// Whether the certificate must be valid, in date and for the name. Without, any will do.
-    pub verify: bool,
-    /// Trust only the authorities in this PEM file, instead of the system's. Read for every probe.
-    pub ca_file: Option<PathBuf>,
-}
-
-impl Default for Config {
-    /// Verified by the system's authorities.
-    fn default() -> Self {
-        Config { verify: true, ca_file: None }
-    }
-}
 
 /// Speaks TLS to `name` over `stream`.
 pub(super) async fn wrap(
@@ -36,137 +14,14 @@ pub(super) async fn wrap(
     name: &str,
     attempt: &Attempt<'_>,
 ) -> Result<TlsStream<TcpStream>, String> {
-    let server = server_name(name)?;
-    let roots = if config.verify { Some(roots(config.ca_file.clone(), attempt).await?) } else { None };
-    attempt.awaits("the TLS handshake");
-    let connector = TlsConnector::from(Arc::new(client(roots)?));
-    connector.connect(server, stream).await.map_err(|error| handshake_text(&error, name))
-}
-
-/// The name as TLS knows names.
-pub(super) fn server_name(name: &str) -> Result<ServerName<'static>, String> {
-    ServerName::try_from(name.to_owned()).map_err(|_| format!("{name} is no host name for TLS"))
-}
-
-fn client(roots: Option<Arc<RootCertStore>>) -> Result<ClientConfig, String> {
-    // A provider of our own, so that nothing depends on a process-wide one.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let schemes = provider.signature_verification_algorithms.supported_schemes();
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    let mut client = match roots {
-        Some(roots) => builder.with_root_certificates(roots).with_no_client_auth(),
-        None => builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anyone(schemes)))
-            .with_no_client_auth(),
+    server_name(name)?;
+    let trust = match config.known() {
+        Some(trust) => trust,
+        None => {
+            let config = config.clone();
+            attempt.lane.run(move || config.read()).await?
+        }
     };
-    client.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(client)
-}
-
-async fn roots(ca_file: Option<PathBuf>, attempt: &Attempt<'_>) -> Result<Arc<RootCertStore>, String> {
-    static SYSTEM: OnceLock<Arc<RootCertStore>> = OnceLock::new();
-    match (ca_file, SYSTEM.get()) {
-        (Some(path), _) => attempt.lane.run(move || read(&path)).await,
-        (None, Some(loaded)) => Ok(Arc::clone(loaded)),
-        (None, None) => {
-            attempt.lane.run(|| system().map(|store| Arc::clone(SYSTEM.get_or_init(|| store)))).await
-        }
-    }
-}
-
-fn read(path: &Path) -> Result<Arc<RootCertStore>, String> {
-    let shown = path.display();
-    let content = std::fs::read(path).map_err(|error| format!("CA file {shown}: {}", plain(&error)))?;
-    let mut store = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&content) {
-        let certificate = certificate.map_err(|error| format!("CA file {shown}: {error}"))?;
-        store.add(certificate).map_err(|error| format!("CA file {shown}: {error}"))?;
-    }
-    if store.is_empty() {
-        return Err(format!("CA file {shown} holds no certificate"));
-    }
-    Ok(Arc::new(store))
-}
-
-/// The system's authorities. None at all is an error, and not remembered: they may be installed yet.
-fn system() -> Result<Arc<RootCertStore>, String> {
-    let mut store = RootCertStore::empty();
-    store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if store.is_empty() {
-        return Err("the system has no CA certificates: install ca-certificates or name a CA file".to_owned());
-    }
-    Ok(Arc::new(store))
-}
-
-fn handshake_text(error: &io::Error, name: &str) -> String {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match inner {
-        Some(rustls::Error::InvalidCertificate(bad)) => certificate_text(bad, name),
-        Some(rustls::Error::AlertReceived(alert)) => format!("TLS refused by {name}: {alert:?}"),
-        Some(rustls::Error::InvalidMessage(_)) => format!("{name} does not speak TLS"),
-        Some(other) => format!("TLS with {name}: {other}"),
-        None => format!("TLS handshake: {}", said(error, name)),
-    }
-}
-
-fn certificate_text(bad: &CertificateError, name: &str) -> String {
-    match bad {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "certificate expired".to_owned()
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "certificate not valid yet".to_owned()
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("certificate is not for {name}")
-        }
-        // A bad signature is mostly by an authority of a trusted one's name with another key.
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            "certificate is not by a trusted authority".to_owned()
-        }
-        CertificateError::Revoked => "certificate revoked".to_owned(),
-        other => format!("certificate not accepted: {other}"),
-    }
-}
-
-/// Accepts every certificate, for checks that ask only whether TLS is spoken.
-#[derive(Debug)]
-struct Anyone(Vec<SignatureScheme>);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.clone()
-    }
+    attempt.awaits("the TLS handshake");
+    tls::wrap(stream, trust, name, &[b"http/1.1"]).await
 }
