@@ -30,6 +30,7 @@ impl Agent {
             routers,
             checks,
             skipped: Vec::new(),
+            messages: Vec::new(),
             lateness: LatenessStatus::default(),
             counts: CountsStatus::default(),
             daemon: BTreeMap::new(),

@@ -35,6 +35,9 @@ pub struct Status {
     /// What the daemon has counted.
     #[serde(default)]
     pub counts: CountsStatus,
+    /// Who receives messages, in the order of the configuration.
+    #[serde(default)]
+    pub messages: Vec<MessageStatus>,
     /// Facts that the daemon adds: version, node, process.
     #[serde(default)]
     pub daemon: BTreeMap<String, String>,
@@ -52,6 +55,15 @@ impl Status {
             self.complaints.push(format!("{} {things} left out of the configuration", skipped.len()));
         }
         skipped.clone_into(&mut self.skipped);
+    }
+
+    /// Says how the receivers of messages stand: one that fails is not as it should be.
+    pub fn receivers(&mut self, messages: Vec<MessageStatus>) {
+        for MessageStatus { name, last_error, .. } in messages.iter().filter(|message| message.failing) {
+            let why = last_error.as_deref().unwrap_or("it fails");
+            self.cannot(&[format!("message {name}: {why}")]);
+        }
+        self.messages = messages;
     }
 
     /// Says that this was asked for and cannot be had, a line each.
@@ -398,6 +410,27 @@ pub struct HookStatus {
     pub last_failed: bool,
     /// The last one: script and how it ended.
     pub last: Option<String>,
+}
+
+/// One who receives messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageStatus {
+    /// Its name.
+    pub name: String,
+    /// Messages that it took.
+    pub sent: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Transitions that it will not be told of, because it refused them or all attempts failed.
+    pub dropped: u64,
+    /// Transitions that it had been told of a moment before.
+    pub repeated: u64,
+    /// Transitions that wait, with those that it is just being told of.
+    pub waiting: u64,
+    /// Whether the last attempt failed.
+    pub failing: bool,
+    /// Why the last one that failed did, without secrets.
+    pub last_error: Option<String>,
 }
 
 /// What others count together of what was refused, by the names that have a counter here.

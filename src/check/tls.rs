@@ -15,12 +15,11 @@ pub(super) async fn wrap(
     attempt: &Attempt<'_>,
 ) -> Result<TlsStream<TcpStream>, String> {
     server_name(name)?;
-    let trust = match config.known() {
-        Some(trust) => trust,
-        None => {
-            let config = config.clone();
-            attempt.lane.run(move || config.read()).await?
-        }
+    let trust = if let Some(trust) = config.known() {
+        trust
+    } else {
+        let config = config.clone();
+        attempt.lane.run(move || config.read()).await?
     };
     attempt.awaits("the TLS handshake");
     tls::wrap(stream, trust, name, &[b"http/1.1"]).await

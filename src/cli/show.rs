@@ -3,8 +3,8 @@
 use super::span::span;
 use crate::agent::Standing;
 use crate::agent::status::{
-    CheckStatus, HookStatus, InstanceStatus, LatenessStatus, Overall, PeerStatus, PriorityStatus,
-    RivalStatus, RouterStatus, Status,
+    CheckStatus, HookStatus, InstanceStatus, LatenessStatus, MessageStatus, Overall, PeerStatus,
+    PriorityStatus, RivalStatus, RouterStatus, Status,
 };
 use crate::health;
 use std::collections::BTreeMap;
@@ -47,6 +47,13 @@ pub(super) fn show(status: &Status, colour: bool) -> String {
         let widest = status.checks.iter().map(|check| check.name.0.chars().count()).max().unwrap_or(0);
         for check in &status.checks {
             page.check(check, widest);
+        }
+    }
+    if !status.messages.is_empty() {
+        page.text.push_str("\nmessages\n");
+        let widest = status.messages.iter().map(|message| message.name.chars().count()).max().unwrap_or(0);
+        for message in &status.messages {
+            page.message(message, widest);
         }
     }
     page.text
@@ -150,6 +157,20 @@ impl Page {
         }
         if let Some(error) = &check.error {
             let _ = write!(text, ": {error}");
+        }
+        self.head(&format!("  {name:widest$}  {word}"), paint, &text);
+    }
+
+    fn message(&mut self, message: &MessageStatus, widest: usize) {
+        let name = clean(&message.name);
+        let (word, paint) = if message.failing { ("fail", RED) } else { ("ok", GREEN) };
+        let MessageStatus { sent, failed, dropped, waiting, .. } = message;
+        let mut text = format!("{sent} sent, {failed} attempts failed, {dropped} changes not told");
+        if *waiting > 0 {
+            let _ = write!(text, ", {waiting} waiting");
+        }
+        if let Some(error) = &message.last_error {
+            let _ = write!(text, "; last error: {error}");
         }
         self.head(&format!("  {name:widest$}  {word}"), paint, &text);
     }

@@ -244,7 +244,11 @@ fn endpoint(section: &Section<'_>, open: &str, secure: &str, example: &str) -> O
 
 /// Target, whether TLS, path with query.
 fn url(value: &Value<'_>, open: &str, secure: &str) -> Result<(Target, bool, String), Wrong> {
-    let text = text(value)?;
+    url_of(&text(value)?, open, secure)
+}
+
+/// The same, of a text, which messages do not repeat.
+pub(super) fn url_of(text: &str, open: &str, secure: &str) -> Result<(Target, bool, String), Wrong> {
     let wrong = |why: &str| {
         Wrong::new(format!("this is not a good url: {why}")).help(format!("write {open}://HOST:PORT/PATH"))
     };

@@ -56,6 +56,8 @@ pub(super) struct File<'a> {
     pub(super) fixed: Fixed,
     /// Name and table of every check; what is in it depends on its type.
     pub(super) checks: Vec<(Spanned<String>, Section<'a>)>,
+    /// The same of every `[message.NAME]`.
+    pub(super) messages: Vec<(Spanned<String>, Section<'a>)>,
 }
 
 /// `[group.NAME]`
@@ -191,13 +193,13 @@ pub(super) fn read<'a>(table: &'a Spanned<DeTable<'a>>, sink: &'a Sink) -> File<
     let table = top.raw("static").and_then(|value| top.inner("static", value, "[static]".to_owned()));
     let fixed = table.map(fixed::read).unwrap_or_default();
     let paces = top.named("pace").into_iter().map(pace::read).collect();
-    let checks = top.named("check");
+    let (checks, messages) = (top.named("check"), top.named("message"));
     let journal = journal::read(&top);
     let snmp = snmp::read(&top);
     let http = http::read(&top);
     let claim = claim::read(&top);
     top.finish();
-    File { agent, routers, groups, links, paces, journal, snmp, http, claim, fixed, checks }
+    File { agent, routers, groups, links, paces, journal, snmp, http, claim, fixed, checks, messages }
 }
 
 fn agent(section: Section<'_>) -> Agent<'_> {

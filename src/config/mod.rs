@@ -19,6 +19,7 @@ mod identity;
 mod journal;
 pub mod keepalived;
 mod lint;
+mod message;
 mod pace;
 mod problem;
 mod router;
@@ -48,6 +49,7 @@ use crate::claim::quorum::Quorum;
 use crate::health::CheckName;
 use crate::net::etcd::Settings as Store;
 use crate::net::vote_socket::SecondPath;
+use crate::notify::message::Receiver;
 use crate::snmp::Settings;
 use crate::vrrp::Priority;
 use crate::{agent, check, notify, web};
@@ -254,7 +256,14 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
     tracking::spread(&mut file, &names, sink);
     across::across(&file.routers, &names, sink);
     let fixed = std::mem::take(&mut file.fixed).holding(&file.routers, |finding, _| sink.add(finding));
-    let (told, priorities) = tell::told(&mut file.agent, &host_name());
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
+    let keys = router::Keys {
+        directory: origin.parent().unwrap_or(Path::new("")),
+        credentials: credentials.as_deref(),
+        policy: secrets,
+    };
+    let (mut told, priorities) = tell::told(&mut file.agent, &host_name(), &keys);
+    told.receivers = receivers(&mut file, &keys);
     let script_user = file.agent.script_user.as_ref();
     let (mut counted, mut specs) = (Vec::new(), BTreeMap::new());
     for (name, section) in std::mem::take(&mut file.checks) {
@@ -263,12 +272,6 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
             counted.push(config);
         }
     }
-    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
-    let keys = router::Keys {
-        directory: origin.parent().unwrap_or(Path::new("")),
-        credentials: credentials.as_deref(),
-        policy: secrets,
-    };
     let mut config = Config {
         agent: agent::config::Config {
             checks: counted,
@@ -340,11 +343,26 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
     Some(config)
 }
 
+/// Whom messages go to.
+fn receivers(file: &mut file::File<'_>, keys: &router::Keys<'_>) -> Vec<Receiver> {
+    let known = message::Known {
+        routers: file.routers.iter().map(|router| router.name.get_ref().clone()).collect(),
+        groups: file.groups.iter().map(|group| GroupName(group.name.get_ref().as_str().into())).collect(),
+        node: file.agent.node.clone().unwrap_or_else(host_name),
+        host_name: host_name(),
+    };
+    let sections = std::mem::take(&mut file.messages).into_iter();
+    sections.filter_map(|(name, section)| message::receiver(name, section, &known, keys)).collect()
+}
+
 /// Changes with whatever is done at a transition.
 fn fingerprint(hooks: &notify::Hooks, told: &Told, subject: &Subject) -> u64 {
     let mut hasher = DefaultHasher::new();
     let mailed = told.mailed.contains(subject);
-    format!("{hooks:?} {:?} {:?} {mailed:?}", told.fifos, told.mail).hash(&mut hasher);
+    format!("{hooks:?} {:?} {mailed:?}", told.fifos).hash(&mut hasher);
+    told.mail.hash(&mut hasher);
+    let receivers = told.receivers.iter().filter(|receiver| receiver.subjects.contains(subject));
+    receivers.for_each(|receiver| receiver.hash(&mut hasher));
     hasher.finish()
 }
 

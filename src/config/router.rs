@@ -6,6 +6,8 @@ use super::auth;
 use super::damping;
 use super::file;
 use super::problem::{Finding, Sink};
+use super::secret;
+use super::section::Wrong;
 use super::tracking;
 use super::value::show;
 use crate::agent::config::{Interface, Router};
@@ -28,6 +30,28 @@ pub(super) struct Keys<'a> {
     pub(super) directory: &'a Path,
     pub(super) credentials: Option<&'a OsStr>,
     pub(super) policy: Secrets,
+}
+
+impl Keys<'_> {
+    /// What was `read` where `reference` leads, of something that routers can do without: where nothing could
+    /// be, an error; or a warning, where a daemon is to run without it.
+    pub(super) fn judge<T>(
+        &self,
+        reference: &Spanned<String>,
+        read: Result<T, Wrong>,
+        sink: &Sink,
+    ) -> Option<T> {
+        read.map_err(|wrong| {
+            let spared = self.policy == Secrets::BarRouter && secret::is_reference(reference.get_ref());
+            let finding = if spared { Finding::warning } else { Finding::error };
+            let finding = finding(&reference.span(), wrong.message);
+            sink.add(match wrong.help {
+                Some(help) => finding.help(help),
+                None => finding,
+            });
+        })
+        .ok()
+    }
 }
 
 /// The router, or `None` where something it cannot be without is missing, which is reported.

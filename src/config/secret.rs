@@ -138,6 +138,18 @@ pub(super) fn key(reference: &str, directory: &Path, credentials: Option<&OsStr>
     Err(Wrong::new(message).help(make))
 }
 
+/// The text that `reference` leads to: a password, a URL or a header of a receiver, which is called `word`.
+pub(super) fn text(
+    word: &'static str,
+    reference: &str,
+    directory: &Path,
+    credentials: Option<&OsStr>,
+) -> Result<String, Wrong> {
+    let (line, shown) = line(Kind { word, ending: "secret" }, reference, directory, credentials)?;
+    let text = String::from_utf8(line).ok().filter(|text| !text.contains(char::is_control));
+    text.ok_or_else(|| Wrong::new(format!("the {word} in {shown} is not one line of text")))
+}
+
 fn hex(digits: &[u8]) -> Option<Vec<u8>> {
     let digits: Vec<u8> = digits.iter().copied().filter(|byte| !matches!(byte, b' ' | b'\t')).collect();
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());

@@ -3,12 +3,18 @@
 use super::file::{self, own_command};
 use super::hooks::{may_run, user};
 use super::problem::{Finding, Sink};
+use super::router::Keys;
+use super::secret;
 use super::section::{Section, Value, Wrong};
-use super::value::{flag, host, host_and_port, path, some_time, text};
+use super::value::{choice, flag, host, host_and_port, path, some_time, text};
 use crate::agent::{RouterName, Subject};
 use crate::notify::fifo::Fifo;
 use crate::notify::mail::{Mail, Mailbox};
+use crate::notify::message::Receiver;
+use crate::notify::smtp::{Login, Security, Transport};
 use crate::notify::{Script, User};
+use crate::stream::tls;
+use crate::vrrp::auth::Secret;
 use serde_spanned::Spanned;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,6 +23,10 @@ use std::time::Duration;
 const MODE: u32 = 0o600;
 /// SMTP.
 const PORT: u16 = 25;
+/// SMTP over TLS from the start.
+const TLS_PORT: u16 = 465;
+const SECURITIES: &[(&str, Security)] =
+    &[("plain", Security::Plain), ("starttls", Security::StartTls), ("tls", Security::Tls)];
 /// How long a relay may take for one mail.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a reader may take to start; once started it has no limit.
@@ -33,10 +43,12 @@ pub struct Told {
     pub mail: Option<Mail>,
     /// The routers and groups that mails tell of.
     pub mailed: BTreeSet<Subject>,
+    /// Whom messages go to.
+    pub receivers: Vec<Receiver>,
 }
 
 /// What `[agent]` says of it, and whether changes of priority are written.
-pub(super) fn told(agent: &mut file::Agent<'_>, host_name: &str) -> (Told, bool) {
+pub(super) fn told(agent: &mut file::Agent<'_>, host_name: &str, keys: &Keys<'_>) -> (Told, bool) {
     let (sections, mail) = (std::mem::take(&mut agent.notify_fifos), agent.mail.take());
     let (mut fifos, mut priorities): (Vec<Fifo>, _) = (Vec::new(), false);
     for section in sections {
@@ -49,7 +61,11 @@ pub(super) fn told(agent: &mut file::Agent<'_>, host_name: &str) -> (Told, bool)
         priorities |= changes;
         fifos.push(fifo);
     }
-    let mail = mail.and_then(|section| mail_of(section, host_name));
+    let mail = mail.and_then(|section| {
+        let mail = mail_of(&section, host_name, keys);
+        section.finish();
+        mail
+    });
     (Told { fifos, mail, ..Told::default() }, priorities)
 }
 
@@ -122,7 +138,7 @@ fn mode(value: &Value<'_>) -> Result<u32, Wrong> {
 }
 
 /// How mails leave. `host_name` stands where nothing else is written.
-fn mail_of(section: Section<'_>, host_name: &str) -> Option<Mail> {
+pub(super) fn mail_of(section: &Section<'_>, host_name: &str, keys: &Keys<'_>) -> Option<Mail> {
     let relay = section.optional("relay", host_and_port(Some(PORT))).map(Spanned::into_inner);
     let helo = section.optional("helo", host).map(Spanned::into_inner);
     let from = section.optional("from", mailbox);
@@ -133,19 +149,60 @@ fn mail_of(section: Section<'_>, host_name: &str) -> Option<Mail> {
     let timeout = section.optional("timeout", some_time).map_or(TIMEOUT, Spanned::into_inner);
     let faults = section.optional("faults", flag).is_none_or(Spanned::into_inner);
     nobody(to.as_ref(), section.sink());
-    section.finish();
+    let relay = relay.map_or_else(|| ("localhost".to_owned(), PORT), |relay| (relay.host, relay.port));
+    let transport = transport(section, relay.1, keys);
     let from = match from {
         Some(from) => from.into_inner(),
         None => Mailbox::parse(&format!("locum@{host_name}"))?,
     };
     Some(Mail {
-        relay: relay.map_or_else(|| ("localhost".to_owned(), PORT), |relay| (relay.host, relay.port)),
+        relay,
+        transport: transport?,
         helo: helo.unwrap_or_else(|| host_name.to_owned()),
         from,
         to: to?.into_inner().into_iter().map(Spanned::into_inner).collect(),
         timeout,
         faults,
     })
+}
+
+/// How the relay is spoken to: with a password always encrypted, unless the opposite is written.
+fn transport(section: &Section<'_>, port: u16, keys: &Keys<'_>) -> Option<Transport> {
+    let security = section.optional("security", choice(SECURITIES));
+    let user = section.optional("user", text);
+    let reference = section.optional("password", text);
+    let verify = section.optional("verify", flag).is_none_or(Spanned::into_inner);
+    let ca_file = section.optional("ca_file", path).map(Spanned::into_inner);
+    let usual = match &user {
+        _ if port == TLS_PORT => Security::Tls,
+        Some(_) => Security::StartTls,
+        None => Security::Plain,
+    };
+    if let (Some(security), Some(user)) = (&security, &user)
+        && *security.get_ref() == Security::Plain
+    {
+        let message = format!("the password of {} goes to the relay in the clear", user.get_ref());
+        let finding = Finding::warning(&security.span(), message);
+        section.sink().add(finding.help("write security = \"starttls\" or \"tls\""));
+    }
+    let login = match (user, reference) {
+        (Some(user), Some(reference)) => {
+            let read = secret::text("password", reference.get_ref(), keys.directory, keys.credentials);
+            let password = keys.judge(&reference, read, section.sink())?;
+            Some(Login { user: user.into_inner(), password: Secret::new(password.into_bytes()) })
+        }
+        (Some(_), None) => {
+            section.missing("password", "password = \"file:/etc/locum/relay.pass\"");
+            None
+        }
+        (None, Some(_)) => {
+            section.missing("user", "user = \"locum\"");
+            None
+        }
+        (None, None) => None,
+    };
+    let security = security.map_or(usual, Spanned::into_inner);
+    Some(Transport { security, tls: tls::Config { verify, ca_file }, login })
 }
 
 fn nobody(to: Option<&Spanned<Vec<Spanned<Mailbox>>>>, sink: &Sink) {

@@ -34,6 +34,9 @@ impl Performer {
         status.leave_out(&self.skipped);
         status.cannot(&self.scheduled.refused);
         status.cannot(self.record.complaint().as_slice());
+        let receivers = self.details.told.receivers.iter();
+        let stand = receivers.filter_map(|receiver| self.receivers.get(&receiver.name).cloned());
+        status.receivers(stand.collect());
         status.cannot(&self.record.web.complaints());
         let facts = facts.into_iter().chain(self.scheduled.facts());
         let facts = facts.chain(self.ward.as_ref().map(Ward::fact));

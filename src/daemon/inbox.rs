@@ -2,6 +2,7 @@
 
 use super::dump::Dump;
 use super::recorder::Recorder;
+use crate::agent::status::MessageStatus;
 use crate::agent::{Input, InstanceId};
 use crate::config::{Loaded, Problems};
 use crate::control::Asked;
@@ -24,6 +25,8 @@ pub(super) enum Arrival {
     Asked(Asked),
     /// SIGHUP.
     Reload,
+    /// How one stands who receives messages.
+    Receiver(MessageStatus),
     /// A signal that asks for a dump.
     Dump(Dump),
     /// SIGTERM or SIGINT; the second one does not wait.

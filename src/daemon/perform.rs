@@ -14,6 +14,7 @@ use super::ward::Ward;
 use super::web::Web;
 use super::{Overrides, log, watchdog};
 use crate::agent::incident::Kind;
+use crate::agent::status::MessageStatus;
 use crate::agent::{
     Effect, Incident, Input, InstanceId, Request, Response, Standing, Subject, Ticket, Transition,
 };
@@ -76,6 +77,8 @@ pub(super) struct Performer {
     pub(super) leases: Leases,
     pub(super) reloads: Reloads,
     waiting: BTreeMap<Ticket, Asked>,
+    /// How those stand who receive messages.
+    pub(super) receivers: BTreeMap<String, MessageStatus>,
     last_ticket: u64,
     stops: u32,
 }
@@ -139,6 +142,7 @@ impl Performer {
             leases: Leases::default(),
             reloads: Reloads::default(),
             waiting: BTreeMap::new(),
+            receivers: BTreeMap::new(),
             last_ticket: 0,
             stops: 0,
         })
@@ -256,6 +260,10 @@ impl Performer {
                 }
                 return None;
             }
+            Arrival::Receiver(status) => {
+                self.receivers.insert(status.name.clone(), status);
+                return None;
+            }
             Arrival::Dump(dump) => {
                 let ticket = self.next_ticket();
                 self.dumper.as_mut()?.want(ticket, dump);
@@ -336,12 +344,13 @@ impl Performer {
         let Transition { subject, from, to, why, priority, .. } = &transition;
         info!(%from, %to, priority, "{subject}: {why}");
         self.record.transition(&transition);
-        let Told { fifos, mail, mailed, .. } = &self.details.told;
+        let Told { fifos, mail, mailed, receivers, .. } = &self.details.told;
         let hooks = self.details.hooks.get(subject).cloned().map(Box::new);
         let faults = |mail: &&Mail| mail.faults || *to != Standing::Fault;
         let mail = mail.as_ref().filter(|_| mailed.contains(subject)).filter(faults);
         let message = mail.map(|_| Message::about(&transition, &self.details.node, Timestamp::now()));
-        if hooks.is_some() || message.is_some() || !fifos.is_empty() || self.details.snmp.is_some() {
+        let told = message.is_some() || !fifos.is_empty() || !receivers.is_empty();
+        if hooks.is_some() || told || self.details.snmp.is_some() {
             self.tasks.command(Command::Notify(Box::new(transition), hooks, message));
         }
     }

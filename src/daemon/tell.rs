@@ -1,4 +1,5 @@
-//! Everybody who is told of events, on the tasks' thread: hooks, FIFOs, mails, SNMP, in this order.
+//! Everybody who is told of events, on the tasks' thread: hooks, FIFOs, mails, receivers of messages, SNMP,
+//! in this order.
 //!
 //! Each has a queue of its own, so none waits for another: a slow script delays no line.
 
@@ -8,11 +9,14 @@ use crate::agent::{HookEnd, Incident, Input, Subject, Transition};
 use crate::config::Told;
 use crate::notify::fifo::{self, Writer};
 use crate::notify::mail::{Mailer, Message};
+use crate::notify::message::Receiver;
+use crate::notify::messenger::{self, Messenger};
 use crate::notify::{self, Hooks};
 use crate::snmp::Subagent;
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tracing::warn;
+use tracing::{info, warn};
 
 /// How long a FIFO that a reload takes away may still be read.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -23,6 +27,7 @@ pub(super) struct Tellers {
     hooks: BTreeMap<Subject, notify::Runner>,
     fifos: Vec<Writer>,
     mailer: Option<Mailer>,
+    messengers: Vec<Messenger>,
     subagent: Option<Subagent>,
 }
 
@@ -33,11 +38,12 @@ impl Tellers {
             hooks: BTreeMap::new(),
             fifos: Vec::new(),
             mailer: None,
+            messengers: Vec::new(),
             subagent: None,
         }
     }
 
-    /// Makes these the FIFOs and mails from now on. Those that stay as they are do not notice.
+    /// Makes these the FIFOs, mails and receivers from now on. Those that stay as they are do not notice.
     pub(super) async fn adopt(&mut self, told: Told) {
         let (stay, leave): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.fifos).into_iter().partition(|old| told.fifos.contains(old.fifo()));
@@ -56,6 +62,24 @@ impl Tellers {
                 tokio::spawn(old.finish(LAST_LINES));
             }
             self.mailer = told.mail.map(|mail| Mailer::start(mail, |report| warn!("{report}")));
+        }
+        self.message(told.receivers);
+    }
+
+    /// Makes these the receivers of messages from now on.
+    fn message(&mut self, receivers: Vec<Receiver>) {
+        let (stay, leave): (Vec<_>, Vec<_>) = std::mem::take(&mut self.messengers)
+            .into_iter()
+            .partition(|old| receivers.contains(old.receiver()));
+        self.messengers = stay;
+        for old in leave {
+            tokio::spawn(old.finish(LAST_LINES));
+        }
+        for new in receivers {
+            if !self.messengers.iter().any(|old| *old.receiver() == new) {
+                let to = self.inbox.clone();
+                self.messengers.push(Messenger::start(new, move |report| said(&to, report)));
+            }
         }
     }
 
@@ -81,6 +105,10 @@ impl Tellers {
         if let (Some(mailer), Some(mail)) = (&self.mailer, mail) {
             mailer.send(mail);
         }
+        let now = Timestamp::now();
+        for messenger in &self.messengers {
+            messenger.tell(transition, now);
+        }
         if let Some(subagent) = &self.subagent {
             subagent.tell(transition);
         }
@@ -103,8 +131,9 @@ impl Tellers {
         let hooks = self.hooks.into_values().map(|runner| tokio::spawn(runner.finish(within)));
         let fifos = self.fifos.into_iter().map(|fifo| tokio::spawn(fifo.finish(within)));
         let mails = self.mailer.into_iter().map(|mailer| tokio::spawn(mailer.finish(within)));
+        let messages = self.messengers.into_iter().map(|messenger| tokio::spawn(messenger.finish(within)));
         let snmp = self.subagent.into_iter().map(|subagent| tokio::spawn(subagent.finish(LAST_LINES)));
-        for task in hooks.chain(fifos).chain(mails).chain(snmp).collect::<Vec<_>>() {
+        for task in hooks.chain(fifos).chain(mails).chain(messages).chain(snmp).collect::<Vec<_>>() {
             let _ = task.await;
         }
     }
@@ -116,6 +145,17 @@ impl Tellers {
             let report = move |report| to.put(Arrival::Input(Input::HookEnded(hook_end(report))));
             notify::Runner::start(subject.clone(), report)
         })
+    }
+}
+
+fn said(inbox: &Inbox, report: messenger::Report) {
+    match report.line {
+        Some(Ok(line)) => info!("{line}"),
+        Some(Err(line)) => warn!("{line}"),
+        None => {}
+    }
+    if let Some(status) = report.status {
+        inbox.put(Arrival::Receiver(status));
     }
 }
 

@@ -1,20 +1,20 @@
-//! Mails on transitions, by plain SMTP to a relay nearby (RFC 5321): one for each new state.
+//! Mails on transitions: one for each new state, as keepalived sends them.
 //!
 //! One task sends them in their order and tries again, after ever longer pauses, what the relay did
-//! not take. Where more wait than [`ROOM`], the oldest are lost, counted and reported. No TLS and no
-//! password: the relay is this host or one that trusts it.
+//! not take. Where more wait than [`ROOM`], the oldest are lost, counted and reported.
 
+use super::dial::Lane;
+use super::message::News;
 use super::one_line;
+use super::retry::Refusal;
+use super::smtp::{self, Transport};
 use crate::agent::{Standing, Subject, Transition};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -27,16 +27,14 @@ const RETRY_FIRST: Duration = Duration::from_secs(5);
 const RETRY_LONGEST: Duration = Duration::from_mins(5);
 /// A mail that was not taken for so long is news no more.
 const GIVE_UP: Duration = Duration::from_hours(4);
-/// The longest reply that is read, in bytes.
-const LONGEST_REPLY: u64 = 16 << 10;
-/// The longest text of a reason in a mail, in characters: a line may have 998 bytes.
-const LONGEST_REASON: usize = 200;
 
 /// How mails leave.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Mail {
     /// The relay: host name or address, and port.
     pub relay: (String, u16),
+    /// How the relay is spoken to.
+    pub transport: Transport,
     /// How this host introduces itself.
     pub helo: String,
     /// The sender.
@@ -50,7 +48,7 @@ pub struct Mail {
 }
 
 /// An address, perhaps with the name of its owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Mailbox {
     /// As it stands in the header: `Ann <ann@example.org>`.
     pub written: String,
@@ -86,15 +84,19 @@ impl Message {
     /// The mail about `transition` on the host called `node`.
     #[must_use]
     pub fn about(transition: &Transition, node: &str, at: Timestamp) -> Self {
-        let Transition { subject, from, to, why, priority, addresses, .. } = transition;
+        Message::of(&News::of(transition, at), node)
+    }
+
+    /// The same, of news.
+    pub(super) fn of(news: &News, node: &str) -> Self {
+        let News { subject, from, to, reason, priority, addresses, at, .. } = news;
         let kind = match subject {
             Subject::Router(_) => "Instance",
             Subject::Group(_) => "Group",
         };
         let name = one_line(subject.name());
-        let why: String = one_line(&why.to_string()).chars().take(LONGEST_REASON).collect();
         let mut body = format!(
-            "{}: {} is {to} now; it was {from}.\nReason: {why}.\n",
+            "{}: {} is {to} now; it was {from}.\nReason: {reason}.\n",
             one_line(node),
             one_line(&subject.to_string())
         );
@@ -105,12 +107,16 @@ impl Message {
             let where_to = if *to == Standing::Master { "is here" } else { "is not here" };
             let _ = writeln!(body, "{address} {where_to}.");
         }
-        let subject = format!("[{node}] VRRP {kind} {name} - Entering {to} state");
+        Message::new(format!("[{node}] VRRP {kind} {name} - Entering {to} state"), body, *at)
+    }
+
+    /// A mail with this subject and these lines.
+    pub(super) fn new(subject: String, body: String, at: Timestamp) -> Self {
         Message { subject, body, at }
     }
 
     /// The whole mail as it is sent, lines ended by CR LF, without the final dot.
-    fn text(&self, mail: &Mail) -> String {
+    pub(super) fn text(&self, mail: &Mail) -> String {
         let to: Vec<_> = mail.to.iter().map(|mailbox| header(&mailbox.written)).collect();
         let date = rfc2822::DateTimePrinter::new().timestamp_to_string(&self.at).unwrap_or_default();
         let id = format!("{}.{}@{}", self.at.as_nanosecond(), std::process::id(), mail.helo);
@@ -189,6 +195,7 @@ struct Shared {
     mail: Mail,
     queue: Mutex<Queue>,
     wake: Notify,
+    lane: Lane,
     report: Box<dyn Fn(Report) + Send + Sync>,
 }
 
@@ -199,21 +206,12 @@ struct Queue {
     closed: bool,
 }
 
-/// Why a mail was not taken.
-#[derive(Debug, PartialEq, Eq)]
-enum Refusal {
-    /// It may be taken later.
-    Later(String),
-    /// It never will.
-    Never(String),
-}
-
 impl Mailer {
     /// Starts the task. Must be called on the runtime; `report` must not block.
     #[must_use]
     pub fn start(mail: Mail, report: impl Fn(Report) + Send + Sync + 'static) -> Self {
-        let shared = Shared { mail, queue: Mutex::default(), wake: Notify::new(), report: Box::new(report) };
-        let shared = Arc::new(shared);
+        let (queue, wake, lane) = <_>::default();
+        let shared = Arc::new(Shared { mail, queue, wake, lane, report: Box::new(report) });
         Mailer { task: tokio::spawn(Arc::clone(&shared).work()), shared }
     }
 
@@ -278,14 +276,16 @@ impl Shared {
                 self.wake.notified().await;
                 continue;
             };
-            match deliver(&self.mail, &message, &*self.report).await {
-                Err(Refusal::Later(why)) if !closed && since.elapsed() < GIVE_UP => {
+            let refused = |why| (self.report)(Report::Failed(why));
+            let text = message.text(&self.mail);
+            match smtp::deliver(&self.mail, &text, &self.lane, &refused).await {
+                Err(Refusal::Later(why, _)) if !closed && since.elapsed() < GIVE_UP => {
                     (self.report)(Report::Again(why, pause));
                     self.rest(pause).await;
                     pause = (pause * 2).min(RETRY_LONGEST);
                     continue;
                 }
-                Err(Refusal::Later(why) | Refusal::Never(why)) => (self.report)(Report::Failed(why)),
+                Err(Refusal::Later(why, _) | Refusal::Never(why)) => (self.report)(Report::Failed(why)),
                 Ok(()) => {}
             }
             pause = RETRY_FIRST;
@@ -305,97 +305,6 @@ impl Shared {
             }
         })
         .await;
-    }
-}
-
-async fn deliver(
-    mail: &Mail,
-    message: &Message,
-    report: &(dyn Fn(Report) + Send + Sync),
-) -> Result<(), Refusal> {
-    let (host, port) = &mail.relay;
-    let session = async {
-        let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(|error| later(&error))?;
-        Session { stream: BufReader::new(stream) }.deliver(mail, message, report).await
-    };
-    let named = |why: String| format!("relay {host} port {port}: {why}");
-    match timeout(mail.timeout, session).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(Refusal::Later(why))) => Err(Refusal::Later(named(why))),
-        Ok(Err(Refusal::Never(why))) => Err(Refusal::Never(named(why))),
-        Err(_) => Err(Refusal::Later(named(format!("not done within {:?}", mail.timeout)))),
-    }
-}
-
-fn later(error: &io::Error) -> Refusal {
-    Refusal::Later(error.to_string())
-}
-
-struct Session {
-    stream: BufReader<TcpStream>,
-}
-
-impl Session {
-    async fn deliver(
-        &mut self,
-        mail: &Mail,
-        message: &Message,
-        report: &(dyn Fn(Report) + Send + Sync),
-    ) -> Result<(), Refusal> {
-        self.reply(2).await?;
-        if let Err(Refusal::Never(_)) = self.say(&format!("EHLO {}", mail.helo), 2).await {
-            self.say(&format!("HELO {}", mail.helo), 2).await?;
-        }
-        self.say(&format!("MAIL FROM:<{}>", mail.from.address), 2).await?;
-        let mut refused = Vec::new();
-        for mailbox in &mail.to {
-            match self.say(&format!("RCPT TO:<{}>", mailbox.address), 2).await {
-                Ok(()) => {}
-                Err(why) => refused.push((&mailbox.address, why)),
-            }
-        }
-        if refused.len() == mail.to.len() {
-            // One that may be taken later decides.
-            refused.sort_by_key(|(_, why)| matches!(why, Refusal::Never(_)));
-            return refused.into_iter().next().map_or(Ok(()), |(_, why)| Err(why));
-        }
-        for (address, Refusal::Later(why) | Refusal::Never(why)) in refused {
-            report(Report::Failed(format!("recipient {address} not taken: {why}")));
-        }
-        self.say("DATA", 3).await?;
-        self.stream.write_all(message.text(mail).as_bytes()).await.map_err(|error| later(&error))?;
-        self.say(".", 2).await?;
-        // It is taken; how the relay ends the talk is its own affair.
-        let _ = self.stream.write_all(b"QUIT\r\n").await;
-        Ok(())
-    }
-
-    async fn say(&mut self, line: &str, wanted: u8) -> Result<(), Refusal> {
-        self.stream.write_all(format!("{line}\r\n").as_bytes()).await.map_err(|error| later(&error))?;
-        self.reply(wanted).await
-    }
-
-    /// Reads a reply of one or more lines, and judges it by its first digit.
-    async fn reply(&mut self, wanted: u8) -> Result<(), Refusal> {
-        let mut reader = (&mut self.stream).take(LONGEST_REPLY);
-        loop {
-            let mut line = Vec::new();
-            reader.read_until(b'\n', &mut line).await.map_err(|error| later(&error))?;
-            let text = one_line(String::from_utf8_lossy(&line).trim_end());
-            match line.as_slice() {
-                [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b'-', ..] if line.ends_with(b"\n") => {}
-                [first, b'0'..=b'9', b'0'..=b'9', ..] if line.ends_with(b"\n") => {
-                    return match first.wrapping_sub(b'0') {
-                        digit if digit == wanted => Ok(()),
-                        5 => Err(Refusal::Never(text)),
-                        _ => Err(Refusal::Later(text)),
-                    };
-                }
-                _ if reader.limit() == 0 => return Err(Refusal::Later("its answer has no end".to_owned())),
-                [] => return Err(Refusal::Later("it hung up".to_owned())),
-                _ => return Err(Refusal::Later(format!("it does not speak SMTP: {text}"))),
-            }
-        }
     }
 }
 
@@ -431,6 +340,7 @@ mod tests {
         let mailbox = Mailbox::parse("root").unwrap();
         let mail = Mail {
             relay: ("::1".to_owned(), 25),
+            transport: Transport::default(),
             helo: "lb1".to_owned(),
             from: mailbox.clone(),
             to: vec![mailbox],

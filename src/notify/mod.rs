@@ -1,13 +1,21 @@
-//! What the world is told of a router: hooks, lines in a FIFO, mails.
+//! What the world is told of a router: hooks, lines in a FIFO, mails, messages.
 //!
 //! Hooks are scripts run on transitions, in order per router, within a time limit. What a hook is
 //! given, as keepalived gives it and more, is here; who runs next is in `queue`, the task that runs
 //! them in `runner`. Which state a router is in is decided elsewhere.
 
+mod dial;
 pub mod fifo;
 pub mod mail;
+pub mod message;
+pub mod messenger;
+pub mod post;
 mod queue;
+pub mod retry;
 mod runner;
+pub mod smtp;
+pub mod template;
+mod waiting;
 
 pub use crate::process::{Ended, User};
 pub use runner::Runner;

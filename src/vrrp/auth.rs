@@ -6,6 +6,7 @@
 use super::hmac::Keyring;
 use super::sequence::Sequence;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use subtle::ConstantTimeEq;
 
 /// The bytes of authentication data at the end of every version 2 message.
@@ -45,6 +46,13 @@ impl PartialEq for Secret {
 }
 
 impl Eq for Secret {}
+
+impl Hash for Secret {
+    /// For fingerprints, which never leave the process.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,9 +1,9 @@
 //! A status with something of everything in it.
 
 use locum::agent::status::{
-    AddressStatus, CheckStatus, CountsStatus, HookStatus, InstanceStatus, LatenessStatus, Overall,
-    PeerStatus, PriorityStatus, ResultsStatus, RivalStatus, RouterStatus, SCHEMA, Status, TrackStatus,
-    TransitionStatus, VoteStatus,
+    AddressStatus, CheckStatus, CountsStatus, HookStatus, InstanceStatus, LatenessStatus, MessageStatus,
+    Overall, PeerStatus, PriorityStatus, ResultsStatus, RivalStatus, RouterStatus, SCHEMA, Status,
+    TrackStatus, TransitionStatus, VoteStatus,
 };
 use locum::agent::{RouterName, Standing};
 use locum::health::{self, CheckName};
@@ -46,6 +46,16 @@ pub(crate) fn degraded() -> Status {
             reloaded_ms: Some(9_000),
             ..CountsStatus::default()
         },
+        messages: vec![MessageStatus {
+            name: "ops".to_owned(),
+            sent: 3,
+            failed: 2,
+            dropped: 1,
+            repeated: 4,
+            waiting: 2,
+            failing: true,
+            last_error: Some("https://hooks.example: status 503".to_owned()),
+        }],
         lateness: LatenessStatus { worst_ms: 0.8, recent_ms: 0.2 },
         daemon: [("node", "left"), ("version", "0.1.0")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
     }

@@ -4,6 +4,7 @@ use crate::{AMPLE, to, until};
 use jiff::Timestamp;
 use locum::agent::Standing;
 use locum::notify::mail::{Mail, Mailbox, Mailer, Message, ROOM, Report};
+use locum::notify::smtp::Transport;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -19,6 +20,7 @@ fn mail(port: u16, to: &[&str]) -> Mail {
     let mailbox = |text: &str| Mailbox::parse(text).expect("a mailbox");
     Mail {
         relay: ("127.0.0.1".to_owned(), port),
+        transport: Transport::default(),
         helo: "lb1.example.org".to_owned(),
         from: mailbox("Locum <locum@example.org>"),
         to: to.iter().map(|to| mailbox(to)).collect(),

@@ -3,6 +3,7 @@
 mod examples;
 mod groups;
 mod lints;
+mod messages;
 mod mistakes;
 mod mutations;
 mod problems;

@@ -4,6 +4,7 @@ use crate::harness::Fuzz;
 use locum::agent::{RouterName, Standing, Subject, Transition};
 use locum::check::{Endpoint, Pattern, Probe, Schedule, Spec, Target, dns, http, probe_once, websocket};
 use locum::notify::mail::{Mail, Mailbox, Mailer, Message};
+use locum::notify::smtp::Transport;
 use locum::vrrp::why::Why;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -144,6 +145,7 @@ fn mail(server: SocketAddr) -> Mail {
     let mailbox = |text: &str| Mailbox::parse(text).unwrap();
     Mail {
         relay: (server.ip().to_string(), server.port()),
+        transport: Transport::default(),
         helo: "lb1".to_owned(),
         from: mailbox("locum@example.org"),
         to: vec![mailbox("ann@example.org"), mailbox("bob@example.org")],

@@ -32,6 +32,7 @@ mod http;
 mod interface;
 mod keepalived;
 mod lease;
+mod messages;
 mod namespaces;
 mod pool;
 mod privileges;

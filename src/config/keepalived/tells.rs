@@ -10,6 +10,7 @@ use crate::config::{Told, host_name};
 use crate::notify::Script;
 use crate::notify::fifo::Fifo;
 use crate::notify::mail::{Mail, Mailbox};
+use crate::notify::smtp::Transport;
 use crate::snmp::{Master, Settings};
 use serde_spanned::Spanned;
 use std::path::PathBuf;
@@ -106,6 +107,7 @@ fn mail(document: &Document, report: &Report) -> Option<Mail> {
     let from = from.or_else(|| Mailbox::parse(&format!("keepalived@{}", host_name())))?;
     (!to.is_empty()).then(|| Mail {
         relay: relay.get_ref().clone(),
+        transport: Transport::default(),
         helo: helo.map_or_else(host_name, |name| name.get_ref().clone()),
         from,
         to,
