@@ -27,7 +27,9 @@ const WINDOW: Duration = Duration::from_secs(60);
 const STORM: usize = 10;
 const TEXT: &str = "{node}: {router} is {to}, it was {from}: {reason}";
 /// What a webhook is sent where nothing is written.
-const JSON: &str = r#"{"router": "{router}", "from": "{from}", "to": "{to}", "reason": "{reason}", "node": "{node}", "priority": {priority}, "addresses": "{addresses}", "time": "{time}", "severity": "{severity}", "count": {count}, "text": "{text}"}"#;
+const JSON: &str = r#"{"router": "{router}", "from": "{from}", "to": "{to}", "reason": "{reason}",
+ "node": "{node}", "priority": {priority}, "addresses": "{addresses}", "time": "{time}",
+ "severity": "{severity}", "count": {count}, "text": "{text}"}"#;
 const SLACK: &str = r#"{"text": "{text}"}"#;
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -74,27 +76,33 @@ pub(super) fn receiver(
     let kind = section.required("type", "type = \"webhook\"", choice(KINDS))?.into_inner();
     let on = section.one_or_more("on", choice(STATES)).map(Spanned::into_inner);
     let on = on.map(|states| states.into_iter().map(Spanned::into_inner).collect());
-    let sentence = if kind == Kind::Mail { None } else { section.optional("text", sentence) };
+    let severity = inner(section.optional("severity", choice(SEVERITIES))).unwrap_or(Severity::Info);
+    let subjects = subjects(&section, known);
+    let sentence = if kind == Kind::Mail { None } else { inner(section.optional("text", sentence)) };
+    let timeout = inner(section.optional("timeout", some_time)).unwrap_or(TIMEOUT);
+    let retries = inner(section.optional("retries", number(0, 1000))).unwrap_or(RETRIES);
+    let backoff = inner(section.optional("backoff", some_time)).unwrap_or(BACKOFF);
+    let window = inner(section.optional("window", duration)).unwrap_or(WINDOW);
+    let storm = inner(section.optional("storm", number(1, 1000))).unwrap_or(STORM);
     let way = match kind {
-        Kind::Mail => mail_of(&section, &known.host_name, keys).map(|mail| Way::Mail(Box::new(mail))),
-        _ => post(&section, kind, keys).map(|post| Way::Post(Box::new(post))),
+        Kind::Mail => mail_of(&section, &known.host_name, keys).map(|mail| Way::Mail(mail.into())),
+        _ => post(&section, kind, keys).map(|post| Way::Post(post.into())),
     };
-    let receiver = Receiver {
+    section.finish();
+    Some(Receiver {
         name: name.into_inner(),
         node: known.node.clone(),
         on: on.unwrap_or_else(|| STATES.iter().map(|(_, state)| *state).collect()),
-        severity: inner(section.optional("severity", choice(SEVERITIES))).unwrap_or(Severity::Info),
-        subjects: subjects(&section, known),
-        text: inner(sentence).or_else(|| Template::parse(TEXT).ok())?,
-        timeout: inner(section.optional("timeout", some_time)).unwrap_or(TIMEOUT),
-        retries: inner(section.optional("retries", number(0, 1000))).unwrap_or(RETRIES),
-        backoff: inner(section.optional("backoff", some_time)).unwrap_or(BACKOFF),
-        window: inner(section.optional("window", duration)).unwrap_or(WINDOW),
-        storm: inner(section.optional("storm", number(1, 1000))).unwrap_or(STORM),
+        severity,
+        subjects,
+        text: sentence.or_else(|| Template::parse(TEXT).ok())?,
         way: way?,
-    };
-    section.finish();
-    Some(receiver)
+        timeout,
+        retries,
+        backoff,
+        window,
+        storm,
+    })
 }
 
 /// All routers where none are named; groups only where they are, since their routers tell the same.
@@ -133,15 +141,9 @@ fn template(value: &Value<'_>) -> Result<Template, Wrong> {
 fn read_template(text: &str) -> Result<Template, Wrong> {
     Template::parse(text).map_err(|word| {
         let names = || FIELDS.iter().map(|(name, _)| *name);
-        let help = nearest(&word, names()).map_or_else(
-            || {
-                format!(
-                    "there are: {}",
-                    names().map(|name| format!("{{{name}}}")).collect::<Vec<_>>().join(" ")
-                )
-            },
-            |near| format!("did you mean {{{near}}}?"),
-        );
+        let all = || names().map(|name| format!("{{{name}}}")).collect::<Vec<_>>().join(" ");
+        let near = nearest(&word, names()).map(|near| format!("did you mean {{{near}}}?"));
+        let help = near.unwrap_or_else(|| format!("there are: {}", all()));
         Wrong::new(format!("nothing is known for {{{word}}}")).help(help)
     })
 }
@@ -232,14 +234,13 @@ fn url(section: &Section<'_>, keys: &Keys<'_>) -> Option<Url> {
     let example = "url = \"https://HOST/PATH\", or \"file:/etc/locum/NAME.secret\"";
     let written = section.required("url", example, text)?;
     let kept = kept("url", &written, keys, section.sink())?;
-    let read = split(&kept).map_err(|wrong| {
-        let finding = Finding::error(&written.span(), wrong.message);
-        section.sink().add(match wrong.help {
-            Some(help) => finding.help(help),
-            None => finding,
-        });
-    });
-    let ((target, encrypted, _), path) = read.ok()?;
+    let ((target, encrypted, _), path) = match split(&kept) {
+        Ok(read) => read,
+        Err(wrong) => {
+            section.wrong("url", section.raw("url")?, wrong);
+            return None;
+        }
+    };
     Some(Url { span: written.span(), host: target.host, port: target.port, encrypted, path })
 }
 

@@ -62,9 +62,10 @@ pub(super) fn told(agent: &mut file::Agent<'_>, host_name: &str, keys: &Keys<'_>
         fifos.push(fifo);
     }
     let mail = mail.and_then(|section| {
+        let faults = section.optional("faults", flag).is_none_or(Spanned::into_inner);
         let mail = mail_of(&section, host_name, keys);
         section.finish();
-        mail
+        Some(Mail { faults, ..mail? })
     });
     (Told { fifos, mail, ..Told::default() }, priorities)
 }
@@ -147,7 +148,6 @@ pub(super) fn mail_of(section: &Section<'_>, host_name: &str, keys: &Keys<'_>) -
         section.missing("to", "to = \"ann@example.org\"");
     }
     let timeout = section.optional("timeout", some_time).map_or(TIMEOUT, Spanned::into_inner);
-    let faults = section.optional("faults", flag).is_none_or(Spanned::into_inner);
     nobody(to.as_ref(), section.sink());
     let relay = relay.map_or_else(|| ("localhost".to_owned(), PORT), |relay| (relay.host, relay.port));
     let transport = transport(section, relay.1, keys);
@@ -162,7 +162,7 @@ pub(super) fn mail_of(section: &Section<'_>, host_name: &str, keys: &Keys<'_>) -
         from,
         to: to?.into_inner().into_iter().map(Spanned::into_inner).collect(),
         timeout,
-        faults,
+        faults: true,
     })
 }
 

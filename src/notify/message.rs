@@ -67,11 +67,11 @@ pub struct Receiver {
     pub text: Template,
     /// How messages leave.
     pub way: Way,
-    /// How long one attempt may take.
+    /// How long one attempt over HTTP may take; a mail has a time of its own.
     pub timeout: Duration,
     /// Attempts beyond the first.
     pub retries: u32,
-    /// The pause before the first of them; doubles, up to [`super::retry::LONGEST`].
+    /// The pause before the first of them; doubles, up to five minutes.
     pub backoff: Duration,
     /// The same transition of a router is told once within this time.
     pub window: Duration,
@@ -96,8 +96,8 @@ impl Receiver {
         self.subjects.contains(subject) && self.on.contains(to) && Severity::of(*from, *to) >= self.severity
     }
 
-    /// What `field` is in a message that tells of `batch`.
-    pub(super) fn value(&self, field: Field, batch: &Batch) -> String {
+    /// What `field` is in a message that tells of `batch`; `markup`: what the sentence is escaped for.
+    pub(super) fn value(&self, field: Field, markup: Escape, batch: &Batch) -> String {
         let last = batch.last();
         let each = |value: fn(&News) -> String| {
             let named: Vec<_> = batch.news.iter().take(NAMED).map(value).collect();
@@ -118,16 +118,12 @@ impl Receiver {
             Field::Time => last.at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             Field::Severity => batch.severity().to_string(),
             Field::Count => batch.count().to_string(),
-            Field::Text => self.sentence(Escape::Plain, batch),
-        }
-    }
-
-    /// The sentence about `batch`, or its summary.
-    pub(super) fn sentence(&self, escape: Escape, batch: &Batch) -> String {
-        if batch.storm {
-            escape.apply(&batch.summary(&self.node))
-        } else {
-            self.text.fill(escape, |field| self.value(field, batch))
+            Field::Text if batch.storm => markup.apply(&batch.summary(&self.node)),
+            Field::Text => self.text.fill(markup, |field| match field {
+                // It is this very text.
+                Field::Text => String::new(),
+                other => self.value(other, markup, batch),
+            }),
         }
     }
 

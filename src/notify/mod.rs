@@ -11,7 +11,7 @@ pub mod message;
 pub mod messenger;
 pub mod post;
 mod queue;
-pub mod retry;
+mod retry;
 mod runner;
 pub mod smtp;
 pub mod template;

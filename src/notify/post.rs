@@ -141,10 +141,7 @@ pub(super) async fn deliver(
     batch: &Batch,
     lane: &Lane,
 ) -> Result<(), Refusal> {
-    let value = |field| match field {
-        Field::Text => receiver.sentence(post.markup, batch),
-        other => receiver.value(other, batch),
-    };
+    let value = |field| receiver.value(field, post.markup, batch);
     let named = |refusal: Refusal| refusal.map(|why| format!("{}: {why}", post.shown()));
     let request = post.request(value, Timestamp::now().as_second()).map_err(Refusal::Never).map_err(named)?;
     match timeout(receiver.timeout, exchange(post, receiver.timeout, request, lane)).await {

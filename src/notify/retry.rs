@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The longest pause between two attempts.
-pub const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// Why something was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]

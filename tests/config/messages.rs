@@ -121,8 +121,8 @@ fn secrets_are_read_from_files_and_never_shown() {
 fn a_wrong_url_in_a_file_is_not_repeated() {
     let place = tempfile::tempdir().unwrap();
     for (url, wanted) in [
-        ("ftp://hooks.example/hush", "this is not a good url: it does not begin with http:// or https://"),
-        ("https://hush:hush@h/", "this is not a good url: it holds a user name"),
+        ("ftp://hooks.example/hush", "`url` is not a good url: it does not begin with http:// or https://"),
+        ("https://hush:hush@h/", "`url` is not a good url: it holds a user name"),
         ("https://h/{hash}", "nothing is known for {hash}"),
         ("https://h/hush hush", "no message can be sent: the path of the url cannot be one"),
     ] {
@@ -179,6 +179,7 @@ fn every_mistake_is_reported_with_its_mend() {
         ("type = 'mail'".to_owned(), "[message.ops] has no `to`", "add: to = "),
         ("type = 'mail'\nto = 'a'\nuser = 'b'".to_owned(), "[message.ops] has no `password`", "file:"),
         ("type = 'mail'\nto = 'a'\ntext = 'b'".to_owned(), "unknown key `text`", ""),
+        ("type = 'mail'\nto = 'a'\nfaults = false".to_owned(), "unknown key `faults`", ""),
         (
             "type = 'mail'\nto = 'a'\nuser = 'b'\npassword = 'hush'".to_owned(),
             "a password does not stand in the configuration",

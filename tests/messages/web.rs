@@ -5,12 +5,17 @@ use locum::agent::Standing::{Backup, Fault, Master};
 use locum::notify::message::{Receiver, Severity, Way};
 use locum::notify::post::Post;
 use locum::notify::template::{Escape, Template};
+use locum::stream::tls;
 use locum::vrrp::auth::Secret;
+use rcgen::{CertifiedKey, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 /// What it says instead of an answer: nothing, until whoever asked hangs up.
 const SILENCE: &str = "";
@@ -61,6 +66,28 @@ impl Web {
         Web { port, heard }
     }
 
+    /// One that speaks TLS, and takes everything.
+    async fn encrypted(made: &CertifiedKey<KeyPair>) -> Web {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let web = Web { port: listener.local_addr().unwrap().port(), heard: Arc::default() };
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let (acceptor, sink) = (TlsAcceptor::from(Arc::new(config)), Arc::clone(&web.heard));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    answer_one(stream, OK, Arc::clone(&sink)).await;
+                }
+            }
+        });
+        web
+    }
+
     fn heard(&self) -> Vec<Heard> {
         self.heard.lock().unwrap().clone()
     }
@@ -85,7 +112,11 @@ impl Web {
     }
 }
 
-async fn answer_one(stream: TcpStream, answer: &str, heard: Arc<Mutex<Vec<Heard>>>) {
+async fn answer_one(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    answer: &str,
+    heard: Arc<Mutex<Vec<Heard>>>,
+) {
     let mut stream = BufReader::new(stream);
     let mut lines = Vec::new();
     loop {
@@ -113,6 +144,7 @@ async fn answer_one(stream: TcpStream, answer: &str, heard: Arc<Mutex<Vec<Heard>
     } else {
         let answer = format!("HTTP/1.1 {answer}Content-Length: 0\r\n\r\n");
         stream.write_all(answer.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
     }
 }
 
@@ -190,6 +222,25 @@ async fn a_slack_gets_a_text_that_calls_nobody_and_a_gateway_a_query() {
     told.until("sent", |status| status.sent == 1).await;
     let line = web.heard()[1].line.clone();
     assert_eq!(line, format!("GET /send?key={HUSH}&to=4915112345&text=%3Cweb%3E%20FAULT"));
+}
+
+#[tokio::test]
+async fn a_receiver_over_tls_is_told_where_its_certificate_is_good() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let ca_file = place.path().join("ca.pem");
+    std::fs::write(&ca_file, made.cert.pem()).unwrap();
+    let web = Web::encrypted(&made).await;
+    for (host, good) in [("localhost", true), ("127.0.0.1", false)] {
+        let tls = Some(tls::Config { verify: true, ca_file: Some(ca_file.clone()) });
+        let post = Post { target: (host.to_owned(), web.port), tls, ..web.post("{}") };
+        let told = Told::start(Receiver { retries: 0, ..receiver(Way::Post(Box::new(post))) });
+        told.tell("web", Master);
+        told.until("done", |status| status.sent + status.failed == 1).await;
+        let wanted = format!("https://127.0.0.1:{}: certificate is not for 127.0.0.1", web.port);
+        assert_eq!(told.status().last_error, (!good).then_some(wanted));
+    }
+    assert_eq!(web.heard().len(), 1);
 }
 
 #[tokio::test]
