@@ -165,7 +165,7 @@ impl Page {
         let name = clean(&message.name);
         let (word, paint) = if message.failing { ("fail", RED) } else { ("ok", GREEN) };
         let MessageStatus { sent, failed, dropped, waiting, .. } = message;
-        let mut text = format!("{sent} sent, {failed} attempts failed, {dropped} changes not told");
+        let mut text = format!("{sent} sent, {failed} attempts failed, {dropped} not told");
         if *waiting > 0 {
             let _ = write!(text, ", {waiting} waiting");
         }

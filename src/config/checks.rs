@@ -223,23 +223,22 @@ fn endpoint(section: &Section<'_>, open: &str, secure: &str, example: &str) -> O
     let url = section.required("url", example, |value| url(value, open, secure));
     let server_name = section.optional("server_name", text).map(Spanned::into_inner);
     let headers = headers(section);
+    let encrypted = url.as_ref().is_none_or(|url| url.get_ref().1);
+    let tls = certificates(section, encrypted, open, secure);
+    let (target, encrypted, path) = url?.into_inner();
+    Some(Endpoint { target, tls: encrypted.then_some(tls), server_name, path, headers })
+}
+
+/// Which certificates are good enough; an error where the url, which begins with `open`, means none.
+pub(super) fn certificates(section: &Section<'_>, encrypted: bool, open: &str, secure: &str) -> tls::Config {
     let verify = section.optional("verify", flag);
     let ca_file = section.optional("ca_file", path);
-    let (target, encrypted, path) = url?.into_inner();
-    if !encrypted {
-        for span in
-            [verify.as_ref().map(Spanned::span), ca_file.as_ref().map(Spanned::span)].into_iter().flatten()
-        {
-            let finding =
-                Finding::error(&span, format!("this is about certificates, and the url is {open}://"));
-            section.sink().add(finding.help(format!("write the url with {secure}://, or remove this line")));
-        }
+    let spans = [verify.as_ref().map(Spanned::span), ca_file.as_ref().map(Spanned::span)];
+    for span in spans.into_iter().flatten().filter(|_| !encrypted) {
+        let finding = Finding::error(&span, format!("this is about certificates, and the url is {open}://"));
+        section.sink().add(finding.help(format!("write the url with {secure}://, or remove this line")));
     }
-    let tls = tls::Config {
-        verify: verify.is_none_or(Spanned::into_inner),
-        ca_file: ca_file.map(Spanned::into_inner),
-    };
-    Some(Endpoint { target, tls: encrypted.then_some(tls), server_name, path, headers })
+    tls::Config { verify: verify.is_none_or(Spanned::into_inner), ca_file: ca_file.map(Spanned::into_inner) }
 }
 
 /// Target, whether TLS, path with query.

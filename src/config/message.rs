@@ -1,5 +1,6 @@
 //! `[message.NAME]`: who receives messages on transitions, and how they leave.
 
+use super::checks;
 use super::file::{bad_name, inner, is_name};
 use super::problem::{Finding, Sink};
 use super::router::Keys;
@@ -7,13 +8,12 @@ use super::secret;
 use super::section::{Section, Value, Wrong};
 use super::suggest::nearest;
 use super::tell::mail_of;
-use super::value::{choice, duration, flag, number, path, some_time, text};
+use super::value::{choice, duration, number, some_time, text};
 use crate::agent::config::GroupName;
 use crate::agent::{RouterName, Standing, Subject};
 use crate::notify::message::{Receiver, Severity, Way};
 use crate::notify::post::Post;
 use crate::notify::template::{Escape, FIELDS, Field, Template};
-use crate::stream::tls;
 use serde_spanned::Spanned;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -161,9 +161,8 @@ fn sentence(value: &Value<'_>) -> Result<Template, Wrong> {
 
 fn post(section: &Section<'_>, kind: Kind, keys: &Keys<'_>) -> Option<Post> {
     let url = url(section, keys);
-    let verify = inner(section.optional("verify", flag)).unwrap_or(true);
-    let ca_file = inner(section.optional("ca_file", path));
-    let tls = tls::Config { verify, ca_file };
+    let encrypted = url.as_ref().is_none_or(|url| url.encrypted);
+    let tls = checks::certificates(section, encrypted, "http", "https");
     let free = kind != Kind::Slack;
     let method = if free { section.optional("method", text) } else { None };
     let written = if free { section.optional("body", template) } else { None };
@@ -250,7 +249,7 @@ fn split(url: &str) -> Result<Whole, Wrong> {
     let begins = url.find("://").map_or(0, |at| at + 3);
     let ends = url[begins..].find(['/', '?', '#']).map_or(url.len(), |at| begins + at);
     let (origin, path) = url.split_at(ends);
-    let origin = super::checks::url_of(origin, "http", "https")?;
+    let origin = checks::url_of(origin, "http", "https")?;
     let path = path.split('#').next().unwrap_or_default();
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
     Ok((origin, read_template(&path)?))

@@ -45,6 +45,8 @@ pub struct Told {
     pub mailed: BTreeSet<Subject>,
     /// Whom messages go to.
     pub receivers: Vec<Receiver>,
+    /// `mail` is written and cannot be used, which has been told of.
+    pub(super) mail_is_lost: bool,
 }
 
 /// What `[agent]` says of it, and whether changes of priority are written.
@@ -61,13 +63,15 @@ pub(super) fn told(agent: &mut file::Agent<'_>, host_name: &str, keys: &Keys<'_>
         priorities |= changes;
         fifos.push(fifo);
     }
+    let written = mail.is_some();
     let mail = mail.and_then(|section| {
         let faults = section.optional("faults", flag).is_none_or(Spanned::into_inner);
         let mail = mail_of(&section, host_name, keys);
         section.finish();
         Some(Mail { faults, ..mail? })
     });
-    (Told { fifos, mail, ..Told::default() }, priorities)
+    let mail_is_lost = written && mail.is_none();
+    (Told { fifos, mail, mail_is_lost, ..Told::default() }, priorities)
 }
 
 impl Told {
@@ -86,7 +90,7 @@ impl Told {
             self.priorities.insert(name.clone());
         }
         match (&notify.mail, &self.mail) {
-            (Some(wanted), None) if *wanted.get_ref() => {
+            (Some(wanted), None) if *wanted.get_ref() && !self.mail_is_lost => {
                 let finding = Finding::error(&wanted.span(), "nothing says where mails go");
                 sink.add(finding.help("add to [agent]: mail = { to = \"ann@example.org\" }"));
             }

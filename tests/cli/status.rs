@@ -62,8 +62,8 @@ checks
   db   up    for 41s, last result 800ms ago in 0.4ms, read 3
 
 messages
-  ops  fail  3 sent, 2 attempts failed, 1 changes not told, 2 waiting; last
-             error: https://hooks.example: status 503
+  ops  fail  3 sent, 2 attempts failed, 1 not told, 2 waiting; last error:
+             https://hooks.example: status 503
 ";
     assert_eq!(page, expected);
 }

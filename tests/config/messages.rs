@@ -148,6 +148,17 @@ fn a_secret_that_cannot_be_read_costs_a_daemon_that_receiver_alone() {
 }
 
 #[test]
+fn a_password_of_the_relay_that_cannot_be_read_costs_a_daemon_its_mails_alone() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("locum.toml");
+    let agent = "[agent]\nmail = { to = 'root', user = 'locum', password = 'file:none' }\n";
+    fs::write(&path, format!("{agent}{}", router("notify = { mail = true }"))).unwrap();
+    assert!(load(&path, Secrets::MustRead).is_err());
+    let loaded = load(&path, Secrets::BarRouter).unwrap();
+    assert_eq!((loaded.config.details.told.mail, loaded.warnings.len()), (None, 1));
+}
+
+#[test]
 fn every_mistake_is_reported_with_its_mend() {
     let slack = "type = 'slack'\nurl = 'http://h/'\n";
     let hook = "type = 'webhook'\nurl = 'http://h/'\n";
@@ -163,6 +174,7 @@ fn every_mistake_is_reported_with_its_mend() {
         ),
         (format!("{slack}text = '{{text}}'"), "`text` is what {text} stands for", "write another place"),
         (format!("{slack}body = '{{}}'"), "unknown key `body`", "the keys here are: "),
+        (format!("{slack}verify = false"), "this is about certificates, and the url is http://", "https://"),
         (format!("{slack}on = 'mastre'"), "\"mastre\" is not known here", "did you mean \"master\"?"),
         (format!("{slack}severity = 'warn'"), "\"warn\" is not known here", "\"critical\""),
         (format!("{slack}routers = 'wbe'"), "there is no \"wbe\" to tell of", "did you mean \"web\"?"),
