@@ -79,8 +79,12 @@ impl Drop for PidFile {
 }
 
 fn is_keepalived(process: u32) -> bool {
-    let name = fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
-    process != std::process::id() && name.trim() == "keepalived"
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let Some((name, rest)) = stat.split_once(" (").and_then(|(_, rest)| rest.rsplit_once(") ")) else {
+        return false;
+    };
+    // One that is dead keeps its name until its parent has looked.
+    process != std::process::id() && name == "keepalived" && !rest.starts_with(['Z', 'X'])
 }
 
 #[cfg(test)]
@@ -99,6 +103,26 @@ mod tests {
         assert!(!path.exists());
         fs::write(&path, "1\n").unwrap();
         PidFile::lock(&path).unwrap().write().unwrap();
+    }
+
+    #[test]
+    fn a_keepalived_that_is_dead_and_not_waited_for_yet_does_not_run() {
+        let place = tempfile::tempdir().unwrap();
+        let (program, path) = (place.path().join("keepalived"), place.path().join("pid"));
+        fs::copy("/bin/sleep", &program).unwrap();
+        let mut other = std::process::Command::new(program).arg("60").spawn().unwrap();
+        fs::write(&path, format!("{}\n", other.id())).unwrap();
+        while !is_keepalived(other.id()) {
+            std::thread::yield_now();
+        }
+        assert!(matches!(PidFile::lock(&path), Err(Refused::Runs(_))));
+        other.kill().unwrap();
+        while is_keepalived(other.id()) {
+            std::thread::yield_now();
+        }
+        assert!(std::path::Path::new(&format!("/proc/{}", other.id())).exists(), "nobody has waited for it");
+        PidFile::lock(&path).unwrap();
+        other.wait().unwrap();
     }
 
     #[test]
