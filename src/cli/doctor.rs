@@ -105,7 +105,7 @@ impl Doctor {
         Facts {
             clock: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
             own: survey::own_privileges(),
-            daemon: status.as_ref().ok().and_then(pid).and_then(survey::of_process),
+            daemon: status.as_ref().ok().and_then(pid).and_then(survey::of_daemon),
             links,
             settings,
             managed,

@@ -2,18 +2,19 @@
 
 use super::Report;
 use super::filter::{Chain, Fate, Filter, Packet, Way};
-use crate::agent::config::Vote;
+use crate::agent::config::Claims;
+use crate::claim::VoterId;
+use crate::config::Config;
 use crate::explain::Wire;
 use crate::vrrp::Family;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 const UDP: u8 = 17;
 
 /// Judges every kind of packet that the routers and the vote need.
-pub fn judge(filter: &Filter, wires: &[Wire], vote: Option<&Vote>, report: &mut Report) {
+pub fn judge(filter: &Filter, wires: &[Wire], config: &Config, report: &mut Report) {
     let adverts = wires.iter().flat_map(|wire| [Way::In, Way::Out].map(|way| adverts(wire, way)));
-    let votes = vote.into_iter().flat_map(votes);
-    for (what, packets) in adverts.chain(votes) {
+    for (what, packets) in adverts.chain(votes(config)) {
         // One that is lost is enough.
         let fates = packets.iter().map(|packet| (packet, filter.fate(packet)));
         let worst = fates.max_by_key(|(_, fate)| match fate {
@@ -106,22 +107,30 @@ fn adverts(wire: &Wire, way: Way) -> Case {
     )
 }
 
-fn votes(vote: &Vote) -> Vec<Case> {
-    let own = vote.own;
-    let ways = vote.others.iter().flat_map(|other| {
-        let ends = [(Way::In, other.address, own), (Way::Out, own.address, *other)];
-        ends.map(|(way, source, to)| {
+/// Votes from each other voter and to it, by the second path as well.
+fn votes(config: &Config) -> Vec<Case> {
+    let vote = config.agent.claims.iter().filter_map(|claims| match claims {
+        Claims::Vote(vote) => Some(vote),
+        Claims::Store(_) => None,
+    });
+    let address = |voter: VoterId| SocketAddr::new(voter.address, voter.port);
+    let first =
+        vote.flat_map(|vote| vote.others.iter().map(move |other| (address(vote.own), address(*other))));
+    let path = config.details.vote_path.iter();
+    let second = path.flat_map(|path| path.others.values().map(|other| (path.own, *other)));
+    let ways = first.chain(second).flat_map(|(own, other)| {
+        [(Way::In, other, own), (Way::Out, own, other)].map(|(way, source, to)| {
             let packet = Packet {
                 way,
                 interface: None,
-                family: Family::of(source),
+                family: Family::of(source.ip()),
                 protocol: UDP,
-                source: Some(source),
-                destination: Some(to.address),
-                port: Some(to.port),
+                source: Some(source.ip()),
+                destination: Some(to.ip()),
+                port: Some(to.port()),
             };
             let verb = if way == Way::In { "from" } else { "to" };
-            (format!("votes {verb} {} through (UDP port {})", other.address, to.port), vec![packet])
+            (format!("votes {verb} {} through (UDP port {})", other.ip(), to.port()), vec![packet])
         })
     });
     ways.collect()

@@ -30,9 +30,8 @@ pub use network::{place, reaches};
 pub use nft::nft;
 pub use report::{Finding, Report, Severity, Unseen};
 
-use crate::agent::config::{Claims, Vote};
+use crate::agent::Link;
 use crate::agent::status::Status;
-use crate::agent::{self, Link};
 use crate::config::Config;
 use crate::explain::{self, Peer};
 use address::Asked;
@@ -93,7 +92,7 @@ pub fn examine(config: &Config, peers: &[Peer], facts: &Facts, report: &mut Repo
         Err(why) => report.unseen("network managers that remove addresses", why),
     }
     match &facts.filter {
-        Ok(filter) => firewall::judge(filter, &wires, vote(agent), report),
+        Ok(filter) => firewall::judge(filter, &wires, config, report),
         Err(why) => report.unseen("the packet filter", why),
     }
     clock::judge(&agent.routers, facts.synchronized.clone(), report);
@@ -113,14 +112,6 @@ pub fn examine(config: &Config, peers: &[Peer], facts: &Facts, report: &mut Repo
     match &facts.status {
         Ok(status) => daemon::judge(agent, status, heard.as_ref().ok(), report),
         Err(silent) => daemon::silent(silent, report),
-    }
-}
-
-/// Who votes, where that is how claims are granted.
-fn vote(agent: &agent::Config) -> Option<&Vote> {
-    match &agent.claims {
-        Some(Claims::Vote(vote)) => Some(vote),
-        Some(Claims::Store(_)) | None => None,
     }
 }
 

@@ -210,10 +210,10 @@ impl View<'_> {
             return;
         }
         let named = masters.iter().map(|sender| {
-            let ours = if sender.ours { "this host" } else { "priority" };
-            format!("{} ({ours} {})", sender.source, sender.priority)
+            let whose = if sender.ours { "this host, " } else { "" };
+            format!("{} ({whose}priority {})", sender.source, sender.priority)
         });
-        let named: Vec<_> = named.map(|name| name.replace("this host ", "this host, priority ")).collect();
+        let named: Vec<_> = named.collect();
         let what = format!("{} has several Masters at once: {}", self.router.name, named.join(" and "));
         let why = "they do not hear or do not believe each other, and each has the addresses";
         let mend = "run locum doctor on each of them: the one that does not hear has the firewall, key or peer that is wrong";

@@ -8,7 +8,7 @@ mod privileges;
 mod tool;
 mod wire;
 
-pub use privileges::{of_process, own as own_privileges};
+pub use privileges::{of_daemon, own as own_privileges};
 pub use wire::{ask, listen};
 
 use crate::agent::Link;

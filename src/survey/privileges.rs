@@ -8,10 +8,13 @@ pub fn own() -> Privileges {
     read("self").unwrap_or(Privileges { uid: u32::MAX, effective: 0 })
 }
 
-/// What the process with this number may do; `None` where it has gone.
+/// What the daemon with this number may do; `None` where that is another process, as a number from within a
+/// container is.
 #[must_use]
-pub fn of_process(pid: u32) -> Option<Privileges> {
-    read(&pid.to_string())
+pub fn of_daemon(pid: u32) -> Option<Privileges> {
+    let read = read(&pid.to_string())?;
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    ["locum", "keepalived"].contains(&name.trim()).then_some(read)
 }
 
 fn read(process: &str) -> Option<Privileges> {

@@ -1,7 +1,7 @@
 //! Rules as nft and iptables print them, and what they do to adverts and votes.
 
 use crate::{assert_fine, assert_found, config, judged, secret};
-use locum::agent::config::{Claims, Vote};
+use locum::agent::config::Claims;
 use locum::config::Config;
 use locum::doctor::Severity::{Doubt, Trouble};
 use locum::doctor::filter::Filter;
@@ -41,14 +41,7 @@ fn verdict(name: &str) -> Value {
 }
 
 fn of(config: &Config, filter: &Filter) -> Report {
-    judged(|report| firewall::judge(filter, &wires(config), vote(config), report))
-}
-
-fn vote(config: &Config) -> Option<&Vote> {
-    match config.agent.claims.as_ref()? {
-        Claims::Vote(vote) => Some(vote),
-        Claims::Store(_) => None,
-    }
+    judged(|report| firewall::judge(filter, &wires(config), config, report))
 }
 
 /// What becomes of adverts by multicast.
@@ -164,22 +157,28 @@ fn peers_are_let_in_by_their_address() {
 }
 
 #[test]
-fn votes_need_their_port() {
+fn votes_need_their_port_by_every_path() {
     let key = secret(&"k".repeat(32));
     let claim = format!(
-        "[claim]\nlisten = \"10.0.0.1\"\nkey = \"file:{}\"\nvoters = {{ b = \"10.0.0.2\", w = \"10.0.0.3\" }}\nwitness = \"w\"",
+        "[claim]\nlisten = \"10.0.0.1\"\nkey = \"file:{}\"\nwitness = \"w\"\n\
+         voters = {{ b = \"10.0.0.2\", w = \"10.0.0.3\" }}\n\
+         second_path = {{ listen = \"10.1.0.1\", voters = {{ b = \"10.1.0.2\" }} }}",
         key.path().display()
     );
     let config = config("", &claim);
-    let port = vote(&config).unwrap().own.port;
+    let Some(Claims::Vote(vote)) = &config.agent.claims else { panic!("no vote") };
+    let port = vote.own.port;
     let vrrp = json!([meta("l4proto", &json!("vrrp")), verdict("accept")]);
     let report = of(&config, &ruleset("drop", std::slice::from_ref(&vrrp), &[]));
     let mend = format!("udp dport {port} accept");
+    let lost: Vec<_> = report.of(Trouble).collect();
+    assert!(lost.iter().all(|one| one.mend.contains(&mend)), "{report:#?}");
+    let from: Vec<_> = lost.iter().filter_map(|one| one.what.split("votes from ").nth(1)).collect();
+    let others = ["10.0.0.2 ", "10.0.0.3 ", "10.1.0.2 "];
     assert!(
-        report.of(Trouble).all(|one| one.what.contains("votes") && one.mend.contains(&mend)),
+        from.len() == 3 && from.iter().zip(others).all(|(is, other)| is.starts_with(other)),
         "{report:#?}"
     );
-    assert_eq!(report.of(Trouble).count(), 2, "{report:#?}");
     let votes = json!([payload("udp", "dport", &json!(port)), verdict("accept")]);
     assert_fine(&of(&config, &ruleset("drop", &[vrrp, votes], &[])), "firewall");
 }
