@@ -136,7 +136,8 @@ impl View<'_> {
         let (name, source) = (&self.router.name, sender.source);
         match &sender.verdict {
             Some(Verdict::Refused(_, refusal)) => {
-                let what = format!("{name}: {} adverts of {source} were refused: {refusal}", sender.count);
+                let what =
+                    format!("{name} refuses the adverts of {source}, {} heard: {refusal}", sender.count);
                 report.trouble(
                     format!("wire.{}", refusal.name()),
                     what,
@@ -223,7 +224,12 @@ impl View<'_> {
     fn silence(&self, status: Option<&Status>, report: &mut Report) {
         let (name, place, interval) = (&self.router.name, &self.link.name, self.router.interval.duration());
         let span = self.heard.span;
-        if self.router.barred.is_some() || self.router.second_path.is_some() {
+        if self.router.barred.is_some() {
+            return;
+        }
+        if self.router.second_path.is_some() {
+            report
+                .unseen(format!("whether anybody advertises {name}"), "it may come by the second path alone");
             return;
         }
         if span < interval * ENOUGH {
