@@ -3,7 +3,8 @@
 //! ([`super::foster`]) watches over the daemon that is there, and is its parent only from the next start on.
 //!
 //! It decides nothing about VRRP and reads no configuration: it does what the daemon has put on its list
-//! ([`super::ward`]). No runtime, no threads; while all is well it sleeps in poll(2), without a timer once all is calm.
+//! ([`super::ward`]). No runtime, no threads; while all is well it sleeps in poll(2), without a timer once all is
+//! calm.
 
 use super::last_will::LastWill;
 use super::ward::{LONGEST, Word};
