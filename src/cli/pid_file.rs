@@ -109,7 +109,9 @@ mod tests {
     fn a_keepalived_that_is_dead_and_not_waited_for_yet_does_not_run() {
         let place = tempfile::tempdir().unwrap();
         let (program, path) = (place.path().join("keepalived"), place.path().join("pid"));
-        fs::copy("/bin/sleep", &program).unwrap();
+        // Not by this process: what it has open for writing while another test starts a program cannot be run.
+        let copied = std::process::Command::new("cp").arg("/bin/sleep").arg(&program).status().unwrap();
+        assert!(copied.success());
         let mut other = std::process::Command::new(program).arg("60").spawn().unwrap();
         fs::write(&path, format!("{}\n", other.id())).unwrap();
         while !is_keepalived(other.id()) {

@@ -133,7 +133,9 @@ fn no_record_and_one_that_cannot_be_read_are_named_with_their_mend() {
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     let program = place.path().join("locum");
-    fs::copy(env!("CARGO_BIN_EXE_locum"), &program).unwrap();
+    // Not by this process: what it has open for writing while another test starts a program cannot be run.
+    let mut copy = std::process::Command::new("cp");
+    assert!(copy.arg(env!("CARGO_BIN_EXE_locum")).arg(&program).status().unwrap().success());
     let mut other = std::process::Command::new("setpriv");
     other.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"]).arg(&program);
     let denied: Ran = other.args(["history", "--file"]).arg(&path).output().unwrap().into();

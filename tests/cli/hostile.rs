@@ -133,7 +133,9 @@ fn status_as(stub: &Stub, identity: &[&str], open_mode: bool) -> Ran {
     }
     // The folder of the build may be closed to others.
     let program = stub.folder().join("locum");
-    fs::copy(env!("CARGO_BIN_EXE_locum"), &program).unwrap();
+    // Not by this process: what it has open for writing while another test starts a program cannot be run.
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_locum")).arg(&program).status().unwrap();
+    assert!(copied.success());
     let output = Command::new("setpriv")
         .args(["--reuid", "65534"])
         .args(identity)
