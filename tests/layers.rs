@@ -17,7 +17,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("check", &["process", "stream", "health", "vrrp", "time"]),
     ("notify", &["process", "stream", "agent", "vrrp", "time"]),
     ("history", &["agent", "health", "vrrp"]),
-    ("snmp", &["agent", "health", "vrrp"]),
+    ("snmp", &["stream", "agent", "health", "vrrp"]),
     ("web", &["agent", "health", "vrrp"]),
     (
         "config",

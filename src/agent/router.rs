@@ -97,7 +97,7 @@ pub(super) struct Member {
     pub family: Family,
     pub peers: Peers,
     /// When anybody else was heard, by which way.
-    pub heard: second_path::Heard,
+    pub heard: second_path::LastHeard,
     /// Which seals were sent and heard.
     pub ledger: Ledger,
     /// The checksum the peers were last heard to speak.
@@ -380,7 +380,7 @@ impl Member {
             seat: 0,
             family,
             peers: Peers::default(),
-            heard: second_path::Heard::default(),
+            heard: second_path::LastHeard::default(),
             ledger: Ledger::default(),
             spoken: None,
             held: false,

@@ -82,12 +82,12 @@ impl Way {
 
 /// When another host was last heard, each way.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Heard {
+pub(super) struct LastHeard {
     pub first: Option<Time>,
     pub second: Option<Time>,
 }
 
-impl Heard {
+impl LastHeard {
     pub(super) fn note(&mut self, way: Way, now: Time) {
         match way {
             Way::First => self.first = Some(now),
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn one_who_is_heard_one_way_only_is_a_reason_to_complain() {
         let at = |seconds| Time::ZERO + std::time::Duration::from_secs(seconds);
-        let said = |first, second| Heard { first, second }.trouble(at(5), Some("eth0"), "eth1");
+        let said = |first, second| LastHeard { first, second }.trouble(at(5), Some("eth0"), "eth1");
         assert_eq!(said(Some(at(5)), Some(at(6))), None);
         assert_eq!(said(None, Some(at(4))), None);
         assert!(said(Some(at(6)), Some(at(4))).unwrap().contains("second path, eth1"));

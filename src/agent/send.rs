@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// One way of an advert.
-struct Route {
+/// One way that an advert takes: from where, and to whom.
+struct Journey {
     interface: Arc<str>,
     source: IpAddr,
     mac: Option<[u8; 6]>,
@@ -48,7 +48,7 @@ impl Agent {
         if ways.is_empty() {
             return;
         }
-        let parcels = |advert: &Advert, way: &Route, seal: &Seal, due: Option<Time>| {
+        let parcels = |advert: &Advert, way: &Journey, seal: &Seal, due: Option<Time>| {
             let draft = Draft::new(advert, way.source, &config.auth, seal);
             let outgoing = |destination: &IpAddr| {
                 let Parcel { protocol, identification, payload } = draft.to(*destination, form);
@@ -89,7 +89,7 @@ impl Agent {
     }
 
     /// The ways that the adverts of an instance take; none where it has no address to send from.
-    fn ways(&self, index: usize, member: usize) -> SmallVec<[Route; 2]> {
+    fn ways(&self, index: usize, member: usize) -> SmallVec<[Journey; 2]> {
         let router = &self.routers[index];
         let (config, family) = (&router.config, router.members[member].family);
         let instance = self.instance(index, member);
@@ -102,11 +102,11 @@ impl Agent {
         let peers = &instance.config().peers;
         let group = peers.is_empty().then(|| family.group());
         let destinations = group.into_iter().chain(peers.iter().copied()).collect();
-        let first = Route { interface: interface.clone(), source, mac, destinations };
+        let first = Journey { interface: interface.clone(), source, mac, destinations };
         let second = config.second_path.as_ref().and_then(|path| {
             let source = path.source(self.links.known(), family, &self.vips).ok()?;
             let (interface, mac) = (path.interface.as_str().into(), mac_of(&path.interface));
-            Some(Route { interface, source, mac, destinations: path.peers_of(family).collect() })
+            Some(Journey { interface, source, mac, destinations: path.peers_of(family).collect() })
         });
         [first].into_iter().chain(second).collect()
     }

@@ -2,10 +2,10 @@
 
 use super::target::{Target, connect};
 use super::{Attempt, tls};
+use crate::stream::Stream;
 use hyper::header::{HOST, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Uri};
 use std::fmt;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A web server and a resource on it.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -34,11 +34,6 @@ impl fmt::Debug for Endpoint {
             .finish()
     }
 }
-
-/// A connection, with or without TLS.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 impl Endpoint {
     /// The resource `path` on `target`, without TLS and further headers.

@@ -1,8 +1,9 @@
 //! Probe: an HTTP or HTTPS answer has the wanted status and body. Redirects are not followed: a
 //! 3xx is a status like another.
 
-use super::endpoint::{Endpoint, Stream};
+use super::endpoint::Endpoint;
 use super::{Attempt, Pattern};
+use crate::stream::Stream;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;

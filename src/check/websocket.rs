@@ -1,7 +1,8 @@
 //! Probe: a WebSocket (RFC 6455) opens, answers, and closes.
 
-use super::endpoint::{Endpoint, Stream};
+use super::endpoint::Endpoint;
 use super::{Attempt, Pattern, random};
+use crate::stream::Stream;
 use futures_util::{SinkExt, StreamExt};
 use hyper::header::{CONNECTION, HeaderName, HeaderValue, UPGRADE};
 use hyper::{Method, Request};

@@ -3,7 +3,7 @@
 //! A name server that does not answer keeps a thread for each name that is looked up. Checks need these
 //! threads too, so that messages take only [`LOOKUPS`] of them, and one receiver takes one.
 
-use crate::stream::tls;
+use crate::stream::{Stream, tls};
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -58,13 +58,13 @@ impl Lane {
     }
 
     /// Speaks TLS to `host` over `stream`, and offers the protocols `alpn` on it.
-    pub(super) async fn encrypt(
+    pub(super) async fn encrypt<S: Stream>(
         &self,
-        stream: TcpStream,
+        stream: S,
         config: &tls::Config,
         host: &str,
         alpn: &[&[u8]],
-    ) -> Result<TlsStream<TcpStream>, String> {
+    ) -> Result<TlsStream<S>, String> {
         let trust = if let Some(trust) = config.known() {
             trust
         } else {

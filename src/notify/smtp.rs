@@ -8,12 +8,11 @@ use super::dial::Lane;
 use super::mail::{Mail, Mailbox};
 use super::one_line;
 use super::retry::Refusal;
-use crate::stream::tls;
+use crate::stream::{Stream, tls};
 use crate::vrrp::auth::Secret;
 use data_encoding::BASE64;
 use std::io;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::time::timeout;
 
 /// The longest reply that is read, in bytes.
@@ -51,11 +50,6 @@ pub struct Login {
     pub password: Secret,
 }
 
-/// A connection, with or without TLS.
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
-
 /// Hands `text`, ended by CR LF and with its dots doubled, to the relay. `refused` is told of recipients that
 /// are not taken while others are.
 pub(super) async fn deliver(
@@ -79,54 +73,48 @@ async fn talk(
     refused: &(dyn Fn(String) + Send + Sync),
 ) -> Result<(), Refusal> {
     let (host, port) = &mail.relay;
-    let stream = lane.connect(host, *port, mail.timeout).await.map_err(|error| later(&error))?;
-    match mail.transport.security {
-        Security::Plain => {
-            let mut session = Session::over(stream);
-            session.reply(2).await?;
-            let offers = session.greet(mail).await?;
-            session.hand_over(mail, &offers, text, refused).await
+    let tcp = lane.connect(host, *port, mail.timeout).await.map_err(|error| later(&error))?;
+    let security = mail.transport.security;
+    let mut session = Session::over(match security {
+        Security::Tls => encrypted(tcp, mail, lane).await?,
+        Security::Plain | Security::StartTls => Box::new(tcp),
+    });
+    session.reply(2).await?;
+    let mut offers = session.greet(mail).await?;
+    if security == Security::StartTls {
+        if !offers.iter().any(|line| line.eq_ignore_ascii_case("STARTTLS")) {
+            return Err(Refusal::Never("it offers no STARTTLS".to_owned()));
         }
-        Security::StartTls => {
-            let mut session = Session::over(stream);
-            session.reply(2).await?;
-            let offers = session.greet(mail).await?;
-            if !offers.iter().any(|line| line.eq_ignore_ascii_case("STARTTLS")) {
-                return Err(Refusal::Never("it offers no STARTTLS".to_owned()));
-            }
-            session.say("STARTTLS", 2).await?;
-            // Whatever is here already was said by somebody on the way.
-            if !session.stream.buffer().is_empty() {
-                return Err(Refusal::Never("it goes on in the clear behind STARTTLS".to_owned()));
-            }
-            let stream = encrypted(session.stream.into_inner(), mail, lane).await?;
-            let mut session = Session::over(stream);
-            let offers = session.greet(mail).await?;
-            session.hand_over(mail, &offers, text, refused).await
+        session.say("STARTTLS", 2).await?;
+        // Whatever is here already was said by somebody on the way.
+        if !session.stream.buffer().is_empty() {
+            return Err(Refusal::Never("it goes on in the clear behind STARTTLS".to_owned()));
         }
-        Security::Tls => {
-            let mut session = Session::over(encrypted(stream, mail, lane).await?);
-            session.reply(2).await?;
-            let offers = session.greet(mail).await?;
-            session.hand_over(mail, &offers, text, refused).await
-        }
+        session = Session::over(encrypted(session.stream.into_inner(), mail, lane).await?);
+        offers = session.greet(mail).await?;
     }
+    session.hand_over(mail, &offers, text, refused).await
 }
 
-async fn encrypted(stream: TcpStream, mail: &Mail, lane: &Lane) -> Result<impl Stream + use<>, Refusal> {
-    lane.encrypt(stream, &mail.transport.tls, &mail.relay.0, &[]).await.map_err(Refusal::later)
+async fn encrypted(
+    stream: impl Stream + 'static,
+    mail: &Mail,
+    lane: &Lane,
+) -> Result<Box<dyn Stream>, Refusal> {
+    let stream = lane.encrypt(stream, &mail.transport.tls, &mail.relay.0, &[]).await;
+    Ok(Box::new(stream.map_err(Refusal::later)?))
 }
 
 fn later(error: &io::Error) -> Refusal {
     Refusal::later(error.to_string())
 }
 
-struct Session<S> {
-    stream: BufReader<S>,
+struct Session {
+    stream: BufReader<Box<dyn Stream>>,
 }
 
-impl<S: Stream> Session<S> {
-    fn over(stream: S) -> Self {
+impl Session {
+    fn over(stream: Box<dyn Stream>) -> Self {
         Session { stream: BufReader::new(stream) }
     }
 

@@ -5,10 +5,11 @@ use super::Master;
 use super::oid::Oid;
 use super::pdu::{Body, Order, Pdu};
 use super::reader::Messages;
+use crate::stream::Stream;
 use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
+use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
@@ -16,9 +17,6 @@ use tokio::time::timeout;
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// After so much silence the master agent is asked whether it is there.
 const SILENCE: Duration = Duration::from_secs(15);
-
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 async fn connect(master: &Master) -> io::Result<Box<dyn Stream>> {
     Ok(match master {

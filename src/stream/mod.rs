@@ -3,6 +3,12 @@
 pub mod tls;
 
 use std::io;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A connection of any kind, with TLS or without.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 /// An error of a connection to `whom`, for people.
 #[must_use]

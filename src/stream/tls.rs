@@ -1,6 +1,6 @@
 //! TLS on top of a connection; errors in words.
 
-use super::{plain, said};
+use super::{Stream, plain, said};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -8,7 +8,6 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStor
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -63,12 +62,12 @@ impl Config {
 ///
 /// # Errors
 /// One line that says what is wrong with the certificate, or else.
-pub async fn wrap(
-    stream: TcpStream,
+pub async fn wrap<S: Stream>(
+    stream: S,
     trust: Trust,
     name: &str,
     alpn: &[&[u8]],
-) -> Result<TlsStream<TcpStream>, String> {
+) -> Result<TlsStream<S>, String> {
     let server = server_name(name)?;
     let mut client = client(trust)?;
     client.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
