@@ -147,10 +147,7 @@ fn describe(effect: &Effect) -> String {
             Response::Done { lines } | Response::Refused { lines } => format!("reply {}", lines.join("; ")),
             Response::Moved { routers } => {
                 let one = |m: &locum::agent::request::Moved| {
-                    format!(
-                        "{} to {:?} in {:.3} ms, gap {:.3} ms",
-                        m.router, m.successor, m.took_ms, m.gap_ms
-                    )
+                    format!("{} to {:?} in {:.3} ms", m.router, m.successor, m.took_ms)
                 };
                 format!("reply moved {}", routers.iter().map(one).collect::<Vec<_>>().join("; "))
             }

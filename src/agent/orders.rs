@@ -191,11 +191,14 @@ impl Agent {
             router.drained = false;
         }
         let heard = handover.heard.filter(|_| moved);
+        let here = router.config.vips.iter().filter(|vip| vip.dev.is_none());
         self.moved.entry(handover.ticket).or_default().push(Moved {
             router: router.config.name.clone(),
             successor: heard.map(|(_, address)| address),
             took_ms: heard.map_or(now, |(at, _)| at).since(handover.started).as_secs_f64() * 1000.0,
-            gap_ms: 0.0,
+            back,
+            interface: router.link.as_deref().map(str::to_owned),
+            addresses: here.map(|vip| vip.address).collect(),
         });
         if !self.routers.iter().any(|r| r.handover.as_ref().is_some_and(|h| h.ticket == handover.ticket)) {
             let routers = self.moved.remove(&handover.ticket).unwrap_or_default();

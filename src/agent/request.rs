@@ -3,6 +3,7 @@
 use super::status::Status;
 use super::transition::RouterName;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 /// Whom to answer: a number that the asking side chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,10 +60,14 @@ pub enum Response {
 pub struct Moved {
     /// The router.
     pub router: RouterName,
-    /// The host that has the addresses now; `None` where nobody took them and they came back.
-    pub successor: Option<std::net::IpAddr>,
+    /// The host that was heard as Master; `None` where nobody took the addresses.
+    pub successor: Option<IpAddr>,
+    /// Whether the addresses are here again.
+    pub back: bool,
     /// From the farewell to the successor's first advert, in milliseconds.
     pub took_ms: f64,
-    /// How long no host held the addresses, in milliseconds: 0 where the successor was heard first.
-    pub gap_ms: f64,
+    /// Where whoever has them answers for them; `None` where there is no such interface now.
+    pub interface: Option<String>,
+    /// Those of that interface.
+    pub addresses: Vec<IpAddr>,
 }

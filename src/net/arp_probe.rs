@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 /// `PACKET_OUTGOING` of packet(7): this host sent it.
 const OUTGOING: u8 = 4;
+/// The pause between two questions for one address.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// Who answers for each of `addresses`, by MAC address, on the interface with this index and MAC address.
 /// Waits for answers for as long as `patience`. Addresses that nobody answers for are missing.
@@ -45,6 +47,32 @@ pub fn ask(
         }
     }
     Ok(found)
+}
+
+/// How long it takes until somebody answers for `address`, by MAC address `mac` of our own on the interface with
+/// this index; asked for every [`AGAIN`]. `None` where nobody does for as long as `patience`.
+///
+/// # Errors
+/// As of [`ask`].
+pub fn first(
+    index: u32,
+    mac: [u8; 6],
+    address: Ipv4Addr,
+    patience: Duration,
+) -> io::Result<Option<Duration>> {
+    let (answers, announcer) = (open()?, Announcer::open(index)?);
+    let began = Instant::now();
+    while began.elapsed() < patience {
+        // What cannot be sent now is sent the next time.
+        let _ = announcer.send(&[arp_probe(mac, address)]);
+        let next = Instant::now() + AGAIN;
+        while wait(&answers, next)? {
+            if take(&answers, index)?.is_some_and(|(whose, _)| whose == address) {
+                return Ok(Some(began.elapsed()));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// A socket that gets ARP packets, of whatever interface.

@@ -9,7 +9,7 @@ mod tool;
 mod wire;
 
 pub use privileges::{of_daemon, own as own_privileges};
-pub use wire::{ask, listen};
+pub use wire::{ask, first_answer, listen};
 
 use crate::agent::Link;
 use crate::agent::config::Config;

@@ -85,6 +85,28 @@ pub fn ask(config: &Config, links: &[Link], held: &BTreeSet<IpAddr>) -> Result<V
     Ok(asked)
 }
 
+/// How long it takes from now until another host answers by ARP for `address` on `interface`; `None` where nobody
+/// does `within` that time. Needs `CAP_NET_RAW`.
+///
+/// # Errors
+/// One line.
+pub fn first_answer(
+    interface: &str,
+    address: Ipv4Addr,
+    within: Duration,
+) -> Result<Option<Duration>, String> {
+    let mut links = getifaddrs().map_err(|error| error.to_string())?;
+    let link = links.find_map(|entry| {
+        let link = *entry.address?.as_link_addr()?;
+        (entry.interface_name == interface).then_some(link)
+    });
+    let link = link.ok_or_else(|| format!("there is no interface {interface} here"))?;
+    let (index, mac) = (u32::try_from(link.ifindex()).unwrap_or_default(), link.addr());
+    let mac = mac.ok_or_else(|| format!("{interface} has no MAC address"))?;
+    arp_probe::first(index, mac, address, within)
+        .map_err(|error| format!("ARP on {interface}: {error}; run as root"))
+}
+
 /// Each address of a router and each peer of its network, and the interface for both, where that is up.
 fn places<'a>(config: &'a Config, links: &'a [Link]) -> impl Iterator<Item = (&'a Link, IpAddr)> {
     let each = config.routers.iter().filter_map(|router| Some((router, place(router, links)?)));

@@ -50,11 +50,16 @@ fn a_handover_is_told_with_its_gap_and_fails_where_nobody_took_over() {
     let moved = |successor: Option<&str>| Moved {
         router: web(),
         successor: successor.map(crate::canned::address),
+        back: successor.is_none(),
         took_ms: 612.4,
-        gap_ms: 0.0,
+        interface: None,
+        addresses: Vec::new(),
     };
     let (ran, asked) = order(&["handover", "web"], Answer::Moved { routers: vec![moved(Some("10.0.0.2"))] });
-    assert_eq!((ran.code, ran.out.as_str()), (0, "web: moved to 10.0.0.2 after 612 ms, gap 0 ms\n"));
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (0, "web: moved to 10.0.0.2 after 612 ms; gap not measured: no IPv4 address to ask for by ARP\n")
+    );
     assert_eq!(asked, [Question::Agent(Request::Handover { router: Some(web()) })]);
 
     let both = vec![moved(Some("10.0.0.2")), moved(None)];

@@ -16,6 +16,7 @@ fn a_handover_moves_the_address_without_a_client_noticing_and_resume_brings_it_b
     let (code, said) = a.cli(&["handover"]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains(&format!("web: moved to {}", lab["b"].ipv4())), "{said}");
+    assert!(said.contains(", gap ") && said.ends_with(" ms\n"), "somebody was asked and answered: {said}");
     lab.wait_owner(VIP, &["b"]);
     settle(5);
     let (timeline, outage) = (watch.end(), probe.end());
