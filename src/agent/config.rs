@@ -23,7 +23,8 @@ use std::time::Duration;
 /// Everything the agent decides by. Built by `config`, which lets no wrong value in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
-    /// The routers, in the order of the file. Names are unique, and so are (interface, family, VRID).
+    /// The routers, in the order of the file. Names are unique. Those of one interface, family and VRID hear
+    /// other peers each.
     pub routers: Vec<Router>,
     /// The checks that routers track, in the order of the file.
     pub checks: Vec<health::Config>,
@@ -252,6 +253,24 @@ impl Router {
             .filter(|family| self.vips.iter().any(|vip| Family::of(vip.address) == *family))
             .chain(self.family.filter(|_| self.vips.is_empty()))
             .collect()
+    }
+
+    /// Whether both have instances of the same number and family.
+    #[must_use]
+    pub fn shares_number_with(&self, other: &Router) -> bool {
+        let theirs = other.families();
+        self.vrid == other.vrid && self.families().iter().any(|family| theirs.contains(family))
+    }
+
+    /// Whether there are adverts, of their number and on their interface, that both would believe: all of the
+    /// group, or those of a peer that both have.
+    #[must_use]
+    pub fn hears_same_as(&self, other: &Router) -> bool {
+        match (self.peers.is_empty(), other.peers.is_empty()) {
+            (true, true) => true,
+            (false, false) => self.peers.iter().any(|peer| other.peers.contains(peer)),
+            _ => false,
+        }
     }
 
     /// The longest a stopping Master keeps answering: until every Backup's skew is over. Never less than that of

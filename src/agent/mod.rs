@@ -35,6 +35,7 @@ mod snapshot;
 pub mod status;
 mod store;
 pub mod transition;
+mod words;
 
 pub use again::Came;
 pub use config::Config;
@@ -465,6 +466,11 @@ impl Agent {
         let why = router.why(&self.sets).clone();
         let peer = match &why {
             Why::Farewell(peer) | Why::Preempted(peer) | Why::Better(peer, _) => Some(*peer),
+            // The one that is silent.
+            Why::Silence => router
+                .takeover
+                .heard
+                .and_then(|since| router.members.iter().find_map(|member| member.peers.latest(since))),
             _ => router.handover.as_ref().and_then(|handover| handover.heard.map(|(_, peer)| peer)),
         };
         let priority = router.instances(&self.sets).next().map_or(0, |member| member.priority().get());

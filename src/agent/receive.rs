@@ -11,11 +11,11 @@ use super::router::Takeover;
 use super::second_path::Way;
 use super::set::Seat;
 use crate::time::Time;
-use crate::vrrp::Family;
 use crate::vrrp::auth::{Auth, Seal};
 use crate::vrrp::instance::{Event, State};
 use crate::vrrp::packet::{self, Envelope, Expect, Heard, Reach, Refusal};
 use crate::vrrp::sequence::AntiReplay;
+use crate::vrrp::{Family, Vrid};
 use std::net::IpAddr;
 
 impl Agent {
@@ -28,12 +28,9 @@ impl Agent {
         let Some(vrid) = packet::peek_vrid(envelope.payload) else {
             return self.refuse_unopened(now, datagram, family, Refusal::VridZero, effects);
         };
-        let seats = self.by_vrid.get(&(vrid, family)).into_iter().flatten();
-        let here = |seat: &Seat| {
-            let router = &self.routers[seat.router];
-            Some((*seat, Way::by(&datagram.interface, router.link.as_deref(), &router.config)?))
+        let Some((Seat { router: index, member }, way)) = self.addressee(datagram, vrid, family) else {
+            return;
         };
-        let Some((Seat { router: index, member }, way)) = seats.into_iter().find_map(here) else { return };
         match self.parse(now, (index, member), way, &envelope) {
             Ok(heard) => {
                 if self.instance(index, member).source() != Some(heard.source) {
@@ -46,6 +43,27 @@ impl Agent {
             }
             Err(refusal) => self.refuse(now, index, member, datagram, refusal, effects),
         }
+    }
+
+    /// Whose packet it is. Routers of one interface share a number where no packet can be for two of them: what one
+    /// has from its peers, another has from the group or from other peers.
+    fn addressee(&self, datagram: &Datagram, vrid: Vrid, family: Family) -> Option<(Seat, Way)> {
+        let here = |seat: &Seat| {
+            let router = &self.routers[seat.router];
+            Some((*seat, Way::by(&datagram.interface, router.link.as_deref(), &router.config)?))
+        };
+        let mut all = self.by_vrid.get(&(vrid, family))?.iter().filter_map(here);
+        let first = all.next()?;
+        let meant = |(seat, _): &(Seat, Way)| {
+            let peers = &self.routers[seat.router].config.peers;
+            if datagram.destination.is_multicast() {
+                peers.is_empty()
+            } else {
+                peers.contains(&datagram.source)
+            }
+        };
+        let Some(second) = all.next() else { return Some(first) };
+        Some([first, second].into_iter().chain(all).find(meant).unwrap_or(first))
     }
 
     /// Believes the packet, once, or says why not. Whatever a true sender has sent is remembered, also where
@@ -89,17 +107,15 @@ impl Agent {
         let master = instance.is_master();
         let offset = self.offset(now, index, heard);
         let router = &mut self.routers[index];
+        let mut odd = Vec::new();
         if !ours {
             if let Some(offset) = offset
                 && router.members[member].peers.compare_clocks(now, heard.source, offset)
             {
-                let line = format!("advert from {}: {offset}", heard.source);
-                effects.push(Effect::Note(Note::Warning(router.config.name.clone(), line)));
+                odd.push(offset.to_string());
             }
-            for remark in router.members[member].peers.hear(now, heard, own) {
-                let line = format!("advert from {}: {remark}", heard.source);
-                effects.push(Effect::Note(Note::Warning(router.config.name.clone(), line)));
-            }
+            let remarks = router.members[member].peers.hear(now, heard, own);
+            odd.extend(remarks.iter().map(ToString::to_string));
             if heard.checksum.is_some() {
                 router.members[member].spoken = heard.checksum;
             }
@@ -111,6 +127,11 @@ impl Agent {
             && heard.advert.priority.is_some()
         {
             handover.heard.get_or_insert((now, heard.source));
+        }
+        for what in odd {
+            let line = format!("advert from {}: {what}", heard.source);
+            let note = Note::Warning(self.routers[index].config.name.clone(), line);
+            self.remark(now, index, note, effects);
         }
         let event = Event::Heard {
             source: heard.source,
@@ -226,7 +247,7 @@ impl Agent {
         let count = router.members[member].peers.refuse(now, datagram.source, refusal);
         if worth_a_line(count) {
             let (router, source) = (router.config.name.clone(), datagram.source);
-            effects.push(Effect::Note(Note::Refused { router, source, refusal, count }));
+            self.remark(now, index, Note::Refused { router, source, refusal, count }, effects);
         }
     }
 

@@ -1,7 +1,7 @@
 //! A new configuration: what changes, for whom, and nothing for the rest.
 //!
-//! Routers are matched by identity (interface, VRID, family) and not by name, so a renamed router keeps its
-//! role. An equal configuration has no effects at all.
+//! Routers are matched by identity (interface, VRID, family, whom they hear) and not by name, so a renamed router
+//! keeps its role. An equal configuration has no effects at all.
 
 use super::config::{Config, Group as WantedGroup, GroupName, Router as Wanted};
 use super::effect::{Effect, InstanceId, Note};
@@ -368,7 +368,5 @@ impl Agent {
 }
 
 fn same(a: &Wanted, b: &Wanted) -> bool {
-    // The same number in the other family is another virtual router.
-    let share = |family| b.families().contains(&family);
-    a.vrid == b.vrid && a.interface == b.interface && a.families().into_iter().any(share)
+    a.interface == b.interface && a.shares_number_with(b) && (a.name == b.name || a.hears_same_as(b))
 }

@@ -15,6 +15,7 @@ use super::second_path;
 use super::set::Set;
 use super::status::HookStatus;
 use super::transition::{Standing, Transition};
+use super::words::Words;
 use crate::health::{CheckName, Health};
 use crate::time::Time;
 use crate::vrrp::auth::Auth;
@@ -66,6 +67,8 @@ pub(super) struct Router {
     pub rivals: Rivals,
     /// The other host that was noted as Master.
     pub elsewhere: Option<IpAddr>,
+    /// How much was said of what comes in.
+    pub words: Words,
     pub became_master: u64,
     pub left_master: u64,
     /// When its state last changed.
@@ -144,6 +147,7 @@ impl Router {
             dual_masters: 0,
             rivals: Rivals::default(),
             elsewhere: None,
+            words: Words::default(),
             became_master: 0,
             left_master: 0,
             changed: Time::ZERO,
@@ -242,13 +246,14 @@ impl Router {
             self.link = link.map(|link| link.name.as_str().into());
         }
         let mut sources = Vec::new();
-        let fault = self.fault(link, world, &mut sources);
+        let fault = self.fault(link, links, world, &mut sources);
         Assessment { fault, sources }
     }
 
     fn fault(
         &self,
         link: Option<&Link>,
+        links: &BTreeMap<String, Link>,
         world: &World<'_>,
         sources: &mut Vec<Option<IpAddr>>,
     ) -> Option<Fault> {
@@ -263,6 +268,10 @@ impl Router {
         };
         if !link.up && !self.config.ignore_link {
             return Some(Fault::LinkDown(link.name.clone()));
+        }
+        // Half of the addresses are worse than none: a better host that cannot hold them all disturbs a good one.
+        if let Some(missing) = self.devices().find(|name| !links.contains_key(*name)) {
+            return Some(Fault::NoInterface(missing.to_owned()));
         }
         for member in &self.members {
             match self.source(link, member.family, world.vips) {
@@ -281,6 +290,11 @@ impl Router {
             let check = world.checks.get(&track.check)?;
             track.bars(check.standing(), check.value(), running).then(|| Fault::Check(check.complaint()))
         })
+    }
+
+    /// The other interfaces that addresses are to stand on.
+    pub fn devices(&self) -> impl Iterator<Item = &str> {
+        self.config.vips.iter().chain(&self.config.excluded).filter_map(|vip| vip.dev.as_deref())
     }
 
     fn find<'a>(&self, links: &'a BTreeMap<String, Link>) -> Option<&'a Link> {

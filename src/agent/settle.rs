@@ -89,7 +89,8 @@ impl Agent {
                     Interface::Named(own) => own == name,
                     Interface::Subnet(..) => true,
                 };
-                own || tracks(router, &|check| link_of(check) == Some(name))
+                own || router.devices().any(|device| device == name)
+                    || tracks(router, &|check| link_of(check) == Some(name))
             }),
         }
     }
@@ -147,7 +148,22 @@ impl Agent {
         if let Some(from) = before.map(Priority::get).filter(|from| takes_part && *from != priority.get()) {
             self.tell(index, incident::Kind::PriorityChanged { from }, effects);
         }
-        found.fault
+        found.fault.or_else(|| self.twin(index))
+    }
+
+    /// Another router on the interface that this one was found to be on, which hears the very same adverts.
+    fn twin(&self, index: usize) -> Option<Fault> {
+        let router = &self.routers[index];
+        let link = router.link.as_ref()?;
+        let seats = |family| self.by_vrid.get(&(router.config.vrid, family)).into_iter().flatten();
+        let earlier = router.members.iter().flat_map(|member| seats(member.family)).map(|seat| seat.router);
+        let mut earlier = earlier.filter(|other| *other < index).map(|other| &self.routers[other]);
+        let twin = earlier
+            .find(|other| other.link.as_ref() == Some(link) && other.config.hears_same_as(&router.config))?;
+        let (name, vrid) = (&twin.config.name, router.config.vrid);
+        Some(Fault::Socket(format!(
+            "router {name} has VRID {vrid} on {link} already: give one another number"
+        )))
     }
 
     /// What it means for the group is told once all its routers have it.

@@ -10,7 +10,8 @@ use std::time::Duration;
 /// The longest time from a script's timeout until it is gone: 2 s after TERM comes KILL.
 pub(super) const END: Duration = Duration::from_millis(2500);
 
-/// What to run, and as whom. No shell is involved, and nothing of our environment is passed on.
+/// What to run, and as whom. No shell is involved but to read a file without `#!`, as ever; nothing of our
+/// environment is passed on.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Config {
     /// The program, as an absolute path, then its arguments.

@@ -60,9 +60,7 @@ impl Convert {
         }
         match &self.output {
             Some(output) => {
-                let new = OpenOptions::new().write(true).create_new(true).open(output);
-                let written = new.and_then(|mut file| file.write_all(converted.toml.as_bytes()));
-                written.map_err(|error| cannot_write(output, &error))?;
+                write_new(output, 0o666, converted.toml.as_bytes())?;
             }
             None => say(&converted.toml)?,
         }
@@ -74,6 +72,13 @@ impl Convert {
 /// The file that standard output goes to, if it is one.
 fn redirected() -> Option<PathBuf> {
     fs::metadata(OUTPUT).is_ok_and(|output| output.is_file()).then(|| fs::read_link(OUTPUT).ok())?
+}
+
+/// Writes a file that was not there before, wholly or not at all.
+fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), Failure> {
+    let new = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+    let written = new.and_then(|mut file| file.write_all(bytes).inspect_err(|_| drop(fs::remove_file(path))));
+    written.map_err(|error| cannot_write(path, &error))
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> Failure {
@@ -93,8 +98,7 @@ fn keep(folder: &Path, secret: &SecretFile) -> Result<(), Failure> {
     if fs::read(&path).is_ok_and(|there| there == line) && fs::metadata(&path).is_ok_and(private) {
         return Ok(());
     }
-    let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-    new.and_then(|mut file| file.write_all(&line)).map_err(|error| cannot_write(&path, &error))?;
+    write_new(&path, 0o600, &line)?;
     complain(&format!("{} holds a secret of the configuration", path.display()));
     Ok(())
 }

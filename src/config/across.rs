@@ -9,7 +9,7 @@ use crate::agent::{Install, RouterName};
 use crate::health::OnFail;
 use crate::vrrp::{Family, Priority};
 use serde_spanned::Spanned;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// Reports every rule that is broken between the parts of a file.
@@ -46,6 +46,12 @@ fn same_virtual_router(earlier: &Router, later: &Router, sink: &Sink) {
     if first.get_ref() != second.get_ref() || !ways(earlier).iter().any(|way| others.contains(way)) {
         return;
     }
+    // The virtual MAC address is made of the number: there is one of it.
+    let one_mac = [earlier, later].iter().all(|router| router.virtual_mac.own());
+    let one_way = earlier.second_path.is_none() && later.second_path.is_none();
+    if one_way && !one_mac && !hear_the_same(earlier, later) {
+        return;
+    }
     let has = |router: &Router, family| {
         let bare = router.vips.is_empty() && router.family == Some(family);
         bare || router.vips.iter().any(|address| Family::of(address.vip.address) == family)
@@ -55,7 +61,19 @@ fn same_virtual_router(earlier: &Router, later: &Router, sink: &Sink) {
     let (name, vrid) = (earlier.name.get_ref(), second.get_ref());
     let message = format!("VRID {vrid} of {family} on this interface is router {name}'s already");
     let finding = Finding::error(&second.span(), message).also(&first.span(), "first here");
-    sink.add(finding.help("give this router another number, 1 to 255, the same on every host"));
+    sink.add(
+        finding.help("give this router another number, 1 to 255, the same on every host, or other peers"),
+    );
+}
+
+/// Whether one advert could be for both: of the group, or of a peer that both have.
+fn hear_the_same(one: &Router, other: &Router) -> bool {
+    let peers = |router: &Router| {
+        let list = router.peers.iter().flat_map(|peers| peers.get_ref());
+        list.map(|peer| *peer.get_ref()).collect::<BTreeSet<_>>()
+    };
+    let (one, other) = (peers(one), peers(other));
+    one.is_empty() == other.is_empty() && (one.is_empty() || !one.is_disjoint(&other))
 }
 
 fn same_addresses(routers: &[Router], sink: &Sink) {

@@ -128,6 +128,12 @@ pub(super) fn address_input(report: address::Report, record: &Recorder) -> Optio
             record.put(Event::Swept { what: format!("{address} on {interface}") });
             return None;
         }
+        address::Report::Forgets { why } => {
+            warn!(
+                "the list of addresses in the folder of the socket cannot be written: {why}: a crash would leave them"
+            );
+            return None;
+        }
         address::Report::Cleared { what } => {
             warn!("{what} was left by an earlier run; removed");
             record.put(Event::Swept { what });

@@ -97,8 +97,8 @@ fn write(path: &Path, memory: &Memory) -> io::Result<()> {
     let new = path.with_extension("state.new");
     let _ = fs::remove_file(&new);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    file.write_all(&serde_json::to_vec(memory)?)?;
-    fs::rename(&new, path)
+    let written = file.write_all(&serde_json::to_vec(memory)?).and_then(|()| fs::rename(&new, path));
+    written.inspect_err(|_| drop(fs::remove_file(&new)))
 }
 
 #[cfg(test)]

@@ -167,6 +167,8 @@ fn hook_end(report: notify::Report) -> HookEnd {
     };
     if failed {
         warn!(subject = %report.subject, state = %report.state, script = %report.script, "hook: {ended}");
+    } else {
+        info!(subject = %report.subject, state = %report.state, script = %report.script, "hook: {ended}");
     }
     HookEnd {
         subject: report.subject,

@@ -139,6 +139,11 @@ pub enum Report {
         /// The interface it was on.
         interface: String,
     },
+    /// The file that remembers Locum's addresses cannot be written: a crash would leave them behind.
+    Forgets {
+        /// The kernel's reason.
+        why: String,
+    },
     /// Something else of an earlier Locum was found and removed.
     Cleared {
         /// A few words that name it: `rule 100`.

@@ -50,7 +50,7 @@ pub fn ask(
 }
 
 /// How long it takes until somebody answers for `address`, by MAC address `mac` of our own on the interface with
-/// this index; asked for every [`AGAIN`]. `None` where nobody does for as long as `patience`.
+/// this index; asked for every 5 ms. `None` where nobody does for as long as `patience`.
 ///
 /// # Errors
 /// As of [`ask`].

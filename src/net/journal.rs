@@ -8,7 +8,7 @@ use crate::agent::Install;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug)]
 pub(super) struct Journal {
@@ -35,13 +35,18 @@ impl Journal {
             fs::remove_file(path)?;
         } else {
             let line = |place: &Place| format!("{} {}/{}\n", place.interface, place.address, place.prefix);
-            let new = path.with_extension("new");
-            fs::write(&new, places.iter().map(line).collect::<String>())?;
-            fs::rename(&new, path)?;
+            replace(path, &places.iter().map(line).collect::<String>())?;
         }
         self.written.clone_from(places);
         Ok(())
     }
+}
+
+/// Makes the file say this, wholly or not at all, and leaves no half one behind.
+pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let written = fs::write(&new, text).and_then(|()| fs::rename(&new, path));
+    written.inspect_err(|_| drop(fs::remove_file(&new)))
 }
 
 pub(super) fn parse(text: &str) -> BTreeSet<Place> {

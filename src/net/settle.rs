@@ -40,6 +40,10 @@ pub(super) struct Settler {
     missing: BTreeSet<Place>,
     /// The numbers that interfaces had when something was put there last.
     indices: BTreeMap<Arc<str>, u32>,
+    /// The journal could not be written the last time,
+    forgetful: bool,
+    /// and why, until that is told.
+    news: Option<String>,
     /// Whether the kernel keeps the mark; unknown until the first address is there.
     marks: Option<bool>,
 }
@@ -58,6 +62,8 @@ impl Settler {
             means,
             journal,
             put,
+            forgetful: false,
+            news: None,
             overdue: BTreeSet::new(),
             missing: BTreeSet::new(),
             indices: BTreeMap::new(),
@@ -354,16 +360,27 @@ impl Settler {
         self.means.placed.write().unwrap_or_else(PoisonError::into_inner).extend(addresses);
         if self.marks != Some(true) {
             let places = self.put.iter().cloned().chain(added.map(|fact| place(interface, fact))).collect();
-            // Without a journal a crash leaves something behind; without the address nothing works.
-            let _ = self.journal.write(&places);
+            self.remember(&places);
         }
     }
 
     fn write_journal(&mut self) {
-        let none = BTreeSet::new();
-        let places = if self.marks == Some(true) { &none } else { &self.put };
-        // As above. The next change tries again.
-        let _ = self.journal.write(places);
+        let places = if self.marks == Some(true) { BTreeSet::new() } else { self.put.clone() };
+        self.remember(&places);
+    }
+
+    /// Without a journal a crash leaves something behind; without the address nothing works. The next change
+    /// tries again.
+    fn remember(&mut self, places: &BTreeSet<Place>) {
+        let written = self.journal.write(places);
+        self.news =
+            written.as_ref().err().filter(|_| !self.forgetful).map(ToString::to_string).or(self.news.take());
+        self.forgetful = written.is_err();
+    }
+
+    /// Why the journal cannot be written, once.
+    pub(super) fn forgets(&mut self) -> Option<String> {
+        self.news.take().filter(|_| self.marks != Some(true))
     }
 
     /// Once: looks at an address just put there, whether it carries the mark.

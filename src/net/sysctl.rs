@@ -1,5 +1,6 @@
 //! Settings of the kernel that are changed for a while, and what they were before.
 
+use super::journal::replace;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -156,9 +157,7 @@ impl Settings {
         if self.changed.is_empty() {
             return fs::remove_file(file);
         }
-        let new = file.with_extension("new");
-        fs::write(&new, self.changed.iter().map(ToString::to_string).collect::<String>())?;
-        fs::rename(&new, file)
+        replace(file, &self.changed.iter().map(ToString::to_string).collect::<String>())
     }
 }
 

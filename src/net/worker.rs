@@ -84,6 +84,9 @@ impl<F: Fn(Report)> Worker<F> {
                 }
                 Task::Order(order) => self.perform(order),
             }
+            if let Some(why) = self.settler.forgets() {
+                (self.report)(Report::Forgets { why });
+            }
         }
     }
 

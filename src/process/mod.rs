@@ -34,7 +34,8 @@ const LANG: &str = "C.UTF-8";
 /// What to run. The script is [vetted](vet) right before it is started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
-    /// The program, as an absolute path, then its arguments. No shell in between.
+    /// The program, as an absolute path, then its arguments. No shell in between: a file without `#!` is read by
+    /// `/bin/sh`, as by execvp(3).
     pub argv: Vec<String>,
     /// The environment, besides PATH and LANG; nothing of the daemon's own is passed on.
     pub environment: Vec<(String, String)>,

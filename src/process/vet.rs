@@ -143,6 +143,8 @@ fn runnable(path: &Path, found: &Metadata, user: &User) -> Result<(), String> {
     }
     match no_x(found, user) {
         Some(class) => Err(format!("{path} cannot be run by {name}: chmod {class}+x {path}")),
+        // A shell would run it, and call that success.
+        None if found.len() == 0 => Err(format!("{path} is empty: write the script, or name another")),
         None => Ok(()),
     }
 }

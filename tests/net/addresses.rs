@@ -423,6 +423,22 @@ fn without_the_mark_a_journal_tells_leftovers_from_what_was_there_before() {
 }
 
 #[test]
+fn a_journal_that_cannot_be_written_is_told_of_once_and_the_address_is_held() {
+    let (left, _right) = Namespace::pair();
+    let means = Means { journal: Some("/nowhere/addresses".into()), unmarked: true, ..Means::default() };
+    let (holder, reports) = start_with(&left, means);
+    holder.order(hold(OURS, vec![vip("10.9.0.100/32")]));
+    assert_eq!(reports.next(), held());
+    let Report::Forgets { why } = reports.next() else { panic!("nothing is told of the journal") };
+    assert!(why.contains("No such file"), "{why}");
+    holder.order(hold(OURS, vec![vip("10.9.0.101/32")]));
+    assert_eq!(reports.next(), held());
+    holder.order(Order::Stop);
+    assert_eq!(reports.next(), released(), "not told again");
+    assert_eq!(find(&left, "eth0", "10.9.0.101"), None);
+}
+
+#[test]
 fn with_the_mark_no_journal_is_kept() {
     let (left, _right) = Namespace::pair();
     let folder = tempfile::tempdir().expect("a folder");

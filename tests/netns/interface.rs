@@ -90,3 +90,23 @@ fn an_ipv6_router_waits_for_its_link_local_address_to_be_proven_unique() {
     let sent = capture.end().priorities(&lab["a"].link_local());
     assert!(!sent.is_empty() && sent.iter().all(|priority| *priority == 100), "{sent:?}");
 }
+
+#[test]
+fn a_better_host_that_lacks_the_interface_of_an_address_leaves_the_others_to_a_good_one() {
+    let lab = Lab::new(&["a", "b", "client"]);
+    let b = lab["b"].locum(&Router::new(100));
+    lab.wait_owner(VIP, &["b"]);
+    let addresses = format!("['{VIP}', {{ address = '10.5.0.1/24', dev = 'eth7' }}]");
+    let a = lab["a"].locum(&Router::new(150).with("addresses", &addresses));
+    a.wait_state("FAULT");
+    assert_eq!(a.why(), "interface eth7 does not exist");
+    // Longer than it takes to try again.
+    let watch = lab.watch(VIP);
+    crate::locum::settle(12);
+    let timeline = watch.end();
+    assert_eq!(timeline.time_with(0).as_nanos(), 0, "{timeline}");
+    assert_eq!((a.became_master(), b.became_master()), (0, 1));
+    lab["a"].ip("link add eth7 type veth peer name far7");
+    lab.wait_owner(VIP, &["a"]);
+    b.wait_state("BACKUP");
+}

@@ -41,6 +41,7 @@ mod restart;
 mod rivals;
 mod running;
 mod second_path;
+mod shared_number;
 mod snmp;
 mod takeover;
 mod together;

@@ -51,6 +51,12 @@ fn a_path_that_leads_to_no_script_is_refused() {
         refusal(script.join("deeper"), &user),
         format!("{here}/hooks/run is not a directory: mend the path")
     );
+    fs::write(hooks.join("empty"), "").expect("a file");
+    mode(&hooks.join("empty"), 0o755);
+    assert_eq!(
+        refusal(hooks.join("empty"), &user),
+        format!("{here}/hooks/empty is empty: write the script, or name another")
+    );
     symlink("gone", place.path().join("dangling")).expect("a link");
     assert_eq!(
         refusal(place.path().join("dangling"), &user),
