@@ -14,15 +14,14 @@
 //! One thread serves all interfaces: the kernel changes addresses under one lock (RTNL) for the whole
 //! host, so more threads would only queue there, and one queue keeps every order in its place.
 
-use super::Placed;
 use super::worker::{Task, Worker};
+use super::{Placed, queue};
 use crate::agent::Holding;
 use crate::agent::config::Pace;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::mpsc::{Sender, channel};
-use std::thread;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 /// What shall be done. Orders are carried out one after the other.
@@ -166,7 +165,7 @@ pub struct Means {
 /// Where orders go.
 #[derive(Clone, Debug)]
 pub struct Holder {
-    tasks: Sender<Task>,
+    tasks: queue::Sender<Task>,
 }
 
 impl Holder {
@@ -175,22 +174,20 @@ impl Holder {
     /// # Errors
     /// No netlink socket, or no thread, could be had.
     pub fn start(means: Means, report: impl Fn(Report) + Send + 'static) -> io::Result<Holder> {
-        let (tasks, queue) = channel();
         let mut worker = Worker::new(means, report)?;
-        thread::Builder::new().name("holder".to_owned()).spawn(move || worker.run(&queue))?;
-        Ok(Holder { tasks })
+        Ok(Holder { tasks: queue::start("holder", move |queue| worker.run(queue))? })
     }
 
     /// Queues an order; never waits.
     pub fn order(&self, order: Order) {
         // Fails only after the worker has panicked; then no report will come, and the caller sees that.
-        let _ = self.tasks.send(Task::Order(order));
+        let _ = self.tasks.put(Task::Order(order));
     }
 
     /// Waits until everything queued is done, at most `within`. Whether it is done.
     #[must_use]
     pub fn finish(self, within: Duration) -> bool {
         let (done, wait) = channel();
-        self.tasks.send(Task::Finish(done)).is_ok() && wait.recv_timeout(within).is_ok()
+        self.tasks.put(Task::Finish(done)) && wait.recv_timeout(within).is_ok()
     }
 }

@@ -25,6 +25,7 @@ mod netlink;
 mod netlink_socket;
 mod nftables;
 mod pace;
+mod queue;
 pub mod raw_socket;
 mod renewal;
 mod route;

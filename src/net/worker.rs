@@ -9,6 +9,7 @@ use super::duty::Duty;
 use super::firewall::{Firewall, Shut};
 use super::macvlan::Macvlans;
 use super::pace::{Frame, Pacer};
+use super::queue::{Nothing, Queue};
 use super::routing::{self, Entry, Routing};
 use super::settle::{Outcome, Outcomes, Settler};
 use super::wanted::{Place, Wanted};
@@ -18,10 +19,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::Sender;
 use std::time::Instant;
 
 #[expect(clippy::large_enum_variant, reason = "nearly all are orders")]
+#[derive(Debug)]
 pub(super) enum Task {
     Order(Order),
     Finish(Sender<()>),
@@ -60,7 +62,7 @@ impl<F: Fn(Report)> Worker<F> {
         })
     }
 
-    pub(super) fn run(&mut self, queue: &Receiver<Task>) {
+    pub(super) fn run(&mut self, queue: &Queue<Task>) {
         let mut next = None;
         while let Some(task) = next.take().or_else(|| self.wait(queue)) {
             match task {
@@ -72,11 +74,11 @@ impl<F: Fn(Report)> Worker<F> {
                     // Deleting one address may take a thousand along: one comparison serves them all.
                     let mut gone = BTreeSet::from([(interface, address)]);
                     next = loop {
-                        match queue.try_recv() {
-                            Ok(Task::Order(Order::Gone { interface, address })) => {
+                        match queue.ready() {
+                            Some(Task::Order(Order::Gone { interface, address })) => {
                                 gone.insert((interface, address));
                             }
-                            other => break other.ok(),
+                            other => break other,
                         }
                     };
                     self.renewal = None;
@@ -91,18 +93,17 @@ impl<F: Fn(Report)> Worker<F> {
     }
 
     /// The next task. Frames that have waited long enough leave meanwhile.
-    fn wait(&mut self, queue: &Receiver<Task>) -> Option<Task> {
+    fn wait(&mut self, queue: &Queue<Task>) -> Option<Task> {
         loop {
             let now = Instant::now();
             if self.answers.due().is_some_and(|at| at <= now) {
                 self.judge_answers(now);
             }
             let next = self.pacer.due(now).into_iter().chain(self.answers.due()).min();
-            let Some(at) = next else { return queue.recv().ok() };
-            match queue.recv_timeout(at.saturating_duration_since(now)) {
+            match queue.next(next) {
                 Ok(task) => return Some(task),
-                Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => {
+                Err(Nothing::Ended) => return None,
+                Err(Nothing::Late) => {
                     if let Some(frame) = self.pacer.take(Instant::now()) {
                         self.announce_one(&frame);
                     }
