@@ -227,6 +227,18 @@ impl Health {
         true
     }
 
+    /// Counts one outcome that changes nothing. `false`: it is to be counted as another.
+    pub fn count_on(&mut self, now: Time, outcome: &Outcome) -> bool {
+        let passed = outcome.verdict.is_ok() != self.config.inverse;
+        let stands = if passed { Standing::Up } else { Standing::Down };
+        let goes_on = (self.standing, self.streak, self.value()) == (stands, 0, outcome.value.unwrap_or(0));
+        if goes_on {
+            self.tally.add(passed, outcome.latency);
+            self.last = Some((now, outcome.clone()));
+        }
+        goes_on
+    }
+
     /// One line on the last failure, for people.
     #[must_use]
     pub fn complaint(&self) -> String {

@@ -4,7 +4,7 @@
 //! Whatever else comes in between makes the next advert one that is read (RFC 9568 6.4.2) or made (6.4.3).
 
 use super::Agent;
-use super::effect::{Datagram, Effect, Outgoing};
+use super::effect::{Datagram, Effect, Input, Outgoing};
 use super::second_path::Way;
 use super::set::Seat;
 use crate::time::Time;
@@ -129,6 +129,18 @@ impl Agent {
     /// Whether nothing is under way that concerns all routers.
     fn is_quiet(&self) -> bool {
         !self.keeping.news && !self.stopping && self.relay.is_none()
+    }
+
+    /// Does with what came in then what was done with the last of its kind, if nothing else follows from it. `false`:
+    /// nothing was done, it is to be handled.
+    pub fn is_as_before(&mut self, at: Time, input: &Input) -> bool {
+        match input {
+            Input::Datagram(datagram) => self.again(at, &Came::of(datagram)),
+            Input::Outcome(name, outcome) => {
+                self.checks.get_mut(name).is_some_and(|check| check.count_on(at, outcome))
+            }
+            _ => false,
+        }
     }
 
     /// Does what the last advert did, if this one is the same and nothing else has happened since. `false`:

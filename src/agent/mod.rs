@@ -146,9 +146,7 @@ impl Agent {
     #[must_use]
     pub fn handle(&mut self, now: Time, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
-        if let Input::Datagram(datagram) = &input
-            && self.again(now, &Came::of(datagram))
-        {
+        if self.is_as_before(now, &input) {
             return effects;
         }
         self.again = None;

@@ -113,12 +113,12 @@ fn shared(config: &Config, schedule: &Schedule) -> Arc<Shared> {
 }
 
 /// Reports whenever the session goes up or down, for ever. Drop the future to end it.
-pub(super) async fn run(config: &Config, schedule: &Schedule, report: impl Fn(Outcome)) {
+pub(super) async fn run(config: &Config, schedule: &Schedule, mut report: impl FnMut(Outcome)) {
     let shared = shared(config, schedule);
     let mut said = shared.said.subscribe();
     loop {
         let outcome = said.borrow_and_update().clone();
-        outcome.into_iter().for_each(&report);
+        outcome.into_iter().for_each(&mut report);
         if said.changed().await.is_err() {
             return;
         }
@@ -126,10 +126,10 @@ pub(super) async fn run(config: &Config, schedule: &Schedule, report: impl Fn(Ou
 }
 
 /// Holds a session for ever.
-async fn hold(config: &Config, schedule: &Schedule, report: impl Fn(Outcome)) {
+async fn hold(config: &Config, schedule: &Schedule, mut report: impl FnMut(Outcome)) {
     loop {
         let line = match Held::open(config, schedule) {
-            Ok(mut held) => held.watch(config, &report).await,
+            Ok(mut held) => held.watch(config, &mut report).await,
             Err(line) => line,
         };
         report(outcome(Err(line), Duration::ZERO));
@@ -167,7 +167,7 @@ impl Held {
     }
 
     /// Ends with the reason where it cannot go on.
-    async fn watch(&mut self, config: &Config, report: &impl Fn(Outcome)) -> String {
+    async fn watch(&mut self, config: &Config, report: &mut impl FnMut(Outcome)) -> String {
         let patience = sleep(config.timing.idle_tx * FIRST);
         tokio::pin!(patience);
         let mut told = None;

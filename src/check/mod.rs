@@ -217,7 +217,7 @@ impl Attempt<'_> {
 /// ever; each next one an interval after the start of the last, or at once when the last took longer;
 /// two never overlap. What a sentry sees end is looked at at once, instead of after the interval. Drop
 /// the future to stop; a running script is then killed.
-pub async fn run(spec: Spec, report: impl Fn(Outcome) + Send + 'static) {
+pub async fn run(spec: Spec, mut report: impl FnMut(Outcome) + Send + 'static) {
     if let Probe::Bfd(config) = &spec.probe {
         return bfd::run(config, &spec.schedule, report).await;
     }
@@ -231,8 +231,10 @@ pub async fn run(spec: Spec, report: impl Fn(Outcome) + Send + 'static) {
             () = sleep_until(next) => false,
             () = sentry.alarm() => true,
         };
-        // What ends all the time is not looked at all the time.
-        sleep_until(soonest.min(next)).await;
+        if alarmed {
+            // What ends all the time is not looked at all the time.
+            sleep_until(soonest.min(next)).await;
+        }
         let start = Instant::now();
         let outcome = round(&spec, &lane, &sentry).await;
         if alarmed && outcome.verdict.is_ok() {

@@ -2,12 +2,13 @@
 
 use super::{Attempt, Schedule};
 pub(super) use crate::stream::{plain, said};
+use nix::errno::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{self, IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -106,22 +107,57 @@ where
 
 /// A TCP connection to `target`, from the configured source.
 pub(super) async fn connect(target: &Target, attempt: &Attempt<'_>) -> Result<TcpStream, String> {
+    attend(reach(target, attempt).await?)
+}
+
+/// The same, for whom it is enough that there is one.
+pub(super) async fn reach(target: &Target, attempt: &Attempt<'_>) -> Result<net::TcpStream, String> {
     let addresses = resolve(target, attempt).await?;
     attempt.awaits("the connection");
     let schedule = attempt.schedule.clone();
-    race(addresses, move |address| connect_one(address, schedule.clone())).await
+    race(addresses, move |address| reach_one(address, schedule.clone())).await
 }
 
 /// A TCP connection to one address.
 pub(super) async fn connect_one(address: SocketAddr, schedule: Schedule) -> Result<TcpStream, String> {
+    attend(reach_one(address, schedule).await?)
+}
+
+/// The runtime watches it only where the answer is not there at once, as that of this host is.
+async fn reach_one(address: SocketAddr, schedule: Schedule) -> Result<net::TcpStream, String> {
     let socket = socket(address, Type::STREAM, Protocol::TCP, &schedule)?;
     let failed = |error: io::Error| said(&error, &address.to_string());
-    let stream = TcpSocket::from_std_stream(socket.into()).connect(address).await.map_err(failed)?;
+    let ask = || socket.connect(&address.into());
+    // Asked again, the kernel says what has become of it.
+    let result = ask().or_else(|error| if is(&error, Errno::EINPROGRESS) { ask() } else { Err(error) });
+    let mut stream = net::TcpStream::from(socket);
+    match result {
+        Err(error) if is(&error, Errno::EALREADY) => stream = answered(stream).await.map_err(failed)?,
+        result => result.map_err(failed)?,
+    }
     // A closed port of this host can be given to our own end, which then meets itself.
     if stream.local_addr().map_err(failed)? == address {
         return Err(failed(io::ErrorKind::ConnectionRefused.into()));
     }
     Ok(stream)
+}
+
+/// Waits for the answer to a connection that is under way.
+async fn answered(stream: net::TcpStream) -> io::Result<net::TcpStream> {
+    let stream = TcpStream::from_std(stream)?;
+    stream.writable().await?;
+    match stream.take_error()? {
+        Some(error) => Err(error),
+        None => stream.into_std(),
+    }
+}
+
+fn attend(stream: net::TcpStream) -> Result<TcpStream, String> {
+    TcpStream::from_std(stream).map_err(|error| plain(&error))
+}
+
+fn is(error: &io::Error, errno: Errno) -> bool {
+    error.raw_os_error() == Some(errno as i32)
 }
 
 /// A non-blocking socket to reach `address`, bound as configured.
@@ -131,9 +167,8 @@ pub(super) fn socket(
     protocol: Protocol,
     schedule: &Schedule,
 ) -> Result<Socket, String> {
-    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))
+    let socket = Socket::new(Domain::for_address(address), kind.nonblocking(), Some(protocol))
         .map_err(|error| format!("cannot open a socket: {}", plain(&error)))?;
-    socket.set_nonblocking(true).map_err(|error| plain(&error))?;
     if let Some(device) = &schedule.device {
         socket
             .bind_device(Some(device.as_bytes()))

@@ -1,7 +1,7 @@
 //! Probe: a TCP connection is accepted.
 
 use super::Attempt;
-use super::target::{Target, connect};
+use super::target::{Target, reach};
 
 /// Where to connect.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -11,5 +11,5 @@ pub struct Config {
 }
 
 pub(super) async fn probe(config: &Config, attempt: &Attempt<'_>) -> Result<(), String> {
-    connect(&config.target, attempt).await.map(drop)
+    reach(&config.target, attempt).await.map(drop)
 }

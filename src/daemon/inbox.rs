@@ -8,18 +8,28 @@ use crate::config::{Loaded, Problems};
 use crate::control::Asked;
 use crate::history::Event;
 use crate::net::{address, link};
+use crate::time::Time;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use tracing::warn;
+
+/// Messages of doers taken before packets and timers get their turn: a burst of those delays no advert.
+const AT_ONCE: usize = 64;
 
 /// Something that came from a doer, a person or the kernel.
 pub(super) enum Arrival {
     /// Ready for the agent.
     Input(Input),
+    /// The same, of that time, where it may well change nothing.
+    Left {
+        at: Time,
+        input: Input,
+    },
     Address(address::Report),
     Link(link::Report),
     Asked(Asked),
@@ -53,6 +63,7 @@ pub(super) enum Arrival {
 /// What an arrival means to the core.
 pub(super) enum Meant {
     Input(Input),
+    Left { at: Time, input: Input },
     Adopt { input: Input, loaded: Box<Loaded> },
 }
 
@@ -61,13 +72,15 @@ pub(super) enum Meant {
 pub(super) struct Inbox {
     queue: Sender<Arrival>,
     wake: Arc<EventFd>,
+    /// How often the core has taken what was there.
+    taken: Arc<AtomicU64>,
 }
 
 impl Inbox {
     pub(super) fn new() -> io::Result<(Self, Receiver<Arrival>)> {
         let wake = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
         let (queue, arrivals) = channel();
-        Ok((Inbox { queue, wake: Arc::new(wake) }, arrivals))
+        Ok((Inbox { queue, wake: Arc::new(wake), taken: Arc::default() }, arrivals))
     }
 
     /// Puts something in and wakes the core.
@@ -78,8 +91,32 @@ impl Inbox {
         }
     }
 
+    /// Puts something in that can wait until the core wakes for something else. Returns how often that has taken
+    /// what was there.
+    pub(super) fn leave(&self, input: Input) -> u64 {
+        // As above.
+        let _ = self.queue.send(Arrival::Left { at: super::now(), input });
+        self.taken()
+    }
+
+    /// How often the core has taken what was there.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Acquire)
+    }
+
+    /// What is there; where that is much, the next turn begins at once, with the rest.
+    pub(super) fn take(&self, arrivals: &Receiver<Arrival>) -> Vec<Arrival> {
+        let taken: Vec<Arrival> = arrivals.try_iter().take(AT_ONCE).collect();
+        if taken.len() == AT_ONCE {
+            self.wake();
+        } else {
+            self.taken.fetch_add(1, Ordering::Release);
+        }
+        taken
+    }
+
     /// Wakes the core.
-    pub(super) fn wake(&self) {
+    fn wake(&self) {
         // It can only fail while the core has been woken and has not slept since.
         let _ = self.wake.write(1);
     }

@@ -6,6 +6,7 @@
 //! `net::address`. So neither a hanging script nor five thousand addresses delay an advert.
 
 mod bell;
+mod clock;
 mod counters;
 pub mod dump;
 mod dumper;
@@ -23,6 +24,7 @@ mod perform;
 mod privileges;
 mod recorder;
 mod replace;
+mod results;
 mod scheduling;
 mod sockets;
 mod state;
@@ -43,16 +45,16 @@ use crate::history::Event;
 use crate::net::namespace;
 use crate::snmp::{Master, Settings};
 use crate::time::Time;
+use clock::{chance, now, wall_clock};
 pub use guardian::{GUARDED, GUARDS, guard, managed};
 use inbox::{Arrival, Inbox};
 pub use log::Log;
-use nix::time::{ClockId, clock_gettime};
 use perform::Performer;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tracing::{error, info, warn};
 pub use witness::witness;
 
@@ -73,8 +75,6 @@ const DRAIN: usize = 128;
 const BURST: Duration = Duration::from_millis(1);
 /// How long packets gather that come even closer: to be woken for each costs more than to read it.
 const GATHER: Duration = Duration::from_micros(250);
-/// Messages of doers taken before packets and timers get their turn: a burst of those delays no advert.
-const ARRIVALS: usize = 64;
 /// By how much the wall clock has to jump to be told. Kernel and network correct it by less at a time.
 const CLOCK_WAS_SET: Duration = Duration::from_millis(1);
 /// So long after a start or a reload all is as it will be. Nobody is woken for it.
@@ -296,24 +296,6 @@ fn failed(what: &str, error: &dyn std::error::Error, log: &Log) -> u8 {
     EXIT_FAILURE
 }
 
-/// Monotonic, and counts the time that the machine slept: after a suspend the gap is seen.
-fn now() -> Time {
-    let clock = clock_gettime(ClockId::CLOCK_BOOTTIME).or_else(|_| clock_gettime(ClockId::CLOCK_MONOTONIC));
-    clock.map_or(Time::ZERO, |spec| Time::ZERO + Duration::from(spec))
-}
-
-/// What the wall clock reads, since the Unix epoch.
-fn wall_clock() -> Duration {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
-}
-
-/// A number that nobody guesses, and not 0.
-fn chance() -> std::io::Result<u64> {
-    let mut bytes = [0; 8];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-    Ok(u64::from_ne_bytes(bytes).max(1))
-}
-
 struct Core {
     agent: Agent,
     performer: Performer,
@@ -398,22 +380,26 @@ impl Core {
                 self.decide(Input::Ballot { bytes, chance });
             }
         }
-        if self.performer.sockets.called() {
+        let called = self.performer.sockets.called();
+        if called {
             self.inbox.clear();
-            let arrivals: Vec<Arrival> = self.arrivals.try_iter().take(ARRIVALS).collect();
-            if arrivals.len() == ARRIVALS {
-                // There may be more: the next turn begins at once.
-                self.inbox.wake();
-            }
-            for arrival in arrivals {
-                self.accept(arrival);
-            }
+            self.take_arrivals();
         }
         if due {
             self.look_after(woken);
         }
+        if !called {
+            // What can wait for this turn: no advert waits for it.
+            self.take_arrivals();
+        }
         if self.calm_at.take_if(|at| *at <= woken).is_some() {
             trim::text();
+        }
+    }
+
+    fn take_arrivals(&mut self) {
+        for arrival in self.inbox.take(&self.arrivals) {
+            self.accept(arrival);
         }
     }
 
@@ -470,7 +456,8 @@ impl Core {
 
     fn accept(&mut self, arrival: Arrival) {
         match self.performer.translate(arrival) {
-            Some(inbox::Meant::Input(input)) => self.decide(input),
+            Some(inbox::Meant::Left { at, input }) if self.agent.is_as_before(at, &input) => {}
+            Some(inbox::Meant::Input(input) | inbox::Meant::Left { input, .. }) => self.decide(input),
             Some(inbox::Meant::Adopt { input, loaded }) => {
                 // The details first: the effects of the reload look hosts and commands up there.
                 self.performer.adopt(*loaded);

@@ -227,6 +227,7 @@ impl Performer {
                 }
                 input
             }
+            Arrival::Left { at, input } => return Some(Meant::Left { at, input }),
             Arrival::Address(report) => address_input(report, &self.record)?,
             Arrival::Link(link::Report::Link(link)) => Input::Link(link),
             Arrival::Link(link::Report::Gone(name)) => Input::LinkGone(name),

@@ -4,6 +4,7 @@
 use super::dump::Dump;
 use super::inbox::{Arrival, Inbox};
 use super::mib::{self, Setup};
+use super::results::Results;
 use super::store::Consulting;
 use super::tell::Tellers;
 use crate::agent::{Holding, Incident, Input, InstanceId, Transition};
@@ -152,8 +153,8 @@ async fn serve(
     while let Some(command) = commands.recv().await {
         match command {
             Command::Watch(name, spec) => {
-                let (to, about) = (inbox.clone(), name.clone());
-                let report = move |outcome| to.put(Arrival::Input(Input::Outcome(about.clone(), outcome)));
+                let mut results = Results::new(name.clone(), inbox.clone());
+                let report = move |outcome| results.put(outcome);
                 let task = tokio::spawn(check::run(*spec, report)).abort_handle();
                 if let Some(old) = checks.insert(name, task) {
                     old.abort();
