@@ -263,8 +263,9 @@ impl Agent {
         let alone: Vec<usize> = (0..self.routers.len()).filter(alone).collect();
         wanted.extend(alone.into_iter().map(|index| (None, vec![index])));
         for (name, routers) in wanted {
-            let mut seats = Vec::new();
-            let mut members = Vec::new();
+            // Exactly: most sets have one member, and a vector that grows takes room for four at first.
+            let all = routers.iter().map(|index| self.routers[*index].members.len()).sum();
+            let (mut seats, mut members) = (Vec::with_capacity(all), Vec::with_capacity(all));
             for index in routers {
                 let router = &mut self.routers[index];
                 router.set = self.sets.len();

@@ -73,8 +73,8 @@ pub(super) struct Router {
     pub left_master: u64,
     /// When its state last changed.
     pub changed: Time,
-    /// Its changes of state, by what it became and why.
-    pub transitions: BTreeMap<(Standing, &'static str), u64>,
+    /// Its changes of state, by what it became and why, in order. Mostly few, as with [`Peers`].
+    pub transitions: Vec<((Standing, &'static str), u64)>,
     pub takeover: Takeover,
     /// How often the addresses could not be held.
     pub hold_errors: u64,
@@ -151,7 +151,7 @@ impl Router {
             became_master: 0,
             left_master: 0,
             changed: Time::ZERO,
-            transitions: BTreeMap::new(),
+            transitions: Vec::new(),
             takeover: Takeover::default(),
             hold_errors: 0,
         }
@@ -163,7 +163,14 @@ impl Router {
         self.changed = now;
         self.became_master += u64::from(*to == Standing::Master);
         self.left_master += u64::from(*from == Standing::Master);
-        *self.transitions.entry((*to, why.name())).or_default() += 1;
+        let key = (*to, why.name());
+        match self.transitions.binary_search_by_key(&key, |(key, _)| *key) {
+            Ok(place) => self.transitions[place].1 += 1,
+            Err(place) => {
+                self.transitions.reserve_exact(1);
+                self.transitions.insert(place, (key, 1));
+            }
+        }
     }
 
     /// The kernel has the addresses of a member.

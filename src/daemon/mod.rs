@@ -260,6 +260,8 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
     core.carry_out(now(), effects);
     info!(node = %config.details.node, routers = config.agent.routers.len(), "locum {} runs", crate::VERSION);
     watchdog::ready();
+    drop(config);
+    trim::heap();
     core.guarded_loop()
 }
 
@@ -394,6 +396,7 @@ impl Core {
         }
         if self.calm_at.take_if(|at| *at <= woken).is_some() {
             trim::text();
+            trim::heap();
         }
     }
 

@@ -1,9 +1,10 @@
-//! Gives back the program's pages that only its start needed: reading arguments and configuration touches
-//! most of the text, and what runs afterwards little of it. What is needed again comes from the page cache.
+//! Gives back the pages that only a start or a reload needed. Reading arguments and configuration touches most of
+//! the program's text, and what runs afterwards little of it; what is needed again comes from the page cache. And it
+//! takes several times the memory that a configuration has in the end.
 //!
 //! The one file with unsafe code.
 
-#![expect(unsafe_code, reason = "madvise(2) has no safe form: with other advice it could throw data away")]
+#![expect(unsafe_code, reason = "madvise(2) and malloc_trim(3) have no safe form")]
 
 use nix::sys::mman::{MmapAdvise, madvise};
 use std::ffi::c_void;
@@ -23,6 +24,15 @@ pub(super) fn text() {
         // SAFETY: these pages are a private, unwritable mapping of a file, as the line says. Whoever runs or
         // reads there next, this very thread included, gets the same bytes from the file again.
         let _ = unsafe { madvise(start, length, MmapAdvise::MADV_DONTNEED) };
+    }
+}
+
+/// Gives back whatever nobody has allocated. An allocator that cannot is asked for nothing.
+pub(super) fn heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: what is allocated stays as it is and where it is, and other threads wait meanwhile.
+    unsafe {
+        nix::libc::malloc_trim(0);
     }
 }
 
