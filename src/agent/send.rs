@@ -67,19 +67,18 @@ impl Agent {
             };
             way.destinations.iter().map(outgoing).collect::<Vec<_>>()
         };
-        for way in &ways {
-            let Some(seal) = member.ledger.next(&config.auth, way.source, clock) else { return };
-            self.keeping.news |= seal != Seal::None;
-            effects.extend(parcels(advert, way, &seal, self.due).into_iter().map(Effect::Send));
+        let sources = || ways.iter().map(|way| way.source);
+        let Some(seals) = member.ledger.seals(&config.auth, sources(), clock) else { return };
+        for (way, seal) in ways.iter().zip(&seals) {
+            self.keeping.news |= *seal != Seal::None;
+            effects.extend(parcels(advert, way, seal, self.due).into_iter().map(Effect::Send));
         }
         if self.willed && advert.priority.is_some() {
             // It is the next advert that could leave; the one that does leave next has the number again.
             let (mut ledger, last) = (member.ledger.clone(), Advert { priority: None, ..advert.clone() });
-            let mut farewell = Vec::new();
-            for way in &ways {
-                let seal = ledger.next(&config.auth, way.source, clock);
-                farewell.extend(seal.into_iter().flat_map(|seal| parcels(&last, way, &seal, None)));
-            }
+            let seals = ledger.seals(&config.auth, sources(), clock).unwrap_or_default();
+            let sealed = ways.iter().zip(&seals);
+            let farewell = sealed.flat_map(|(way, seal)| parcels(&last, way, seal, None)).collect();
             let will = Will { vrid: advert.vrid, farewell, patience, linger: config.linger() };
             effects.push(Effect::Will(member.id, will));
         }

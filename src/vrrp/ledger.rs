@@ -10,6 +10,7 @@ use super::hmac::Untrusted;
 use super::refusal::Refusal;
 use super::sequence::{MULTICAST_SENDERS, Marks, Sequence};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -44,6 +45,30 @@ impl Ledger {
         }
     }
 
+    /// The seals of one advert that leaves from all of these addresses; `None` as of [`Ledger::next`].
+    ///
+    /// With headers it has one number whatever way it takes: two Masters that advertise at once would else be behind
+    /// each other on all ways but the last, for as long as their timers agree.
+    #[must_use]
+    pub fn seals(
+        &mut self,
+        auth: &Auth,
+        sources: impl Iterator<Item = IpAddr>,
+        clock: Option<Duration>,
+    ) -> Option<SmallVec<[Seal; 2]>> {
+        let mut seals = SmallVec::<[Seal; 2]>::new();
+        for source in sources {
+            let seal = match (seals.first(), source) {
+                (Some(Seal::Ah { sequence, .. }), IpAddr::V4(source)) => {
+                    Seal::Ah { spi: source.to_bits(), sequence: *sequence }
+                }
+                _ => self.next(auth, source, clock)?,
+            };
+            seals.push(seal);
+        }
+        Some(seals)
+    }
+
     /// What was sent in so long a time is not remembered: goes on behind all of it, also where the clock was set back
     /// meanwhile.
     pub fn skip(&mut self, unknown: Duration) {
@@ -68,6 +93,26 @@ impl Ledger {
             }
             (Auth::Ah(_), Seal::Ah { spi, sequence }) => self.ah.admit(*spi, *sequence),
             _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vrrp::auth::Secret;
+
+    #[test]
+    fn of_two_who_advertise_at_once_by_two_ways_each_is_believed_by_whichever_is_heard() {
+        let auth = Auth::Ah(Secret::new(*b"secret"));
+        let addresses = |host| [0, 1].map(|network| IpAddr::from([10, network, 0, host]));
+        let (mut one, mut other) = (Ledger::default(), Ledger::default());
+        for heard in [0, 1] {
+            let seals = one.seals(&auth, addresses(1).into_iter(), None).unwrap();
+            let _ = other.seals(&auth, addresses(2).into_iter(), None).unwrap();
+            let source = addresses(1)[heard];
+            assert_eq!(other.admit(source, &seals[heard], &auth, None, 0), Ok(()));
+            assert_eq!(other.admit(source, &seals[heard], &auth, None, 0), Err(Refusal::Replay));
         }
     }
 }
