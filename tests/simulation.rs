@@ -48,6 +48,33 @@ fn every_law_holds_in_two_thousand_random_worlds_under_an_etcd() {
     assert!(outcome.takeovers.len() > 1500, "only {} takeovers were measured", outcome.takeovers.len());
 }
 
+#[test]
+fn every_law_holds_in_two_thousand_random_worlds_with_two_networks() {
+    let outcome = run(0, 2000, Run { second_path: true, ..Run::default() });
+    say(&outcome.text());
+    assert_eq!(outcome.count, 2000);
+    assert!(outcome.failures.is_empty(), "{} seeds failed", outcome.failures.len());
+    assert!(outcome.takeovers.len() > 1500, "only {} takeovers were measured", outcome.takeovers.len());
+}
+
+#[test]
+fn every_law_holds_in_two_thousand_random_worlds_with_two_networks_under_a_quorum() {
+    let outcome = run(0, 2000, Run { voting: true, second_path: true, ..Run::default() });
+    say(&outcome.text());
+    assert_eq!(outcome.count, 2000);
+    assert!(outcome.failures.is_empty(), "{} seeds failed", outcome.failures.len());
+    assert!(outcome.takeovers.len() > 1500, "only {} takeovers were measured", outcome.takeovers.len());
+}
+
+#[test]
+fn every_law_holds_in_two_thousand_random_worlds_with_damping() {
+    let outcome = run(0, 2000, Run { damping: true, ..Run::default() });
+    say(&outcome.text());
+    assert_eq!(outcome.count, 2000);
+    assert!(outcome.failures.is_empty(), "{} seeds failed", outcome.failures.len());
+    assert!(outcome.takeovers.len() > 1500, "only {} takeovers were measured", outcome.takeovers.len());
+}
+
 /// The seeds of a file, a line each.
 fn seeds(text: &str) -> Vec<u64> {
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or("").trim());
@@ -56,11 +83,17 @@ fn seeds(text: &str) -> Vec<u64> {
 
 #[test]
 fn every_seed_that_ever_taught_something_holds() {
-    for (text, voting) in [(include_str!("seeds.txt"), false), (include_str!("seeds-quorum.txt"), true)] {
+    let voting = Run { voting: true, ..Run::default() };
+    let second_path = Run { second_path: true, ..Run::default() };
+    for (text, run) in [
+        (include_str!("seeds.txt"), Run::default()),
+        (include_str!("seeds-quorum.txt"), voting),
+        (include_str!("seeds-second-path.txt"), second_path),
+    ] {
         let seeds = seeds(text);
         assert!(!seeds.is_empty());
         for seed in seeds {
-            let outcome = run_seeds(seed, 1, Run { voting, ..Run::default() });
+            let outcome = run_seeds(seed, 1, run);
             assert!(outcome.failures.is_empty(), "{}", outcome.text());
         }
     }
@@ -220,6 +253,30 @@ fn a_claim_that_goes_back_before_the_addresses_is_caught() {
 #[test]
 fn clocks_that_differ_by_more_than_the_margin_are_caught() {
     makes_two_holders(Sabotage::WildClocks);
+}
+
+#[test]
+fn a_second_path_that_nobody_listens_to_is_caught() {
+    let run = Run { sabotage: Some(Sabotage::DeafThere), second_path: true, ..Run::default() };
+    is_caught_in(run, Law::SecondPath);
+}
+
+#[test]
+fn farewells_that_do_not_take_the_second_path_are_caught() {
+    let run = Run { sabotage: Some(Sabotage::MuteThere), second_path: true, ..Run::default() };
+    is_caught_in(run, Law::Takeover);
+}
+
+#[test]
+fn taking_back_at_once_whatever_was_before_is_caught() {
+    let run = Run { sabotage: Some(Sabotage::Undamped), damping: true, ..Run::default() };
+    is_caught_in(run, Law::Damping);
+}
+
+#[test]
+fn never_taking_back_again_is_caught() {
+    let run = Run { sabotage: Some(Sabotage::DampedForEver), damping: true, ..Run::default() };
+    is_caught_in(run, Law::Damping);
 }
 
 /// The configuration of a second host: less preferred, and with the unicast addresses swapped.

@@ -24,6 +24,12 @@ pub(super) struct Simulate {
     /// Random nodes need the claim of a majority, two of them with a witness, and clocks are up to 1 % off
     #[arg(long, conflicts_with_all = ["scenario", "config"])]
     quorum: bool,
+    /// Random nodes are on two networks, and adverts and votes take both
+    #[arg(long, conflicts_with_all = ["scenario", "config"])]
+    second_path: bool,
+    /// Random nodes that fail too often as Master take nothing back for a while
+    #[arg(long, conflicts_with_all = ["scenario", "config"])]
+    damping: bool,
     /// Play this scenario file, and compare what comes of it with what it expects
     #[arg(long, value_name = "FILE", group = "what")]
     scenario: Option<PathBuf>,
@@ -37,7 +43,8 @@ impl Simulate {
     fn random(&self) -> Result<u8, Failure> {
         let configs: Vec<_> = self.config.iter().map(|file| rules(file)).collect::<Result<_, _>>()?;
         let configs = Some(configs.as_slice()).filter(|configs| !configs.is_empty());
-        let run = sim::Run { configs, voting: self.quorum, ..sim::Run::default() };
+        let (voting, second_path, damping) = (self.quorum, self.second_path, self.damping);
+        let run = sim::Run { configs, voting, second_path, damping, ..sim::Run::default() };
         let outcome = sim::run_seeds(self.seed, self.seeds.unwrap_or(1), run);
         say(&outcome.text())?;
         Ok(if outcome.failures.is_empty() { WELL } else { NOT_DONE })

@@ -2,6 +2,7 @@
 
 use super::judge;
 use super::lan::Lan;
+use super::networks::Network;
 use super::node::Node;
 use super::setup::vip;
 use super::wire;
@@ -119,18 +120,16 @@ fn happen(world: &mut World, fault: Fault, node: usize) {
     let text = format!("{fault:?}");
     world.trace.note(world.now, &world.nodes[node].name, b'F', text.as_bytes(), || format!("[{text}]"));
     match fault {
-        Fault::Loss => world.lan.loss = world.rng.between(10, 500),
-        Fault::SlowLan => {
-            world.lan.delay.1 = Duration::from_micros(world.rng.between(500, 400_000));
-            world.lan.ordered = world.rng.chance(500);
+        Fault::Loss
+        | Fault::SlowLan
+        | Fault::Twins
+        | Fault::Flips
+        | Fault::OneWay
+        | Fault::Partition
+        | Fault::CalmLan => {
+            let network = world.any_network();
+            disturb(world, network, fault, (node, other));
         }
-        Fault::Twins => world.lan.twins = world.rng.between(10, 800),
-        Fault::Flips => world.lan.flips = world.rng.between(10, 800),
-        Fault::OneWay => drop(world.lan.blocked.insert((node, other))),
-        Fault::Partition => {
-            world.lan.sides = (0..world.members()).map(|_| world.rng.below(2)).collect();
-        }
-        Fault::CalmLan => calm(&mut world.lan),
         Fault::Crash { swept } => world.crash(node, swept),
         Fault::Start if world.nodes[node].agent.is_none() => world.start(node),
         // A process in its place would hold without a claim.
@@ -141,8 +140,8 @@ fn happen(world: &mut World, fault: Fault, node: usize) {
         }
         Fault::Freeze if awake => world.freeze(node),
         Fault::Thaw if world.nodes[node].frozen => world.thaw(node),
-        Fault::LinkDown => world.set_link(node, false),
-        Fault::LinkUp => world.set_link(node, true),
+        Fault::LinkDown => cable(world, node, false),
+        Fault::LinkUp => cable(world, node, true),
         Fault::HoldFails => world.nodes[node].refusals = 1,
         Fault::AddressRemoved => remove_address(world, node),
         Fault::Contest => (0..7).for_each(|_| remove_address(world, node)),
@@ -177,9 +176,29 @@ fn happen(world: &mut World, fault: Fault, node: usize) {
     }
 }
 
-/// The LAN is healthy from now on.
-fn calm(lan: &mut Lan) {
-    *lan = healthy();
+/// Something is wrong, or nothing any more, with what is between the hosts there.
+fn disturb(world: &mut World, network: Network, fault: Fault, way: (usize, usize)) {
+    let members = world.members();
+    let (lan, rng) = world.lan_and_chance(network);
+    match fault {
+        Fault::Loss => lan.loss = rng.between(10, 500),
+        Fault::SlowLan => {
+            lan.delay.1 = Duration::from_micros(rng.between(500, 400_000));
+            lan.ordered = rng.chance(500);
+        }
+        Fault::Twins => lan.twins = rng.between(10, 800),
+        Fault::Flips => lan.flips = rng.between(10, 800),
+        Fault::OneWay => drop(lan.blocked.insert(way)),
+        Fault::Partition => lan.sides = (0..members).map(|_| rng.below(2)).collect(),
+        _ => *lan = healthy(),
+    }
+}
+
+/// A cable is pulled or plugged in; where a host has two, one of them or both.
+fn cable(world: &mut World, node: usize, up: bool) {
+    let both = world.second.is_none() || world.rng.chance(500);
+    let one = world.any_network();
+    world.set_links(node, if both { Network::BOTH } else { std::slice::from_ref(&one) }, up);
 }
 
 /// A healthy LAN.
@@ -192,7 +211,9 @@ pub(super) fn healthy() -> Lan {
 
 /// Nothing around the processes is wrong any longer.
 fn mend(world: &mut World) {
-    calm(&mut world.lan);
+    for network in world.networks() {
+        *world.lan_of(*network) = healthy();
+    }
     if !world.grants() {
         world.start_granting();
     }
@@ -228,6 +249,14 @@ pub(super) fn heal(world: &mut World, configs: &[Config]) {
     world.run_for(Duration::from_secs(10));
     for node in 0..world.nodes.len() {
         world.ask(node, Request::Resume { router: None });
+        acknowledge(world, node);
+    }
+}
+
+/// Somebody has seen to it, where anything is held against a host that fails.
+pub(super) fn acknowledge(world: &mut World, node: usize) {
+    if world.nodes[node].config.routers.iter().any(|router| router.damping.is_some()) {
+        world.ask(node, Request::Ack { router: None });
     }
 }
 
@@ -252,13 +281,20 @@ fn split(world: &mut World) {
     let Some((node, interval)) = master(world) else { return };
     let (all, nodes) = (world.members(), world.nodes.len());
     let ways = |from: usize, to: usize| (from..to).flat_map(|other| [(node, other), (other, node)]);
-    world.lan.blocked.extend(ways(0, nodes));
+    // By the second path they may go on hearing each other, or not.
+    let cut = if world.second.is_some() && world.rng.chance(300) { 1 } else { world.networks().len() };
+    let cut = &world.networks()[..cut];
+    for network in cut {
+        world.lan_of(*network).blocked.extend(ways(0, nodes));
+    }
     world.run_for(interval * 4);
     let then = world.rng.below(3);
     if then == 0 {
         world.start_granting();
     } else {
-        world.lan.blocked.extend(ways(nodes, all));
+        for network in cut {
+            world.lan_of(*network).blocked.extend(ways(nodes, all));
+        }
         let after = world.rng.between(150, 300);
         world.run_for(interval * u32::try_from(after).unwrap_or(0) / 100);
         if then == 1 && world.nodes[node].is_awake() {

@@ -1,9 +1,11 @@
 //! Laws about the end of a phase: who is Master after healing, and how a clean takeover went.
 
 use super::laws::Law;
+use super::networks::Network;
 use super::node::{Node, Seat, seat_of};
 use super::world::{Change, World};
 use crate::agent::config::Router;
+use crate::agent::damping::Damping;
 use crate::agent::{Request, RouterName, Standing};
 use crate::health::{CheckName, OnFail};
 use crate::time::Time;
@@ -18,8 +20,10 @@ use std::time::Duration;
 pub(super) enum Loss {
     /// The process vanishes.
     Crash,
-    /// Its link goes down.
+    /// Its links go down.
     LinkDown,
+    /// The link of the first of two networks goes down.
+    FirstLinkDown,
     /// It is told to stop.
     Stop,
     /// An operator moves the addresses.
@@ -28,18 +32,30 @@ pub(super) enum Loss {
 
 impl Loss {
     pub const ALL: &[Loss] = &[Loss::Crash, Loss::LinkDown, Loss::Stop, Loss::Handover];
+    const BY_TWO: &[Loss] =
+        &[Loss::Crash, Loss::LinkDown, Loss::FirstLinkDown, Loss::FirstLinkDown, Loss::Stop, Loss::Handover];
 
     /// Those of them whose moment can be told in advance: a carrier may be waited out, or ignored.
     pub fn fit(world: &World) -> &'static [Loss] {
         let waits = |node: &Node| !node.config.link_delays.is_empty();
         let ignores = |node: &Node| node.config.routers.iter().any(|router| router.ignore_link);
         let carrier = !world.nodes.iter().any(|node| waits(node) || ignores(node));
-        if carrier { Loss::ALL } else { &[Loss::Crash, Loss::Stop, Loss::Handover] }
+        match carrier {
+            true if world.second.is_some() => Loss::BY_TWO,
+            true => Loss::ALL,
+            false => &[Loss::Crash, Loss::Stop, Loss::Handover],
+        }
     }
 
-    /// Whether the Master says farewell.
-    const fn is_told(self) -> bool {
+    /// Whether the Master leaves in order.
+    const fn is_planned(self) -> bool {
         matches!(self, Loss::Stop | Loss::Handover)
+    }
+
+    /// Whether the others hear its farewell.
+    fn is_told(self, world: &World) -> bool {
+        let by_second = self == Loss::FirstLinkDown && !world.is_severed(Network::Second);
+        self.is_planned() || by_second
     }
 }
 
@@ -119,14 +135,73 @@ pub(super) fn one_role(world: &mut World) {
     }
 }
 
+/// Law: one of two networks is cut, and nothing moves. It stays so.
+pub(super) fn one_network(world: &mut World) {
+    let cut = world.any_network();
+    world.sever(cut);
+    still(world, longest_down(world) * 2, Law::SecondPath);
+}
+
+/// Law: a Master fails as often as is too often, and takes nothing back for a pause; then it does, or nobody
+/// waits for that.
+pub(super) fn flapping(world: &mut World) {
+    let Some((node, seat, damping)) = flapper(world) else { return };
+    let down = longest_down(world);
+    for _ in 1..damping.failures {
+        fail(world, node, down);
+        world.run_for(down * 3);
+    }
+    let failed = world.now;
+    fail(world, node, down);
+    let before = world.changes.len();
+    // Its clock may be too fast.
+    world.run_until(failed + damping.pause * 49 / 50);
+    let back = |change: &Change| change.node == node && change.seat == seat && change.to == Standing::Master;
+    if world.changes[before..].iter().any(back) {
+        let text = format!("took {} back within {:?} after its last failure", seat.0, damping.pause);
+        world.laws.broken(Law::Damping, world.now, &world.nodes[node], text);
+    } else if world.rng.chance(500) {
+        world.run_for(damping.pause / 25 + down * 3);
+        if !world.nodes[node].is_master(seat) {
+            let text = format!("did not take {} back after {:?}", seat.0, damping.pause);
+            world.laws.broken(Law::Damping, world.now, &world.nodes[node], text);
+        }
+    }
+}
+
+fn fail(world: &mut World, node: usize, down: Duration) {
+    world.set_link(node, false);
+    world.run_for(down * 2);
+    world.set_link(node, true);
+}
+
+/// A Master with damping that has to take back whatever it loses, if it may.
+fn flapper(world: &World) -> Option<(usize, Seat, Damping)> {
+    let all: Vec<Seat> = seats(world).into_iter().collect();
+    let preempts = |node: &Node, seat| role(node, seat).iter().all(|router| router.preempt);
+    let all_preempt = all.iter().all(|seat| world.nodes.iter().all(|node| preempts(node, *seat)));
+    let fit = all_preempt && Loss::fit(world).contains(&Loss::LinkDown);
+    let of = |seat: Seat| {
+        let at = world.nodes.iter().position(|node| node.is_master(seat))?;
+        let own = router(&world.nodes[at], seat)?;
+        let others = world.nodes.iter().enumerate().filter(|(other, _)| *other != at);
+        // Where intervals differ, who comes back may not wait long enough to hear the Master.
+        let below = |r: &Router| priority(r) < priority(own) && r.interval == own.interval;
+        let best = others.filter_map(|(_, other)| router(other, seat)).all(below);
+        let damping = own.damping.filter(|_| best && !own.priority.is_owner())?;
+        Some((at, seat, damping))
+    };
+    all.iter().filter(|_| fit).find_map(|seat| of(*seat))
+}
+
 /// Law: nothing moves any longer.
-pub(super) fn still(world: &mut World, span: Duration) {
+pub(super) fn still(world: &mut World, span: Duration, law: Law) {
     let before = world.changes.len();
     world.run_for(span);
     if let Some(change) = world.changes.get(before).cloned() {
         let name = &world.nodes[change.node].name;
         let text = format!("{name} went {} -> {} in quiet times: {}", change.from, change.to, change.why);
-        world.laws.broken_by_all(Law::OneMaster, change.at, text);
+        world.laws.broken_by_all(law, change.at, text);
     }
 }
 
@@ -192,6 +267,7 @@ fn lose(world: &mut World, node: usize, means: Loss) {
     match means {
         Loss::Crash => world.crash(node, true),
         Loss::LinkDown => world.set_link(node, false),
+        Loss::FirstLinkDown => world.set_links(node, &[Network::First], false),
         Loss::Stop => world.stop(node, false),
         Loss::Handover => world.ask(node, Request::Handover { router: None }),
     }
@@ -201,7 +277,7 @@ fn lose(world: &mut World, node: usize, means: Loss) {
 pub(super) fn mend(world: &mut World, node: usize, means: Loss) {
     match means {
         Loss::Crash | Loss::Stop => world.start(node),
-        Loss::LinkDown => world.set_link(node, true),
+        Loss::LinkDown | Loss::FirstLinkDown => world.set_link(node, true),
         Loss::Handover => world.ask(node, Request::Resume { router: None }),
     }
     world.nodes[node].failing.remove(&CheckName("web".into()));
@@ -211,7 +287,7 @@ pub(super) fn mend(world: &mut World, node: usize, means: Loss) {
 struct Plan {
     seat: Seat,
     lost: usize,
-    told: bool,
+    planned: bool,
     /// Whether the nodes have different intervals.
     uneven: bool,
     /// Whether the takeover may come early: in a group of which only a part preempts, that part
@@ -241,8 +317,8 @@ impl Plan {
         let grouped = world.nodes.iter().any(|node| role(node, seat).len() > 1);
         let early =
             (roles().any(|r| r.preempt) && roles().any(|r| !r.preempt)) || (grouped && roles().any(deaf));
-        let (told, at) = (means.is_told(), world.now);
-        (!queue.is_empty()).then_some(Plan { seat, lost, told, uneven, early, at, queue })
+        let (planned, at) = (means.is_planned(), world.now);
+        (!queue.is_empty()).then_some(Plan { seat, lost, planned, uneven, early, at, queue })
     }
 
     fn judge(&self, world: &World, before: usize) -> Result<Duration, String> {
@@ -275,7 +351,7 @@ impl Plan {
             return Err(format!("{vrid} has {masters} Masters after its takeover"));
         }
         let left = changes().find(|change| change.node == self.lost && change.from == Standing::Master);
-        if self.told && left.is_some_and(|left| left.at < first.at) {
+        if self.planned && left.is_some_and(|left| left.at < first.at) {
             return Err(format!("nobody held the addresses of {vrid} for a while, though it was planned"));
         }
         Ok(first.at.since(self.at))
@@ -291,7 +367,7 @@ fn due(world: &World, router: &Router, lost: usize, means: Loss) -> Option<Time>
         adverts.find(|s| s.node == lost && s.seat == seat && s.family == family).map(|s| s.at)
     };
     let interval = if router.version == Version::V3 { theirs } else { router.interval };
-    if means.is_told() {
+    if means.is_told(world) {
         // Whose one peer leaves has nobody to wait for.
         let peers = |family| router.peers.iter().filter(move |peer| Family::of(**peer) == family).count();
         let by_second =

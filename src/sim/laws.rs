@@ -49,6 +49,10 @@ pub enum Law {
     Determinism,
     /// Where a quorum is required never two have an address.
     TwoHolders,
+    /// As long as one of two networks is whole, nothing moves.
+    SecondPath,
+    /// Whoever fails too often as Master takes nothing back for a pause, and does after it.
+    Damping,
     /// No bytes make anything panic.
     Panic,
 }
@@ -71,6 +75,8 @@ impl fmt::Display for Law {
             Law::OneRole => "the routers of a group have one role",
             Law::Determinism => "the same seed gives the same run",
             Law::TwoHolders => "where a quorum is required never two have an address",
+            Law::SecondPath => "while one of two networks is whole nothing moves",
+            Law::Damping => "who fails too often takes nothing back for a pause, and does after it",
             Law::Panic => "nothing panics",
         })
     }

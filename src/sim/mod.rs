@@ -13,6 +13,7 @@ mod judge;
 mod kernel;
 mod lan;
 mod laws;
+mod networks;
 mod node;
 mod perform;
 mod play;

@@ -1,6 +1,7 @@
 //! The doers' part, played by the model: what agents want is done, and what came of it reported.
 
 use super::laws::Law;
+use super::networks::Network;
 use super::node::{Held, Node, Seat, seat_of};
 use super::wire;
 use super::world::{Arrival, Change, Happening, Packet, Sent, World};
@@ -103,17 +104,19 @@ impl World {
             let error = "Network is down".to_owned();
             return self.report(Duration::ZERO, node, Input::SendFailed { instance: out.instance, error });
         }
+        let network = self.nodes[node].network(&out.interface);
         self.sent.push(again);
         self.nodes[node].adverts.insert((out.instance, out.destination), (seat, out.clone()));
         for to in (0..self.nodes.len()).filter(|to| *to != node) {
-            for copy in self.lan.carry(&mut self.rng, self.now, node, to) {
+            for copy in self.carry(network, node, to) {
                 self.deliver(node, to, out, copy.after, copy.flipped);
             }
         }
     }
 
     fn deliver(&mut self, from: usize, to: usize, out: &Outgoing, after: Duration, flipped: bool) {
-        let Some(interface) = hears(&self.nodes[to], out) else { return };
+        let network = self.nodes[from].network(&out.interface);
+        let Some(interface) = hears(&self.nodes[to], network, out) else { return };
         let mut datagram = wire::sent(&interface, out);
         if flipped {
             let bit = self.rng.below(datagram.packet.len() * 8);
@@ -214,8 +217,8 @@ impl World {
     }
 }
 
-/// The interface on which a node would hear `out`, as its open sockets let it.
-fn hears(node: &Node, out: &Outgoing) -> Option<String> {
+/// The interface on which a node would hear `out` on this network, as its open sockets let it.
+fn hears(node: &Node, network: Network, out: &Outgoing) -> Option<String> {
     let family = Family::of(out.source);
     let vrid = wire::message(out).get(1)?;
     let up = |name: &str| node.links.iter().any(|link| link.up && link.name == name);
@@ -224,6 +227,7 @@ fn hears(node: &Node, out: &Outgoing) -> Option<String> {
             && listen.protocol == out.protocol
             && listen.vrids.iter().any(|known| known.get() == *vrid)
             && up(&listen.interface)
+            && node.network(&listen.interface) == network
             && if out.destination.is_multicast() {
                 listen.multicast
             } else {

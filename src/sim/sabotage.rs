@@ -3,10 +3,11 @@
 //! The agent itself is untouched: what goes in and what comes out is tampered with, so that it
 //! looks as if its core were broken in that way.
 
+use super::networks::Network;
 use super::node::Node;
 use super::wire;
 use super::world::Arrival;
-use crate::agent::{Datagram, Effect, Input, InstanceId, Standing};
+use crate::agent::{Config, Datagram, Effect, Input, InstanceId, Standing};
 use crate::time::Time;
 use crate::vrrp::Family;
 
@@ -55,9 +56,32 @@ pub enum Sabotage {
     EarlyRelease,
     /// Clocks differ by more than the claim's margin.
     WildClocks,
+    /// What comes by the second path is not heard.
+    DeafThere,
+    /// Farewells do not take the second path.
+    MuteThere,
+    /// Whoever fails too often takes its addresses back at once.
+    Undamped,
+    /// Whoever has failed too often never takes them back.
+    DampedForEver,
 }
 
 impl Sabotage {
+    /// What an agent is configured to be instead.
+    pub(super) fn configured(self, config: &mut Config) {
+        for router in &mut config.routers {
+            match self {
+                Sabotage::Undamped => router.damping = None,
+                Sabotage::DampedForEver => {
+                    if let Some(damping) = &mut router.damping {
+                        damping.pause *= 1000;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// When a tick meant for `at` comes.
     pub(super) fn tick_at(self, _node: usize, at: Time) -> Time {
         const SECOND: u64 = 1_000_000_000;
@@ -89,6 +113,7 @@ impl Sabotage {
             let own = ours.map_or(0, |router| router.priority.get());
             match self {
                 Sabotage::DeafToFarewells if heard == 0 => return None,
+                Sabotage::DeafThere if node.network(&datagram.interface) == Network::Second => return None,
                 Sabotage::NoTieBreak if heard == own && own > 1 => say(datagram, first >> 4, own - 1),
                 Sabotage::BelieveAnything => say(datagram, first >> 4, heard),
                 Sabotage::DeafToNewcomers => {
@@ -122,6 +147,8 @@ impl Sabotage {
             Sabotage::HoldNothing => !matches!(effect, Effect::Hold { .. }),
             Sabotage::NoAnswers => !matches!(effect, Effect::Reply(..)),
             Sabotage::NeverStops => *effect != Effect::Stopped,
+            Sabotage::MuteThere => !matches!(effect, Effect::Send(out)
+                if wire::message(out).get(2) == Some(&0) && node.network(&out.interface) == Network::Second),
             _ => true,
         });
         for effect in effects {

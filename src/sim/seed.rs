@@ -16,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 /// How one seed is run.
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Run<'a> {
     /// The nodes' configurations; random ones where `None`.
@@ -24,6 +25,10 @@ pub struct Run<'a> {
     pub voting: bool,
     /// An etcd grants it, and nobody votes.
     pub store: bool,
+    /// Random nodes are on two networks, and adverts and votes take both.
+    pub second_path: bool,
+    /// Random nodes that fail too often take nothing back for a while.
+    pub damping: bool,
     /// Keep readable lines.
     pub keep: bool,
     /// A fault planted on purpose.
@@ -142,9 +147,16 @@ fn play(seed: u64, run: Run<'_>) -> Played {
     if run.store {
         setup::ask_a_store(&mut nodes);
     }
+    if run.second_path {
+        setup::second_network(&mut nodes);
+    }
+    if run.damping {
+        setup::damp(&mut rng, &mut nodes);
+    }
     let configs: Vec<Config> = nodes.iter().map(|node| node.config.clone()).collect();
     let lan = faults::healthy();
     let mut world = World::new(lan, rng, Trace::new(run.keep));
+    world.second = run.second_path.then(faults::healthy);
     world.sabotage = run.sabotage;
     describe(&mut world, nodes);
     world.appoint();
@@ -153,7 +165,7 @@ fn play(seed: u64, run: Run<'_>) -> Played {
     }
     let mut takeovers = Vec::new();
     chaos(&mut world);
-    let quiet = world.laws.are_kept() && quiet(&mut world, &configs);
+    let quiet = world.laws.are_kept() && quiet(&mut world, &configs) && tried(&mut world);
     if quiet && (run.voting || world.store.is_some()) {
         takeovers.extend(judge::loss_under_a_quorum(&mut world));
     } else if quiet {
@@ -162,6 +174,7 @@ fn play(seed: u64, run: Run<'_>) -> Played {
             takeovers = took;
             if world.laws.are_kept() {
                 judge::mend(&mut world, lost, loss);
+                calm(&mut world);
                 let down = judge::longest_down(&world);
                 world.run_for(down * 3);
                 settled(&mut world);
@@ -228,6 +241,25 @@ fn quiet(world: &mut World, configs: &[Config]) -> bool {
     world.laws.are_kept()
 }
 
+/// What else is tried where all is well. False where a law was broken.
+fn tried(world: &mut World) -> bool {
+    judge::flapping(world);
+    if world.laws.are_kept() && world.second.is_some() {
+        judge::one_network(world);
+    }
+    world.laws.are_kept()
+}
+
+/// Networks are joined again, and nothing is held against anybody.
+fn calm(world: &mut World) {
+    for network in world.networks() {
+        world.lan_of(*network).sides.clear();
+    }
+    for node in 0..world.nodes.len() {
+        faults::acknowledge(world, node);
+    }
+}
+
 fn settled(world: &mut World) {
     if !world.laws.are_kept() {
         return;
@@ -235,7 +267,7 @@ fn settled(world: &mut World) {
     judge::one_master(world);
     judge::one_role(world);
     let down = judge::longest_down(world);
-    judge::still(world, down);
+    judge::still(world, down, Law::OneMaster);
     let (now, World { laws, nodes, .. }) = (world.now, world);
     laws.unanswered(nodes, now);
 }

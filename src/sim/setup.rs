@@ -4,7 +4,8 @@
 use super::node::{Node, link, links_for};
 use super::rng::Rng;
 use crate::agent::config::{Claims, Group, GroupName, Interface, Router, Store, Vote};
-use crate::agent::{Config, Install, RouterName, VirtualMac};
+use crate::agent::damping::Damping;
+use crate::agent::{Config, Install, Link, RouterName, SecondPath, VirtualMac};
 use crate::claim::quorum::Quorum;
 use crate::claim::{Ttl, VoterId, etcd};
 use crate::health::{self, CheckName, Initial, OnFail, Track};
@@ -134,6 +135,48 @@ pub(super) fn voting(rng: &mut Rng) -> Vec<Node> {
         node.configure(config);
     }
     nodes
+}
+
+/// All hosts are on a second network as well, and every router's adverts take it too.
+pub(super) fn second_network(nodes: &mut [Node]) {
+    let there = |place: u8, family| -> IpAddr {
+        let host = place.saturating_add(1);
+        match family {
+            Family::Ipv4 => Ipv4Addr::new(10, 1, 0, host).into(),
+            Family::Ipv6 => Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, host.into()).into(),
+        }
+    };
+    let hosts: Vec<(u8, Vec<IpAddr>)> = (0..)
+        .zip(nodes.iter())
+        .map(|(place, node)| (place, node.links[0].addresses.iter().map(|own| own.address).collect()))
+        .collect();
+    for (own, node) in (0..).zip(nodes) {
+        let mut config = node.config.clone();
+        for router in &mut config.routers {
+            let families = router.families();
+            let others = hosts.iter().filter(|(place, _)| *place != own);
+            let pairs = others.flat_map(|(place, known)| {
+                known.iter().map(|known| (*known, there(*place, Family::of(*known))))
+            });
+            let peers = pairs.filter(|(known, _)| families.contains(&Family::of(*known))).collect();
+            router.second_path = Some(SecondPath { interface: "eth1".to_owned(), peers });
+        }
+        node.configure(config);
+        let addresses = [Family::Ipv4, Family::Ipv6].map(|family| there(own, family));
+        let mac = Some([2, 0, 0, 0, 1, own]);
+        node.links.push(Link { index: 3, mac, ..link("eth1", own, addresses.to_vec()) });
+    }
+}
+
+/// Whoever fails too often as Master takes nothing back for a while.
+pub(super) fn damp(rng: &mut Rng, nodes: &mut [Node]) {
+    let failures = rng.pick(&[2, 3]);
+    let damping = Damping { failures, within: Duration::from_mins(10), pause: Duration::from_mins(1) };
+    for node in nodes {
+        let mut config = node.config.clone();
+        config.routers.iter_mut().for_each(|router| router.damping = Some(damping));
+        node.configure(config);
+    }
 }
 
 /// An etcd takes the voters' place.

@@ -3,6 +3,7 @@
 //! On the LAN it comes behind the witnesses. What is lost or too late on one way may have been done for all that.
 
 use super::etcd::Etcd;
+use super::networks::Network;
 use super::node::Clock;
 use super::world::{Happening, World};
 use crate::agent::{Consulted, Input};
@@ -96,7 +97,7 @@ impl World {
 
     fn send_errand(&mut self, number: u64, from: usize, to: usize, message: Message) {
         let node = from.min(to);
-        let connected = self.nodes.get(node).is_none_or(|node| node.links.iter().any(|link| link.up));
+        let connected = self.nodes.get(node).is_none_or(|node| node.is_on(Network::First));
         // A connection delivers once, or not at all.
         let copy = self.lan.carry(&mut self.rng, self.now, from, to).into_iter().next();
         if let Some(copy) = copy.filter(|_| connected) {

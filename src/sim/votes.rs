@@ -2,6 +2,7 @@
 //!
 //! Whoever is named as a voter and is no node is a witness. On the LAN witnesses come behind the nodes.
 
+use super::networks::Network;
 use super::node::{Clock, Node};
 use super::sabotage::Sabotage;
 use super::store::Store;
@@ -119,12 +120,17 @@ impl World {
         let node = self.nodes.iter().position(|node| voter(node) == Some(to));
         let witness = || self.witnesses.iter().position(|witness| witness.id == to);
         let Some(target) = node.or_else(|| Some(self.nodes.len() + witness()?)) else { return };
-        let connected =
-            |member: usize| self.nodes.get(member).is_none_or(|node| node.links.iter().any(|link| link.up));
+        for network in self.networks() {
+            self.carry_vote_by(*network, (from, target), bytes);
+        }
+    }
+
+    fn carry_vote_by(&mut self, network: Network, (from, target): (usize, usize), bytes: &[u8]) {
+        let connected = |member: usize| self.nodes.get(member).is_none_or(|node| node.is_on(network));
         if !connected(from) || !connected(target) {
             return;
         }
-        for copy in self.lan.carry(&mut self.rng, self.now, from, target) {
+        for copy in self.carry(network, from, target) {
             let mut bytes = bytes.to_vec();
             if copy.flipped {
                 let bit = self.rng.below(bytes.len() * 8);

@@ -114,6 +114,8 @@ pub struct World {
     pub nodes: Vec<Node>,
     /// What is between them.
     pub lan: Lan,
+    /// What is between them besides, where routers have a second path.
+    pub(super) second: Option<Lan>,
     /// Every change of state so far.
     pub changes: Vec<Change>,
     /// Every advert so far.
@@ -143,6 +145,7 @@ impl World {
             now: Time::ZERO,
             nodes: Vec::new(),
             lan,
+            second: None,
             changes: Vec::new(),
             sent: Vec::new(),
             trace,
@@ -198,6 +201,14 @@ impl World {
     fn agent_time(&self, node: usize) -> Time {
         let now = self.nodes[node].clock.reads(self.now);
         self.sabotage.map_or(now, |sabotage| sabotage.clock(node, now))
+    }
+
+    /// What an agent is configured to be.
+    fn configured(&self, mut config: Config) -> Config {
+        if let Some(sabotage) = self.sabotage {
+            sabotage.configured(&mut config);
+        }
+        config
     }
 
     fn happen(&mut self) {
@@ -342,7 +353,8 @@ impl World {
     }
 
     fn boot(&mut self, node: usize, relay: Option<Box<Relay>>) {
-        let (agent, effects) = Agent::new(&self.nodes[node].config, self.agent_time(node));
+        let config = self.configured(self.nodes[node].config.clone());
+        let (agent, effects) = Agent::new(&config, self.agent_time(node));
         self.nodes[node].agent = Some(agent);
         for effect in effects {
             self.perform(node, effect);
@@ -390,18 +402,6 @@ impl World {
         self.trace.note(self.now, &self.nodes[node].name, b'Q', &[], || "is told to stop");
         self.nodes[node].stopping.get_or_insert(self.now);
         self.give(node, Input::Stop { at_once });
-    }
-
-    /// A node's interfaces lose or regain their carrier.
-    pub fn set_link(&mut self, node: usize, up: bool) {
-        self.trace.note(self.now, &self.nodes[node].name, b'L', &[u8::from(up)], || {
-            if up { "link up" } else { "link down" }
-        });
-        for index in 0..self.nodes[node].links.len() {
-            self.nodes[node].links[index].up = up;
-            let link = self.nodes[node].links[index].clone();
-            self.give(node, Input::Link(link));
-        }
     }
 
     /// A node's process sleeps: time passes, packets queue up.
@@ -453,7 +453,8 @@ impl World {
         host.configure(config.clone());
         host.rhythm.clear();
         self.laws.forget(node);
-        self.give(node, Input::Reload { ticket: None, dry_run: false, config: Box::new(config) });
+        let config = Box::new(self.configured(config));
+        self.give(node, Input::Reload { ticket: None, dry_run: false, config });
     }
 
     /// A node's process is told to load the configuration that it has: nothing may come of it.
@@ -461,7 +462,7 @@ impl World {
         if !self.nodes[node].is_awake() {
             return;
         }
-        let config = Box::new(self.nodes[node].config.clone());
+        let config = Box::new(self.configured(self.nodes[node].config.clone()));
         let time = self.agent_time(node);
         let Some(agent) = self.nodes[node].agent.as_mut() else { return };
         let before = agent.deadline();
