@@ -29,6 +29,7 @@ struct Part {
     packets: Vec<Packet>,
     addresses: BTreeSet<IpAddr>,
     interfaces: Vec<String>,
+    closes: bool,
     patience: Duration,
     linger: Duration,
 }
@@ -58,9 +59,9 @@ impl LastWill {
                     eprintln!("locum: guardian: no farewell can be said: {line}");
                 }
             }
-            Word::Holds { instance, addresses, interfaces } => {
+            Word::Holds { instance, addresses, interfaces, closes } => {
                 let part = self.parts.entry(instance).or_default();
-                (part.addresses, part.interfaces) = (addresses, interfaces);
+                (part.addresses, part.interfaces, part.closes) = (addresses, interfaces, closes);
             }
             Word::Farewell { instance, vrid, packets, patience, linger } => {
                 let part = self.parts.entry(instance).or_default();
@@ -172,14 +173,15 @@ fn master_of(family: Family, packet: &[u8]) -> Option<u8> {
 }
 
 fn remove(parts: &BTreeMap<u32, Part>) {
-    let addresses: BTreeSet<IpAddr> =
-        parts.values().flat_map(|part| part.addresses.iter().copied()).collect();
+    let of = |part: &Part| part.addresses.clone();
+    let addresses: BTreeSet<IpAddr> = parts.values().flat_map(of).collect();
+    let closing = parts.values().filter(|part| part.closes).flat_map(of).collect();
     let interfaces: Vec<&str> =
         parts.values().flat_map(|part| &part.interfaces).map(String::as_str).collect();
     if addresses.is_empty() && interfaces.is_empty() {
         return;
     }
-    if let Err(error) = leftover::remove(&addresses, &interfaces) {
+    if let Err(error) = leftover::remove(&addresses, &interfaces, &closing) {
         eprintln!("locum: guardian: what the daemon had cannot be removed: {error}");
     }
 }
@@ -202,7 +204,10 @@ mod tests {
     #[test]
     fn what_was_released_is_on_the_list_no_more() {
         let mut will = LastWill::default();
-        let holds = |instance| Word::Holds { instance, addresses: BTreeSet::new(), interfaces: Vec::new() };
+        let holds = |instance| {
+            let (addresses, interfaces) = Default::default();
+            Word::Holds { instance, addresses, interfaces, closes: true }
+        };
         will.note(holds(1));
         will.note(holds(2));
         will.note(Word::Releases { instance: 1 });

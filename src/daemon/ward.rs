@@ -28,8 +28,16 @@ pub(super) enum Word {
     /// The list begins anew, of a daemon in this network namespace, where it is not the guardian's own, that
     /// answers at this socket, and who is to start it again.
     Anew { namespace: Option<String>, control: PathBuf, restarts: bool },
-    /// This instance has these addresses and these interfaces of our own making.
-    Holds { instance: u32, addresses: BTreeSet<IpAddr>, interfaces: Vec<String> },
+    /// This instance has these addresses and these interfaces of our own making; and whether the connections of
+    /// the addresses end with them.
+    Holds {
+        instance: u32,
+        addresses: BTreeSet<IpAddr>,
+        interfaces: Vec<String>,
+        // Daemons of before say nothing of it.
+        #[serde(default)]
+        closes: bool,
+    },
     /// This is its farewell now, for how long its addresses stay where no other Master is heard, and for how long
     /// once one is.
     Farewell { instance: u32, vrid: u8, packets: Vec<Packet>, patience: Duration, linger: Duration },
@@ -141,7 +149,8 @@ impl Ward {
         }
         let addresses = holding.vips.iter().map(|vip| vip.address).collect();
         let interfaces = holding.vmacs().map(|vmac| vmac.name.clone()).collect();
-        let word = Word::Holds { instance, addresses, interfaces };
+        let closes = holding.close_connections;
+        let word = Word::Holds { instance, addresses, interfaces, closes };
         if self.holds.get(&instance) != Some(&word) {
             self.tell(&word);
             self.holds.insert(instance, word);

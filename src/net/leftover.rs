@@ -2,8 +2,9 @@
 //!
 //! Addresses and routes go only where they carry Locum's mark; one without it was there before.
 
+use super::connections;
 use super::local_route;
-use super::netlink::{Change, Encode, append};
+use super::netlink::{AddressFact, Change, Encode, append};
 use super::netlink_socket::Netlink;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::LinkMessage;
@@ -24,12 +25,24 @@ impl Encode for DeleteLink {
 }
 
 /// Removes these interfaces, which Locum has made, and these addresses wherever they carry its mark, in the
-/// network namespace of the calling thread. What has gone already is no error.
+/// network namespace of the calling thread. What has gone already is no error. The TCP connections of those among
+/// `closing` that do are ended before.
 ///
 /// # Errors
 /// No netlink socket could be had, or the kernel gave no answer.
-pub fn remove(addresses: &BTreeSet<IpAddr>, interfaces: &[&str]) -> io::Result<()> {
+pub fn remove(
+    addresses: &BTreeSet<IpAddr>,
+    interfaces: &[&str],
+    closing: &BTreeSet<IpAddr>,
+) -> io::Result<()> {
     let mut netlink = Netlink::open()?;
+    let ours = netlink.addresses(None)?.into_iter().filter(AddressFact::moves).map(|fact| fact.address);
+    let routes = netlink.local_routes(None)?.into_iter().map(|route| route.address.into());
+    let closing = ours.chain(routes).filter(|address| closing.contains(address)).collect::<BTreeSet<_>>();
+    if !closing.is_empty() {
+        // Whom a kernel cannot help to notice notices later.
+        let _ = connections::close(&closing);
+    }
     let links: Vec<_> =
         interfaces.iter().filter_map(|name| if_nametoindex(*name).ok()).map(DeleteLink).collect();
     netlink.change(&links)?;

@@ -39,7 +39,7 @@ impl Drop for Daemon {
     }
 }
 
-fn daemon(locum: &Locum) -> Daemon {
+pub fn daemon(locum: &Locum) -> Daemon {
     Daemon::of(locum.process.pid()).expect("a guardian has a daemon")
 }
 
@@ -109,7 +109,7 @@ fn keepalived_takes_over_at_once_from_a_killed_daemon_with_a_guardian() {
     let _last = daemon_when_there(&a);
 }
 
-fn daemon_when_there(locum: &Locum) -> Daemon {
+pub fn daemon_when_there(locum: &Locum) -> Daemon {
     let mut found = None;
     wait_until("there is a daemon again", LONG, || {
         found = Daemon::of(locum.process.pid());

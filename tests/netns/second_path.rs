@@ -19,7 +19,7 @@ fn said(locum: &Locum<'_>) -> Value {
 }
 
 /// A pair whose Backup has heard its Master both ways.
-fn pair(lab: &Lab, with: impl Fn(Router) -> Router) -> (Locum<'_>, Locum<'_>) {
+pub fn pair(lab: &Lab, with: impl Fn(Router) -> Router) -> (Locum<'_>, Locum<'_>) {
     lab.second_network();
     let a = lab["a"].locum(&with(router(&lab["a"], &lab["b"], 150)));
     lab.wait_owner(VIP, &["a"]);

@@ -1,7 +1,11 @@
-//! Idle WebSocket clients through a planned move: they are told, and come back to the next holder.
+//! Idle WebSocket clients through moves, planned ones and others: they are told, and come back to the next holder.
+//!
+//! A host whose cable is cut reaches none of them: these notice when they say something themselves.
 
+use crate::guardian::{daemon, daemon_when_there};
 use crate::lab::{Host, LONG, Lab, SOON, VIP, need, wait_until};
 use crate::locum::Router;
+use crate::second_path::pair;
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -51,19 +55,15 @@ fn wait_and_return(mut client: WebSocket<TcpStream>) -> (Instant, String) {
     (noticed, connect().expect("a new connection").1)
 }
 
-#[test]
-fn two_hundred_idle_websockets_notice_a_handover_and_come_back_to_the_new_holder() {
-    let lab = Lab::new(&["a", "b", "client"]);
-    let a = lab["a"].locum(&Router::new(150));
-    lab.wait_owner(VIP, &["a"]);
-    let b = lab["b"].locum(&Router::new(100));
-    wait_until("b hears a", LONG, || b.router()["instances"][0]["master"] == lab["a"].ipv4());
+/// Two hundred idle clients of a, and what happens to a, which returns when that was. All of them are served by b
+/// then.
+fn moved(lab: &Lab, happen: impl FnOnce(&[TcpStream]) -> Instant) {
     serve(&lab["a"]);
     serve(&lab["b"]);
-
     let clients: Vec<_> =
         lab["client"].within(|| (0..CLIENTS).map(|_| connect().expect("a connection")).collect());
     assert!(clients.iter().all(|(_, greeting)| greeting == "a"));
+    let streams: Vec<_> = clients.iter().map(|(client, _)| client.get_ref().try_clone().unwrap()).collect();
     let waiting: Vec<_> = clients
         .into_iter()
         .map(|(client, _)| {
@@ -74,13 +74,58 @@ fn two_hundred_idle_websockets_notice_a_handover_and_come_back_to_the_new_holder
             })
         })
         .collect();
-    let (code, said) = a.cli(&["handover"]);
-    assert_eq!(code, Some(0), "{said}");
-    let moved = Instant::now();
+    let moved = happen(&streams);
     let returned: Vec<_> = waiting.into_iter().map(|client| client.join().expect("it came back")).collect();
     assert!(returned.iter().all(|(_, greeting)| greeting == "b"), "all are served by b now");
     let late = returned.iter().map(|(noticed, _)| noticed.saturating_duration_since(moved)).max();
     println!("{CLIENTS} clients noticed at latest {:?} after the move", late.unwrap_or(Duration::ZERO));
+}
+
+#[test]
+fn two_hundred_idle_websockets_notice_a_handover_and_come_back_to_the_new_holder() {
+    let lab = Lab::new(&["a", "b", "client"]);
+    let a = lab["a"].locum(&Router::new(150));
+    lab.wait_owner(VIP, &["a"]);
+    let b = lab["b"].locum(&Router::new(100));
+    wait_until("b hears a", LONG, || b.router()["instances"][0]["master"] == lab["a"].ipv4());
+    moved(&lab, |_| {
+        let (code, said) = a.cli(&["handover"]);
+        assert_eq!(code, Some(0), "{said}");
+        Instant::now()
+    });
+}
+
+#[test]
+fn two_hundred_idle_websockets_notice_that_the_daemon_was_killed_and_come_back_to_the_new_holder() {
+    let lab = Lab::new(&["a", "b", "client"]);
+    // A daemon that is started again leaves the address where it is.
+    let a = lab["a"].locum_guarded(&Router::new(150).with("preempt", "false"));
+    lab.wait_owner(VIP, &["a"]);
+    let b = lab["b"].locum(&Router::new(100));
+    wait_until("b hears a", LONG, || b.router()["instances"][0]["master"] == lab["a"].ipv4());
+    moved(&lab, |_| {
+        daemon(&a).kill();
+        lab.wait_owner(VIP, &["b"]);
+        Instant::now()
+    });
+    let _last = daemon_when_there(&a);
+}
+
+#[test]
+fn two_hundred_websockets_notice_by_their_next_ping_that_the_cable_of_their_server_was_cut() {
+    // Masked by zeros, and of nothing.
+    const PING: [u8; 6] = [0x89, 0x80, 0, 0, 0, 0];
+    let lab = Lab::new(&["a", "b", "client"]);
+    let (_a, _b) = pair(&lab, |router| router);
+    moved(&lab, |clients| {
+        lab["a"].cable(false);
+        lab.wait_owner(VIP, &["b"]);
+        let asked = Instant::now();
+        for mut client in clients {
+            client.write_all(&PING).unwrap();
+        }
+        asked
+    });
 }
 
 /// A server that says its host's name to whoever connects, and then nothing. It ends with the test.
