@@ -1,8 +1,10 @@
 """The fault matrix of `scripts/faults`, which says what is measured, and how."""
 
 import argparse
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,28 +24,39 @@ FAULTS = []
 FAILURES = (TimeoutError, RuntimeError, OSError, KeyError, IndexError, ValueError, subprocess.SubprocessError)
 
 
-def fault(name, seconds, bound):
-    """A fault, how long after it the end is, and how long nobody may hold the address by the protocol."""
+def fault(name, seconds, bound, environment=None):
+    """A fault, how long after it the end is, and how long nobody may hold the address by the protocol; and what
+    the daemons have in their environment for it."""
 
     def register(act):
-        FAULTS.append((name, seconds, bound, act))
+        FAULTS.append((name, seconds, bound, environment or {}, act))
         return act
 
     return register
 
 
-class WithWitness(Locum):
+class Recorded(Locum):
+    """Locum whose record has a directory of its own."""
+
+    def start(self, server, routers):
+        server.start_locum(self.head(server) + "".join(self.section(server, router) for router in routers))
+
+    def head(self, server):
+        return f'[journal]\npath = "{record(server)}/history.jsonl"\n\n'
+
+
+class WithWitness(Recorded):
     """Locum that holds the address by a majority of both servers and a witness."""
 
     name = "witnessed"
 
-    def start(self, server, routers):
+    def head(self, server):
         key = server.write("claim.key", KEY)
         os.chmod(key, 0o600)
         others = {"a": "10.0.0.1", "b": "10.0.0.2", "w": WITNESS}
         voters = ", ".join(f'{name} = "{address}"' for name, address in others.items() if name != server.name)
         claim = f'[claim]\nlisten = "{server.address}"\nkey = "file:{key}"\nvoters = {{ {voters} }}\nwitness = "w"\n\n'
-        server.start_locum(claim + "".join(self.section(server, router) for router in routers))
+        return super().head(server) + claim
 
     def start_witness(self, host):
         key = host.write("claim.key", KEY)
@@ -53,34 +66,43 @@ class WithWitness(Locum):
         time.sleep(4)
 
 
-DAEMONS = (Locum(), WithWitness(), Keepalived())
+DAEMONS = (Recorded(), WithWitness(), Keepalived())
 
 
 class Matrix:
     def __init__(self):
         switch()
+        set_clock("+0")
+        # What a faked clock leaves behind in shared memory ends with these namespaces.
+        sh("mount", "-t", "tmpfs", "shm", "/dev/shm")
         self.client = Host("client", "10.0.0.9")
         self.witness = Host("w", WITNESS)
         self.witness.daemon = None
         self.a, self.b = Server("a", "10.0.0.1"), Server("b", "10.0.0.2")
+        # All that the daemons write is on a disk of their own.
+        for server in (self.a, self.b):
+            sh("mount", "-t", "tmpfs", "-o", "size=4m", "disk", server.directory)
         self.servers = {server.address: server for server in (self.a, self.b)}
         for server in self.servers.values():
             server.daemon = None
             server.serve()
 
-    def run(self, daemon, seconds, act):
+    def run(self, daemon, seconds, environment, act):
         """Starts the daemons, does what the fault is, and returns its numbers."""
         self.daemon, self.later = daemon, []
         if isinstance(daemon, WithWitness):
             daemon.start_witness(self.witness)
+        os.environ.update(environment)
         for server in self.servers.values():
             daemon.start(server, (ROUTER,))
+        for name in environment:
+            del os.environ[name]
         only_a = lambda: VIP in held(self.a) and VIP not in held(self.b)
         wait_for("a alone holds the address", only_a, 30)
         time.sleep(2)
         watches = [Watch(server, VIP, seconds=seconds + 5) for server in (self.a, self.b)]
         capture, probing = Capture(self.client), Probing(self.client)
-        time.sleep(0.3)
+        self.await_advert()
         began = time.time()
         said = act(self)
         time.sleep(max(0.0, began + seconds - time.time()))
@@ -101,6 +123,12 @@ class Matrix:
             "end": "+".join(holders) or "nobody",
             "said": said,
         }
+
+    def await_advert(self):
+        """Until half a second after an advert of the Master: faults come at the same moment for all."""
+        once = ("tcpdump", "--immediate-mode", "-c1", "-i", "eth0", f"ip proto 112 and src host {self.a.address}")
+        sh("ip", "netns", "exec", self.client.name, *once)
+        time.sleep(0.5)
 
     def tidy(self):
         """As it was before, whatever the fault left."""
@@ -128,10 +156,18 @@ def alive(server):
 
 def sweep(server):
     """No process of a daemon outlives its turn: these namespaces are this script's own."""
-    for pid in sh("ip", "netns", "pids", server.name).split():
-        with open(f"/proc/{pid}/comm", encoding="ascii") as file:
-            if file.read().strip() in ("locum", "keepalived"):
-                kill([int(pid)])
+    # A daemon that has lost its guardian has another one soon.
+    while left := [pid for pid in sh("ip", "netns", "pids", server.name).split() if is_daemon(pid)]:
+        kill(map(int, left))
+        time.sleep(0.02)
+
+
+def is_daemon(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline", encoding="ascii") as file:
+            return os.path.basename(file.read().split("\0")[0]) in ("locum", "keepalived")
+    except OSError:
+        return False
 
 
 def block(server, *sources):
@@ -145,27 +181,41 @@ def unblock(server):
     sh("ip", "netns", "exec", server.name, "nft", "add table inet cut; delete table inet cut")
 
 
+def parts(server):
+    """The process that watches and the one that does the work; of keepalived too."""
+    members = family(server.daemon.pid)
+    if len(members) != 2:
+        raise RuntimeError(f"{server.name} runs {len(members)} processes, and not a daemon and its guardian")
+    return members
+
+
+@fault("stopped in order", 10, 0)
+def stopped(matrix):
+    os.kill(parts(matrix.a)[0], signal.SIGTERM)
+
+
 @fault("daemon SIGKILL", 12, 3.7)
 def daemon_killed(matrix):
-    kill(family(matrix.a.daemon.pid)[-1:])
+    kill(parts(matrix.a)[1:])
 
 
 @fault("guardian SIGKILL", 12, 0)
 def guardian_killed(matrix):
-    members = family(matrix.a.daemon.pid)
-    if len(members) == 1:
-        return "there is no guardian"
-    return kill(members[:1])
+    kill(parts(matrix.a)[:1])
 
 
 @fault("both SIGKILL", 12, 3.7)
 def all_killed(matrix):
-    kill(family(matrix.a.daemon.pid))
+    # At once: whoever outlives the other for a moment starts it again.
+    members = parts(matrix.a)
+    for pid in members:
+        os.kill(pid, signal.SIGSTOP)
+    kill(members)
 
 
 @fault("SIGSTOP 10 s, CONT", 20, 3.7)
 def frozen(matrix):
-    members = family(matrix.a.daemon.pid)
+    members = parts(matrix.a)
     for pid in members:
         os.kill(pid, signal.SIGSTOP)
     time.sleep(10)
@@ -264,24 +314,47 @@ def hogged(matrix):
 
 @fault("disk full", 8, 0)
 def disk_full(matrix):
-    sh("mount", "-t", "tmpfs", "-o", "size=64k", "full", matrix.a.directory)
-    matrix.later.append(lambda: sh("umount", matrix.a.directory))
-    try:
-        matrix.a.write("filler", "x" * (1 << 20))
-    except OSError:
-        pass
+    filler = os.path.join(matrix.a.directory, "filler")
+    matrix.later.append(lambda: os.remove(filler))
+    with open(filler, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+
+
+def record(server):
+    return os.path.join(server.directory, "record")
 
 
 @fault("record's directory removed", 8, 0)
 def record_removed(matrix):
-    for name in os.listdir(matrix.a.directory):
-        if name.startswith(("locum.journal", "history", "locum.history")):
-            os.remove(os.path.join(matrix.a.directory, name))
+    if not os.path.isdir(record(matrix.a)):
+        return "there is no record"
+    return shutil.rmtree(record(matrix.a))
 
 
-@fault("clock stepped an hour", 8, 0)
-def clock_stepped(_):
-    raise RuntimeError("the clock is this machine's own: stepped in the simulator and the tests of the agent")
+# Namespaces share the machine's clock: what the daemons read of it is another one's from then on.
+STEP = os.path.join(os.environ["TMPDIR"], "clock")
+FAKED = {
+    "LD_PRELOAD": "/usr/$LIB/faketime/libfaketimeMT.so.1",
+    "FAKETIME_TIMESTAMP_FILE": STEP,
+    "FAKETIME_NO_CACHE": "1",
+    "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+}
+
+
+@fault("clock stepped an hour", 8, 0, FAKED)
+def clock_stepped(matrix):
+    matrix.later.append(lambda: set_clock("+0"))
+    set_clock("+3600")
+
+
+def set_clock(ahead):
+    with open(STEP, "w", encoding="ascii") as file:
+        file.write(ahead)
 
 
 def arguments():
@@ -330,12 +403,12 @@ def main():
     print("\n".join(f"{name}: {value}" for name, value in about.items()), end="\n\n")
     line(HEAD)
     matrix, runs = Matrix(), []
-    for name, seconds, bound, act in FAULTS:
+    for name, seconds, bound, environment, act in FAULTS:
         for daemon in DAEMONS:
             if (chosen.only and name not in chosen.only) or (chosen.daemons and daemon.name not in chosen.daemons):
                 continue
             try:
-                numbers = matrix.run(daemon, seconds, act)
+                numbers = matrix.run(daemon, seconds, environment, act)
             except FAILURES as error:
                 numbers = {"failed": f"{type(error).__name__}: {error}"}
             matrix.tidy()

@@ -4,17 +4,18 @@ COORDINATED_WITHIN = 1.0
 
 
 def spans(events, began, end, at_first):
-    """When one server held the address, as [(from, to)], from its events about it."""
+    """When one server held the address, as [(from, to)], from its events about it, which go back a little further."""
     found, since = [], began if at_first else None
     for event in events:
-        if event["kind"] != "address" or not began <= event["at"] <= end:
+        if event["kind"] != "address" or event["at"] > end:
             continue
         if event["added"] and since is None:
             since = event["at"]
         elif not event["added"] and since is not None:
             found.append((since, event["at"]))
             since = None
-    return found + ([(since, end)] if since is not None else [])
+    found += [(since, end)] if since is not None else []
+    return [(max(start, began), stop) for start, stop in found if stop > began]
 
 
 def both(one, other):
