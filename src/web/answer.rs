@@ -14,7 +14,7 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What there is to ask for.
 const PATHS: &str =
-    "/metrics /health /livez /readyz /master /backup /status /events; /master/ROUTER and /backup/ROUTER";
+    "/ /metrics /health /livez /readyz /master /backup /status /events; /master/ROUTER and /backup/ROUTER";
 
 /// One answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use super::answer::{Answer, answer};
 use super::clients::{Client, Clients};
 use super::events::{Hub, Reader};
 use super::live::Live;
+use super::page;
 use super::stall::Stall;
 use crate::vrrp::auth::Secret;
 use futures_util::stream::unfold;
@@ -99,8 +100,14 @@ impl Desk {
         client: &Client,
         token: Option<&Secret>,
     ) -> Response<Content> {
-        if let Some(refused) = refuse(request, token) {
+        if let Some(refused) = refuse(request) {
             return whole(refused, None);
+        }
+        if let Some((kind, text)) = page::file(request.uri().path()) {
+            return shown(kind, text);
+        }
+        if !admitted(request.headers(), token) {
+            return whole(Answer::text(401, "show the token: Authorization: Bearer TOKEN"), None);
         }
         let snapshot = self.live.snapshot().await;
         if request.uri().path() == "/events"
@@ -118,15 +125,15 @@ impl Desk {
 }
 
 /// What is not served at all.
-fn refuse(request: &Request<Incoming>, token: Option<&Secret>) -> Option<Answer> {
+fn refuse(request: &Request<Incoming>) -> Option<Answer> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Some(Answer::text(405, "only GET and HEAD are served"));
     }
-    if !request.body().is_end_stream() {
-        return Some(Answer::text(413, "a request has no body here"));
-    }
-    let admitted = token.is_none_or(|token| bearer(request.headers()).is_some_and(|shown| shown == *token));
-    (!admitted).then(|| Answer::text(401, "show the token: Authorization: Bearer TOKEN"))
+    (!request.body().is_end_stream()).then(|| Answer::text(413, "a request has no body here"))
+}
+
+fn admitted(headers: &HeaderMap, token: Option<&Secret>) -> bool {
+    token.is_none_or(|token| bearer(headers).is_some_and(|shown| shown == *token))
 }
 
 /// What is shown by `Authorization: Bearer …` (RFC 6750 section 2.1).
@@ -150,6 +157,15 @@ fn whole(answer: Answer, age: Option<Duration>) -> Response<Content> {
         let millis = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         headers.insert(AGE, HeaderValue::from(millis));
     }
+    response
+}
+
+/// A file of the page.
+fn shown(kind: &'static str, text: &'static str) -> Response<Content> {
+    let mut response = Response::new(Either::Left(Full::new(Bytes::from_static(text.as_bytes()))));
+    let headers = guarded(response.headers_mut(), kind);
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::POLICY));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
 }
 

@@ -1,7 +1,8 @@
 //! The real binary on real kernels, with real neighbours: each test makes its own network of
 //! namespaces. Needs root, iproute2, util-linux, tcpdump, keepalived, frr, etcd-server, snmpd, snmp, snmptrapd,
-//! prometheus, haproxy, nginx-light, python3 and curl.
+//! prometheus, haproxy, nginx-light, chromium, chromium-driver, python3 and curl.
 
+mod browser;
 mod capture;
 mod kernel;
 mod lab;
@@ -34,6 +35,7 @@ mod keepalived;
 mod lease;
 mod messages;
 mod namespaces;
+mod page;
 mod pool;
 mod privileges;
 mod quorum;

@@ -32,6 +32,23 @@ fn without_the_token_nothing_is_told_over_tcp() {
 }
 
 #[test]
+fn the_page_says_nothing_of_this_host_and_so_needs_no_token() {
+    let http = Http::with(guarded());
+    let page = get(tcp(http.tcp), "/", "");
+    assert_eq!(page.code, 200, "{}", page.head);
+    assert!(page.head.contains("content-type: text/html"), "{}", page.head);
+    let policy = page.head.lines().find(|line| line.starts_with("content-security-policy: ")).unwrap();
+    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    let named: Vec<_> = page.body.split('"').filter(|word| word.starts_with("/page.")).collect();
+    assert_eq!(named, ["/page.svg", "/page.css", "/page.js"]);
+    for file in named {
+        assert_eq!(get(tcp(http.tcp), file, "").code, 200, "{file}");
+    }
+    assert!(!page.body.contains("web"), "the name of a router");
+    assert_eq!(http.core.asked.load(std::sync::atomic::Ordering::SeqCst), 0);
+}
+
+#[test]
 fn over_tls_the_certificate_is_the_one_that_was_given() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = Secret::new(made.signing_key.serialize_pem().into_bytes());
