@@ -85,31 +85,32 @@ impl History {
     }
 
     fn path(&self) -> Result<PathBuf, Failure> {
-        if let Some(path) = &self.file {
-            return Ok(path.clone());
-        }
-        let usual = Path::new(DEFAULT_CONFIG);
-        let config = self.config.as_deref().unwrap_or(usual);
-        let (journal, control) = match journal_of(config) {
-            Ok(both) => both,
-            Err(error) if self.config.is_none() && error.kind() == io::ErrorKind::NotFound => {
-                (Journal::default(), None)
-            }
-            Err(error) => {
-                let text = format!("cannot read {}: {error}; name the record with --file", config.display());
-                return Err(Failure::Other(text));
-            }
-        };
-        // A named socket is another daemon's than that of the usual file.
-        let named = self.daemon.named();
-        let journal = if self.config.is_none() && named.is_some() { Journal::default() } else { journal };
-        let control = named.or(control).unwrap_or_else(|| control::DEFAULT_PATH.into());
-        let settings = journal.settings(&control).ok_or_else(|| {
-            let text = format!("{} says path = \"off\" in [journal]: nothing is recorded", config.display());
-            Failure::Other(text)
-        })?;
-        Ok(settings.path)
+        self.file.clone().map_or_else(|| record(self.config.as_deref(), &self.daemon), Ok)
     }
+}
+
+/// Where the record is of the daemon with this configuration or, without one, of that which is named.
+pub(super) fn record(config: Option<&Path>, daemon: &Daemon) -> Result<PathBuf, Failure> {
+    let file = config.unwrap_or(Path::new(DEFAULT_CONFIG));
+    let (journal, control) = match journal_of(file) {
+        Ok(both) => both,
+        Err(error) if config.is_none() && error.kind() == io::ErrorKind::NotFound => {
+            (Journal::default(), None)
+        }
+        Err(error) => {
+            let text = format!("cannot read {}: {error}; name the record with --file", file.display());
+            return Err(Failure::Other(text));
+        }
+    };
+    // A named socket is another daemon's than that of the usual file.
+    let named = daemon.named();
+    let journal = if config.is_none() && named.is_some() { Journal::default() } else { journal };
+    let control = named.or(control).unwrap_or_else(|| control::DEFAULT_PATH.into());
+    let settings = journal.settings(&control).ok_or_else(|| {
+        let text = format!("{} says path = \"off\" in [journal]: nothing is recorded", file.display());
+        Failure::Other(text)
+    })?;
+    Ok(settings.path)
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Failure {

@@ -14,12 +14,14 @@ mod pid_file;
 mod reload;
 mod restart;
 mod resume;
+mod screen;
 mod show;
 mod simulate;
 mod sniff;
 mod span;
 mod status;
 mod told;
+mod top;
 mod witness;
 
 use crate::agent::{self, RouterName};
@@ -63,6 +65,7 @@ enum Command {
     Doctor(doctor::Doctor),
     Convert(convert::Convert),
     Status(status::Status),
+    Top(top::Top),
     Reload(reload::Reload),
     Restart(restart::Restart),
     Handover(handover::Handover),
@@ -158,6 +161,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Doctor(command) => command.run(),
         Command::Convert(command) => command.run(),
         Command::Status(command) => command.run(),
+        Command::Top(command) => command.run(),
         Command::Reload(command) => command.run(),
         Command::Restart(command) => command.run(),
         Command::Handover(command) => command.run(),

@@ -16,4 +16,5 @@ mod schema;
 mod simulate;
 mod status;
 mod stub;
+mod top;
 mod usage;

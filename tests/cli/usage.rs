@@ -2,8 +2,9 @@
 
 use crate::program::locum;
 
-const COMMANDS: [&str; 11] = [
-    "run", "check", "doctor", "status", "reload", "restart", "handover", "resume", "ack", "sniff", "simulate",
+const COMMANDS: [&str; 12] = [
+    "run", "check", "doctor", "status", "top", "reload", "restart", "handover", "resume", "ack", "sniff",
+    "simulate",
 ];
 
 #[test]
