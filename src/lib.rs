@@ -7,7 +7,7 @@
 //! | part | modules | may |
 //! |---|---|---|
 //! | decide | [`time`], [`vrrp`], [`health`], [`claim`], [`agent`] | compute |
-//! | do | [`net`], [`check`], [`notify`], [`process`], [`stream`], [`history`], [`snmp`], [`survey`] | one outside thing per file, no policy |
+//! | do | [`net`], [`check`], [`notify`], [`dns`], [`process`], [`stream`], [`history`], [`snmp`], [`survey`] | one outside thing per file, no policy |
 //! | join | [`daemon`] | know both sides |
 //! | speak | [`config`], [`control`], [`web`], [`cli`], [`sim`], [`explain`], [`doctor`] | read files, answer people |
 //!
@@ -30,6 +30,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod dns;
 pub mod doctor;
 pub mod explain;
 pub mod health;

@@ -16,6 +16,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("net", &["agent", "vrrp", "claim", "time"]),
     ("check", &["process", "stream", "health", "vrrp", "time"]),
     ("notify", &["process", "stream", "agent", "vrrp", "time"]),
+    ("dns", &["stream", "agent", "health", "vrrp"]),
     ("history", &["agent", "health", "vrrp"]),
     ("snmp", &["stream", "agent", "health", "vrrp"]),
     ("web", &["agent", "health", "vrrp"]),
@@ -23,7 +24,7 @@ const MAY: &[(&str, &[&str])] = &[
         "config",
         &[
             "agent", "vrrp", "health", "claim", "time", "check", "net", "notify", "process", "stream",
-            "history", "snmp", "web",
+            "history", "snmp", "web", "dns",
         ],
     ),
     ("control", &["agent", "time"]),
@@ -35,7 +36,7 @@ const MAY: &[(&str, &[&str])] = &[
         "daemon",
         &[
             "agent", "vrrp", "health", "claim", "time", "net", "check", "notify", "process", "history",
-            "snmp", "config", "control", "web", "VERSION",
+            "snmp", "config", "control", "web", "dns", "VERSION",
         ],
     ),
     (

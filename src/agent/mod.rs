@@ -21,6 +21,7 @@ pub mod memory;
 mod orders;
 mod peers;
 mod receive;
+mod record_status;
 pub mod relay;
 pub mod reload;
 pub mod request;

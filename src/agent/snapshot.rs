@@ -31,6 +31,7 @@ impl Agent {
             checks,
             skipped: Vec::new(),
             messages: Vec::new(),
+            dns: Vec::new(),
             lateness: LatenessStatus::default(),
             counts: CountsStatus::default(),
             daemon: BTreeMap::new(),

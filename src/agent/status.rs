@@ -3,6 +3,7 @@
 //! Times are ages in milliseconds at the moment of the snapshot, since the agent has no wall clock.
 
 use super::config::GroupName;
+pub use super::record_status::DnsStatus;
 use super::transition::{RouterName, Standing};
 use crate::health::{self, CheckName};
 use crate::vrrp::{Family, Version};
@@ -38,6 +39,9 @@ pub struct Status {
     /// Who receives messages, in the order of the configuration.
     #[serde(default)]
     pub messages: Vec<MessageStatus>,
+    /// Records of DNS that move, in the order of the configuration.
+    #[serde(default)]
+    pub dns: Vec<DnsStatus>,
     /// Facts that the daemon adds: version, node, process.
     #[serde(default)]
     pub daemon: BTreeMap<String, String>,
@@ -64,6 +68,15 @@ impl Status {
             self.cannot(&[format!("message {name}: {why}")]);
         }
         self.messages = messages;
+    }
+
+    /// Says how the records of DNS stand: one that cannot be written is not as it should be.
+    pub fn records(&mut self, dns: Vec<DnsStatus>) {
+        for DnsStatus { name, last_error, .. } in dns.iter().filter(|record| record.failing) {
+            let why = last_error.as_deref().unwrap_or("it cannot be written");
+            self.cannot(&[format!("dns {name}: {why}")]);
+        }
+        self.dns = dns;
     }
 
     /// Says that this was asked for and cannot be had, a line each.

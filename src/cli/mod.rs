@@ -4,6 +4,7 @@ mod ack;
 mod check;
 mod convert;
 mod daemon;
+mod dns;
 mod doctor;
 mod generate;
 mod handover;
@@ -71,6 +72,7 @@ enum Command {
     Handover(handover::Handover),
     Resume(resume::Resume),
     Ack(ack::Ack),
+    Dns(dns::Dns),
     History(history::History),
     Sniff(sniff::Sniff),
     Simulate(simulate::Simulate),
@@ -167,6 +169,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Handover(command) => command.run(),
         Command::Resume(command) => command.run(),
         Command::Ack(command) => command.run(),
+        Command::Dns(command) => command.run(),
         Command::History(command) => command.run(),
         Command::Sniff(command) => command.run(),
         Command::Simulate(command) => command.run(),

@@ -3,7 +3,7 @@
 use super::span::span;
 use crate::agent::Standing;
 use crate::agent::status::{
-    CheckStatus, HookStatus, InstanceStatus, LatenessStatus, MessageStatus, Overall, PeerStatus,
+    CheckStatus, DnsStatus, HookStatus, InstanceStatus, LatenessStatus, MessageStatus, Overall, PeerStatus,
     PriorityStatus, RivalStatus, RouterStatus, Status,
 };
 use crate::health;
@@ -56,6 +56,17 @@ pub(super) fn show(status: &Status, colour: bool) -> String {
             page.message(message, widest);
         }
     }
+    if !status.dns.is_empty() {
+        page.text.push_str("\ndns\n");
+        page.records(&status.dns);
+    }
+    page.text
+}
+
+/// The records of DNS alone.
+pub(super) fn records(records: &[DnsStatus], colour: bool) -> String {
+    let mut page = Page { text: String::new(), colour };
+    page.records(records);
     page.text
 }
 
@@ -170,6 +181,32 @@ impl Page {
             let _ = write!(text, ", {waiting} waiting");
         }
         if let Some(error) = &message.last_error {
+            let _ = write!(text, "; last error: {error}");
+        }
+        self.head(&format!("  {name:widest$}  {word}"), paint, &text);
+    }
+
+    fn records(&mut self, records: &[DnsStatus]) {
+        let widest = records.iter().map(|record| record.name.chars().count()).max().unwrap_or(0);
+        for record in records {
+            self.record(record, widest);
+        }
+    }
+
+    fn record(&mut self, record: &DnsStatus, widest: usize) {
+        let name = clean(&record.name);
+        let (word, paint) = if record.failing { ("fail", RED) } else { ("ok", GREEN) };
+        let wanted = match (record.wanted, record.waiting) {
+            (Some(address), true) => format!("{address} waits to be written"),
+            (Some(address), false) => format!("holds {address}"),
+            (None, _) => "another host writes, or nothing is to be changed".to_owned(),
+        };
+        let mut text = format!("{} ({}): {wanted}", record.record, record.provider);
+        let _ = write!(text, "; {} written, {} attempts failed", record.written, record.failed);
+        if record.paused {
+            text.push_str(", paused");
+        }
+        if let Some(error) = &record.last_error {
             let _ = write!(text, "; last error: {error}");
         }
         self.head(&format!("  {name:widest$}  {word}"), paint, &text);

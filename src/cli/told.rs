@@ -43,6 +43,14 @@ pub(super) fn tell(event: &Event, spent: Option<u64>) -> String {
         }
         Event::Refused { order, lines } => format!("{} refused: {}", order.name(), lines.join("; ")),
         Event::Reloaded { lines } => format!("the configuration was read again: {}", lines.join("; ")),
+        Event::DnsWritten { name, was, now, .. } => {
+            let was: Vec<_> = was.iter().map(ToString::to_string).collect();
+            let was = if was.is_empty() { "nothing".to_owned() } else { was.join(", ") };
+            format!("DNS: {name} {was} -> {now}")
+        }
+        Event::DnsOrdered { address, by, .. } => {
+            format!("dns set {address}, ordered by {}", by.as_ref().map_or("a signal".to_owned(), who))
+        }
         Event::Repaired { what } => format!("{what} was removed by something else, and put back"),
         Event::Swept { what } => format!("{what} was left by an earlier run, and removed"),
         Event::Claim { office, term: Some(term) } => {

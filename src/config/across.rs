@@ -6,6 +6,7 @@ use super::suggest::nearest;
 use super::tracking::{self, Track};
 use crate::agent::config::Interface;
 use crate::agent::{Install, RouterName};
+use crate::dns::Record;
 use crate::health::OnFail;
 use crate::vrrp::{Family, Priority};
 use serde_spanned::Spanned;
@@ -13,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// Reports every rule that is broken between the parts of a file.
-pub(super) fn across(routers: &[Router], checks: &[Spanned<String>], sink: &Sink) {
-    if routers.is_empty() && !sink.has_errors() {
+pub(super) fn across(routers: &[Router], checks: &[Spanned<String>], records: &[Record], sink: &Sink) {
+    if routers.is_empty() && records.is_empty() && !sink.has_errors() {
         let finding = Finding::warning(&(0..0), "this file has no router: nothing will be held");
         sink.add(finding.help("add a section [router.NAME]"));
     }
@@ -30,6 +31,7 @@ pub(super) fn across(routers: &[Router], checks: &[Spanned<String>], sink: &Sink
         .iter()
         .flat_map(|router| &router.tracks)
         .map(|track| track.check.get_ref().as_str())
+        .chain(records.iter().flat_map(Record::checks))
         .collect();
     super::checks::unused(checks.iter(), &tracked, sink);
 }

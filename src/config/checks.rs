@@ -346,7 +346,7 @@ fn dns(section: &Section<'_>) -> Option<dns::Config> {
     })
 }
 
-/// Reports the checks that no router tracks.
+/// Reports the checks that no router tracks, and no record of DNS.
 pub(super) fn unused<'a>(names: impl Iterator<Item = &'a Spanned<String>>, tracked: &[&str], sink: &Sink) {
     for name in names.filter(|name| !tracked.contains(&name.get_ref().as_str())) {
         let finding = Finding::warning(&name.span(), format!("no router tracks check {}", name.get_ref()));

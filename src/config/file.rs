@@ -56,8 +56,10 @@ pub(super) struct File<'a> {
     pub(super) fixed: Fixed,
     /// Name and table of every check; what is in it depends on its type.
     pub(super) checks: Vec<(Spanned<String>, Section<'a>)>,
-    /// The same of every `[message.NAME]`.
+    /// The same of every `[message.NAME]`,
     pub(super) messages: Vec<(Spanned<String>, Section<'a>)>,
+    /// and of every `[dns.NAME]`.
+    pub(super) records: Vec<(Spanned<String>, Section<'a>)>,
 }
 
 /// `[group.NAME]`
@@ -193,13 +195,27 @@ pub(super) fn read<'a>(table: &'a Spanned<DeTable<'a>>, sink: &'a Sink) -> File<
     let table = top.raw("static").and_then(|value| top.inner("static", value, "[static]".to_owned()));
     let fixed = table.map(fixed::read).unwrap_or_default();
     let paces = top.named("pace").into_iter().map(pace::read).collect();
-    let (checks, messages) = (top.named("check"), top.named("message"));
+    let (checks, messages, records) = (top.named("check"), top.named("message"), top.named("dns"));
     let journal = journal::read(&top);
     let snmp = snmp::read(&top);
     let http = http::read(&top);
     let claim = claim::read(&top);
     top.finish();
-    File { agent, routers, groups, links, paces, journal, snmp, http, claim, fixed, checks, messages }
+    File {
+        agent,
+        routers,
+        groups,
+        links,
+        paces,
+        journal,
+        snmp,
+        http,
+        claim,
+        fixed,
+        checks,
+        messages,
+        records,
+    }
 }
 
 fn agent(section: Section<'_>) -> Agent<'_> {

@@ -11,6 +11,7 @@ mod auth;
 mod checks;
 pub mod claim;
 mod damping;
+mod dns;
 mod file;
 mod fixed;
 mod hooks;
@@ -46,6 +47,7 @@ pub use value::show;
 use crate::agent::config::{Group, GroupName};
 use crate::agent::{RouterName, Subject};
 use crate::claim::quorum::Quorum;
+use crate::dns::Record;
 use crate::health::CheckName;
 use crate::net::etcd::Settings as Store;
 use crate::net::vote_socket::SecondPath;
@@ -84,6 +86,8 @@ pub struct Details {
     pub hooks: BTreeMap<Subject, notify::Hooks>,
     /// FIFOs and mails.
     pub told: Told,
+    /// The records of DNS that move.
+    pub records: Vec<Record>,
     /// The daemon's socket.
     pub control: Control,
     /// Which daemon of this host it is.
@@ -254,7 +258,6 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
     let mut file = file::read(&table, sink);
     let names: Vec<_> = file.checks.iter().map(|(name, _)| name.clone()).collect();
     tracking::spread(&mut file, &names, sink);
-    across::across(&file.routers, &names, sink);
     let fixed = std::mem::take(&mut file.fixed).holding(&file.routers, |finding, _| sink.add(finding));
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
     let keys = router::Keys {
@@ -262,6 +265,8 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
         credentials: credentials.as_deref(),
         policy: secrets,
     };
+    let records = records(&mut file, &names, &keys, sink);
+    across::across(&file.routers, &names, &records, sink);
     let (mut told, priorities) = tell::told(&mut file.agent, &host_name(), &keys);
     told.receivers = receivers(&mut file, &keys);
     let script_user = file.agent.script_user.as_ref();
@@ -285,6 +290,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
             checks: specs,
             hooks: BTreeMap::new(),
             told,
+            records,
             control: control(&file.agent, sink),
             identity: file.agent.identity.clone(),
             journal: file.journal.clone(),
@@ -353,6 +359,25 @@ fn receivers(file: &mut file::File<'_>, keys: &router::Keys<'_>) -> Vec<Receiver
     };
     let sections = std::mem::take(&mut file.messages).into_iter();
     sections.filter_map(|(name, section)| message::receiver(name, section, &known, keys)).collect()
+}
+
+/// The records of DNS that move.
+fn records(
+    file: &mut file::File<'_>,
+    checks: &[Spanned<String>],
+    keys: &router::Keys<'_>,
+    sink: &Sink,
+) -> Vec<Record> {
+    let known = dns::Known {
+        routers: file.routers.iter().map(|router| &*router.name.get_ref().0).collect(),
+        checks: checks.iter().map(|name| name.get_ref().as_str()).collect(),
+    };
+    let sections = std::mem::take(&mut file.records);
+    let names: Vec<_> = sections.iter().map(|(name, _)| (name.get_ref().clone(), name.span())).collect();
+    let read = |(name, section)| dns::record(name, section, &known, keys);
+    let records: Vec<_> = sections.into_iter().filter_map(read).collect();
+    dns::distinct(&records, &names, sink);
+    records
 }
 
 /// Changes with whatever is done at a transition.

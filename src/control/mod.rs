@@ -11,6 +11,7 @@ pub use server::{Asked, Who, bind, serve};
 
 use crate::agent;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Where the socket is, unless the configuration, `--socket` or [`ENVIRONMENT`] says otherwise.
@@ -38,6 +39,18 @@ pub enum Question {
     /// Let the program as it is installed now take the place of this process. No answer but the end of the
     /// connection says that it does.
     Restart,
+    /// Ask the providers of records of DNS whether they would let us write, which changes no answer.
+    DnsTest {
+        /// Which record; all where `None`.
+        record: Option<String>,
+    },
+    /// Have a record of DNS hold this address, whoever has which role.
+    DnsSet {
+        /// Which record.
+        record: String,
+        /// The address.
+        address: IpAddr,
+    },
     /// Something for the agent.
     #[serde(untagged)]
     Agent(agent::Request),
@@ -67,6 +80,11 @@ mod tests {
             (Question::Agent(Request::Resume { router: None }), r#"{"ask":"resume","router":null}"#),
             (Question::Reload { dry_run: true }, r#"{"ask":"reload","dry_run":true}"#),
             (Question::Restart, r#"{"ask":"restart"}"#),
+            (Question::DnsTest { record: None }, r#"{"ask":"dns_test","record":null}"#),
+            (
+                Question::DnsSet { record: "www".to_owned(), address: [192, 0, 2, 1].into() },
+                r#"{"ask":"dns_set","record":"www","address":"192.0.2.1"}"#,
+            ),
         ] {
             assert_eq!(serde_json::to_string(&question).unwrap(), json);
             assert_eq!(serde_json::from_str::<Question>(json).unwrap(), question);

@@ -116,5 +116,6 @@ impl Performer {
         self.record.web.adopt(details.http.as_ref());
         self.record.adopt(details.journal.settings(&self.details.control.path));
         self.details = details;
+        self.adopt_records();
     }
 }

@@ -37,6 +37,8 @@ impl Performer {
         let receivers = self.details.told.receivers.iter();
         let stand = receivers.filter_map(|receiver| self.receivers.get(&receiver.name).cloned());
         status.receivers(stand.collect());
+        let records = self.details.records.iter();
+        status.records(records.filter_map(|record| self.records.get(&record.name).cloned()).collect());
         status.cannot(&self.record.web.complaints());
         let facts = facts.into_iter().chain(self.scheduled.facts());
         let facts = facts.chain(self.ward.as_ref().map(Ward::fact));

@@ -2,7 +2,7 @@
 
 use super::dump::Dump;
 use super::recorder::Recorder;
-use crate::agent::status::MessageStatus;
+use crate::agent::status::{DnsStatus, MessageStatus};
 use crate::agent::{Input, InstanceId};
 use crate::config::{Loaded, Problems};
 use crate::control::Asked;
@@ -37,6 +37,12 @@ pub(super) enum Arrival {
     Reload,
     /// How one stands who receives messages.
     Receiver(MessageStatus),
+    /// How a record of DNS stands.
+    Dns(DnsStatus),
+    /// Something for the record of what happened.
+    Happened(Event),
+    /// Find out how everything stands, for the records of DNS.
+    Survey,
     /// A signal that asks for a dump.
     Dump(Dump),
     /// SIGTERM or SIGINT; the second one does not wait.

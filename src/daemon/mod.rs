@@ -23,6 +23,7 @@ pub mod mib;
 mod perform;
 mod privileges;
 mod recorder;
+mod records;
 mod replace;
 mod results;
 mod scheduling;
@@ -281,8 +282,7 @@ fn warned(loaded: &Loaded) -> Vec<String> {
     for problem in &loaded.warnings {
         warn!("{problem}");
     }
-    let left_out = |skipped: &Skipped| skipped.to_string();
-    let skipped: Vec<_> = loaded.skipped.iter().map(left_out).collect();
+    let skipped: Vec<_> = loaded.skipped.iter().map(Skipped::to_string).collect();
     for line in &skipped {
         warn!("left out: {line}");
     }

@@ -14,7 +14,7 @@ use super::ward::Ward;
 use super::web::Web;
 use super::{Overrides, log, watchdog};
 use crate::agent::incident::Kind;
-use crate::agent::status::MessageStatus;
+use crate::agent::status::{DnsStatus, MessageStatus};
 use crate::agent::{
     Effect, Incident, Input, InstanceId, Request, Response, Standing, Subject, Ticket, Transition,
 };
@@ -79,6 +79,9 @@ pub(super) struct Performer {
     waiting: BTreeMap<Ticket, Asked>,
     /// How those stand who receive messages.
     pub(super) receivers: BTreeMap<String, MessageStatus>,
+    /// The same of records of DNS, and whoever wants to know for them how everything stands.
+    pub(super) records: BTreeMap<String, DnsStatus>,
+    pub(super) surveyed: Option<Ticket>,
     last_ticket: u64,
     stops: u32,
 }
@@ -119,7 +122,7 @@ impl Performer {
         web.adopt(config.details.http.as_ref());
         let record = Recorder::start(config.details.journal.settings(&config.details.control.path), web);
         record.started(&config.details.node, path.display().to_string());
-        Ok(Performer {
+        let performer = Performer {
             sockets: Sockets::new(inbox)?,
             tasks,
             holder,
@@ -143,9 +146,13 @@ impl Performer {
             reloads: Reloads::default(),
             waiting: BTreeMap::new(),
             receivers: BTreeMap::new(),
+            records: BTreeMap::new(),
+            surveyed: None,
             last_ticket: 0,
             stops: 0,
-        })
+        };
+        performer.adopt_records();
+        Ok(performer)
     }
 
     /// Carries one effect out. Returns what is known at once.
@@ -198,6 +205,7 @@ impl Performer {
             Effect::Notify(transition) => self.notify(transition),
             Effect::Tell(incident) => self.tell(incident),
             Effect::Note(note) => {
+                self.learn_check(&note);
                 self.record.note(&note);
                 log::note(&note);
             }
@@ -231,7 +239,11 @@ impl Performer {
             Arrival::Address(report) => address_input(report, &self.record)?,
             Arrival::Link(link::Report::Link(link)) => Input::Link(link),
             Arrival::Link(link::Report::Gone(name)) => Input::LinkGone(name),
-            Arrival::Link(link::Report::Ready) => Input::LinksReady,
+            Arrival::Link(link::Report::Ready) => {
+                // Only then a program that takes the place of another knows where it is Master.
+                self.ask_survey();
+                Input::LinksReady
+            }
             Arrival::Link(link::Report::AddressGone { interface, address, .. }) => {
                 self.holder.order(Order::Gone { interface, address });
                 return None;
@@ -265,6 +277,15 @@ impl Performer {
                 self.receivers.insert(status.name.clone(), status);
                 return None;
             }
+            Arrival::Dns(status) => {
+                self.records.insert(status.name.clone(), status);
+                return None;
+            }
+            Arrival::Happened(event) => {
+                self.record.put(event);
+                return None;
+            }
+            Arrival::Survey => self.survey(),
             Arrival::Dump(dump) => {
                 let ticket = self.next_ticket();
                 self.dumper.as_mut()?.want(ticket, dump);
@@ -280,6 +301,10 @@ impl Performer {
                     }
                     Question::Restart => {
                         self.restart(asked);
+                        return None;
+                    }
+                    Question::DnsTest { .. } | Question::DnsSet { .. } => {
+                        self.tasks.command(Command::AskRecords(asked));
                         return None;
                     }
                 }
@@ -344,6 +369,7 @@ impl Performer {
     fn notify(&mut self, transition: Transition) {
         let Transition { subject, from, to, why, priority, .. } = &transition;
         info!(%from, %to, priority, "{subject}: {why}");
+        self.learn_role(&transition);
         self.record.transition(&transition);
         let Told { fifos, mail, mailed, receivers, .. } = &self.details.told;
         let hooks = self.details.hooks.get(subject).cloned().map(Box::new);
@@ -377,7 +403,7 @@ impl Performer {
         self.tasks.command(Command::Tell(Box::new(incident), hooks, write));
     }
 
-    fn next_ticket(&mut self) -> Ticket {
+    pub(super) fn next_ticket(&mut self) -> Ticket {
         self.last_ticket += 1;
         Ticket(self.last_ticket)
     }
@@ -389,6 +415,9 @@ impl Performer {
     }
 
     fn reply(&mut self, ticket: Ticket, mut response: Response) {
+        if self.is_survey(ticket, &response) {
+            return;
+        }
         if let (Some(dumper), Response::Status(status)) = (&mut self.dumper, &response)
             && dumper.answer(ticket, status)
         {

@@ -190,9 +190,13 @@ impl Recorder {
 
     /// An order that came by the control socket; questions are none.
     pub(super) fn asked(&self, asked: &Asked) {
+        let Who { uid, pid } = asked.who;
+        let by = Some(By { uid, user: None, pid });
+        if let Question::DnsSet { record, address } = &asked.question {
+            return self.put(Event::DnsOrdered { record: record.clone(), address: *address, by });
+        }
         if let Some((order, router)) = order(&asked.question) {
-            let Who { uid, pid } = asked.who;
-            self.put(Event::Order(Ordered { order, router, by: Some(By { uid, user: None, pid }) }));
+            self.put(Event::Order(Ordered { order, router, by }));
         }
     }
 
@@ -226,10 +230,13 @@ fn order(question: &Question) -> Option<(Order, Option<RouterName>)> {
     match question {
         Question::Reload { dry_run: false } => Some((Order::Reload, None)),
         Question::Restart => Some((Order::Restart, None)),
+        Question::DnsSet { .. } => Some((Order::DnsSet, None)),
         Question::Agent(Request::Handover { router }) => Some((Order::Handover, router.clone())),
         Question::Agent(Request::Resume { router }) => Some((Order::Resume, router.clone())),
         Question::Agent(Request::Ack { router }) => Some((Order::Ack, router.clone())),
-        Question::Agent(Request::Status) | Question::Reload { dry_run: true } => None,
+        Question::Agent(Request::Status) | Question::Reload { dry_run: true } | Question::DnsTest { .. } => {
+            None
+        }
     }
 }
 
@@ -276,7 +283,9 @@ impl Writer {
             started.boot = boot();
             started.last = file.last_run(&started.boot);
         }
-        if let Event::Order(Ordered { by: Some(by), .. }) = &mut entry.event {
+        if let Event::Order(Ordered { by: Some(by), .. }) | Event::DnsOrdered { by: Some(by), .. } =
+            &mut entry.event
+        {
             by.user = User::from_uid(Uid::from_raw(by.uid)).ok().flatten().map(|user| user.name);
         }
         if ready && !(self.catch_up() && self.append(&entry)) {

@@ -4,6 +4,7 @@
 use super::dump::Dump;
 use super::inbox::{Arrival, Inbox};
 use super::mib::{self, Setup};
+use super::records::Records;
 use super::results::Results;
 use super::store::Consulting;
 use super::tell::Tellers;
@@ -11,7 +12,8 @@ use crate::agent::{Holding, Incident, Input, InstanceId, Transition};
 use crate::check;
 use crate::claim::Plea;
 use crate::config::{Config, Control, Details, Told};
-use crate::control;
+use crate::control::{self, Asked};
+use crate::dns::{Fact, Record};
 use crate::health::CheckName;
 use crate::net::lookout::{self, Places};
 use crate::net::{Placed, link};
@@ -52,6 +54,12 @@ pub(super) enum Command {
     Notify(Box<Transition>, Option<Box<Hooks>>, Option<Message>),
     /// With whether FIFOs are told.
     Tell(Box<Incident>, Option<Box<Hooks>>, bool),
+    /// The records of DNS from now on.
+    Records(Vec<Record>),
+    /// Something that says what they should hold.
+    Learn(Fact),
+    /// Test or set one, and answer.
+    AskRecords(Asked),
     /// Wait for hooks that run, at most this long, then end.
     Finish(Duration),
 }
@@ -148,6 +156,7 @@ async fn serve(
     tokio::spawn(answer(inbox.clone(), listener, group));
     let mut checks: BTreeMap<CheckName, AbortHandle> = BTreeMap::new();
     let mut tellers = Tellers::new(&inbox);
+    let mut records = Records::new(&inbox);
     let mut lookout = Lookout::default();
     let mut store: Option<tokio::task::JoinHandle<()>> = None;
     while let Some(command) = commands.recv().await {
@@ -173,7 +182,12 @@ async fn serve(
             Command::Serve(setup) => tellers.serve(setup).await,
             Command::Notify(transition, hooks, mail) => tellers.notify(&transition, hooks.as_deref(), mail),
             Command::Tell(incident, hooks, write) => tellers.tell(&incident, hooks.as_deref(), write),
+            Command::Records(wanted) => records.adopt(wanted),
+            Command::Learn(fact) => records.learn(fact),
+            Command::AskRecords(asked) => records.answer(asked),
             Command::Finish(within) => {
+                // Whoever ends has no role any more.
+                drop(records);
                 if let Some(store) = store {
                     let _ = timeout(within, store).await;
                 }

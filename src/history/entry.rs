@@ -74,6 +74,26 @@ pub enum Event {
         /// Why, a line each.
         lines: Vec<String>,
     },
+    /// A record of DNS was written.
+    DnsWritten {
+        /// What the configuration calls it.
+        record: String,
+        /// Its name and kind: `www.example.org A`.
+        name: String,
+        /// What it held before.
+        was: Vec<IpAddr>,
+        /// What it holds.
+        now: IpAddr,
+    },
+    /// Somebody ordered that a record of DNS hold an address.
+    DnsOrdered {
+        /// What the configuration calls it.
+        record: String,
+        /// The address.
+        address: IpAddr,
+        /// By whom.
+        by: Option<By>,
+    },
     /// The configuration was read again, and this changed.
     Reloaded {
         /// A line each.
@@ -288,6 +308,8 @@ pub enum Order {
     Reload,
     /// Let the installed program take the place of this one.
     Restart,
+    /// Have a record of DNS hold an address.
+    DnsSet,
     /// Stop the daemon.
     Stop,
     /// Something that this version does not know.
@@ -305,6 +327,7 @@ impl Order {
             Order::Ack => "ack",
             Order::Reload => "reload",
             Order::Restart => "restart",
+            Order::DnsSet => "dns set",
             Order::Stop => "stop",
             Order::Unknown => "something else",
         }
@@ -345,6 +368,7 @@ impl Event {
             | Event::DualMasterSeen(DualMaster { router, .. })
             | Event::Priority { router, .. }
             | Event::Order(Ordered { router: Some(router), .. }) => Some(&router.0),
+            Event::DnsWritten { record, .. } | Event::DnsOrdered { record, .. } => Some(record),
             _ => None,
         }
     }

@@ -3,12 +3,12 @@
 //! One task sends them in their order and tries again, after ever longer pauses, what the relay did
 //! not take. Where more wait than [`ROOM`], the oldest are lost, counted and reported.
 
-use super::dial::Lane;
 use super::message::News;
 use super::one_line;
-use super::retry::Refusal;
 use super::smtp::{self, Transport};
 use crate::agent::{Standing, Subject, Transition};
+use crate::stream::dial::Lane;
+use crate::stream::retry::Refusal;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use std::collections::VecDeque;

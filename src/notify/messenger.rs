@@ -2,13 +2,13 @@
 //!
 //! Nothing of it is in the way of whoever tells it something: [`Messenger::tell`] puts it down and returns.
 
-use super::dial::Lane;
 use super::message::{Batch, News, Receiver, Way};
-use super::retry::{Refusal, pause};
 use super::waiting::Waiting;
 use super::{post, smtp};
 use crate::agent::Transition;
 use crate::agent::status::MessageStatus;
+use crate::stream::dial::Lane;
+use crate::stream::retry::{Refusal, pause};
 use jiff::Timestamp;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};

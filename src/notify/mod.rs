@@ -4,14 +4,12 @@
 //! given, as keepalived gives it and more, is here; who runs next is in `queue`, the task that runs
 //! them in `runner`. Which state a router is in is decided elsewhere.
 
-mod dial;
 pub mod fifo;
 pub mod mail;
 pub mod message;
 pub mod messenger;
 pub mod post;
 mod queue;
-mod retry;
 mod runner;
 pub mod smtp;
 pub mod template;

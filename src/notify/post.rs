@@ -7,32 +7,26 @@
 //!
 //! The URL, the values of headers and the body may hold secrets: errors and `Debug` show the host alone.
 
-use super::dial::Lane;
 use super::message::{Batch, Receiver};
-use super::retry::{Refusal, judge};
 use super::template::{Escape, Field, Template};
-use crate::stream::{said, tls};
+use crate::stream::dial::Lane;
+use crate::stream::http::{authority, exchange, retry_after};
+use crate::stream::retry::{Refusal, judge};
+use crate::stream::tls;
 use crate::vrrp::auth::Secret;
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
-use hyper::{Method, Request, Response, Uri};
-use hyper_util::rt::TokioIo;
+use hyper::body::Bytes;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
+use hyper::{Method, Request, Uri};
 use jiff::Timestamp;
-use jiff::fmt::rfc2822::DateTimeParser;
 use sha2::Sha256;
 use std::fmt;
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 /// The header with the signature; the case of its letters does not count.
 pub const SIGNATURE: &str = "locum-signature";
-/// The longest head of an answer, in bytes.
-const HEAD: usize = 64 << 10;
 
 /// A request for each message.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -66,15 +60,7 @@ impl Post {
     #[must_use]
     pub fn shown(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.authority())
-    }
-
-    /// Host and port as they stand in a URL, the scheme's own port left out.
-    fn authority(&self) -> String {
-        let (host, port) = &self.target;
-        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-        let usual = if self.tls.is_some() { 443 } else { 80 };
-        if *port == usual { host } else { format!("{host}:{port}") }
+        format!("{scheme}://{}", authority(&self.target, self.tls.is_some()))
     }
 
     /// How values are escaped in a body of this type.
@@ -108,7 +94,11 @@ impl Post {
         *request.uri_mut() =
             path.parse::<Uri>().map_err(|_| "the path of the url cannot be one".to_owned())?;
         let agent = concat!("locum/", env!("CARGO_PKG_VERSION")).to_owned();
-        let own = [(HOST, Some(self.authority())), (USER_AGENT, Some(agent)), (CONTENT_TYPE, kind.cloned())];
+        let own = [
+            (HOST, Some(authority(&self.target, self.tls.is_some()))),
+            (USER_AGENT, Some(agent)),
+            (CONTENT_TYPE, kind.cloned()),
+        ];
         let own = own.into_iter().filter_map(|(name, value)| Some((name, value?)));
         let signed = signature.map(|signature| (HeaderName::from_static(SIGNATURE), signature));
         for (name, value) in own.chain(signed) {
@@ -144,61 +134,16 @@ pub(super) async fn deliver(
     let value = |field| receiver.value(field, post.markup, batch);
     let named = |refusal: Refusal| refusal.map(|why| format!("{}: {why}", post.shown()));
     let request = post.request(value, Timestamp::now().as_second()).map_err(Refusal::Never).map_err(named)?;
-    match timeout(receiver.timeout, exchange(post, receiver.timeout, request, lane)).await {
+    match timeout(
+        receiver.timeout,
+        exchange(&post.target, post.tls.as_ref(), request, receiver.timeout, 0, lane),
+    )
+    .await
+    {
         Ok(answer) => answer.and_then(|answer| judge(answer.status().as_u16(), retry_after(&answer))),
         Err(_) => Err(Refusal::later(format!("no answer within {:?}", receiver.timeout))),
     }
     .map_err(named)
-}
-
-async fn exchange(
-    post: &Post,
-    within: Duration,
-    request: Request<Full<Bytes>>,
-    lane: &Lane,
-) -> Result<Response<Incoming>, Refusal> {
-    let name = &post.target.0;
-    let stream = lane.connect(name, post.target.1, within).await;
-    let stream = stream.map_err(|error| Refusal::later(said(&error, name)))?;
-    match &post.tls {
-        None => ask(stream, request).await,
-        Some(config) => {
-            let stream = lane.encrypt(stream, config, name, &[b"http/1.1"]).await;
-            ask(stream.map_err(Refusal::later)?, request).await
-        }
-    }
-}
-
-async fn ask(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send,
-    request: Request<Full<Bytes>>,
-) -> Result<Response<Incoming>, Refusal> {
-    let later = |error: hyper::Error| Refusal::later(format!("no good answer: {error}"));
-    let mut builder = http1::Builder::new();
-    builder.max_header_size(HEAD);
-    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(later)?;
-    let drive = async {
-        // Its error reaches the request as well.
-        let _ = connection.await;
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        answer = sender.send_request(request) => answer.map_err(later),
-        () = drive => Err(Refusal::later("connection closed")),
-    }
-}
-
-/// After how long to come again, where the answer says it: in seconds, or as a date.
-fn retry_after(answer: &Response<Incoming>) -> Option<Duration> {
-    after(answer.headers().get(RETRY_AFTER)?.to_str().ok()?, Timestamp::now())
-}
-
-fn after(text: &str, now: Timestamp) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = DateTimeParser::new().parse_timestamp(text.trim()).ok()?;
-    Some(Duration::try_from(at.duration_since(now)).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -211,15 +156,6 @@ mod tests {
         let key = Secret::new(*b"0123456789abcdef0123456789abcdef");
         let wanted = "t=1700000000,v1=70621ae723b1125e141691d342aea2ad55105dd4be26d2c1df5dbbb5f91c47d4";
         assert_eq!(signature(&key, 1_700_000_000, "{\"to\": \"MASTER\"}"), wanted);
-    }
-
-    #[test]
-    fn a_receiver_names_a_time_in_seconds_or_as_a_date() {
-        let now = Timestamp::from_second(1_445_412_400).unwrap();
-        assert_eq!(after("120", now), Some(Duration::from_secs(120)));
-        assert_eq!(after("Wed, 21 Oct 2015 07:28:00 GMT", now), Some(Duration::from_secs(80)));
-        assert_eq!(after("Wed, 21 Oct 2015 07:20:00 GMT", now), Some(Duration::ZERO));
-        assert_eq!(after("soon", now), None);
     }
 
     #[test]

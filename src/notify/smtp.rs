@@ -4,10 +4,10 @@
 //! What the relay does not offer is not gone without: no mail in the clear in place of TLS, and no password
 //! in the clear unless that is written. Replies to a password are shown as their number alone.
 
-use super::dial::Lane;
 use super::mail::{Mail, Mailbox};
 use super::one_line;
-use super::retry::Refusal;
+use crate::stream::dial::Lane;
+use crate::stream::retry::Refusal;
 use crate::stream::{Stream, tls};
 use crate::vrrp::auth::Secret;
 use data_encoding::BASE64;

@@ -1,5 +1,8 @@
-//! Connections as probes and messages need them: TLS on top of them, and their errors in words.
+//! Connections as probes, messages and records need them: TLS on top of them, HTTP, and their errors in words.
 
+pub mod dial;
+pub mod http;
+pub mod retry;
 pub mod tls;
 
 use std::io;

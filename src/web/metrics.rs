@@ -9,7 +9,7 @@ use super::exposition::{Kind, Labels, Text};
 use super::live::Snapshot;
 use crate::agent::Standing;
 use crate::agent::status::{
-    CheckStatus, InstanceStatus, Overall, PeerStatus, RouterStatus, Status, VoteStatus,
+    CheckStatus, DnsStatus, InstanceStatus, Overall, PeerStatus, RouterStatus, Status, VoteStatus,
 };
 use crate::health::{self, LATENCY_ENDS};
 use crate::vrrp::Family;
@@ -34,6 +34,9 @@ pub fn page(snapshot: &Snapshot) -> String {
     let checks = &snapshot.status.checks;
     let checks: Vec<_> = checks.iter().map(|it| (page.plain.and("check", &it.name.0), it)).collect();
     page.checks(&checks);
+    let records = &snapshot.status.dns;
+    let records: Vec<_> = records.iter().map(|it| (page.plain.and("record", &it.name), it)).collect();
+    page.records(&records);
     page.text.into_string()
 }
 
@@ -329,6 +332,21 @@ impl Page {
             let beyond = results.latency.get(LATENCY_ENDS.len()).copied().unwrap_or(0);
             family.spans(labels, spans, beyond, results.latency_sum_ms / 1000.0);
         }
+    }
+
+    fn records(&mut self, records: &[(Labels, &DnsStatus)]) {
+        let help = "Whether this host wants it to hold an address of its choice.";
+        self.each(("locum_dns_wanted", Gauge, help), records, |it| Some(u8::from(it.wanted.is_some())));
+        let help = "Whether what this host wants has yet to be written.";
+        self.each(("locum_dns_waiting", Gauge, help), records, |it| Some(u8::from(it.waiting)));
+        let help = "Whether what this host wants could not be written so far.";
+        self.each(("locum_dns_failing", Gauge, help), records, |it| Some(u8::from(it.failing)));
+        let help = "Whether its provider is left alone, after too many failures.";
+        self.each(("locum_dns_paused", Gauge, help), records, |it| Some(u8::from(it.paused)));
+        let about = ("locum_dns_writes_total", Counter, "Writes of a record of DNS.");
+        self.each(about, records, |it| Some(it.written));
+        let about = ("locum_dns_failures_total", Counter, "Attempts to write it that failed.");
+        self.each(about, records, |it| Some(it.failed));
     }
 }
 

@@ -1,9 +1,9 @@
 //! A status with something of everything in it.
 
 use locum::agent::status::{
-    AddressStatus, CheckStatus, CountsStatus, HookStatus, InstanceStatus, LatenessStatus, MessageStatus,
-    Overall, PeerStatus, PriorityStatus, ResultsStatus, RivalStatus, RouterStatus, SCHEMA, Status,
-    TrackStatus, TransitionStatus, VoteStatus,
+    AddressStatus, CheckStatus, CountsStatus, DnsStatus, HookStatus, InstanceStatus, LatenessStatus,
+    MessageStatus, Overall, PeerStatus, PriorityStatus, ResultsStatus, RivalStatus, RouterStatus, SCHEMA,
+    Status, TrackStatus, TransitionStatus, VoteStatus,
 };
 use locum::agent::{RouterName, Standing};
 use locum::health::{self, CheckName};
@@ -55,6 +55,19 @@ pub(crate) fn degraded() -> Status {
             waiting: 2,
             failing: true,
             last_error: Some("https://hooks.example: status 503".to_owned()),
+        }],
+        dns: vec![DnsStatus {
+            name: "www".to_owned(),
+            record: "www.example.org A".to_owned(),
+            provider: "cloudflare".to_owned(),
+            wanted: Some([192, 0, 2, 1].into()),
+            holds: None,
+            waiting: true,
+            written: 2,
+            failed: 3,
+            failing: true,
+            paused: true,
+            last_error: Some("api.cloudflare.com: status 401".to_owned()),
         }],
         lateness: LatenessStatus { worst_ms: 0.8, recent_ms: 0.2 },
         daemon: [("node", "left"), ("version", "0.1.0")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),

@@ -64,6 +64,11 @@ checks
 messages
   ops  fail  3 sent, 2 attempts failed, 1 not told, 2 waiting; last error:
              https://hooks.example: status 503
+
+dns
+  www  fail  www.example.org A (cloudflare): 192.0.2.1 waits to be written; 2
+             written, 3 attempts failed, paused; last error: api.cloudflare.com:
+             status 401
 ";
     assert_eq!(page, expected);
 }

@@ -1,5 +1,6 @@
 //! The front door from outside: files in; a configuration, or every problem with its place, out.
 
+mod dns;
 mod examples;
 mod groups;
 mod lints;

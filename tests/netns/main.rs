@@ -1,6 +1,6 @@
 //! The real binary on real kernels, with real neighbours: each test makes its own network of
 //! namespaces. Needs root, iproute2, util-linux, tcpdump, keepalived, frr, etcd-server, snmpd, snmp, snmptrapd,
-//! prometheus, haproxy, nginx-light, chromium, chromium-driver, python3 and curl.
+//! prometheus, haproxy, nginx-light, bind9, chromium, chromium-driver, python3 and curl.
 
 mod browser;
 mod capture;
@@ -20,6 +20,7 @@ mod balancers;
 mod bfd;
 mod checks;
 mod checksums;
+mod dns;
 mod doctor;
 mod drop_in;
 mod etcd;

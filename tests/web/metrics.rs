@@ -70,6 +70,9 @@ fn the_samples_say_what_the_status_says() {
         (r#"locum_config_reloads_total{result="refused"}"#, 1.0),
         ("locum_config_last_reload_successful", 0.0),
         ("locum_advert_lateness_worst_seconds", 0.0008),
+        (r#"locum_dns_wanted{record="www"}"#, 1.0),
+        (r#"locum_dns_failing{record="www"}"#, 1.0),
+        (r#"locum_dns_writes_total{record="www"}"#, 2.0),
     ] {
         assert!((value(&page, sample) - wanted).abs() < 1e-9, "{sample}: {}", value(&page, sample));
     }

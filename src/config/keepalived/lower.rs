@@ -41,6 +41,7 @@ pub(super) fn lower(document: &Document, report: &Report) -> (Config, Inspection
             checks: BTreeMap::new(),
             hooks: BTreeMap::new(),
             told: tells::told(document, &runner, report),
+            records: Vec::new(),
             control: Control { path: identity(document).socket(), group: None },
             identity: identity(document),
             journal: Journal::default(),
@@ -102,7 +103,7 @@ fn routers(
     }
     let known = |part: &Track| part.check.clone();
     let names: Vec<_> = parts.iter().flat_map(|part| part.tracks.iter().map(known)).collect();
-    across::across(&parts, &names, &report.sink);
+    across::across(&parts, &names, &[], &report.sink);
     config.agent.fixed = statics::fixed(document, report)
         .holding(&parts, |finding, span| report.add(finding.softened(), span));
     for (part, (instance, trust)) in parts.iter().zip(&rest) {

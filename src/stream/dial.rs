@@ -1,9 +1,9 @@
-//! A connection to a receiver, by name or address, with TLS or without.
+//! A connection to a receiver or provider, by name or address, with TLS or without.
 //!
 //! A name server that does not answer keeps a thread for each name that is looked up. Checks need these
-//! threads too, so that messages take only [`LOOKUPS`] of them, and one receiver takes one.
+//! threads too, so that all of these take only `LOOKUPS` of them, and one receiver takes one.
 
-use crate::stream::{Stream, tls};
+use super::{Stream, tls};
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ static LOOKUPS: Semaphore = Semaphore::const_new(4);
 
 /// Where one receiver's blocking calls wait for each other.
 #[derive(Debug)]
-pub(super) struct Lane(Arc<Semaphore>);
+pub struct Lane(Arc<Semaphore>);
 
 impl Default for Lane {
     fn default() -> Self {
@@ -28,10 +28,10 @@ impl Default for Lane {
 
 impl Lane {
     /// Runs `call` off the runtime, after the one before it has ended.
-    pub(super) async fn run<T: Send + 'static>(
-        &self,
-        call: impl FnOnce() -> T + Send + 'static,
-    ) -> io::Result<T> {
+    ///
+    /// # Errors
+    /// It could not be run to its end.
+    pub async fn run<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
         let own = Arc::clone(&self.0).acquire_owned().await.map_err(io::Error::other)?;
         let shared = LOOKUPS.acquire().await.map_err(io::Error::other)?;
         let running = tokio::task::spawn_blocking(move || {
@@ -43,7 +43,10 @@ impl Lane {
     }
 
     /// Connects to `host`, trying its addresses in their order; each gets its share of `within`.
-    pub(super) async fn connect(&self, host: &str, port: u16, within: Duration) -> io::Result<TcpStream> {
+    ///
+    /// # Errors
+    /// The last that failed.
+    pub async fn connect(&self, host: &str, port: u16, within: Duration) -> io::Result<TcpStream> {
         let addresses = self.resolve(host, port).await?;
         let share = within / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
         let mut failure = io::Error::other("the name has no address");
@@ -58,7 +61,10 @@ impl Lane {
     }
 
     /// Speaks TLS to `host` over `stream`, and offers the protocols `alpn` on it.
-    pub(super) async fn encrypt<S: Stream>(
+    ///
+    /// # Errors
+    /// One line that says what is wrong with the certificate, or else.
+    pub async fn encrypt<S: Stream>(
         &self,
         stream: S,
         config: &tls::Config,

@@ -7,7 +7,7 @@ const LONGEST: Duration = Duration::from_secs(300);
 
 /// Why something was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub enum Refusal {
     /// It may be taken later; after this time, where the receiver names one.
     Later(String, Option<Duration>),
     /// It never will.
@@ -16,18 +16,21 @@ pub(super) enum Refusal {
 
 impl Refusal {
     /// It may be taken later, nobody knows when.
-    pub(super) fn later(why: impl Into<String>) -> Self {
+    pub fn later(why: impl Into<String>) -> Self {
         Refusal::Later(why.into(), None)
     }
 
-    pub(super) fn why(&self) -> &str {
+    /// Why, in one line.
+    #[must_use]
+    pub fn why(&self) -> &str {
         match self {
             Refusal::Later(why, _) | Refusal::Never(why) => why,
         }
     }
 
     /// The same in other words.
-    pub(super) fn map(self, words: impl FnOnce(String) -> String) -> Self {
+    #[must_use]
+    pub fn map(self, words: impl FnOnce(String) -> String) -> Self {
         match self {
             Refusal::Later(why, after) => Refusal::Later(words(why), after),
             Refusal::Never(why) => Refusal::Never(words(why)),
@@ -37,7 +40,10 @@ impl Refusal {
 
 /// What a status of HTTP means, `after` being its `Retry-After`. Redirections are not followed: a secret would
 /// go where nobody has sent it.
-pub(super) fn judge(status: u16, after: Option<Duration>) -> Result<(), Refusal> {
+///
+/// # Errors
+/// It was not taken.
+pub fn judge(status: u16, after: Option<Duration>) -> Result<(), Refusal> {
     let why = format!("status {status}");
     match status {
         200..=299 => Ok(()),
@@ -48,9 +54,10 @@ pub(super) fn judge(status: u16, after: Option<Duration>) -> Result<(), Refusal>
 }
 
 /// How long to wait before retry number `retry`, counted from zero: twice as long each time, up to
-/// [`LONGEST`], and by chance up to a half less, so that many hosts do not come back in one moment. What the
+/// five minutes, and by chance up to a half less, so that many hosts do not come back in one moment. What the
 /// receiver asks for is waited for, within the same bound.
-pub(super) fn pause(first: Duration, retry: u32, asked: Option<Duration>, chance: u64) -> Duration {
+#[must_use]
+pub fn pause(first: Duration, retry: u32, asked: Option<Duration>, chance: u64) -> Duration {
     let whole = first.saturating_mul(2_u32.saturating_pow(retry)).min(LONGEST);
     let half = u64::try_from((whole / 2).as_nanos()).unwrap_or(u64::MAX);
     let pause = whole.saturating_sub(Duration::from_nanos(chance % half.saturating_add(1)));

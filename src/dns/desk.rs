@@ -1,0 +1,221 @@
+//! What is to be written of one record, and when: only the latest wish, with ever longer pauses after failures,
+//! and a circuit breaker. Computes; the clock and chance are handed in.
+//!
+//! A new wish is tried at once, whatever failed before, unless the breaker is open: after [`ENOUGH`] failures in a
+//! row, after one that does not heal by itself, or where the other side asked for a pause. Then one attempt is
+//! made when the pause is over, and a success closes it.
+
+use crate::stream::retry::{Refusal, pause};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// The first pause.
+const FIRST: Duration = Duration::from_secs(1);
+/// How often pauses double: up to 32 seconds.
+const DOUBLINGS: u32 = 5;
+/// The same after what does not heal by itself: 256 seconds.
+const LONG: u32 = 8;
+/// So many failures in a row open the breaker.
+const ENOUGH: u32 = 5;
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Write(IpAddr),
+    /// Until then, or until there is another wish.
+    Wait(Option<Instant>),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    wish: Option<IpAddr>,
+    /// The wish has yet to be fulfilled.
+    pending: bool,
+    failures: u32,
+    again_at: Option<Instant>,
+    open: bool,
+}
+
+impl Desk {
+    /// From now on this is wished; `None`: nothing is to be written. Whether that is another wish.
+    pub(super) fn wish(&mut self, wish: Option<IpAddr>) -> bool {
+        if self.wish == wish {
+            return false;
+        }
+        self.wish = wish;
+        self.pending = wish.is_some();
+        if !self.open {
+            self.rest();
+        }
+        true
+    }
+
+    pub(super) fn step(&self, now: Instant) -> Step {
+        match (self.wish, self.again_at) {
+            (Some(_), Some(at)) if self.pending && at > now => Step::Wait(Some(at)),
+            (Some(address), _) if self.pending => Step::Write(address),
+            _ => Step::Wait(None),
+        }
+    }
+
+    /// The record holds this.
+    pub(super) fn written(&mut self, address: IpAddr) {
+        self.pending &= self.wish != Some(address);
+        self.close();
+    }
+
+    /// An attempt failed.
+    pub(super) fn failed(&mut self, now: Instant, refusal: &Refusal, chance: u64) {
+        self.failures = self.failures.saturating_add(1);
+        let (asked, doublings) = match refusal {
+            Refusal::Later(_, asked) => (*asked, (self.failures - 1).min(DOUBLINGS)),
+            Refusal::Never(_) => (None, LONG),
+        };
+        self.open = self.failures >= ENOUGH || asked.is_some() || matches!(refusal, Refusal::Never(_));
+        self.again_at = Some(now + pause(FIRST, doublings, asked, chance));
+    }
+
+    /// Somebody has the record hold something else: this wish is not to be written any more.
+    pub(super) fn drop_wish(&mut self) {
+        self.pending = false;
+    }
+
+    /// The wish is to be written after all.
+    pub(super) fn take_up(&mut self) {
+        self.pending = self.wish.is_some();
+    }
+
+    /// The other side is known to be well.
+    pub(super) fn close(&mut self) {
+        self.open = false;
+        self.rest();
+    }
+
+    fn rest(&mut self) {
+        self.failures = 0;
+        self.again_at = None;
+    }
+
+    pub(super) fn wanted(&self) -> Option<IpAddr> {
+        self.wish
+    }
+
+    pub(super) fn is_pending(&self) -> bool {
+        self.pending
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.open
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+
+    fn later() -> Refusal {
+        Refusal::later("no answer")
+    }
+
+    #[test]
+    fn only_the_latest_wish_is_written_and_once() {
+        let (mut desk, now) = (Desk::default(), Instant::now());
+        assert_eq!(desk.step(now), Step::Wait(None));
+        assert!(desk.wish(Some(A)) && desk.wish(Some(B)) && !desk.wish(Some(B)));
+        assert_eq!(desk.step(now), Step::Write(B));
+        desk.written(B);
+        assert_eq!(desk.step(now), Step::Wait(None));
+        assert!(!desk.wish(Some(B)));
+        assert_eq!(desk.step(now), Step::Wait(None), "it is written");
+    }
+
+    #[test]
+    fn what_is_no_longer_wished_is_not_written() {
+        let (mut desk, now) = (Desk::default(), Instant::now());
+        desk.wish(Some(A));
+        desk.failed(now, &later(), 0);
+        desk.wish(None);
+        assert_eq!(desk.step(now + Duration::from_secs(600)), Step::Wait(None));
+        desk.wish(Some(A));
+        assert_eq!(desk.step(now), Step::Write(A), "who is Master again writes again");
+    }
+
+    #[test]
+    fn what_was_written_does_not_fulfil_a_wish_that_came_meanwhile() {
+        let (mut desk, now) = (Desk::default(), Instant::now());
+        desk.wish(Some(A));
+        desk.wish(Some(B));
+        desk.written(A);
+        assert_eq!(desk.step(now), Step::Write(B));
+    }
+
+    #[test]
+    fn pauses_grow_and_a_new_wish_does_not_wait_for_them() {
+        let (mut desk, began) = (Desk::default(), Instant::now());
+        let mut now = began;
+        desk.wish(Some(A));
+        for seconds in [1, 2, 4, 8] {
+            assert_eq!(desk.step(now), Step::Write(A));
+            desk.failed(now, &later(), 0);
+            let end = now + Duration::from_secs(seconds);
+            assert_eq!((desk.step(now), desk.is_open()), (Step::Wait(Some(end)), false));
+            now = end;
+        }
+        desk.wish(Some(B));
+        assert_eq!(desk.step(began), Step::Write(B));
+    }
+
+    #[test]
+    fn the_breaker_opens_after_enough_failures_holds_back_new_wishes_and_closes_with_a_success() {
+        let (mut desk, now) = (Desk::default(), Instant::now());
+        desk.wish(Some(A));
+        for _ in 0..ENOUGH {
+            desk.failed(now, &later(), 0);
+        }
+        assert!(desk.is_open());
+        desk.wish(Some(B));
+        let end = now + Duration::from_secs(16);
+        assert_eq!(desk.step(now), Step::Wait(Some(end)));
+        assert_eq!(desk.step(end), Step::Write(B), "one attempt, of the latest");
+        desk.failed(end, &later(), 0);
+        assert_eq!(desk.step(end), Step::Wait(Some(end + Duration::from_secs(32))));
+        desk.written(B);
+        desk.wish(Some(A));
+        assert_eq!((desk.step(now), desk.is_open()), (Step::Write(A), false));
+    }
+
+    #[test]
+    fn what_does_not_heal_or_asks_for_a_pause_opens_it_at_once() {
+        let now = Instant::now();
+        for (refusal, seconds) in [
+            (Refusal::Never("status 401".to_owned()), 256),
+            (Refusal::Later("status 429".to_owned(), Some(Duration::from_secs(30))), 30),
+        ] {
+            let mut desk = Desk::default();
+            desk.wish(Some(A));
+            desk.failed(now, &refusal, 0);
+            desk.wish(Some(B));
+            assert_eq!(desk.step(now), Step::Wait(Some(now + Duration::from_secs(seconds))));
+            desk.close();
+            assert_eq!(desk.step(now), Step::Write(B), "somebody has seen that it is well");
+        }
+    }
+
+    #[test]
+    fn what_a_person_writes_stays_until_there_is_another_wish() {
+        let (mut desk, now) = (Desk::default(), Instant::now());
+        desk.wish(Some(A));
+        desk.drop_wish();
+        desk.written(B);
+        assert!(!desk.wish(Some(A)));
+        assert_eq!(desk.step(now), Step::Wait(None));
+        desk.take_up();
+        assert_eq!(desk.step(now), Step::Write(A), "the person's write has failed");
+        desk.wish(None);
+        desk.take_up();
+        assert_eq!(desk.step(now), Step::Wait(None));
+    }
+}
