@@ -71,7 +71,7 @@ fn same_virtual_router(earlier: &Router, later: &Router, sink: &Sink) {
 /// Whether one advert could be for both: of the group, or of a peer that both have.
 fn hear_the_same(one: &Router, other: &Router) -> bool {
     let peers = |router: &Router| {
-        let list = router.peers.iter().flat_map(|peers| peers.get_ref());
+        let list = router.peers.iter().flat_map(Spanned::get_ref);
         list.map(|peer| *peer.get_ref()).collect::<BTreeSet<_>>()
     };
     let (one, other) = (peers(one), peers(other));
