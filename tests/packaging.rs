@@ -73,6 +73,7 @@ fn the_package_holds_program_unit_manual_completions_and_examples() {
         "./usr/share/doc/locum/CHANGELOG.md",
         "./usr/share/doc/locum/copyright",
         "./usr/share/doc/locum/examples/minimal.toml",
+        "./usr/share/doc/locum/examples/game-server/primary.toml",
     ] {
         assert!(paths.contains(&wanted), "{wanted} is missing in\n{listing}");
     }

@@ -13,6 +13,7 @@ mod endpoint;
 pub mod file;
 pub mod http;
 mod lane;
+pub mod overlap;
 mod pattern;
 pub mod ping;
 pub mod process;
@@ -38,7 +39,7 @@ use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// The longest pause between two attempts, unless [`Schedule::backoff`] itself is longer.
 pub const BACKOFF_CAP: Duration = Duration::from_secs(30);
@@ -92,6 +93,10 @@ pub struct Schedule {
     pub retries: u32,
     /// The pause before the first retry; doubles for each further one, up to [`BACKOFF_CAP`].
     pub backoff: Duration,
+    /// The longest time of one probe with its retries and pauses; `None`: what they take.
+    pub within: Option<Duration>,
+    /// Start a probe each interval, though the last has not ended.
+    pub overlap: bool,
     /// A random time from zero to this is added to every interval and to the start.
     pub jitter: Duration,
     /// The local address probes leave from.
@@ -108,6 +113,8 @@ impl Default for Schedule {
             timeout: Duration::from_secs(1),
             retries: 0,
             backoff: Duration::from_millis(100),
+            within: None,
+            overlap: false,
             jitter: Duration::ZERO,
             source: None,
             device: None,
@@ -130,6 +137,11 @@ impl Spec {
         if let Probe::Bfd(config) = &self.probe {
             return config.detection();
         }
+        self.period().saturating_mul(fall.max(1)).saturating_add(self.round())
+    }
+
+    /// The longest time of one probe with its retries.
+    fn round(&self) -> Duration {
         let schedule = &self.schedule;
         // Beyond 32 retries every pause is the cap, so the sum need not walk them all.
         let walked = schedule.retries.min(32);
@@ -138,9 +150,9 @@ impl Spec {
             .fold(Duration::ZERO, Duration::saturating_add)
             .saturating_add(schedule.pause(walked).saturating_mul(schedule.retries - walked));
         let attempts = self.bound().saturating_mul(schedule.retries.saturating_add(1));
-        let round = attempts.saturating_add(pauses);
-        let period = schedule.interval.max(SHORTEST_INTERVAL).saturating_add(schedule.jitter).max(round);
-        period.saturating_mul(fall.max(1)).saturating_add(round)
+        let end = self.bound().saturating_sub(schedule.timeout);
+        let within = schedule.within.map_or(Duration::MAX, |within| within.saturating_add(end));
+        attempts.saturating_add(pauses).min(within)
     }
 
     /// A number that differs where anything about two checks differs, secrets included, and is the
@@ -215,11 +227,14 @@ impl Attempt<'_> {
 /// Probes for ever and hands every outcome to `report`. The first probe starts at once, the second
 /// half an interval to a whole one later, so that a thousand checks do not all probe in one moment for
 /// ever; each next one an interval after the start of the last, or at once when the last took longer;
-/// two never overlap. What a sentry sees end is looked at at once, instead of after the interval. Drop
-/// the future to stop; a running script is then killed.
+/// two overlap only where [`Schedule::overlap`] says so. What a sentry sees end is looked at at once, instead
+/// of after the interval. Drop the future to stop; a running script is then killed.
 pub async fn run(spec: Spec, mut report: impl FnMut(Outcome) + Send + 'static) {
     if let Probe::Bfd(config) = &spec.probe {
         return bfd::run(config, &spec.schedule, report).await;
+    }
+    if spec.schedule.overlap {
+        return overlap::run(&spec, report).await;
     }
     let (lane, sentry) = (Lane::default(), Sentry::default());
     let mut next = after(Instant::now(), jitter(spec.schedule.jitter));
@@ -254,18 +269,21 @@ pub async fn probe_once(spec: &Spec) -> Outcome {
 
 async fn round(spec: &Spec, lane: &Lane, sentry: &Sentry) -> Outcome {
     let mut retry = 0;
+    let up = after(Instant::now(), spec.schedule.within.unwrap_or(LONGEST_SPAN));
     loop {
         let start = Instant::now();
-        let deadline = after(start, spec.schedule.timeout);
+        let deadline = after(start, spec.schedule.timeout).min(up);
+        let until = after(deadline, spec.bound().saturating_sub(spec.schedule.timeout));
         let (awaited, value) = (Mutex::new(""), Mutex::new(None));
         let attempt = Attempt { schedule: &spec.schedule, lane, sentry, deadline, awaited, value };
-        let verdict = bounded(spec, &attempt, after(start, spec.bound())).await;
+        let verdict = bounded(spec, &attempt, until).await;
         let verdict = verdict.map_err(|text| one_line(&text));
         let outcome = Outcome { verdict, latency: start.elapsed(), value: attempt.value() };
-        if outcome.verdict.is_ok() || retry >= spec.schedule.retries {
+        let again = after(Instant::now(), spec.schedule.pause(retry));
+        if outcome.verdict.is_ok() || retry >= spec.schedule.retries || again >= up {
             return outcome;
         }
-        sleep(spec.schedule.pause(retry)).await;
+        sleep_until(again).await;
         retry += 1;
     }
 }
@@ -384,6 +402,21 @@ mod tests {
             ..Schedule::default()
         };
         assert_eq!(spec(schedule).worst_detection(2), Duration::from_secs(15));
+    }
+
+    #[test]
+    fn the_worst_detection_of_overlapping_probes_counts_intervals_and_one_round() {
+        let schedule = Schedule {
+            interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(10),
+            retries: 3,
+            within: Some(Duration::from_secs(10)),
+            overlap: true,
+            ..Schedule::default()
+        };
+        assert_eq!(spec(schedule.clone()).worst_detection(3), Duration::from_secs(25));
+        let apart = Schedule { overlap: false, ..schedule };
+        assert_eq!(spec(apart).worst_detection(3), Duration::from_secs(40));
     }
 
     #[test]

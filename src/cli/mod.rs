@@ -9,9 +9,11 @@ mod doctor;
 mod generate;
 mod handover;
 mod history;
+mod init;
 mod keepalived;
 pub mod pcap;
 mod pid_file;
+mod plan;
 mod reload;
 mod restart;
 mod resume;
@@ -61,6 +63,7 @@ struct Line {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Init),
     Run(daemon::Run),
     Check(check::Check),
     Doctor(doctor::Doctor),
@@ -158,6 +161,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         }
     };
     let outcome = match line.command {
+        Command::Init(command) => command.run(),
         Command::Run(command) => Ok(command.run()),
         Command::Check(command) => command.run(),
         Command::Doctor(command) => command.run(),

@@ -9,7 +9,7 @@ use super::value::{
     text, whole,
 };
 use crate::check::{Endpoint, Probe, Schedule, Spec, Target};
-use crate::check::{bfd, bfd_session, dns, file, http, ping, process, script, tcp, tls, websocket};
+use crate::check::{bfd, bfd_session, dns, file, http, overlap, ping, process, script, tcp, tls, websocket};
 use crate::health::{self, CheckName, Initial};
 use hyper::Uri;
 use serde_spanned::Spanned;
@@ -65,7 +65,10 @@ pub(super) fn check(
         Kind::Bfd => return bfd(name, section).map(|(counting, spec)| (counting, Some(spec))),
         _ => {}
     }
-    let schedule = schedule(&section);
+    let mut schedule = schedule(&section);
+    if matches!(kind, Kind::Tcp | Kind::Http | Kind::Websocket | Kind::Dns) {
+        schedule.overlap = section.optional("overlap", flag).is_some_and(Spanned::into_inner);
+    }
     let mut counting = health::Config {
         name: CheckName(name.get_ref().as_str().into()),
         rise: section.optional("rise", number(1, MOST)).map_or(1, Spanned::into_inner),
@@ -92,6 +95,10 @@ pub(super) fn check(
     let spec = Spec { probe: probe?, schedule };
     if let Err(why) = spec.validate() {
         sink.add(Finding::error(&name.span(), format!("check {} can never pass: {why}", name.get_ref())));
+    }
+    if spec.overlaps_too_much() {
+        let text = format!("check {} may have more than {} probes at a time", name.get_ref(), overlap::MOST);
+        sink.add(Finding::error(&name.span(), text).help("raise its interval, or lower within or timeout"));
     }
     counting.fingerprint = spec.fingerprint();
     Some((counting, Some(spec)))
@@ -171,6 +178,8 @@ fn schedule(section: &Section<'_>) -> Schedule {
         timeout: or("timeout", usual.timeout.min(interval)),
         retries: section.optional("retries", number(0, 100)).map_or(usual.retries, Spanned::into_inner),
         backoff: section.optional("backoff", duration).map_or(usual.backoff, Spanned::into_inner),
+        within: section.optional("within", some_time).map(Spanned::into_inner),
+        overlap: false,
         jitter: section.optional("jitter", duration).map_or(Duration::ZERO, Spanned::into_inner),
         source: section.optional("source", ip).map(Spanned::into_inner),
         device: section.optional("dev", interface).map(Spanned::into_inner),

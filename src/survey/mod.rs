@@ -63,6 +63,16 @@ pub fn host(config: &Config) -> Host {
     })
 }
 
+/// The links of this host, in the network namespace of the calling thread, with their addresses.
+///
+/// # Errors
+/// In one line, where the kernel does not list them.
+pub fn links() -> Result<Vec<Link>, String> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let links = runtime.block_on(link::list(Arc::default()));
+    links.map_err(|error| format!("the kernel does not list this host's interfaces: {error}"))
+}
+
 impl Host {
     /// Nothing can be looked at.
     #[must_use]

@@ -196,3 +196,64 @@ async fn many_checks_at_once_all_report() {
     }
     assert_eq!(reported.load(Ordering::Relaxed), 100);
 }
+
+#[tokio::test]
+async fn probes_that_overlap_start_though_the_first_hangs_and_what_it_says_later_does_not_count() {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&seen);
+    let target = serving(move |stream| {
+        let first = count.fetch_add(1, Ordering::Relaxed) == 0;
+        async move {
+            if first {
+                tokio::time::sleep(AMPLE).await;
+            }
+            drop(stream);
+        }
+    })
+    .await;
+    // Which hangs up on whoever comes later: a failure that only a probe beside the hanging one can find.
+    let interval = Duration::from_millis(20);
+    let schedule = Schedule { interval, timeout: AMPLE * 2, overlap: true, ..Schedule::default() };
+    let mut check = Check::start(get(target), schedule);
+    assert!(check.next().await.is_err());
+    assert!(seen.load(Ordering::Relaxed) >= 2, "the first hangs still");
+}
+
+#[tokio::test]
+async fn a_failure_of_a_probe_that_began_before_one_that_passed_is_not_told() {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let target = serving(move |mut stream| {
+        let first = seen.fetch_add(1, Ordering::Relaxed) == 0;
+        async move {
+            head(&mut stream).await;
+            if !first {
+                let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+            }
+            tokio::time::sleep(AMPLE).await;
+        }
+    })
+    .await;
+    let (interval, hangs) = (Duration::from_millis(50), Duration::from_millis(500));
+    let schedule = Schedule { interval, timeout: hangs, overlap: true, ..Schedule::default() };
+    let mut check = Check::start(get(target), schedule);
+    let end = Instant::now() + hangs * 2;
+    while Instant::now() < end {
+        assert_eq!(check.next().await, Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn a_probe_with_its_retries_ends_within_its_time() {
+    let schedule = Schedule {
+        retries: 100,
+        backoff: Duration::from_millis(50),
+        within: Some(Duration::from_millis(300)),
+        timeout: AMPLE,
+        ..Schedule::default()
+    };
+    for target in [closed().await, silent().await] {
+        // Far more pauses, or a far longer timeout, than the test has time for.
+        let spec = Spec { probe: get(target), schedule: schedule.clone() };
+        assert!(timeout(AMPLE, probe_once(&spec)).await.expect("it ends").verdict.is_err());
+    }
+}

@@ -16,6 +16,7 @@ fn every_command_has_its_man_page_and_every_shell_its_completions() {
     assert_eq!((output.status.code(), output.stdout, output.stderr), (Some(0), Vec::new(), Vec::new()));
     for page in [
         "",
+        "-init",
         "-run",
         "-check",
         "-doctor",

@@ -2,8 +2,8 @@
 
 use crate::program::locum;
 
-const COMMANDS: [&str; 12] = [
-    "run", "check", "doctor", "status", "top", "reload", "restart", "handover", "resume", "ack", "sniff",
+const COMMANDS: [&str; 13] = [
+    "init", "run", "check", "doctor", "status", "top", "reload", "restart", "handover", "resume", "ack", "sniff",
     "simulate",
 ];
 
@@ -45,6 +45,9 @@ fn wrong_usage_exits_with_2_and_says_so_on_stderr() {
         &["handover", "web", "mail"],
         &["doctor", "--listen", "4"],
         &["doctor", "--listen", "1h"],
+        &["init", "--vip", "10.0.0.256"],
+        &["init", "--hosts", "a,b"],
+        &["init", "--check", "ftp://:21"],
     ];
     for arguments in wrong {
         let ran = locum(arguments);

@@ -7,18 +7,26 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// Every example by its name, loaded beside its secrets, which are given the mode they need.
+/// Every example by its name, those of a pair of hosts with their folder before it, loaded beside its secrets,
+/// which are given the mode they need.
 fn examples() -> BTreeMap<String, Loaded> {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let place = tempfile::tempdir().unwrap();
-    let mut names = Vec::new();
-    for entry in fs::read_dir(shipped).unwrap() {
-        let from = entry.unwrap().path();
-        let name = from.file_name().unwrap().to_str().unwrap().to_owned();
-        let to = place.path().join(&name);
-        fs::copy(&from, &to).unwrap();
-        fs::set_permissions(&to, Permissions::from_mode(0o600)).unwrap();
-        names.extend(name.strip_suffix(".toml").map(str::to_owned));
+    let (mut names, mut folders) = (Vec::new(), vec![shipped.clone()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let from = entry.unwrap().path();
+            let name = from.strip_prefix(&shipped).unwrap().to_str().unwrap().to_owned();
+            let to = place.path().join(&name);
+            if from.is_dir() {
+                fs::create_dir(to).unwrap();
+                folders.push(from);
+                continue;
+            }
+            fs::copy(&from, &to).unwrap();
+            fs::set_permissions(&to, Permissions::from_mode(0o600)).unwrap();
+            names.extend(name.strip_suffix(".toml").map(str::to_owned));
+        }
     }
     let loaded = |name: &String| {
         let path = place.path().join(format!("{name}.toml"));
@@ -90,11 +98,14 @@ fn the_file_with_every_key_says_the_defaults() {
 
 #[test]
 fn the_promises_in_the_comments_hold() {
-    let within = |name, limit| {
+    let within = |name: &str, limit| {
         let config = example(name);
         let worst = worst_case(&config.agent.routers[0], &config);
         assert!(worst.total <= limit, "{name}: {worst}");
     };
     within("minimal", Duration::from_secs(4));
     within("fast-failover", Duration::from_millis(500));
+    for host in ["primary", "backup"] {
+        within(&format!("game-server/{host}"), Duration::from_secs(30));
+    }
 }
