@@ -1,7 +1,8 @@
 //! `locum run`: becomes the daemon.
 
 use super::{DEFAULT_CONFIG, Reading};
-use crate::daemon::{self, Guarding, Overrides};
+use crate::daemon::levels::Levels;
+use crate::daemon::{self, Form, Guarding, Overrides};
 use clap::Args;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -15,6 +16,12 @@ pub(super) struct Run {
     /// Listen for orders on this socket, whatever the configuration says
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
+    /// Which lines to log: a level for all, and for modules, as info,vrrp=debug [default: `LOCUM_LOG`, else info]
+    #[arg(long, value_name = "LEVELS")]
+    log: Option<Levels>,
+    /// In which form: human, json or journal [default: journal where systemd keeps it, else human]
+    #[arg(long, value_name = "FORM", value_parser = form)]
+    log_form: Option<Form>,
     /// Without the small parent process that says the farewell of a daemon that is killed and starts it again
     #[arg(long)]
     no_guardian: bool,
@@ -43,6 +50,8 @@ impl Run {
     pub(super) fn run(self) -> u8 {
         let overrides = Overrides {
             control: self.socket,
+            levels: self.log,
+            form: self.log_form,
             reading: self.reading.options(),
             guardian: match self.no_guardian {
                 true => Guarding::No,
@@ -53,6 +62,15 @@ impl Run {
             ..Overrides::default()
         };
         daemon::run(&self.config, &overrides)
+    }
+}
+
+fn form(text: &str) -> Result<Form, String> {
+    match text {
+        "human" => Ok(Form::Human),
+        "json" => Ok(Form::Json),
+        "journal" => Ok(Form::Journal),
+        _ => Err("write human, json or journal".to_owned()),
     }
 }
 

@@ -184,7 +184,7 @@ impl Init {
         let firewall = explain(config, &[]).firewall;
         section(&mut text, "\nthrough this host's firewall, nftables", &firewall.nftables);
         section(&mut text, "or iptables", &firewall.iptables);
-        section(&mut text, "or firewalld", &peers.iter().map(rich_rule).collect::<Vec<_>>());
+        section(&mut text, "or firewalld", &peers.iter().map(|peer| rich_rule(peer)).collect::<Vec<_>>());
         text.push_str("  firewall-cmd --reload\n");
         let start = if self.config == Path::new(DEFAULT_CONFIG) {
             "systemctl enable --now locum".to_owned()
@@ -218,7 +218,7 @@ fn section(text: &mut String, title: &str, lines: &[String]) {
 }
 
 /// What lets adverts of a peer in; out, firewalld lets everything.
-fn rich_rule(peer: &&IpAddr) -> String {
+fn rich_rule(peer: &IpAddr) -> String {
     let family = if peer.is_ipv4() { "ipv4" } else { "ipv6" };
     format!(
         "firewall-cmd --permanent --add-rich-rule='rule family=\"{family}\" source address=\"{peer}\" \

@@ -218,7 +218,7 @@ impl Keepalived {
         let watched = self.dont_fork || daemon::managed();
         let guardian = if watched { Guarding::CleansUp } else { Guarding::Restarts };
         let directory = std::env::current_dir().ok();
-        Overrides { control, namespace, log, reading, instead, guardian, directory, usual_priority: 0 }
+        Overrides { control, namespace, log, reading, instead, guardian, directory, ..Overrides::default() }
     }
 
     fn log(&self) -> Log {

@@ -11,6 +11,7 @@ mod handover;
 mod history;
 mod init;
 mod keepalived;
+mod log;
 pub mod pcap;
 mod pid_file;
 mod plan;
@@ -70,6 +71,7 @@ enum Command {
     Convert(convert::Convert),
     Status(status::Status),
     Top(top::Top),
+    Log(log::Log),
     Reload(reload::Reload),
     Restart(restart::Restart),
     Handover(handover::Handover),
@@ -168,6 +170,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Convert(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Top(command) => command.run(),
+        Command::Log(command) => command.run(),
         Command::Reload(command) => command.run(),
         Command::Restart(command) => command.run(),
         Command::Handover(command) => command.run(),

@@ -100,7 +100,7 @@ impl FromStr for Service {
 impl Service {
     fn toml(&self) -> String {
         match self {
-            Service::None => return String::new(),
+            Service::None => String::new(),
             Service::Process(name) => format!("\n[check.{NAME}]\ntype = \"process\"\nname = \"{name}\"\n"),
             Service::Url { scheme: "tcp", place, .. } => {
                 format!("\n[check.{NAME}]\ntype = \"tcp\"\ntarget = \"{place}\"\n")
@@ -112,7 +112,7 @@ impl Service {
         }
     }
 
-    /// The port whose clients are told when the address goes: WebSockets sit idle for hours.
+    /// The port whose clients are told when the address goes: those of a `WebSocket` sit idle for hours.
     fn drains(&self) -> Option<&str> {
         match self {
             Service::Url { scheme: "ws" | "wss", place, .. } => {
@@ -236,8 +236,7 @@ mod tests {
 
     #[test]
     fn services_are_read_as_they_are_written() {
-        let read =
-            |text: &str| text.parse::<Service>().map(|service| service.toml()).unwrap_or_else(|why| why);
+        let read = |text: &str| text.parse::<Service>().map_or_else(|why| why, |service| service.toml());
         assert!(read("ws://:8765").contains("url = \"ws://127.0.0.1:8765/\""));
         assert!(read("http://10.0.0.1:80/health").contains("url = \"http://10.0.0.1:80/health\""));
         assert!(read("tcp://:5432").contains("target = \"127.0.0.1:5432\""));

@@ -27,11 +27,15 @@ pub struct Journal {
     pub size: u64,
     /// How many full files stay.
     pub keep: u32,
+    /// Another file, bounded likewise, for changes of state alone.
+    pub transitions: Option<PathBuf>,
+    /// Another for changes of checks.
+    pub health: Option<PathBuf>,
 }
 
 impl Default for Journal {
     fn default() -> Self {
-        Journal { on: true, path: None, size: 1 << 20, keep: 9 }
+        Journal { on: true, path: None, size: 1 << 20, keep: 9, transitions: None, health: None }
     }
 }
 
@@ -55,6 +59,8 @@ pub(super) fn read(top: &Section<'_>) -> Journal {
         path: path.flatten(),
         size: section.optional("size", size).map_or(usual.size, Spanned::into_inner),
         keep: section.optional("keep", number(0, MOST_KEPT)).map_or(usual.keep, Spanned::into_inner),
+        transitions: section.optional("transitions", self::path).map(Spanned::into_inner),
+        health: section.optional("health", self::path).map(Spanned::into_inner),
     };
     section.finish();
     journal

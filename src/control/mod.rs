@@ -51,9 +51,22 @@ pub enum Question {
         /// The address.
         address: IpAddr,
     },
+    /// Log more or less than now, or say how much that is.
+    Log(LogOrder),
     /// Something for the agent.
     #[serde(untagged)]
     Agent(agent::Request),
+}
+
+/// What to log from now on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogOrder {
+    /// `debug`, `info` and so on; `None`: only say what is logged now.
+    pub level: Option<String>,
+    /// Of this module; of all where `None`.
+    pub module: Option<String>,
+    /// For so many milliseconds, and then as before; for good where `None`.
+    pub for_ms: Option<u64>,
 }
 
 /// What is answered.
@@ -84,6 +97,10 @@ mod tests {
             (
                 Question::DnsSet { record: "www".to_owned(), address: [192, 0, 2, 1].into() },
                 r#"{"ask":"dns_set","record":"www","address":"192.0.2.1"}"#,
+            ),
+            (
+                Question::Log(LogOrder { level: Some("debug".to_owned()), module: None, for_ms: Some(5) }),
+                r#"{"ask":"log","level":"debug","module":null,"for_ms":5}"#,
             ),
         ] {
             assert_eq!(serde_json::to_string(&question).unwrap(), json);

@@ -114,7 +114,7 @@ impl Performer {
         self.scheduled.adopt(&details.scheduling);
         // The socket stays where it is for as long as the daemon runs.
         self.record.web.adopt(details.http.as_ref());
-        self.record.adopt(details.journal.settings(&self.details.control.path));
+        self.record.adopt(&details.journal, &self.details.control.path);
         self.details = details;
         self.adopt_records();
     }

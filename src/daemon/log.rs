@@ -1,25 +1,29 @@
-//! Where log lines go: stderr, for the journal or a terminal to keep; or syslog, or a file.
-//! And the lines themselves for what the agent notes.
+//! Where log lines go, and in which form; and the lines themselves for what the agent notes and for each change of
+//! state.
 
-use crate::agent::Note;
+use super::Overrides;
+use super::levels::Levels;
+use super::logger::{self, Journal, Out};
+use crate::agent::{Input, Note, Subject, Transition};
 use std::fs::OpenOptions;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
-use tracing::{Level, Metadata, debug, info, warn};
-use tracing_subscriber::fmt;
-use tracing_subscriber::fmt::MakeWriter;
+use std::sync::OnceLock;
+use tracing::{debug, info, warn};
 
-/// The environment variable that names the level: error, warn, info, debug or trace.
-const LEVEL: &str = "LOCUM_LOG";
+/// The environment variable that names the levels, where no argument does: info, or info,vrrp=debug.
+const LEVELS: &str = "LOCUM_LOG";
+/// Where systemd says whether it is the journal that standard error goes to.
+const STREAM: &str = "JOURNAL_STREAM";
 /// Where syslog listens.
 const SYSLOG: &str = "/dev/log";
 
 /// Where log lines go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Log {
-    /// To standard error.
+    /// To standard error, or the journal behind it.
     #[default]
     Stderr,
     /// To syslog, under this facility: 3 daemon, 1 user, 16 to 23 local0 to local7 (RFC 3164).
@@ -30,35 +34,60 @@ pub enum Log {
     Nowhere,
 }
 
+/// The form of lines that go to standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+    /// The journal's own, to the journal itself.
+    Journal,
+}
+
 /// Starts logging. A second start changes nothing.
 ///
 /// # Errors
 /// The log cannot be opened.
-pub(super) fn start(log: &Log) -> io::Result<()> {
-    let level = std::env::var(LEVEL).ok().and_then(|name| name.parse().ok()).unwrap_or(Level::INFO);
-    let lines = fmt().with_max_level(level).with_target(false);
-    let started = match log {
-        Log::Stderr => {
-            let lines = lines.with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
-            // The journal has its own clock.
-            if std::env::var_os("JOURNAL_STREAM").is_some() {
-                lines.without_time().try_init()
-            } else {
-                lines.try_init()
-            }
-        }
-        Log::Syslog(facility) => {
-            let syslog = Syslog::new(*facility)?;
-            lines.with_writer(syslog).with_ansi(false).without_time().with_level(false).try_init()
-        }
-        Log::File(path) => {
-            let file = OpenOptions::new().append(true).create(true).open(path)?;
-            lines.with_writer(Arc::new(file)).with_ansi(false).try_init()
-        }
-        Log::Nowhere => Ok(()),
+pub(super) fn start(overrides: &Overrides) -> io::Result<()> {
+    let out = match &overrides.log {
+        Log::Stderr => stderr(overrides.form)?,
+        Log::Syslog(facility) => Out::Syslog(Syslog::new(*facility)?),
+        Log::File(path) => Out::File(OpenOptions::new().append(true).create(true).open(path)?),
+        Log::Nowhere => return Ok(()),
     };
-    drop(started);
+    let named = std::env::var(LEVELS).ok().filter(|text| !text.is_empty());
+    let (usual, wrong) = match named.as_deref().map(str::parse::<Levels>) {
+        Some(Err(line)) => (Levels::default(), Some(line)),
+        Some(Ok(levels)) => (levels, None),
+        None => (Levels::default(), None),
+    };
+    logger::start(overrides.levels.clone().unwrap_or(usual), out);
+    if let Some(line) = wrong {
+        warn!("{LEVELS} is not followed: {line}");
+    }
     Ok(())
+}
+
+/// As asked for; else the journal's form where the journal is what standard error goes to, else people's.
+fn stderr(form: Option<Form>) -> io::Result<Out> {
+    let human = |timed| Out::Human { timed, colours: io::stderr().is_terminal() };
+    Ok(match form {
+        Some(Form::Json) => Out::Json,
+        Some(Form::Journal) => {
+            let none = || io::Error::other("there is no journal on this host");
+            Out::Journal(Journal::open().ok_or_else(none)?)
+        }
+        None if is_journal() => Journal::open().map_or(human(false), Out::Journal),
+        Some(Form::Human) | None => human(true),
+    })
+}
+
+/// Whether systemd has connected standard error with the journal, and nobody has put another in its place since.
+fn is_journal() -> bool {
+    let named = std::env::var(STREAM).unwrap_or_default();
+    let there = std::fs::metadata("/proc/self/fd/2");
+    there.is_ok_and(|there| named == format!("{}:{}", there.dev(), there.ino()))
 }
 
 /// What syslog calls this daemon after `locum`, where there are several.
@@ -72,7 +101,7 @@ pub(super) fn name(suffix: &str) {
 
 /// The local syslog, by datagrams; a line that it has no room for is lost rather than waited for.
 #[derive(Debug)]
-struct Syslog {
+pub(super) struct Syslog {
     socket: UnixDatagram,
     facility: u8,
 }
@@ -83,46 +112,37 @@ impl Syslog {
         socket.set_nonblocking(true)?;
         Ok(Syslog { socket, facility })
     }
-}
 
-impl<'a> MakeWriter<'a> for Syslog {
-    type Writer = Line<'a>;
-
-    fn make_writer(&'a self) -> Line<'a> {
-        Line { syslog: self, severity: 6 }
-    }
-
-    fn make_writer_for(&'a self, about: &Metadata<'_>) -> Line<'a> {
-        let severity = match *about.level() {
-            Level::ERROR => 3,
-            Level::WARN => 4,
-            Level::INFO => 6,
-            Level::DEBUG | Level::TRACE => 7,
-        };
-        Line { syslog: self, severity }
-    }
-}
-
-/// One line on its way to syslog.
-struct Line<'a> {
-    syslog: &'a Syslog,
-    severity: u8,
-}
-
-impl Write for Line<'_> {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        let priority = self.syslog.facility * 8 + self.severity;
-        let mut line =
-            format!("<{priority}>locum{}[{}]: ", NAME.get().map_or("", String::as_str), std::process::id())
-                .into_bytes();
-        line.extend_from_slice(text.trim_ascii_end());
+    pub(super) fn write(&self, severity: u8, text: &str) {
+        let priority = self.facility * 8 + severity;
+        let name = NAME.get().map_or("", String::as_str);
+        let line = format!("<{priority}>locum{name}[{}]: {text}", std::process::id());
         // Where syslog is away there is nobody to tell.
-        let _ = self.syslog.socket.send_to(&line, SYSLOG);
-        Ok(text.len())
+        let _ = self.socket.send_to(line.as_bytes(), SYSLOG);
     }
+}
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+/// One line for a change of state, with the words of the status.
+pub(super) fn transition(transition: &Transition) {
+    let Transition { subject, from, to, why, priority, .. } = transition;
+    let name = subject.name();
+    match subject {
+        Subject::Router(_) => {
+            info!(target: "locum::vrrp", router = name, %from, %to, reason = %why, priority,
+                "{subject}: {from} -> {to}: {why}");
+        }
+        Subject::Group(_) => {
+            info!(target: "locum::vrrp", group = name, %from, %to, reason = %why, priority,
+                "{subject}: {from} -> {to}: {why}");
+        }
+    }
+}
+
+/// What comes in, for who looks closely.
+pub(super) fn input(input: &Input) {
+    if let Input::Outcome(check, outcome) = input {
+        let result = outcome.verdict.as_ref().map_or_else(String::as_str, |()| "passed");
+        debug!(target: "locum::check", %check, latency = ?outcome.latency, "{result}");
     }
 }
 
@@ -130,20 +150,28 @@ impl Write for Line<'_> {
 pub(super) fn note(note: &Note) {
     match note {
         Note::Refused { router, source, refusal, count } => {
-            warn!(%router, %source, reason = refusal.name(), count, "packet refused: {refusal}");
+            warn!(target: "locum::vrrp", %router, %source, reason = refusal.name(), count, "packet refused: {refusal}");
         }
         Note::Check(change) => {
             let error = change.error.as_deref().unwrap_or("");
-            info!(check = %change.check, from = %change.from, to = %change.to, "the check changed {error}");
+            info!(target: "locum::check", check = %change.check, from = %change.from, to = %change.to, "the check changed {error}");
         }
         Note::MasterHeard { router, source, priority } => {
-            info!(%router, %source, priority, "there is another Master");
+            info!(target: "locum::vrrp", %router, %source, priority, "there is another Master");
         }
-        Note::Claim { office, term: Some(term) } => info!(%office, term, "the claim is granted"),
-        Note::Claim { office, term: None } => info!(%office, "the claim is over, or given back"),
-        Note::LastHeard { router, ago } => debug!(%router, ?ago, "another Master was last heard"),
-        Note::Warning(router, line) => warn!(%router, "{line}"),
+        Note::Claim { office, term: Some(term) } => {
+            info!(target: "locum::claim", %office, term, "the claim is granted");
+        }
+        Note::Claim { office, term: None } => {
+            info!(target: "locum::claim", %office, "the claim is over, or given back");
+        }
+        Note::LastHeard { router, ago } => {
+            debug!(target: "locum::vrrp", %router, ?ago, "another Master was last heard");
+        }
+        Note::Warning(router, line) => warn!(target: "locum::vrrp", %router, "{line}"),
         Note::Trouble(line) => warn!("{line}"),
-        Note::Reloaded(lines) => info!("the configuration was read again: {}", lines.join("; ")),
+        Note::Reloaded(lines) => {
+            info!(target: "locum::config", "the configuration was read again: {}", lines.join("; "));
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! runs everything that may wait for the world (`tasks`). Addresses have a thread of their own in
 //! `net::address`. So neither a hanging script nor five thousand addresses delay an advert.
 
+mod apart;
 mod bell;
 mod clock;
 mod counters;
@@ -17,9 +18,14 @@ mod guardian;
 mod inbox;
 mod last_will;
 mod leases;
+pub mod levels;
+mod limit;
 mod limits;
+mod lines;
 mod log;
+mod logger;
 pub mod mib;
+mod overrides;
 mod perform;
 mod privileges;
 mod recorder;
@@ -33,6 +39,7 @@ mod store;
 mod tasks;
 mod tell;
 mod trim;
+mod tuning;
 mod ward;
 mod watchdog;
 mod web;
@@ -40,19 +47,19 @@ mod witness;
 
 use crate::agent::{Agent, Effect, Input};
 use crate::check::Probe;
-use crate::config::keepalived::{Skipped, log_of, write_log};
-use crate::config::{self, Details, Loaded, Problems, is_keepalived};
+use crate::config::keepalived::Skipped;
+use crate::config::{self, Details, Loaded, Problems};
 use crate::history::Event;
 use crate::net::namespace;
-use crate::snmp::{Master, Settings};
 use crate::time::Time;
 use clock::{chance, now, wall_clock};
 pub use guardian::{GUARDED, GUARDS, guard, managed};
 use inbox::{Arrival, Inbox};
-pub use log::Log;
+pub use log::{Form, Log};
+pub use overrides::{Guarding, Instead, Overrides};
 use perform::Performer;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::Duration;
@@ -83,109 +90,10 @@ const CALM: Duration = Duration::from_secs(10);
 /// How long address work may take at the end.
 const GIVE_UP_WITHIN: Duration = Duration::from_secs(10);
 
-/// What the command line says over the configuration.
-#[derive(Clone, Debug, Default)]
-pub struct Overrides {
-    /// Another control socket.
-    pub control: Option<PathBuf>,
-    /// Another network namespace.
-    pub namespace: Option<String>,
-    /// Where log lines go.
-    pub log: Log,
-    /// How a keepalived.conf is read.
-    pub reading: config::keepalived::Options,
-    /// Given where the daemon stands in for keepalived.
-    pub instead: Option<Instead>,
-    /// What there is to be beside it.
-    pub guardian: Guarding,
-    /// Where the command line was written, if the process has gone elsewhere since.
-    pub directory: Option<PathBuf>,
-    /// The real-time priority of the guardian that has started this process; 0 without.
-    pub usual_priority: u8,
-}
-
-/// What a guardian does for a daemon that is killed or crashes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Guarding {
-    /// There is none.
-    #[default]
-    No,
-    /// It says farewell and cleans up; somebody else starts the daemon again.
-    CleansUp,
-    /// It starts it again as well.
-    Restarts,
-}
-
-/// What the daemon does otherwise where it stands in for keepalived.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Instead {
-    /// Where its dumps go, which signals ask for.
-    pub dumps: PathBuf,
-    /// Serve everything by SNMP, whatever the configuration says.
-    pub snmp: bool,
-    /// The master agent, whatever the configuration says.
-    pub master: Option<Master>,
-}
-
-impl Instead {
-    fn serve(&self, snmp: &mut Option<Settings>) {
-        if self.snmp {
-            let Settings { master, traps, .. } = snmp.take().unwrap_or_default();
-            *snmp = Some(Settings { master, keepalived: true, rfc2787: true, rfc6527: true, traps });
-        }
-        if let (Some(settings), Some(master)) = (snmp, &self.master) {
-            settings.master.clone_from(master);
-        }
-    }
-}
-
-impl Overrides {
-    /// Reads the configuration the way this daemon does.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it.
-    pub fn load(&self, path: &Path, secrets: config::Secrets) -> Result<Loaded, Problems> {
-        let mut loaded = config::load_as(path, secrets, &self.reading)?;
-        let details = &mut loaded.config.details;
-        if self.namespace.is_some() {
-            let usual = details.control.path == details.identity.socket();
-            details.identity.namespace.clone_from(&self.namespace);
-            if usual {
-                details.control.path = details.identity.socket();
-            }
-        }
-        if let Some(control) = &self.control {
-            details.control.path.clone_from(control);
-        }
-        if let Some(instead) = &self.instead {
-            instead.serve(&mut loaded.config.details.snmp);
-        }
-        Ok(loaded)
-    }
-
-    /// Reads the configuration again, and does what keepalived.conf demands of a reload.
-    fn reload(&self, path: &Path, dry_run: bool) -> Result<Loaded, Problems> {
-        let read = self.load(path, config::Secrets::BarRouter);
-        let log = match &read {
-            Ok(loaded) => loaded.inspection.log().map(Path::to_owned),
-            Err(_) if is_keepalived(path) => log_of(path, &self.reading),
-            Err(_) => None,
-        };
-        let read = read.and_then(Loaded::as_demanded);
-        if let Some(log) = log.filter(|_| !dry_run) {
-            let found = read.as_ref().err().map_or(&[][..], |problems| &problems.0);
-            if let Err(error) = write_log(&log, found) {
-                warn!("findings cannot be written to {}: {error}", log.display());
-            }
-        }
-        read
-    }
-}
-
 /// Runs until told to stop. Returns the exit code.
 #[must_use]
 pub fn run(path: &Path, overrides: &Overrides) -> u8 {
-    if let Err(error) = log::start(&overrides.log) {
+    if let Err(error) = log::start(overrides) {
         return failed("cannot log", &error, &overrides.log);
     }
     if let Err(line) = privileges::check() {
@@ -329,6 +237,7 @@ impl Core {
             info!("everything is given up");
             let ward = self.performer.ward.take();
             let code = if self.performer.finish(GIVE_UP_WITHIN) { EXIT_OK } else { EXIT_FAILURE };
+            logger::settle(true);
             if let Some(mut ward) = ward {
                 ward.ends(code);
             }

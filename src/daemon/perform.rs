@@ -10,6 +10,7 @@ use super::scheduling::Scheduled;
 use super::sockets::{self, Sockets};
 use super::state::{self, Keeper};
 use super::tasks::{Command, Tasks};
+use super::tuning::Tuning;
 use super::ward::Ward;
 use super::web::Web;
 use super::{Overrides, log, watchdog};
@@ -84,6 +85,7 @@ pub(super) struct Performer {
     pub(super) surveyed: Option<Ticket>,
     last_ticket: u64,
     stops: u32,
+    tuning: Tuning,
 }
 
 /// Sweeps, unless another Locum runs on this host, whose addresses carry the same mark. `later`: what is
@@ -120,7 +122,7 @@ impl Performer {
         tasks.adopt(config);
         let mut web = Web::new(inbox, config.details.control.group);
         web.adopt(config.details.http.as_ref());
-        let record = Recorder::start(config.details.journal.settings(&config.details.control.path), web);
+        let record = Recorder::start(&config.details.journal, &config.details.control.path, web);
         record.started(&config.details.node, path.display().to_string());
         let performer = Performer {
             sockets: Sockets::new(inbox)?,
@@ -150,6 +152,7 @@ impl Performer {
             surveyed: None,
             last_ticket: 0,
             stops: 0,
+            tuning: Tuning::default(),
         };
         performer.adopt_records();
         Ok(performer)
@@ -230,6 +233,7 @@ impl Performer {
     pub(super) fn translate(&mut self, arrival: Arrival) -> Option<Meant> {
         let input = match arrival {
             Arrival::Input(input) => {
+                log::input(&input);
                 if let Input::HookEnded(end) = &input {
                     self.record.hook(end);
                 }
@@ -299,6 +303,11 @@ impl Performer {
                         self.load(Some(asked), dry_run);
                         return None;
                     }
+                    Question::Log(order) => {
+                        let answer = self.tuning.order(&order, asked.who, super::now());
+                        let _ = asked.answer.send(answer);
+                        return None;
+                    }
                     Question::Restart => {
                         self.restart(asked);
                         return None;
@@ -329,6 +338,7 @@ impl Performer {
             self.sole = self.sole.take().or_else(|| sole(&self.holder, false));
             self.holder.order(Order::Check);
         }
+        self.tuning.look_after(now);
         if self.leases.are_due(now) {
             self.renew();
         }
@@ -342,7 +352,8 @@ impl Performer {
 
     /// When to call [`Performer::look_after`] next.
     pub(super) fn look_at(&self) -> Option<Time> {
-        self.sockets.retry_at().into_iter().chain(self.audit_at()).chain(self.leases.deadline()).min()
+        let own = [self.sockets.retry_at(), self.audit_at(), self.leases.deadline(), self.tuning.deadline()];
+        own.into_iter().flatten().min()
     }
 
     /// Who holds nothing has nothing to compare, and sleeps on.
@@ -367,8 +378,8 @@ impl Performer {
     }
 
     fn notify(&mut self, transition: Transition) {
-        let Transition { subject, from, to, why, priority, .. } = &transition;
-        info!(%from, %to, priority, "{subject}: {why}");
+        let Transition { subject, to, .. } = &transition;
+        log::transition(&transition);
         self.learn_role(&transition);
         self.record.transition(&transition);
         let Told { fifos, mail, mailed, receivers, .. } = &self.details.told;
@@ -387,15 +398,15 @@ impl Performer {
         let router = &incident.router;
         let write = match incident.kind {
             Kind::HeardLower { source, priority } => {
-                info!(%router, %source, priority, "a losing advert was heard: there is another Master");
+                info!(target: "locum::vrrp", %router, %source, priority, "a losing advert was heard: there is another Master");
                 true
             }
             Kind::DualMaster { rival, times } => {
-                warn!(%router, times, "there is another holder: {rival}");
+                warn!(target: "locum::vrrp", %router, times, "there is another holder: {rival}");
                 false
             }
             Kind::PriorityChanged { from } => {
-                info!(%router, from, to = incident.priority, "the priority changed");
+                info!(target: "locum::vrrp", %router, from, to = incident.priority, "the priority changed");
                 self.details.told.priorities.contains(router)
             }
         };

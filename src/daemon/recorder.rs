@@ -2,12 +2,14 @@
 //! gone, and the core must not notice. What cannot be written is counted, told once, and told again when it
 //! can.
 
+use super::apart::{Apart, Wanted};
 use super::scheduling;
 use super::web::Web;
 use crate::agent::effect::CheckChange;
 use crate::agent::incident::Kind;
 use crate::agent::status::CountsStatus;
 use crate::agent::{HookEnd, Incident, Note, Request, RouterName, Subject, Transition};
+use crate::config::Journal;
 use crate::control::{Asked, Question, Who};
 use crate::history::{
     self, By, DualMaster, Entry, Event, FORMAT, File, Hook, LastRun, MasterHeard, Moved, Order, Ordered,
@@ -18,6 +20,7 @@ use jiff::{Timestamp, Unit};
 use nix::unistd::{Uid, User};
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,6 +52,8 @@ pub(super) struct Recorder {
 struct Shared {
     /// Where it is; `None` for nowhere.
     settings: Mutex<Option<Settings>>,
+    /// What has a file of its own besides.
+    apart: Mutex<Wanted>,
     /// Entries for which there was no room.
     dropped: AtomicU64,
     /// Those, and entries that could not be written.
@@ -60,11 +65,19 @@ struct Shared {
 }
 
 impl Recorder {
-    pub(super) fn start(settings: Option<Settings>, web: Web) -> Self {
-        let shared = Arc::new(Shared { settings: Mutex::new(settings), ..Shared::default() });
+    /// `control`: where the control socket is, for the record is beside it where nobody says otherwise.
+    pub(super) fn start(journal: &Journal, control: &Path, web: Web) -> Self {
+        let shared = Arc::new(Shared {
+            settings: Mutex::new(journal.settings(control)),
+            apart: Mutex::new(Wanted::of(journal)),
+            ..Shared::default()
+        });
         let (to, from) = sync_channel(WAITING);
         let theirs = shared.clone();
-        let body = move || Writer { shared: theirs, file: None, failed: None, lost: 0 }.write_all(&from);
+        let body = move || {
+            Writer { shared: theirs, file: None, apart: Apart::default(), failed: None, lost: 0 }
+                .write_all(&from);
+        };
         let thread = scheduling::spawn("record", body);
         if let Err(error) = &thread {
             *lock(&shared.trouble) = Some(format!("nothing is recorded: {error}"));
@@ -79,8 +92,9 @@ impl Recorder {
     }
 
     /// Writes there from the next entry on.
-    pub(super) fn adopt(&self, settings: Option<Settings>) {
-        *lock(&self.shared.settings) = settings;
+    pub(super) fn adopt(&self, journal: &Journal, control: &Path) {
+        *lock(&self.shared.settings) = journal.settings(control);
+        *lock(&self.shared.apart) = Wanted::of(journal);
     }
 
     /// What is wrong with the record, in one line.
@@ -234,9 +248,10 @@ fn order(question: &Question) -> Option<(Order, Option<RouterName>)> {
         Question::Agent(Request::Handover { router }) => Some((Order::Handover, router.clone())),
         Question::Agent(Request::Resume { router }) => Some((Order::Resume, router.clone())),
         Question::Agent(Request::Ack { router }) => Some((Order::Ack, router.clone())),
-        Question::Agent(Request::Status) | Question::Reload { dry_run: true } | Question::DnsTest { .. } => {
-            None
-        }
+        Question::Agent(Request::Status)
+        | Question::Reload { dry_run: true }
+        | Question::DnsTest { .. }
+        | Question::Log(_) => None,
     }
 }
 
@@ -259,6 +274,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Writer {
     shared: Arc<Shared>,
     file: Option<File>,
+    apart: Apart,
     /// Why nothing can be written.
     failed: Option<String>,
     /// Entries that are lost and not told of yet.
@@ -277,6 +293,8 @@ impl Writer {
     }
 
     fn take(&mut self, mut entry: Entry) {
+        let wanted = lock(&self.shared.apart).clone();
+        self.apart.take(&wanted, &entry);
         // What it says of the last run is read before anything is written.
         let ready = self.choose();
         if let (Some(file), Event::Started(started)) = (&self.file, &mut entry.event) {

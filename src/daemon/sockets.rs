@@ -17,7 +17,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::Arc;
 use std::time::Duration;
-use tracing::error;
+use tracing::{debug, error};
 
 /// The pause before a socket that could not be opened is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -225,6 +225,8 @@ impl Sockets {
                 // An error here is the interface going away, which the links report as well.
                 let Ok(Some(received)) = open.socket.receive(&mut self.buffer) else { break };
                 let came = came(&open.interface, received);
+                debug!(target: "locum::vrrp", interface = %came.interface, source = %came.source,
+                    destination = %came.destination, bytes = came.packet.len(), "heard an advert");
                 if !(datagrams.is_empty() && done(&came)) {
                     datagrams.push(came.kept());
                 }
@@ -236,6 +238,8 @@ impl Sockets {
     /// Sends one advert, which was due at `due` if it does not answer anything. What the agent must know of it.
     pub(super) fn send(&mut self, outgoing: &Outgoing, due: Option<Time>) -> Option<Input> {
         let sent = self.emit(outgoing);
+        debug!(target: "locum::vrrp", interface = %outgoing.interface, destination = %outgoing.destination,
+            bytes = outgoing.payload.as_slice().len(), "sent an advert");
         if let Some(due) = due {
             self.lateness.note(super::now(), due);
         }

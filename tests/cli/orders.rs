@@ -4,7 +4,7 @@ use crate::program::{Ran, command};
 use crate::stub::Stub;
 use locum::agent::request::Moved;
 use locum::agent::{Request, RouterName};
-use locum::control::{Answer, Question};
+use locum::control::{Answer, LogOrder, Question};
 use std::sync::{Arc, Mutex};
 
 /// Gives an order to a daemon that answers so; returns what was asked, too.
@@ -88,8 +88,30 @@ fn an_acknowledgement_names_its_router_or_all() {
 }
 
 #[test]
+fn log_levels_are_asked_for_by_module_and_time_in_any_company() {
+    let done = Answer::Done { lines: lines(&["info,vrrp=debug, in 600s info again"]) };
+    for (words, level, module, for_ms) in [
+        (&["log"][..], None, None, None),
+        (&["log", "warn"], Some("warn"), None, None),
+        (&["log", "debug", "vrrp"], Some("debug"), Some("vrrp"), None),
+        (&["log", "debug", "10m"], Some("debug"), None, Some(600_000)),
+        (&["log", "debug", "vrrp", "10m"], Some("debug"), Some("vrrp"), Some(600_000)),
+    ] {
+        let (ran, asked) = order(words, done.clone());
+        assert_eq!((ran.code, ran.out.as_str()), (0, "info,vrrp=debug, in 600s info again\n"));
+        let [level, module] = [level, module].map(|word: Option<&str>| word.map(str::to_owned));
+        assert_eq!(asked, [Question::Log(LogOrder { level, module, for_ms })], "{words:?}");
+    }
+    for (words, named) in [(["log", "debug", "disk"], "disk"), (["log", "debug", "10x"], "10x")] {
+        let ran: Ran = command(&words).output().unwrap().into();
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.complaint().contains(named), "{ran:?}");
+    }
+}
+
+#[test]
 fn an_order_without_a_daemon_exits_with_3() {
-    for order in ["reload", "restart", "handover", "resume", "ack"] {
+    for order in ["log", "reload", "restart", "handover", "resume", "ack"] {
         let ran: Ran = command(&[order, "--socket", "/nonexistent/locum.sock"]).output().unwrap().into();
         assert_eq!((ran.code, ran.out.as_str()), (3, ""), "{ran:?}");
         assert!(ran.complaint().contains("/nonexistent/locum.sock"), "{ran:?}");

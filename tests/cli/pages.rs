@@ -22,6 +22,7 @@ fn every_command_has_its_man_page_and_every_shell_its_completions() {
         "-doctor",
         "-status",
         "-top",
+        "-log",
         "-reload",
         "-restart",
         "-handover",

@@ -2,9 +2,9 @@
 
 use crate::program::locum;
 
-const COMMANDS: [&str; 13] = [
-    "init", "run", "check", "doctor", "status", "top", "reload", "restart", "handover", "resume", "ack", "sniff",
-    "simulate",
+const COMMANDS: [&str; 14] = [
+    "init", "run", "log", "check", "doctor", "status", "top", "reload", "restart", "handover", "resume",
+    "ack", "sniff", "simulate",
 ];
 
 #[test]
@@ -45,6 +45,10 @@ fn wrong_usage_exits_with_2_and_says_so_on_stderr() {
         &["handover", "web", "mail"],
         &["doctor", "--listen", "4"],
         &["doctor", "--listen", "1h"],
+        &["run", "--log", "loud"],
+        &["run", "--log-form", "xml"],
+        &["log", "loud"],
+        &["log", "debug", "vrrp", "10m", "more"],
         &["init", "--vip", "10.0.0.256"],
         &["init", "--hosts", "a,b"],
         &["init", "--check", "ftp://:21"],

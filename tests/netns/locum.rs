@@ -163,6 +163,11 @@ impl Host {
         self.start_with(Files { also: &[], managed: true, ..Files::new() }, AS_WE_ARE, &router.toml())
     }
 
+    /// As [`Host::locum`], with these arguments more.
+    pub fn locum_told(&self, also: &'static [&'static str], router: &Router) -> Locum<'_> {
+        self.start_with(Files { also, ..Files::new() }, AS_WE_ARE, &router.toml())
+    }
+
     /// `locum doctor --json` about a file where no daemon runs, under these options of setpriv.
     pub fn doctor_alone(&self, setpriv: &str, router: &Router, more: &[&str]) -> (Option<i32>, Value) {
         let files = Files::new();

@@ -36,6 +36,7 @@ mod init;
 mod interface;
 mod keepalived;
 mod lease;
+mod logs;
 mod messages;
 mod namespaces;
 mod page;
