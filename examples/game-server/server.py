@@ -12,9 +12,12 @@ import websockets
 
 
 async def play(player):
-    await player.send(sys.argv[1])
-    async for move in player:
-        await player.send(f"{sys.argv[1]}: {move}")
+    try:
+        await player.send(sys.argv[1])
+        async for move in player:
+            await player.send(f"{sys.argv[1]}: {move}")
+    except websockets.ConnectionClosed:
+        pass
 
 
 async def main():

@@ -63,15 +63,16 @@ impl Init {
             let line = format!("{} is there already: --force writes over it", self.config.display());
             return Err(Failure::Other(line));
         }
-        let asks = stdin().is_terminal() && stderr().is_terminal();
+        let asks = !self.missing().is_empty() && stdin().is_terminal() && stderr().is_terminal();
         if asks {
             self.ask()?;
         }
         let Some(plan) = self.plan() else {
-            complain(
-                "init needs --vip, --hosts and --check where it cannot ask, as in: locum init \
-                 --vip 192.168.1.25/24 --hosts 192.168.1.26,192.168.1.27 --check ws://:8765",
-            );
+            complain(&format!(
+                "init cannot ask here, and needs {}, as in: locum init --vip 192.168.1.25/24 \
+                 --hosts 192.168.1.26,192.168.1.27 --check ws://:8765",
+                self.missing().join(", ")
+            ));
             return Ok(USAGE);
         };
         if let Err(line) = plan.check() {
@@ -94,6 +95,16 @@ impl Init {
         self.write(&text)?;
         say(&self.told(&plan, &seat, &loaded.config))?;
         Ok(WELL)
+    }
+
+    /// What has to be named and is not.
+    fn missing(&self) -> Vec<&'static str> {
+        let named = [
+            ("--vip", self.vip.is_some()),
+            ("--hosts", !self.hosts.is_empty()),
+            ("--check", self.check.is_some()),
+        ];
+        named.into_iter().filter(|(_, named)| !named).map(|(flag, _)| flag).collect()
     }
 
     /// Asks for what is missing.
@@ -197,9 +208,8 @@ impl Init {
             let _ =
                 writeln!(text, "copy {} to each other host, for user {USER} alone to read", key.display());
         }
-        for peer in peers {
-            let _ = writeln!(text, "then, if it was not done, the same command on {peer}");
-        }
+        let others: Vec<_> = peers.iter().map(ToString::to_string).collect();
+        let _ = writeln!(text, "and on {}: {plan}", others.join(", "));
         let _ = writeln!(
             text,
             "\nTwo hosts cannot tell a dead one from a cut cable: so that {} is never on both, a third can vote, see \

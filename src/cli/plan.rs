@@ -72,8 +72,9 @@ impl FromStr for Service {
             return Ok(Service::None);
         }
         if let Some(name) = text.strip_prefix("process:") {
-            let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
-            return if plain && !name.contains('\\') {
+            let plain = !name.is_empty()
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+            return if plain {
                 Ok(Service::Process(name.to_owned()))
             } else {
                 Err(wrong("this is no name of a process"))
@@ -86,7 +87,7 @@ impl FromStr for Service {
         let (host, port) = place.rsplit_once(':').ok_or_else(|| wrong("it has no port"))?;
         port.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(|| wrong("it has no port"))?;
         let host = if host.is_empty() { "127.0.0.1" } else { host };
-        if text.contains(['"', '\\']) || text.contains(char::is_control) {
+        if text.contains(['"', '\'', '\\', ' ']) || text.contains(char::is_control) {
             return Err(wrong("it has letters that no URL has"));
         }
         if scheme == "tcp" && !path.is_empty() {
@@ -94,6 +95,18 @@ impl FromStr for Service {
         }
         let path = if path.is_empty() && scheme != "tcp" { "/" } else { path };
         Ok(Service::Url { scheme, place: format!("{host}:{port}"), path: path.to_owned() })
+    }
+}
+
+impl std::fmt::Display for Service {
+    /// As it is written on a command line.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Service::None => f.write_str("none"),
+            Service::Process(name) => write!(f, "process:{name}"),
+            // A shell has its own ideas of & and ?.
+            Service::Url { scheme, place, path } => write!(f, "'{scheme}://{place}{path}'"),
+        }
     }
 }
 
@@ -218,6 +231,19 @@ impl Plan {
             let _ = writeln!(text, "checks = [\"{NAME}\"]");
         }
         text + &service.toml()
+    }
+}
+
+impl std::fmt::Display for Plan {
+    /// The command that makes the same plan on another host.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Plan { vip, hosts, service, vrid, signed } = self;
+        let hosts: Vec<_> = hosts.iter().map(IpAddr::to_string).collect();
+        write!(f, "locum init --vip {vip} --hosts {} --check {service}", hosts.join(","))?;
+        if *vrid != usual_vrid(vip) {
+            write!(f, " --vrid {vrid}")?;
+        }
+        if *signed { f.write_str(" --sign") } else { Ok(()) }
     }
 }
 

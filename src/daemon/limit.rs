@@ -26,6 +26,8 @@ struct Seen {
     left_out: u64,
     /// The module of the lines.
     module: String,
+    /// The first that was left out.
+    text: String,
 }
 
 /// Lines of one kind that were left out.
@@ -33,30 +35,32 @@ struct Seen {
 pub(super) struct LeftOut {
     pub(super) module: String,
     pub(super) count: u64,
-    pub(super) kind: Kind,
+    /// The first of them.
+    text: String,
 }
 
 impl std::fmt::Display for LeftOut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (file, line) = self.kind;
         let plural = if self.count == 1 { "line was" } else { "lines were" };
-        write!(
-            f,
-            "{} more {plural} left out within {} s that say the same as those before ({file}:{line})",
-            self.count,
-            SPAN.as_secs()
-        )
+        write!(f, "{} more {plural} left out within {} s, such as: {}", self.count, SPAN.as_secs(), self.text)
     }
 }
 
 impl Limit {
     /// Whether a line of this kind is to be written.
-    pub(super) fn admits(&mut self, kind: Kind, module: &str, now: Instant) -> bool {
+    pub(super) fn admits(
+        &mut self,
+        kind: Kind,
+        module: &str,
+        text: impl Fn() -> String,
+        now: Instant,
+    ) -> bool {
         let seen = self.seen.entry(kind).or_insert_with(|| Seen {
             began: now,
             written: 0,
             left_out: 0,
             module: module.to_owned(),
+            text: String::new(),
         });
         if seen.left_out == 0 && now.saturating_duration_since(seen.began) >= SPAN {
             (seen.began, seen.written) = (now, 0);
@@ -64,6 +68,9 @@ impl Limit {
         if seen.written < MOST {
             seen.written += 1;
             return true;
+        }
+        if seen.left_out == 0 {
+            seen.text = text();
         }
         seen.left_out += 1;
         self.owes = true;
@@ -77,14 +84,18 @@ impl Limit {
         }
         let mut told = Vec::new();
         self.owes = false;
-        for (kind, seen) in &mut self.seen {
+        for seen in self.seen.values_mut() {
             if seen.left_out == 0 {
                 continue;
             }
             if at_last || now.saturating_duration_since(seen.began) >= SPAN {
                 let count = std::mem::take(&mut seen.left_out);
                 (seen.began, seen.written) = (now, 0);
-                told.push(LeftOut { module: seen.module.clone(), count, kind: *kind });
+                told.push(LeftOut {
+                    module: seen.module.clone(),
+                    count,
+                    text: std::mem::take(&mut seen.text),
+                });
             } else {
                 self.owes = true;
             }
@@ -99,18 +110,22 @@ mod tests {
 
     const KIND: Kind = ("src/x.rs", 7);
 
+    fn text() -> String {
+        "refused".to_owned()
+    }
+
     #[test]
     fn the_first_lines_of_a_kind_are_written_and_then_how_many_were_not() {
         let (mut limit, start) = (Limit::default(), Instant::now());
-        let written = (0..50).filter(|_| limit.admits(KIND, "vrrp", start)).count();
+        let written = (0..50).filter(|_| limit.admits(KIND, "vrrp", text, start)).count();
         assert_eq!(written, MOST as usize);
-        assert!(limit.admits(("src/y.rs", 1), "net", start), "another kind has its own count");
+        assert!(limit.admits(("src/y.rs", 1), "net", text, start), "another kind has its own count");
         assert_eq!(limit.settle(start, false), []);
         let told = limit.settle(start + SPAN, false);
-        assert_eq!(told, [LeftOut { module: "vrrp".to_owned(), count: 30, kind: KIND }]);
-        assert!(told[0].to_string().starts_with("30 more lines were left out within 10 s"));
+        assert_eq!(told, [LeftOut { module: "vrrp".to_owned(), count: 30, text: text() }]);
+        assert_eq!(told[0].to_string(), "30 more lines were left out within 10 s, such as: refused");
         assert_eq!(limit.settle(start + SPAN * 2, false), []);
-        assert!(limit.admits(KIND, "vrrp", start + SPAN), "and it begins anew");
+        assert!(limit.admits(KIND, "vrrp", text, start + SPAN), "and it begins anew");
     }
 
     #[test]
@@ -118,7 +133,7 @@ mod tests {
         let (mut limit, start) = (Limit::default(), Instant::now());
         for n in 0..10 {
             for _ in 0..MOST {
-                assert!(limit.admits(KIND, "vrrp", start + SPAN * n));
+                assert!(limit.admits(KIND, "vrrp", text, start + SPAN * n));
             }
         }
         assert_eq!(limit.settle(start + SPAN * 10, true), []);

@@ -133,8 +133,9 @@ impl Logger {
         // Who asks for the finer levels wants all of it; and no change of state may be missing.
         let bounded = *about.level() <= Level::INFO && about.fields().field("from").is_none();
         let kind = (about.file().unwrap_or_default(), about.line().unwrap_or_default());
-        if !bounded || self.limit().admits(kind, module, Instant::now()) {
-            self.out.write(&Line::of(event, module));
+        let line = Line::of(event, module);
+        if !bounded || self.limit().admits(kind, module, || line.text(), Instant::now()) {
+            self.out.write(&line);
         }
     }
 }

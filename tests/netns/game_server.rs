@@ -72,9 +72,13 @@ impl Game<'_> {
     /// Until a player is served by `host`.
     fn recovery(&self, host: &str) -> Duration {
         let failed = Instant::now();
-        let served = reached(PROMISE, || self.greeting().is_some_and(|greeting| greeting == host));
-        assert!(served, "{host} does not serve players within {PROMISE:?}");
-        failed.elapsed()
+        let served = reached(PROMISE * 2, || self.greeting().is_some_and(|greeting| greeting == host));
+        let took = failed.elapsed();
+        assert!(served, "{host} does not serve players within {took:?}");
+        // Where the whole machine stands still nobody can promise anything.
+        let stood_still = self.primary.process.log().contains("this process was stopped for");
+        assert!(took <= PROMISE || stood_still, "{host} serves players after {took:?}");
+        took
     }
 }
 

@@ -63,6 +63,9 @@ fn one_command_on_both_hosts_makes_a_pair_that_finds_each_other_through_the_fire
     assert_eq!((second.code, second.err.as_str()), (Some(0), ""), "{}", second.out);
     let made = [&made[0], &second];
 
+    let command =
+        "locum init --vip 10.77.0.100/24 --hosts 10.77.0.1,10.77.0.2 --check 'http://127.0.0.1:8080/' --sign";
+    assert!(second.out.contains(&format!("and on 10.77.0.1: {command}\n")), "{}", second.out);
     for (host, made) in hosts.iter().zip(made) {
         let (good, said) = host.attempt(&format!("{BINARY} check {}", made.config.display()));
         assert!(good, "{said}");
@@ -102,7 +105,7 @@ fn what_is_missing_or_there_already_is_one_line() {
     let folder = TempDir::new().unwrap();
     let missing = init(&lab["a"], folder.path(), &["--vip", VIP]);
     assert_eq!((missing.code, missing.err.lines().count()), (Some(2), 1), "{}", missing.err);
-    assert!(missing.err.contains("needs --vip, --hosts and --check"), "{}", missing.err);
+    assert!(missing.err.contains("needs --hosts, --check, as in"), "{}", missing.err);
     assert!(!missing.config.exists());
 
     let stranger = ["--vip", VIP, "--hosts", "10.77.0.8,10.77.0.9", "--check", "none"];
@@ -120,4 +123,27 @@ fn what_is_missing_or_there_already_is_one_line() {
     let forced = pair(&lab["a"], folder.path(), &["--vrid", "7", "--force"]);
     assert_eq!(forced.code, Some(0), "{}", forced.err);
     assert!(fs::read_to_string(&first.config).unwrap().contains("vrid = 7\n"));
+}
+
+#[test]
+fn on_a_terminal_it_asks_until_the_answers_are_good() {
+    need("script", "bsdutils");
+    let lab = Lab::new(&["a", "b"]);
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("locum.toml");
+    let mut command = lab["b"].command("script");
+    command.args(["-qec", &format!("{BINARY} init -c {}", config.display()), "/dev/null"]);
+    let mut asking = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let answers = "10.77.0.100/24\nnobody\n10.77.0.1, 10.77.0.2\nftp://:21\ntcp://:5432\n\n";
+    asking.stdin.take().unwrap().write_all(answers.as_bytes()).unwrap();
+    let output = asking.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("these are no addresses") && said.contains("nothing here checks that"), "{said}");
+    let written = fs::read_to_string(&config).unwrap();
+    for line in
+        ["interface = \"eth0\"", "priority = 125", "source = [\"10.77.0.2\"]", "target = \"127.0.0.1:5432\""]
+    {
+        assert!(written.contains(line), "{line}: {written}");
+    }
 }

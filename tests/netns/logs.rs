@@ -51,7 +51,8 @@ fn one_module_logs_more_by_order_and_as_before_when_the_time_is_over() {
     assert_eq!((code, said.as_str()), (Some(0), "off\n"));
 }
 
-/// A journal of its own, and the daemon that speaks to it; prints the journal's entry of a takeover.
+/// A journal of its own, and a daemon that is told, as systemd does, that it is behind standard error; prints the
+/// journal's entry of a takeover.
 const JOURNAL: &str = r#"set -e
 mkdir -p /run/systemd /run/log
 mount -t tmpfs locum /run/systemd
@@ -59,7 +60,8 @@ mkdir /run/systemd/journal
 mount -t tmpfs locum /run/log
 /lib/systemd/systemd-journald >/dev/null 2>&1 &
 until [ -S /run/systemd/journal/socket ]; do sleep 0.05; done
-"$0" run --no-guardian --log-form journal -c "$1/locum.toml" --socket "$1/locum.sock" >/dev/null &
+export JOURNAL_STREAM=$(stat -c %d:%i "$1/stderr")
+"$0" run --no-guardian -c "$1/locum.toml" --socket "$1/locum.sock" 2>"$1/stderr" >/dev/null &
 until journalctl -D /run/log/journal -o json LOCUM_TO=MASTER 2>/dev/null | grep MESSAGE; do sleep 0.05; done
 "#;
 
@@ -68,6 +70,8 @@ fn the_journal_keeps_a_change_of_state_by_its_fields() {
     let lab = Lab::new(&["a"]);
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("locum.toml"), Router::new(100).toml()).unwrap();
+    let stderr = folder.path().join("stderr");
+    fs::write(&stderr, "").unwrap();
     let mut command = lab["a"].command("timeout");
     command.arg(LONG.as_secs().to_string());
     command.args([
@@ -96,6 +100,7 @@ fn the_journal_keeps_a_change_of_state_by_its_fields() {
     ] {
         assert_eq!(entry[field], value, "{field}: {entry:#}");
     }
+    assert_eq!(fs::read_to_string(stderr).unwrap(), "", "the journal has it all");
     let [message, reason] = ["MESSAGE", "LOCUM_REASON"].map(|field| entry[field].as_str().unwrap());
     assert!(message.starts_with("router web: BACKUP -> MASTER: ") && message.contains(reason), "{entry:#}");
 }
