@@ -58,7 +58,10 @@ impl Story {
 
     fn reload(&mut self, what: &str, config: Config) {
         let config = Box::new(config);
-        self.tell(what, Input::Reload { ticket: Some(Ticket(1)), dry_run: false, config });
+        self.tell(
+            what,
+            Input::Reload { ticket: Some(Ticket(1)), dry_run: false, besides: Vec::new(), config },
+        );
     }
 
     fn wait(&mut self, span: Duration) {

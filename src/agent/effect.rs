@@ -126,6 +126,8 @@ pub enum Input {
         ticket: Option<Ticket>,
         /// Say what would change, and change nothing.
         dry_run: bool,
+        /// What changes besides, which is not the agent's: a line each, for people.
+        besides: Vec<String>,
         /// The whole of it.
         config: Box<Config>,
     },

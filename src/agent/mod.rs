@@ -231,8 +231,8 @@ impl Agent {
             }
             Input::HookEnded(end) => self.hook_ended(&end),
             Input::Request(ticket, request) => self.request(now, ticket, request, &mut effects),
-            Input::Reload { ticket, dry_run, config } => {
-                self.reload(now, ticket, dry_run, &config, &mut effects);
+            Input::Reload { ticket, dry_run, besides, config } => {
+                self.reload(now, (ticket, dry_run), besides, &config, &mut effects);
             }
             Input::Stop { at_once } => self.stop(now, at_once, &mut effects),
         }

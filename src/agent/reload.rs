@@ -168,15 +168,19 @@ impl Agent {
     pub(super) fn reload(
         &mut self,
         now: Time,
-        ticket: Option<Ticket>,
-        dry_run: bool,
+        (ticket, dry_run): (Option<Ticket>, bool),
+        besides: Vec<String>,
         config: &Config,
         effects: &mut Vec<Effect>,
     ) {
         let mut lines = self.plan(config);
+        let concerned = !lines.is_empty();
+        lines.extend(besides);
         if !dry_run && !lines.is_empty() && !self.stopping {
             effects.push(Effect::Note(Note::Reloaded(lines.clone())));
-            effects.extend(self.adopt(now, config));
+            if concerned {
+                effects.extend(self.adopt(now, config));
+            }
         }
         if lines.is_empty() {
             lines.push("nothing changes".to_owned());

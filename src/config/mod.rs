@@ -8,6 +8,7 @@
 mod across;
 mod announcing;
 mod auth;
+mod changes;
 mod checks;
 pub mod claim;
 mod damping;

@@ -86,7 +86,8 @@ impl Performer {
             Ok(loaded) => {
                 let agent = Box::new(loaded.config.agent.clone());
                 let ticket = asked.map(|asked| self.ticket(asked));
-                let input = Input::Reload { ticket, dry_run, config: agent };
+                let besides = self.details.changes(&loaded.config.details);
+                let input = Input::Reload { ticket, dry_run, besides, config: agent };
                 Some(if dry_run { Meant::Input(input) } else { Meant::Adopt { input, loaded } })
             }
             Err(text) => {

@@ -39,7 +39,8 @@ pub(super) fn adopt(running: &mut Option<Subagent>, setup: Option<Box<Setup>>, i
     };
     let to = inbox.clone();
     let adopt = move |config| {
-        let input = Input::Reload { ticket: None, dry_run: false, config: Box::new(config) };
+        let input =
+            Input::Reload { ticket: None, dry_run: false, besides: Vec::new(), config: Box::new(config) };
         to.put(Arrival::Input(input));
     };
     *running = Some(Subagent::start(settings, facts, ask, adopt, |report| match report {

@@ -454,7 +454,7 @@ impl World {
         host.rhythm.clear();
         self.laws.forget(node);
         let config = Box::new(self.configured(config));
-        self.give(node, Input::Reload { ticket: None, dry_run: false, config });
+        self.give(node, Input::Reload { ticket: None, dry_run: false, besides: Vec::new(), config });
     }
 
     /// A node's process is told to load the configuration that it has: nothing may come of it.
@@ -469,7 +469,8 @@ impl World {
         if let Some(Sabotage::AmnesiaOnReload) = self.sabotage {
             *agent = Agent::new(&config, time).0;
         }
-        let effects = agent.handle(time, Input::Reload { ticket: None, dry_run: false, config });
+        let effects =
+            agent.handle(time, Input::Reload { ticket: None, dry_run: false, besides: Vec::new(), config });
         if !effects.is_empty() || agent.deadline() != before {
             let text = format!("loading an equal configuration did {effects:?} or moved a deadline");
             self.laws.broken(Law::EqualReload, self.now, &self.nodes[node], text);

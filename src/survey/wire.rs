@@ -100,7 +100,7 @@ pub fn first_answer(
         let link = *entry.address?.as_link_addr()?;
         (entry.interface_name == interface).then_some(link)
     });
-    let link = link.ok_or_else(|| format!("there is no interface {interface} here"))?;
+    let link = link.ok_or_else(|| format!("{interface} is not in this network namespace"))?;
     let (index, mac) = (u32::try_from(link.ifindex()).unwrap_or_default(), link.addr());
     let mac = mac.ok_or_else(|| format!("{interface} has no MAC address"))?;
     arp_probe::first(index, mac, address, within)

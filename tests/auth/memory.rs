@@ -41,12 +41,12 @@ fn an_old_advert_stays_old_over_a_reload_and_over_a_restart_that_remembers() {
         receiver.now = sender.now;
         receiver.hear(&advert);
         let other = Box::new(web(90, auth.clone(), more));
-        receiver.give(Input::Reload { ticket: None, dry_run: false, config: other });
+        receiver.give(Input::Reload { ticket: None, dry_run: false, besides: Vec::new(), config: other });
         // To unicast and back: the router starts anew, twice.
         let unicast = format!("{more}\npeers = ['10.0.0.1']");
         for more in [unicast.as_str(), more] {
             let config = Box::new(web(90, auth.clone(), more));
-            receiver.give(Input::Reload { ticket: None, dry_run: false, config });
+            receiver.give(Input::Reload { ticket: None, dry_run: false, besides: Vec::new(), config });
         }
         receiver.hear(&advert);
         assert_eq!(
@@ -124,7 +124,9 @@ fn an_equal_configuration_does_nothing() {
         let mut host = Host::new(1, &web(255, auth.clone(), more), 0);
         host.wait(SECOND * 3 + SECOND / 2);
         let config = Box::new(web(255, auth, more));
-        let effects = host.agent.handle(host.now, Input::Reload { ticket: None, dry_run: false, config });
+        let effects = host
+            .agent
+            .handle(host.now, Input::Reload { ticket: None, dry_run: false, besides: Vec::new(), config });
         assert_eq!(effects, []);
     }
 }

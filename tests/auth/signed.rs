@@ -165,7 +165,7 @@ fn any_key_verifies_and_the_active_one_signs() {
         (ring(vec![key(3, 8)], 3, WINDOW, Mode::Enforce), 3, 1),
     ] {
         let reload = Box::new(web(150, auth, ""));
-        sender.give(Input::Reload { ticket: None, dry_run: false, config: reload });
+        sender.give(Input::Reload { ticket: None, dry_run: false, besides: Vec::new(), config: reload });
         assert_eq!(sender.standing(), Standing::Master, "a new key is no reason to move");
         let advert = sender.advertise().remove(0);
         receiver.now = sender.now;

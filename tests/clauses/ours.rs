@@ -267,9 +267,13 @@ fn a_late_report_of_a_restored_address_announces_nothing() {
 fn a_reload_of_another_prefix_holds_the_address_anew() {
     let mut desk = Desk::master("addresses = ['10.0.0.100/24']");
     let other = Box::new(config("addresses = ['10.0.0.100/32']"));
-    let effects = desk.give(Input::Reload { ticket: None, dry_run: false, config: other.clone() });
+    let effects =
+        desk.give(Input::Reload { ticket: None, dry_run: false, besides: Vec::new(), config: other.clone() });
     assert!(words(&effects).contains(&"hold"), "{effects:?}");
-    assert_eq!(desk.give(Input::Reload { ticket: None, dry_run: false, config: other }), []);
+    assert_eq!(
+        desk.give(Input::Reload { ticket: None, dry_run: false, besides: Vec::new(), config: other }),
+        []
+    );
 }
 
 // Ours: whoever loses against us may have told the neighbours of both families' addresses.

@@ -355,7 +355,7 @@ fn every_way_out_of_master_gives_the_addresses_up() {
         ("a stop", |desk| desk.give(Input::Stop { at_once: true })),
         ("a reload", |desk| {
             let config = Box::default();
-            desk.give(Input::Reload { ticket: None, dry_run: false, config })
+            desk.give(Input::Reload { ticket: None, dry_run: false, besides: Vec::new(), config })
         }),
         ("addresses that cannot be held", |desk| {
             let Some((_, Effect::Announce { instance, .. })) =

@@ -69,7 +69,8 @@ fn what_is_served_follows_the_configuration_and_goes_with_the_daemon() {
     wait_until("it is served", SOON, || code(left, &unix) == "200");
     assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(code(left, "http://127.0.0.1:5113/master"), "401");
-    locum.reload(&with(&both));
+    assert_eq!(locum.reload(&with(&both)), (Some(0), "http: changed\n".to_owned()));
+    assert_eq!(locum.reload(&with(&both)), (Some(0), "nothing changes\n".to_owned()));
     wait_until("it is served without the token", SOON, || {
         code(left, "http://127.0.0.1:5113/master/web") == "200"
     });

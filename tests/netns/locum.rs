@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -215,7 +215,7 @@ impl Locum<'_> {
 
     /// `locum ARGUMENTS --socket …`: exit code and output of both kinds.
     pub fn cli(&self, arguments: &[&str]) -> (Option<i32>, String) {
-        let mut command = Command::new(BINARY);
+        let mut command = self.host.command(BINARY);
         let output = command.args(arguments).arg("--socket").arg(&self.files.socket).output().unwrap();
         let text = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8_lossy(&text).into_owned())
