@@ -94,12 +94,12 @@ impl Outcome {
     }
 }
 
-/// Runs `count` seeds from `first` on.
+/// Runs `count` seeds from `first` on; behind the last comes 0.
 #[must_use]
 pub fn run_seeds(first: u64, count: u64, run: Run<'_>) -> Outcome {
     let mut outcome = Outcome::default();
-    for seed in first..first.saturating_add(count) {
-        outcome.add(run_seed(seed, run));
+    for further in 0..count {
+        outcome.add(run_seed(first.wrapping_add(further), run));
     }
     outcome
 }

@@ -49,6 +49,14 @@ fn a_seed_does_the_same_again() {
 }
 
 #[test]
+fn as_many_runs_are_made_as_asked_for_behind_the_last_seed_too() {
+    let last = u64::MAX.to_string();
+    let ran: Ran = command(&["simulate", "--seeds", "2", "--seed", &last]).output().unwrap().into();
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.starts_with("2 runs, "), "{ran:?}");
+}
+
+#[test]
 fn the_nodes_may_be_given_by_their_configurations() {
     let folder = tempfile::tempdir().unwrap();
     let mut run = command(&["simulate", "--seeds", "1"]);
