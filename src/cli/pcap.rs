@@ -19,6 +19,28 @@ impl LinkType {
     pub const LINUX_SLL: LinkType = LinkType(113);
     /// Linux "cooked", second version.
     pub const LINUX_SLL2: LinkType = LinkType(276);
+
+    /// Whether packets are found behind its header.
+    const fn is_known(self) -> bool {
+        matches!(self, Self::ETHERNET | Self::RAW | Self::LINUX_SLL | Self::LINUX_SLL2)
+    }
+}
+
+impl fmt::Display for LinkType {
+    /// `127 (802.11 with radiotap)`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.0 {
+            0 => "BSD loopback",
+            9 => "PPP",
+            105 => "802.11",
+            127 => "802.11 with radiotap",
+            195 => "802.15.4",
+            252 => "Wireshark's own export",
+            253 => "netlink",
+            _ => return self.0.fmt(f),
+        };
+        write!(f, "{} ({name})", self.0)
+    }
 }
 
 /// One captured frame.
@@ -48,6 +70,8 @@ pub enum Unreadable {
     Pcapng,
     /// No capture at all.
     NotACapture,
+    /// Of a link whose header is not understood.
+    Link(LinkType),
     /// The file ends in the middle of a record.
     CutShort,
 }
@@ -55,6 +79,10 @@ pub enum Unreadable {
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Unreadable::Link(link) => {
+                let known = "wanted Ethernet, Linux cooked (tcpdump -i any) or raw IP";
+                return write!(f, "it was captured on a link of type {link}; {known}");
+            }
             Unreadable::Pcapng => "it is a pcapng file; convert it with `editcap -F pcap`",
             Unreadable::NotACapture => "it is not a pcap file",
             Unreadable::CutShort => "it ends in the middle of a packet",
@@ -89,6 +117,9 @@ pub fn frames(file: &[u8]) -> Result<Frames<'_>, Unreadable> {
     let (link, rest) = rest.split_first_chunk::<4>().ok_or(Unreadable::CutShort)?;
     // The upper bits tell of frame check sequences.
     let link = LinkType(number(*link) & 0x0FFF_FFFF);
+    if !link.is_known() {
+        return Err(Unreadable::Link(link));
+    }
     Ok(Frames { rest, link, number, nanos_per_unit })
 }
 

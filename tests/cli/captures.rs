@@ -190,6 +190,14 @@ fn a_capture_that_cannot_be_read_is_an_error_after_what_could() {
     let other = sniff(b"PK\x03\x04", &[]);
     assert_eq!((other.code, other.out.as_str()), (1, ""));
     assert!(other.complaint().ends_with("it is not a pcap file"), "{other:?}");
+    let mut radio = capture(&[packet(51, 200, 255)]);
+    radio[20] = 127;
+    let radio = sniff(&radio, &[]);
+    assert_eq!((radio.code, radio.out.as_str()), (1, ""));
+    assert!(
+        radio.complaint().contains("a link of type 127 (802.11 with radiotap); wanted Ethernet"),
+        "{radio:?}"
+    );
     let none = sniff(&capture(&[]), &[]);
     assert_eq!((none.code, none.complaint()), (0, "no VRRP packet was found"));
 }
