@@ -128,6 +128,38 @@ async fn certificates_out_of_their_dates_fail() {
     }
 }
 
+/// A certificate as `openssl req -x509` makes it by itself: an authority's.
+fn self_signed(place: &TempDir, good: (i32, i32)) -> (PathBuf, PathBuf) {
+    let mut params = CertificateParams::new(vec!["www.example".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    (params.not_before, params.not_after) = (date_time_ymd(good.0, 1, 1), date_time_ymd(good.1, 1, 1));
+    let key = KeyPair::generate().unwrap();
+    let files = ["own.crt", "own.key"].map(|name| place.path().join(name));
+    fs::write(&files[0], params.self_signed(&key).unwrap().pem()).unwrap();
+    fs::write(&files[1], key.serialize_pem()).unwrap();
+    files.into()
+}
+
+#[tokio::test]
+async fn a_certificate_that_the_ca_file_names_itself_passes_an_authoritys_too() {
+    needs!("/usr/bin/openssl", "version");
+    let place = tempfile::tempdir().unwrap();
+    for further in [&[][..], &["-tls1_2"]] {
+        let own = self_signed(&place, (2020, 2090));
+        let (_server, target) = openssl(&own, further);
+        let trusted = tls::Config { verify: true, ca_file: Some(own.0.clone()) };
+        assert_eq!(verdict(get(&target, Some("www.example"), trusted.clone())).await, Ok(()));
+        let other = failure(get(&target, Some("mail.example"), trusted)).await;
+        assert_eq!(other, "certificate is not for mail.example");
+        let stranger = failure(get(&target, Some("www.example"), by(&Authority::new("ours")))).await;
+        assert!(stranger.starts_with("certificate is an authority's (CA:TRUE), no server's"), "{stranger}");
+    }
+    let own = self_signed(&place, (2020, 2021));
+    let (_server, target) = openssl(&own, &[]);
+    let trusted = tls::Config { verify: true, ca_file: Some(own.0) };
+    assert_eq!(failure(get(&target, Some("www.example"), trusted)).await, "certificate expired");
+}
+
 #[tokio::test]
 async fn a_certificate_by_a_stranger_fails_unless_any_will_do() {
     needs!("/usr/bin/openssl", "version");
