@@ -3,7 +3,7 @@
 use super::Config;
 use super::file;
 use super::problem::{Finding, Sink, Span};
-use super::timeline::{Cause, worst_case};
+use super::timeline::{Cause, Timeline, can_fall_below, reach, worst_case};
 use super::value::{network, show};
 use crate::agent::config::Router;
 use crate::agent::holding::{can_be_leased, ends_with_claim};
@@ -49,6 +49,8 @@ pub(super) fn lint(part: &file::Router, router: &Router, config: &Config, sink: 
         );
         sink.add(finding.help("write a priority of 254 or less, or remove this line"));
     }
+    ttl(part, router, sink);
+    closeness(part, router, sink);
     waiting(part, router, sink);
     lease(part, router, sink);
     outlasts(part, router, config, sink);
@@ -188,13 +190,11 @@ fn weights(part: &file::Router, router: &Router, sink: &Sink) {
         let finding = Finding::warning(&first.span, message);
         sink.add(finding.help("track the check without a weight, or write preempt = true on every host"));
     }
-    let base = i32::from(router.priority.get());
-    let best = base.saturating_add(weighted.iter().map(|(_, weight)| (*weight).max(0)).sum());
-    let worst = base.saturating_add(weighted.iter().map(|(_, weight)| (*weight).min(0)).sum());
+    let (best, worst) = reach(router.priority, &router.tracks);
     let span = part.priority.as_ref().map_or(first.span.clone(), serde_spanned::Spanned::span);
     clamped(best, worst, &span, sink);
     match part.peer_priority {
-        Some(peer) if best > i32::from(peer.get()) && worst >= i32::from(peer.get()) => {
+        Some(peer) if !can_fall_below(peer, (best, worst)) => {
             let message = format!(
                 "all weighted checks down leave priority {worst}, not below the peer's {peer}: no failover"
             );
@@ -241,11 +241,63 @@ fn max_failover(part: &file::Router, router: &Router, config: &Config, sink: &Si
     if worst.total <= *promise.get_ref() {
         return;
     }
-    let help = match &worst.cause {
-        Cause::Host => "lower the router's interval, or promise less".to_owned(),
-        Cause::Check(name) => {
-            format!("lower interval, timeout, retries or fall of check {name}, or promise less")
-        }
-    };
+    let help = format!("lower {}, or promise less", lower(&worst, router, config));
     sink.add(Finding::error(&promise.span(), format!("a failover can take longer, when {worst}")).help(help));
+}
+
+/// What makes the worst case shorter.
+fn lower(worst: &Timeline, router: &Router, config: &Config) -> String {
+    let Cause::Check(name) = &worst.cause else {
+        return "the router's interval or down_adverts".to_owned();
+    };
+    if !router.manner.preempt_delay.is_zero() && worst.election == router.manner.preempt_delay {
+        return "preempt_delay on every host".to_owned();
+    }
+    match config.agent.checks.iter().find(|check| check.name == *name).and_then(|check| check.link.as_ref()) {
+        Some(link) => format!("down_delay of [link.{link}]"),
+        None => format!("interval, timeout, retries or fall of check {name}"),
+    }
+}
+
+/// Two Backups whose timers end closer to each other than a host keeps time can both become Master.
+fn closeness(part: &file::Router, router: &Router, sink: &Sink) {
+    /// How late a timer or an advert may well be: less is not told apart.
+    const TOLD_APART: Duration = Duration::from_millis(1);
+    let (Some(peer), own) = (part.peer_priority, router.priority) else { return };
+    let span = part.priority.as_ref().map_or_else(|| part.name.span(), serde_spanned::Spanned::span);
+    if peer == own {
+        let message = format!(
+            "a peer has priority {own} too: which of the two is Master their addresses say, after both have been"
+        );
+        let help = "give each host a priority of its own (RFC 9568 section 8.3.2)";
+        return sink.add(Finding::warning(&span, message).help(help));
+    }
+    if own.is_owner() || peer.is_owner() {
+        return;
+    }
+    let skew = |priority| router.interval.skew(router.version, priority);
+    let apart = skew(own).abs_diff(skew(peer));
+    if apart < TOLD_APART {
+        let message = format!(
+            "at an interval of {} Backups of priority {own} and {peer} take over within {apart:.0?}: both may",
+            router.interval
+        );
+        let help = "put the priorities further apart, such as 150 and 100 (RFC 9568 section 8.3.2)";
+        sink.add(Finding::warning(&span, message).help(help));
+    }
+}
+
+/// What is sent and then not accepted by the twin of this host.
+fn ttl(part: &file::Router, router: &Router, sink: &Sink) {
+    let (Some(sent), Some(least)) = (&part.ttl, &part.min_ttl) else { return };
+    if router.peers.is_empty() || sent.get_ref() >= least.get_ref() {
+        return;
+    }
+    let message = format!(
+        "adverts leave with a TTL of {}, and a peer of this configuration accepts none below {}",
+        sent.get_ref(),
+        least.get_ref()
+    );
+    let finding = Finding::warning(&sent.span(), message).also(&least.span(), "at least");
+    sink.add(finding.help("remove ttl, or lower min_ttl by the routers in between on every host"));
 }

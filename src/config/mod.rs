@@ -42,7 +42,7 @@ pub use identity::Identity;
 pub use journal::{Journal, journal_of};
 pub use problem::{Problem, Problems, Severity, Span, render_all};
 pub use tell::Told;
-pub use timeline::{Cause, Timeline, claimed, timelines, worst_case};
+pub use timeline::{Cause, Timeline, claimed, noticed, timelines, worst_case};
 pub use value::show;
 
 use crate::agent::config::{Group, GroupName};

@@ -5,7 +5,7 @@ use super::value::show;
 use crate::agent::config::{Claims, Router};
 use crate::claim::quorum::Quorum;
 use crate::claim::{Ttl, etcd};
-use crate::health::{CheckName, OnFail};
+use crate::health::{self, CheckName, OnFail};
 use crate::vrrp::Priority;
 use std::fmt;
 use std::time::Duration;
@@ -28,13 +28,13 @@ impl fmt::Display for Cause {
     }
 }
 
-/// The worst case of one cause. The peers are taken to have the same interval, and one of them to
-/// be fit, of the lowest priority.
+/// The worst case of one cause. The peers are taken to have the same configuration but for the
+/// priority, and one of them to be fit, of the lowest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeline {
     /// What fails.
     pub cause: Cause,
-    /// Until it is noticed: three silent intervals, or its claim in a store; or the check's rounds.
+    /// Until it is noticed: `down_adverts` silent intervals, or its claim in a store; or the check's rounds.
     pub detection: Duration,
     /// From then until another host is Master.
     pub election: Duration,
@@ -51,12 +51,12 @@ impl fmt::Display for Timeline {
 }
 
 /// Every cause of a failover of `router`, the host first. A check whose weight moves nothing, for
-/// want of preemption, is none.
+/// want of preemption or since the peer stays below, is none.
 #[must_use]
 pub fn timelines(router: &Router, config: &Config) -> Vec<Timeline> {
     let lowest = Priority::new(1).unwrap_or(Priority::DEFAULT);
     let skew = router.interval.skew(router.version, lowest);
-    let silence = router.interval.duration() * 3;
+    let silence = router.interval.duration() * u32::from(router.manner.down_adverts);
     let line = |cause, detection: Duration, election: Duration| Timeline {
         cause,
         detection,
@@ -64,18 +64,16 @@ pub fn timelines(router: &Router, config: &Config) -> Vec<Timeline> {
         total: detection.saturating_add(election),
     };
     let checks = router.tracks.iter().filter_map(|track| {
-        let spec = config.details.checks.get(&track.check)?;
-        let counted = config.agent.checks.iter().find(|check| check.name == track.check)?;
         let election = match track.on_fail {
             // A farewell: the Backup waits for its skew only (RFC 9568 section 6.4.2).
             OnFail::Fault => skew,
-            // A lower priority: the Backup's timer runs out, counted from the last better advert.
-            OnFail::Weight(_) | OnFail::Times(_) if router.preempt && !router.priority.is_owner() => {
-                silence + skew
-            }
-            OnFail::Weight(_) | OnFail::Times(_) => return None,
+            OnFail::Weight(_) | OnFail::Times(_) if !weights_count(router, config) => return None,
+            // A lower priority, told at once: the Backup's timer runs out, counted from the last better advert.
+            _ if router.manner.preempt_delay.is_zero() => silence + skew,
+            // Or it follows a lower one for as long as it is told to.
+            _ => router.manner.preempt_delay,
         };
-        Some(line(Cause::Check(track.check.clone()), spec.worst_detection(counted.fall), election))
+        Some(line(Cause::Check(track.check.clone()), noticed(&track.check, config)?, election))
     });
     let mut all = vec![match claimed(router, config) {
         None => line(Cause::Host, silence, skew),
@@ -83,6 +81,43 @@ pub fn timelines(router: &Router, config: &Config) -> Vec<Timeline> {
     }];
     all.extend(checks);
     all
+}
+
+/// How long it takes at worst until a check counts as down: its rounds, or the delay of the link it is about.
+#[must_use]
+pub fn noticed(check: &CheckName, config: &Config) -> Option<Duration> {
+    let counted = config.agent.checks.iter().find(|known| known.name == *check)?;
+    let Some(link) = &counted.link else {
+        return Some(config.details.checks.get(check)?.worst_detection(counted.fall));
+    };
+    let delay = config.agent.link_delays.get(link);
+    Some(delay.map_or(Duration::ZERO, |delay| if counted.inverse { delay.up } else { delay.down }))
+}
+
+/// Whether weights can bring this router below a peer that then preempts it.
+fn weights_count(router: &Router, config: &Config) -> bool {
+    let stays_above = config.details.peer_priority.get(&router.name).is_some_and(|peer| {
+        let numbers = router.tracks.iter().any(|track| matches!(track.on_fail, OnFail::Times(_)));
+        !numbers && !can_fall_below(*peer, reach(router.priority, &router.tracks))
+    });
+    router.preempt && !router.priority.is_owner() && !stays_above
+}
+
+/// The best and the worst that weights make of a priority, not cut to what a priority can be.
+pub(super) fn reach(base: Priority, tracks: &[health::Track]) -> (i32, i32) {
+    let weights = tracks.iter().filter_map(|track| match track.on_fail {
+        OnFail::Weight(weight) => Some(weight),
+        OnFail::Fault | OnFail::Times(_) => None,
+    });
+    let base = i32::from(base.get());
+    weights.fold((base, base), |(best, worst), weight| (best + weight.max(0), worst + weight.min(0)))
+}
+
+/// Whether a router that is above `peer` at its best is below it at its worst; of one that never is above it
+/// that cannot be said.
+pub(super) fn can_fall_below(peer: Priority, (best, worst): (i32, i32)) -> bool {
+    let peer = i32::from(peer.get());
+    best <= peer || worst < peer
 }
 
 /// For how long a store lets nobody else hold, where one is asked. Voters do for no longer than the silence.

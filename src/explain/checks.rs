@@ -4,11 +4,10 @@ use super::cast::{Cast, OWN, PEER};
 use super::scenes::Scene;
 use super::turn::{Turn, millis, stage, turn};
 use crate::agent;
-use crate::config::{Config, show};
+use crate::config::{self, Config, show};
 use crate::health::{CheckName, OnFail, Standing, Track};
 use crate::sim::{Finding, Rehearsal};
 use crate::vrrp::Priority;
-use std::time::Duration;
 
 /// A scene for each check that the role tracks.
 pub(super) fn checks(cast: &Cast<'_>, config: &Config) -> Vec<Scene> {
@@ -42,7 +41,7 @@ fn scene(cast: &Cast<'_>, config: &Config, track: &Track) -> Scene {
     if weighted(on_fail) && cast.is_assumed() {
         outcome.push(moving(moves_to, &failed));
     }
-    let noticed = noticed(config, check);
+    let noticed = config::noticed(check, config).filter(|time| !time.is_zero());
     outcome.extend(noticed.map(|noticed| format!("noticed within {}", show(noticed))));
     let when = match finding {
         Finding::Reads(number) => format!("check {check} reads {number}"),
@@ -129,10 +128,4 @@ fn moving(band: Option<[u8; 2]>, failed: &Turn) -> String {
         (Some([first, last]), false) => format!("it goes to a peer of {first} to {last} only"),
         (None, _) => "it never moves the addresses, whatever a peer's priority".to_owned(),
     }
-}
-
-/// How long it takes at worst until the check counts as down.
-fn noticed(config: &Config, check: &CheckName) -> Option<Duration> {
-    let counted = config.agent.checks.iter().find(|known| known.name == *check)?;
-    Some(config.details.checks.get(check)?.worst_detection(counted.fall))
 }

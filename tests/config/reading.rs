@@ -201,6 +201,35 @@ fn a_weight_that_can_move_nothing_is_no_cause_of_a_failover() {
     assert_eq!(causes.len(), 2, "{causes:?}");
 }
 
+/// Causes and totals of a router with `lines`, beside a link eth1 that is believed down after 20 s.
+fn totals(lines: &str) -> Vec<String> {
+    let link = "[check.up]\ntype = 'link'\ninterface = 'eth1'\n[link.eth1]\ndown_delay = '20s'\n";
+    let config = config(&format!("{}{TWO_CHECKS}{link}", router(lines)));
+    let lines = timelines(&config.agent.routers[0], &config).into_iter();
+    lines.map(|line| format!("{} {}", line.cause, locum::config::show(line.total))).collect()
+}
+
+#[test]
+fn the_worst_case_counts_what_the_router_waits_for() {
+    assert_eq!(totals("down_adverts = 10"), ["the host dies 10.997s"]);
+    let delayed = totals("preempt_delay = '5m'\nchecks = [{ check = 'db', weight = -60 }, 'app']");
+    assert_eq!(delayed, ["the host dies 3.997s", "check db fails 302.5s", "check app fails 3.497s"]);
+    assert_eq!(totals("checks = ['up']"), ["the host dies 3.997s", "check up fails 20.997s"]);
+}
+
+#[test]
+fn a_weight_that_leaves_the_router_above_its_peer_is_no_cause_of_a_failover() {
+    let weighing = |peer: u8| {
+        totals(&format!(
+            "priority = 150\npeer_priority = {peer}\nchecks = [{{ check = 'db', weight = -20 }}]"
+        ))
+    };
+    assert_eq!(weighing(100), ["the host dies 3.997s"]);
+    assert_eq!(weighing(140).len(), 2);
+    // One that is a Backup while all is well is Master where the peer is down already.
+    assert_eq!(weighing(160).len(), 2);
+}
+
 #[test]
 fn what_is_static_needs_an_interface_and_moves_with_no_router() {
     let fixed = |text: &str| format!("{}\n[static]\n{text}", router(""));
