@@ -20,6 +20,8 @@ pub struct Endpoint {
     pub path: String,
     /// Further headers; `Host` and `User-Agent` replace ours.
     pub headers: Vec<(String, String)>,
+    /// Why something that belongs into the request cannot be read: then it is never sent.
+    pub unread: Option<String>,
 }
 
 impl fmt::Debug for Endpoint {
@@ -31,6 +33,7 @@ impl fmt::Debug for Endpoint {
             .field("server_name", &self.server_name)
             .field("path", &self.path.split('?').next().unwrap_or_default())
             .field("headers", &self.headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .field("unread", &self.unread)
             .finish()
     }
 }
@@ -39,7 +42,8 @@ impl Endpoint {
     /// The resource `path` on `target`, without TLS and further headers.
     #[must_use]
     pub fn new(target: Target, path: &str) -> Self {
-        Endpoint { target, tls: None, server_name: None, path: path.to_owned(), headers: Vec::new() }
+        let (headers, path) = (Vec::new(), path.to_owned());
+        Endpoint { target, tls: None, server_name: None, path, headers, unread: None }
     }
 
     fn name(&self) -> &str {
@@ -101,6 +105,9 @@ impl Endpoint {
 
     /// Connects, with TLS where wanted.
     pub(super) async fn open(&self, attempt: &Attempt<'_>) -> Result<Box<dyn Stream>, String> {
+        if let Some(why) = &self.unread {
+            return Err(why.clone());
+        }
         let stream = connect(&self.target, attempt).await?;
         // One small request: nothing to gain from waiting for more to send.
         let _ = stream.set_nodelay(true);

@@ -3,10 +3,12 @@
 use super::hooks;
 use super::lint;
 use super::problem::{Finding, Sink};
+use super::router::Keys;
 use super::section::{Section, Value, Wrong};
+use super::suggest::nearest;
 use super::value::{
-    choice, command, duration, flag, host, host_and_port, interface, ip, number, path, pattern, some_time,
-    text, whole,
+    choice, command, flag, host, host_and_port, interface, ip, number, path, pattern, pause, some_pause,
+    some_time, text, whole,
 };
 use crate::check::{Endpoint, Probe, Schedule, Spec, Target};
 use crate::check::{bfd, bfd_session, dns, file, http, overlap, ping, process, script, tcp, tls, websocket};
@@ -17,7 +19,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// The most results in a row that anything waits for.
-const MOST: i64 = u32::MAX as i64;
+const MOST: i64 = 1_000_000;
 const INITIAL: &[(&str, Initial)] =
     &[("pending", Initial::Pending), ("up", Initial::Up), ("down", Initial::Down)];
 const KINDS: &[(&str, Kind)] = &[
@@ -53,13 +55,18 @@ pub(super) fn check(
     name: &Spanned<String>,
     section: Section<'_>,
     script_user: Option<&Spanned<String>>,
+    keys: &Keys<'_>,
 ) -> Option<(health::Config, Option<Spec>)> {
     let sink = section.sink();
     if !super::file::is_name(name.get_ref()) {
         sink.add(super::file::bad_name(name));
     }
-    // Without its type the other keys mean nothing, so none of them is called unknown.
-    let kind = section.required("type", "type = \"http\"", choice(KINDS))?.into_inner();
+    let written = section.required("type", "type = \"http\"", choice(KINDS)).map(Spanned::into_inner);
+    let Some(kind) = written.or_else(|| meant(&section)) else {
+        // Without its type the other keys mean nothing, so none of them is called unknown.
+        let _ = (schedule(&section), counting(name, &section));
+        return None;
+    };
     match kind {
         Kind::Link => return link(name, section).map(|counting| (counting, None)),
         Kind::Bfd => return bfd(name, section).map(|(counting, spec)| (counting, Some(spec))),
@@ -69,19 +76,11 @@ pub(super) fn check(
     if matches!(kind, Kind::Tcp | Kind::Http | Kind::Websocket | Kind::Dns) {
         schedule.overlap = section.optional("overlap", flag).is_some_and(Spanned::into_inner);
     }
-    let mut counting = health::Config {
-        name: CheckName(name.get_ref().as_str().into()),
-        rise: section.optional("rise", number(1, MOST)).map_or(1, Spanned::into_inner),
-        fall: section.optional("fall", number(1, MOST)).map_or(2, Spanned::into_inner),
-        initial: section.optional("initial", choice(INITIAL)).map(Spanned::into_inner).unwrap_or_default(),
-        inverse: section.optional("inverse", flag).is_some_and(Spanned::into_inner),
-        link: None,
-        fingerprint: 0,
-    };
+    let mut counting = counting(name, &section);
     let probe = match kind {
         Kind::Tcp => target(&section, "target").map(|target| Probe::Tcp(tcp::Config { target })),
-        Kind::Http => http(&section).map(Probe::Http),
-        Kind::Websocket => websocket(&section).map(Probe::Websocket),
+        Kind::Http => http(&section, keys).map(Probe::Http),
+        Kind::Websocket => websocket(&section, keys).map(Probe::Websocket),
         Kind::Script => script(&section, script_user).map(Probe::Script),
         Kind::Process => Some(Probe::Process(process(&section))),
         Kind::File => file(&section).map(Probe::File),
@@ -101,7 +100,36 @@ pub(super) fn check(
         sink.add(Finding::error(&name.span(), text).help("raise its interval, or lower within or timeout"));
     }
     counting.fingerprint = spec.fingerprint();
+    // What cannot be asked is down, and never up since the answer is no.
+    counting.inverse &= !is_unread(&spec.probe);
     Some((counting, Some(spec)))
+}
+
+fn is_unread(probe: &Probe) -> bool {
+    match probe {
+        Probe::Http(http::Config { endpoint, .. }) | Probe::Websocket(websocket::Config { endpoint, .. }) => {
+            endpoint.unread.is_some()
+        }
+        _ => false,
+    }
+}
+
+/// The kind that a type that is none was likely meant to be: what else is wrong is then told at once.
+fn meant(section: &Section<'_>) -> Option<Kind> {
+    let near = nearest(section.raw("type")?.get_ref().as_str()?, KINDS.iter().map(|(word, _)| *word))?;
+    KINDS.iter().find(|(word, _)| *word == near).map(|(_, kind)| *kind)
+}
+
+fn counting(name: &Spanned<String>, section: &Section<'_>) -> health::Config {
+    health::Config {
+        name: CheckName(name.get_ref().as_str().into()),
+        rise: section.optional("rise", number(1, MOST)).map_or(1, Spanned::into_inner),
+        fall: section.optional("fall", number(1, MOST)).map_or(2, Spanned::into_inner),
+        initial: section.optional("initial", choice(INITIAL)).map(Spanned::into_inner).unwrap_or_default(),
+        inverse: section.optional("inverse", flag).is_some_and(Spanned::into_inner),
+        link: None,
+        fingerprint: 0,
+    }
 }
 
 /// The state of an interface, as the kernel tells it: nothing to probe, nothing to count.
@@ -171,16 +199,16 @@ fn bfd(name: &Spanned<String>, section: Section<'_>) -> Option<(health::Config, 
 
 fn schedule(section: &Section<'_>) -> Schedule {
     let usual = Schedule::default();
-    let or = |key, usual| section.optional(key, some_time).map_or(usual, Spanned::into_inner);
+    let or = |key, usual| section.optional(key, some_pause).map_or(usual, Spanned::into_inner);
     let interval = or("interval", usual.interval);
     Schedule {
         interval,
         timeout: or("timeout", usual.timeout.min(interval)),
         retries: section.optional("retries", number(0, 100)).map_or(usual.retries, Spanned::into_inner),
-        backoff: section.optional("backoff", duration).map_or(usual.backoff, Spanned::into_inner),
-        within: section.optional("within", some_time).map(Spanned::into_inner),
+        backoff: section.optional("backoff", pause).map_or(usual.backoff, Spanned::into_inner),
+        within: section.optional("within", some_pause).map(Spanned::into_inner),
         overlap: false,
-        jitter: section.optional("jitter", duration).map_or(Duration::ZERO, Spanned::into_inner),
+        jitter: section.optional("jitter", pause).map_or(Duration::ZERO, Spanned::into_inner),
         source: section.optional("source", ip).map(Spanned::into_inner),
         device: section.optional("dev", interface).map(Spanned::into_inner),
     }
@@ -191,11 +219,18 @@ fn target(section: &Section<'_>, key: &'static str) -> Option<Target> {
     section.required(key, &example, host_and_port(None)).map(Spanned::into_inner)
 }
 
-fn http(section: &Section<'_>) -> Option<http::Config> {
-    let endpoint = endpoint(section, "http", "https", "url = \"http://10.0.0.1:8080/health\"");
+fn http(section: &Section<'_>, keys: &Keys<'_>) -> Option<http::Config> {
+    let endpoint = endpoint(section, keys, ["http", "https"], "url = \"http://10.0.0.1:8080/health\"");
     let method = section.optional("method", text);
     let status = section.one_or_more("status", status);
     let body = section.optional("body", pattern);
+    if let (Some(method), Some(body)) = (&method, &body)
+        && method.get_ref().eq_ignore_ascii_case("HEAD")
+    {
+        let finding = Finding::error(&body.span(), "the answer to HEAD has no body, so this never passes");
+        let finding = finding.also(&method.span(), "because of this");
+        section.sink().add(finding.help("remove this line, or write method = \"GET\""));
+    }
     Some(http::Config {
         endpoint: endpoint?,
         method: method.map_or_else(|| "GET".to_owned(), |method| method.into_inner().to_uppercase()),
@@ -219,23 +254,36 @@ fn status(value: &Value<'_>) -> Result<RangeInclusive<u16>, Wrong> {
     })
 }
 
-fn websocket(section: &Section<'_>) -> Option<websocket::Config> {
-    let endpoint = endpoint(section, "ws", "wss", "url = \"ws://10.0.0.1:8080/socket\"");
-    let send = section.optional("send", text);
-    let expect = section.optional("expect", pattern);
-    let (send, expect) = (send.map(Spanned::into_inner), expect.map(Spanned::into_inner));
-    Some(websocket::Config { endpoint: endpoint?, send, expect })
+fn websocket(section: &Section<'_>, keys: &Keys<'_>) -> Option<websocket::Config> {
+    let endpoint = endpoint(section, keys, ["ws", "wss"], "url = \"ws://10.0.0.1:8080/socket\"");
+    let send = section.optional("send", text).map(|send| keys.kept("message", &send, section.sink()));
+    let expect = section.optional("expect", pattern).map(Spanned::into_inner);
+    let (send, unread) = match send.transpose() {
+        Ok(send) => (send, None),
+        Err(why) => (None, Some(why)),
+    };
+    let mut endpoint = endpoint?;
+    endpoint.unread = endpoint.unread.or(unread);
+    Some(websocket::Config { endpoint, send, expect })
 }
 
 /// `url` and the keys around it. The scheme `secure` is the one with TLS.
-fn endpoint(section: &Section<'_>, open: &str, secure: &str, example: &str) -> Option<Endpoint> {
+fn endpoint(
+    section: &Section<'_>,
+    keys: &Keys<'_>,
+    [open, secure]: [&str; 2],
+    example: &str,
+) -> Option<Endpoint> {
     let url = section.required("url", example, |value| url(value, open, secure));
     let server_name = section.optional("server_name", text).map(Spanned::into_inner);
-    let headers = headers(section);
+    let (headers, unread) = match headers(section, keys) {
+        Ok(headers) => (headers, None),
+        Err(why) => (Vec::new(), Some(why)),
+    };
     let encrypted = url.as_ref().is_none_or(|url| url.get_ref().1);
     let tls = certificates(section, encrypted, open, secure);
     let (target, encrypted, path) = url?.into_inner();
-    Some(Endpoint { target, tls: encrypted.then_some(tls), server_name, path, headers })
+    Some(Endpoint { target, tls: encrypted.then_some(tls), server_name, path, headers, unread })
 }
 
 /// Which certificates are good enough; an error where the url, which begins with `open`, means none.
@@ -268,9 +316,10 @@ pub(super) fn url_of(text: &str, open: &str, secure: &str) -> Result<(Target, bo
     };
     let authority = uri.authority().ok_or_else(|| wrong("it names no host"))?;
     if authority.as_str().contains('@') {
-        return Err(
-            wrong("it holds a user name").help("send an Authorization header instead: headers = { … }")
-        );
+        return Err(wrong("it holds a user name").help(
+            "send a header instead, from a file that only Locum can read: \
+                 headers = { Authorization = \"file:/etc/locum/NAME.secret\" }",
+        ));
     }
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     let port = match authority.port_u16() {
@@ -288,21 +337,25 @@ pub(super) fn url_of(text: &str, open: &str, secure: &str) -> Result<(Target, bo
     Ok((Target::new(host, port), encrypted, path.to_owned()))
 }
 
-fn headers(section: &Section<'_>) -> Vec<(String, String)> {
-    let Some(table) = section.section("headers") else { return Vec::new() };
-    table.all(text).into_iter().map(|(name, value)| (name, value.into_inner())).collect()
+/// Names and values, each itself or where it is kept; or why one cannot be read.
+pub(super) fn headers(section: &Section<'_>, keys: &Keys<'_>) -> Result<Vec<(String, String)>, String> {
+    let written = section.section("headers").map(|table| table.all(text)).unwrap_or_default();
+    // All of them, so that all that is wrong is told.
+    let kept = |(name, value)| (name, keys.kept("header", &value, section.sink()));
+    let all: Vec<(String, Result<String, String>)> = written.into_iter().map(kept).collect();
+    all.into_iter().map(|(name, value)| Ok((name, value?))).collect()
 }
 
 fn script(section: &Section<'_>, script_user: Option<&Spanned<String>>) -> Option<script::Config> {
     let command = section.required("command", "command = [\"/path/to/script\", \"argument\"]", command);
     let user = section.optional("user", text);
     let command = command?;
-    let user = hooks::user(user.as_ref().or(script_user), &command.span(), section.sink())?;
-    hooks::may_run(&command, &user, section.sink());
+    let user = hooks::user(user.as_ref().or(script_user), &command.span(), section.sink());
+    hooks::may_run(&command, user.as_ref(), section.sink());
     if let Some(finding) = lint::never_fails(command.get_ref(), &command.span()) {
         section.sink().add(finding);
     }
-    Some(script::Config { argv: command.into_inner(), user })
+    Some(script::Config { argv: command.into_inner(), user: user? })
 }
 
 fn process(section: &Section<'_>) -> process::Config {
@@ -317,10 +370,22 @@ fn process(section: &Section<'_>) -> process::Config {
 
 fn file(section: &Section<'_>) -> Option<file::Config> {
     let path = section.required("path", "path = \"/run/app/ready\"", path);
-    let readable = section.optional("readable", flag).is_some_and(Spanned::into_inner);
-    let contains = section.optional("contains", pattern).map(Spanned::into_inner);
-    let younger_than = section.optional("younger_than", some_time).map(Spanned::into_inner);
-    let number = section.optional("number", flag).is_some_and(Spanned::into_inner);
+    let readable = section.optional("readable", flag).filter(|readable| *readable.get_ref());
+    let contains = section.optional("contains", pattern);
+    let younger_than = section.optional("younger_than", some_time);
+    let number = section.optional("number", flag).filter(|number| *number.get_ref());
+    let conditions = [
+        readable.as_ref().map(Spanned::span),
+        contains.as_ref().map(Spanned::span),
+        younger_than.as_ref().map(Spanned::span),
+    ];
+    if let Some(number) = &number {
+        for span in conditions.into_iter().flatten() {
+            let finding = Finding::error(&span, "a file that a number is read from passes in any case");
+            let finding = finding.also(&number.span(), "because of this");
+            section.sink().add(finding.help("remove this line, or make it a check of its own"));
+        }
+    }
     let make = section.section("make").map(|table| {
         let make = file::Make {
             number: table
@@ -331,7 +396,14 @@ fn file(section: &Section<'_>) -> Option<file::Config> {
         table.finish();
         make
     });
-    Some(file::Config { path: path?.into_inner(), readable, contains, younger_than, number, make })
+    Some(file::Config {
+        path: path?.into_inner(),
+        readable: readable.is_some(),
+        contains: contains.map(Spanned::into_inner),
+        younger_than: younger_than.map(Spanned::into_inner),
+        number: number.is_some(),
+        make,
+    })
 }
 
 fn dns(section: &Section<'_>) -> Option<dns::Config> {

@@ -27,18 +27,20 @@ pub(super) fn hooks(notify: &Notify, script_user: Option<&Spanned<String>>, sink
     let timeout = notify.timeout.unwrap_or(TIMEOUT);
     // One that does not exist is told of once.
     let first = commands.into_iter().flatten().find(|command| command.user.is_none());
-    let usual = match first {
-        Some(first) => user(notify.user.as_ref().or(script_user), &first.words.span(), sink),
-        None => None,
+    let usual = match (first, &notify.user) {
+        (Some(first), named) => user(named.as_ref().or(script_user), &first.words.span(), sink),
+        // Nobody is run as this user, and one that does not exist is a mistake all the same.
+        (None, Some(named)) => user(Some(named), &named.span(), sink),
+        (None, None) => None,
     };
     let script = |command: &Option<Command>| {
         let command = command.as_ref()?;
         let user = match &command.user {
-            Some(named) => user(Some(named), &named.span(), sink)?,
-            None => usual.clone()?,
+            Some(named) => user(Some(named), &named.span(), sink),
+            None => usual.clone(),
         };
-        may_run(&command.words, &user, sink);
-        Some(Script { command: command.words.get_ref().clone(), user, timeout })
+        may_run(&command.words, user.as_ref(), sink);
+        Some(Script { command: command.words.get_ref().clone(), user: user?, timeout })
     };
     Hooks {
         master: script(&notify.master),
@@ -62,7 +64,7 @@ pub(super) fn user(named: Option<&Spanned<String>>, fallback: &Span, sink: &Sink
         Some((name, group)) => (name, Some(group)),
         None => (text, None),
     };
-    let found = resolve_user(name).map_err(|why| sink.add(Finding::error(span, why)));
+    let found = resolve_user(name).map_err(|why| sink.add(Finding::told(span, &why)));
     let mut user = found.ok()?;
     if let Some(group) = group {
         user.gid = super::group_id(&Spanned::new(span.clone(), group.to_owned()), sink)?;
@@ -70,10 +72,17 @@ pub(super) fn user(named: Option<&Spanned<String>>, fallback: &Span, sink: &Sink
     Some(user)
 }
 
-/// Reports a script that `user` may not or must not run.
-pub(super) fn may_run(command: &Spanned<Vec<String>>, user: &User, sink: &Sink) {
-    let Some(program) = command.get_ref().first() else { return };
-    if let Err(why) = vet(Path::new(program), user) {
-        sink.add(Finding::error(&command.span(), why));
+/// Reports a script that `user` may not or must not run; of a user that there is not, one that does not exist.
+pub(super) fn may_run(command: &Spanned<Vec<String>>, user: Option<&User>, sink: &Sink) {
+    let Some(program) = command.get_ref().first().map(Path::new) else { return };
+    let there = || program.try_exists().unwrap_or(true);
+    let root = User { name: "root".to_owned(), uid: 0, gid: 0 };
+    let vetted = match user {
+        Some(user) => vet(program, user),
+        None if there() => Ok(()),
+        None => vet(program, &root),
+    };
+    if let Err(why) = vetted {
+        sink.add(Finding::told(&command.span(), &why));
     }
 }

@@ -167,7 +167,7 @@ fn post(section: &Section<'_>, kind: Kind, keys: &Keys<'_>) -> Option<Post> {
     let method = if free { section.optional("method", text) } else { None };
     let written = if free { section.optional("body", template) } else { None };
     let content_type = if free { inner(section.optional("content_type", text)) } else { None };
-    let headers = if free { headers(section, keys) } else { Some(Vec::new()) };
+    let headers = if free { checks::headers(section, keys).ok() } else { Some(Vec::new()) };
     let key = match if free { section.optional("key", text) } else { None } {
         None => None,
         Some(reference) => {
@@ -232,7 +232,7 @@ struct Url {
 fn url(section: &Section<'_>, keys: &Keys<'_>) -> Option<Url> {
     let example = "url = \"https://HOST/PATH\", or \"file:/etc/locum/NAME.secret\"";
     let written = section.required("url", example, text)?;
-    let kept = kept("url", &written, keys, section.sink())?;
+    let kept = keys.kept("url", &written, section.sink()).ok()?;
     let ((target, encrypted, _), path) = match split(&kept) {
         Ok(read) => read,
         Err(wrong) => {
@@ -253,19 +253,4 @@ fn split(url: &str) -> Result<Whole, Wrong> {
     let path = path.split('#').next().unwrap_or_default();
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
     Ok((origin, read_template(&path)?))
-}
-
-/// `written`, or what the file or credential holds that it names; which is called `word`.
-fn kept(word: &'static str, written: &Spanned<String>, keys: &Keys<'_>, sink: &Sink) -> Option<String> {
-    if !secret::is_reference(written.get_ref()) {
-        return Some(written.get_ref().clone());
-    }
-    let read = secret::text(word, written.get_ref(), keys.directory, keys.credentials);
-    keys.judge(written, read, sink)
-}
-
-fn headers(section: &Section<'_>, keys: &Keys<'_>) -> Option<Vec<(String, String)>> {
-    let Some(table) = section.section("headers") else { return Some(Vec::new()) };
-    let each = table.all(text).into_iter();
-    each.map(|(name, value)| Some((name, kept("header", &value, keys, section.sink())?))).collect()
 }

@@ -33,6 +33,7 @@ mod snmp;
 mod store;
 mod suggest;
 mod tell;
+mod text;
 mod timeline;
 mod tracking;
 mod value;
@@ -197,7 +198,7 @@ pub fn load_as(path: &Path, secrets: Secrets, options: &keepalived::Options) -> 
             return Err(Problems(vec![Problem::of_file(Severity::Error, path, message, Some(help))]));
         }
     }
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let text = text::decoded(std::fs::read(path).map_err(unreadable)?, path)?;
     let mut loaded = parse(&text, path, secrets)?;
     loaded.warnings.extend(writable(path));
     Ok(loaded)
@@ -250,8 +251,7 @@ pub fn parse(text: &str, origin: &Path, secrets: Secrets) -> Result<Loaded, Prob
 fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Config> {
     let (table, broken) = DeTable::parse_recoverable(text);
     for error in &broken {
-        let span = error.span().unwrap_or(0..0);
-        sink.add(Finding::error(&span, error.message().trim().replace('\n', ", ")));
+        sink.add(text::broken(error, text));
     }
     if !broken.is_empty() {
         return None;
@@ -273,7 +273,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
     let script_user = file.agent.script_user.as_ref();
     let (mut counted, mut specs) = (Vec::new(), BTreeMap::new());
     for (name, section) in std::mem::take(&mut file.checks) {
-        if let Some((config, spec)) = checks::check(&name, section, script_user) {
+        if let Some((config, spec)) = checks::check(&name, section, script_user, &keys) {
             specs.extend(spec.map(|spec| (config.name.clone(), spec)));
             counted.push(config);
         }

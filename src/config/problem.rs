@@ -182,6 +182,14 @@ impl Finding {
         Finding { severity: Severity::Warning, ..Finding::error(span, message) }
     }
 
+    /// Of a line that says its mend behind its last colon.
+    pub(super) fn told(span: &Span, line: &str) -> Self {
+        match line.rsplit_once(": ") {
+            Some((message, mend)) => Finding::error(span, message).help(mend),
+            None => Finding::error(span, line),
+        }
+    }
+
     /// The same as a warning.
     pub(super) fn softened(self) -> Self {
         Finding { severity: Severity::Warning, ..self }

@@ -52,6 +52,22 @@ impl Keys<'_> {
         })
         .ok()
     }
+
+    /// `written`, or what the file or credential holds that it names; which is called `word`. Or in one line
+    /// why that cannot be read, which is [judged](Keys::judge).
+    pub(super) fn kept(
+        &self,
+        word: &'static str,
+        written: &Spanned<String>,
+        sink: &Sink,
+    ) -> Result<String, String> {
+        if !secret::is_reference(written.get_ref()) {
+            return Ok(written.get_ref().clone());
+        }
+        let read = secret::text(word, written.get_ref(), self.directory, self.credentials);
+        let why = read.as_ref().map_or_else(|wrong| wrong.message.clone(), |_| String::new());
+        self.judge(written, read, sink).ok_or(why)
+    }
 }
 
 /// The router, or `None` where something it cannot be without is missing, which is reported.
@@ -66,6 +82,8 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
     let interval = interval(part, version, sink);
     let usual = interval.unwrap_or(Interval::SECOND);
     let (auth, barred) = auth::auth(part, version, usual, keys, sink);
+    let lease = lease(part, usual, sink);
+    let second_path = part.second_path.as_ref().and_then(|path| path.judged(part, sink));
     Some(Router {
         name: part.name.get_ref().clone(),
         interface: part.interface.as_ref()?.get_ref().clone(),
@@ -89,14 +107,14 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
         drain_ports: part.drain_ports.clone(),
         quorum: Quorum::Off,
         peers: part.peers.iter().flat_map(Spanned::get_ref).map(|peer| *peer.get_ref()).collect(),
-        second_path: part.second_path.as_ref().and_then(|path| path.judged(part, sink)),
+        second_path,
         sources: part.sources.iter().map(|source| *source.get_ref()).collect(),
         ttl: part.ttl.as_ref().map_or(u8::MAX, |ttl| *ttl.get_ref()),
         min_ttl: part.min_ttl.as_ref().map(|ttl| *ttl.get_ref()),
         checksum: part.checksum,
         auth,
         strict: part.strict,
-        manner: Manner { lease: lease(part, interval?, sink), ..manner(part) },
+        manner: Manner { lease, ..manner(part) },
         announce: part.announce.clone(),
         damping: part.damping.as_ref().map(|damping| *damping.get_ref()),
         tracks: tracking::judged(&part.tracks),
@@ -237,6 +255,11 @@ fn install(part: &file::Router, sink: &Sink) {
     }
 }
 
+/// Whether this is an IPv6 address that VRRP by multicast cannot come from.
+pub(super) fn is_beyond_link(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(six) if !six.is_unicast_link_local())
+}
+
 pub(super) fn unusable(address: IpAddr) -> Option<&'static str> {
     match address {
         _ if address.is_unspecified() => Some("means any address"),
@@ -324,6 +347,14 @@ fn sources(part: &file::Router, sink: &Sink) {
         let refuse = |why: String, help: &str| sink.add(Finding::error(&source.span(), why).help(help));
         if let Some(why) = unusable(ip) {
             refuse(format!("{ip} {why}, adverts cannot come from it"), "name an own address of this host");
+        }
+        if part.peers.is_none() && is_beyond_link(ip) {
+            refuse(
+                format!(
+                    "{ip} is not link-local: by multicast no peer believes it (RFC 9568 section 5.1.2.1)"
+                ),
+                "remove the line, and the interface's own fe80:: address is taken; or name that one",
+            );
         }
         if part.held().any(|address| address.vip.address == ip) {
             refuse(

@@ -30,6 +30,8 @@ enum Source {
     Credential(PathBuf),
 }
 
+/// The user of the packaged unit, who can read nobody else's files.
+const DAEMON: &str = "locum";
 /// Permission bits for anyone but the owner.
 const OTHERS: u32 = 0o077;
 /// The shortest token, in bytes.
@@ -53,8 +55,8 @@ fn source(
         },
         _ => Err(Wrong::new(format!("a {word} does not stand in the configuration, which many can read"))
             .help(format!(
-                "write it into a file of mode 600 and refer to it: \"file:/etc/locum/NAME.{ending}\"; \
-                 or to a systemd credential: \"credential:NAME\""
+                "write it into a file of mode 600 that is {DAEMON}'s and refer to it: \
+                 \"file:/etc/locum/NAME.{ending}\"; or to a systemd credential: \"credential:NAME\""
             ))),
     }
 }
@@ -176,7 +178,7 @@ fn line(
             let own = User::own().name;
             format!("this runs as {own}: chown {own} {shown}, or hand it over as a systemd credential")
         } else {
-            format!("create it: install -m 600 /dev/null {shown}, then write the {word} into it")
+            format!("create it: install -m 600 -o {DAEMON} /dev/null {shown}, then write the {word} into it")
         };
         Wrong::new(format!("cannot read the {word}: {shown}: {error}")).help(help)
     };
@@ -187,7 +189,9 @@ fn line(
             return Err(Wrong::new(format!(
                 "{shown} has mode {mode:03o}: others than its owner can get at it"
             ))
-            .help(format!("chmod 600 {shown}")));
+            .help(format!(
+                "chmod 600 {shown}; under systemd its owner must be {DAEMON}: chown {DAEMON} {shown}"
+            )));
         }
     }
     let bytes = fs::read(&path).map_err(unreadable)?;

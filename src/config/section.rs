@@ -33,7 +33,7 @@ impl Wrong {
 
     /// A value of another type than wanted.
     pub(super) fn kind(value: &Value<'_>, wanted: &str) -> Self {
-        Wrong::new(format!("this is {}, wanted {wanted}", kind(value)))
+        Wrong::new(format!("this is {}, wanted {wanted}", kind(value))).help(format!("write {wanted}"))
     }
 }
 

@@ -117,9 +117,9 @@ fn fifo_of(section: Section<'_>, script_user: Option<&Spanned<String>>) -> Optio
     let reader = match &script {
         Some(script) => {
             let by = script.user.as_ref().or(named.as_ref()).or(script_user);
-            let user = user(by, &script.words.span(), sink)?;
-            may_run(&script.words, &user, sink);
-            Some(Script { command: script.words.get_ref().clone(), user, timeout: START_WITHIN })
+            let user = user(by, &script.words.span(), sink);
+            may_run(&script.words, user.as_ref(), sink);
+            Some(Script { command: script.words.get_ref().clone(), user: user?, timeout: START_WITHIN })
         }
         None => None,
     };

@@ -7,6 +7,7 @@ use crate::check::{Pattern, Target};
 use jiff::SignedDuration;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 use toml::de::DeValue;
 
@@ -15,37 +16,41 @@ pub(super) fn text(value: &Value<'_>) -> Result<String, Wrong> {
     match value.get_ref().as_str() {
         Some("") => Err(Wrong::new("this is empty").help("write something, or remove the line")),
         Some(text) => Ok(text.to_owned()),
-        None => Err(Wrong::kind(value, "a string: \"…\"")),
+        None => {
+            let wrong = Wrong::kind(value, "a string: \"…\"");
+            let single = !value.get_ref().is_array() && !value.get_ref().is_table();
+            Err(if single { wrong.help("put it in quotes") } else { wrong })
+        }
     }
 }
 
 /// `true` or `false`.
 pub(super) fn flag(value: &Value<'_>) -> Result<bool, Wrong> {
     let wrong = || Wrong::kind(value, "true or false, without quotes");
-    value.get_ref().as_bool().ok_or_else(wrong)
+    value.get_ref().as_bool().ok_or_else(|| unquoted::<bool>(value, wrong()))
+}
+
+/// The same, with the mend where a value stands in quotes that do not belong there.
+fn unquoted<T: FromStr>(value: &Value<'_>, wrong: Wrong) -> Wrong {
+    match value.get_ref().as_str() {
+        Some(text) if text.parse::<T>().is_ok() => wrong.help(format!("write {text} without quotes")),
+        _ => wrong,
+    }
 }
 
 /// A whole number within `least..=most`.
 pub(super) fn whole(least: i64, most: i64) -> impl Fn(&Value<'_>) -> Result<i64, Wrong> {
     move |value| {
         let wanted = format!("a whole number from {least} to {most}");
-        let number = match value.get_ref() {
-            DeValue::Integer(digits) => i64::from_str_radix(digits.as_str(), digits.radix()).ok(),
-            DeValue::String(text) if text.parse::<i64>().is_ok() => {
-                return Err(Wrong::kind(value, &wanted).help(format!("write {text} without quotes")));
-            }
-            _ => return Err(Wrong::kind(value, &wanted)),
+        let DeValue::Integer(digits) = value.get_ref() else {
+            return Err(unquoted::<i64>(value, Wrong::kind(value, &wanted)));
         };
-        number
-            .filter(|number| (least..=most).contains(number))
-            .ok_or_else(|| Wrong::new(format!("this is {}, wanted {wanted}", written(value))))
-    }
-}
-
-fn written(value: &Value<'_>) -> String {
-    match value.get_ref() {
-        DeValue::Integer(digits) => digits.to_string(),
-        _ => String::new(),
+        let number = i64::from_str_radix(digits.as_str(), digits.radix()).ok();
+        number.filter(|number| (least..=most).contains(number)).ok_or_else(|| {
+            let low = number.map_or(digits.as_str().starts_with('-'), |number| number < least);
+            let help = if low { format!("write {least} or more") } else { format!("write {most} or less") };
+            Wrong::new(format!("this is {digits}, wanted {wanted}")).help(help)
+        })
     }
 }
 
@@ -53,7 +58,8 @@ fn written(value: &Value<'_>) -> String {
 pub(super) fn number<T: TryFrom<i64>>(least: i64, most: i64) -> impl Fn(&Value<'_>) -> Result<T, Wrong> {
     move |value| {
         let number = whole(least, most)(value)?;
-        T::try_from(number).map_err(|_| Wrong::new(format!("{number} is too large")))
+        let wrong = || Wrong::new(format!("{number} is too large")).help("write a smaller number");
+        T::try_from(number).map_err(|_| wrong())
     }
 }
 
@@ -75,7 +81,8 @@ pub(super) fn duration(value: &Value<'_>) -> Result<Duration, Wrong> {
             .help("write a number and its unit: \"1s\", \"500ms\", \"1m 30s\"")
     };
     let signed = text.parse::<SignedDuration>().map_err(|_| wrong())?;
-    Duration::try_from(signed).map_err(|_| Wrong::new("this cannot be negative"))
+    Duration::try_from(signed)
+        .map_err(|_| Wrong::new("this cannot be negative").help("write it without the sign"))
 }
 
 /// A duration as people write it in the file, to the millisecond: `1.5s`, `500ms`.
@@ -98,19 +105,38 @@ pub(super) fn virtual_mac(value: &Value<'_>) -> Result<VirtualMac, Wrong> {
 /// A [`duration`] longer than nothing.
 pub(super) fn some_time(value: &Value<'_>) -> Result<Duration, Wrong> {
     match duration(value)? {
-        Duration::ZERO => Err(Wrong::new("this cannot be zero")),
+        Duration::ZERO => {
+            Err(Wrong::new("this cannot be zero").help("write a time such as \"1s\", or remove the line"))
+        }
         time => Ok(time),
     }
 }
 
-/// The same, or `off`.
+/// The longest time between two looks at anything: a day.
+const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A [`duration`] of a day at most.
+pub(super) fn pause(value: &Value<'_>) -> Result<Duration, Wrong> {
+    match duration(value)? {
+        time if time > LONGEST_PAUSE => {
+            Err(Wrong::new("this is longer than a day").help("write \"1d\" or less"))
+        }
+        time => Ok(time),
+    }
+}
+
+/// A [`pause`] longer than nothing.
+pub(super) fn some_pause(value: &Value<'_>) -> Result<Duration, Wrong> {
+    some_time(value).and_then(|_| pause(value))
+}
+
+/// A [`some_time`], or `off`.
 pub(super) fn time_or_off(value: &Value<'_>) -> Result<Option<Duration>, Wrong> {
     match value.get_ref().as_str() {
         Some("off") => Ok(None),
-        _ => some_time(value).map(Some).map_err(|wrong| match wrong.help {
-            None => wrong.help("write a duration such as \"60s\", or \"off\""),
-            Some(_) => wrong,
-        }),
+        _ => some_time(value)
+            .map(Some)
+            .map_err(|wrong| wrong.help("write a duration such as \"60s\", or \"off\"")),
     }
 }
 
@@ -144,7 +170,11 @@ pub(super) fn address(value: &Value<'_>) -> Result<(IpAddr, Option<u8>), Wrong> 
     let prefix = match prefix.map(str::parse) {
         None => None,
         Some(Ok(length)) if length <= most => Some(length),
-        Some(_) => return Err(Wrong::new(format!("the prefix length of {address} must be 0 to {most}"))),
+        Some(_) => {
+            let usual = if address.is_ipv4() { 24 } else { 64 };
+            return Err(Wrong::new(format!("the prefix length of {address} must be 0 to {most}"))
+                .help(format!("write the subnet's, such as \"{address}/{usual}\", or none at all")));
+        }
     };
     Ok((address, prefix))
 }
@@ -193,7 +223,7 @@ pub(super) fn choice<T: Copy>(
             let wrong = Wrong::new(format!("\"{text}\" is not known here, wanted {wanted}"));
             match nearest(text, words()) {
                 Some(near) => wrong.help(format!("did you mean \"{near}\"?")),
-                None => wrong,
+                None => wrong.help(format!("write {wanted}")),
             }
         })
     }
@@ -214,7 +244,8 @@ pub(super) fn path(value: &Value<'_>) -> Result<PathBuf, Wrong> {
 pub(super) fn interface(value: &Value<'_>) -> Result<String, Wrong> {
     let name = text(value)?;
     if name.len() > 15 {
-        return Err(Wrong::new(format!("\"{name}\" is longer than the 15 bytes of an interface name")));
+        return Err(Wrong::new(format!("\"{name}\" is longer than the 15 bytes of an interface name"))
+            .help("see the names with: ip link"));
     }
     if name.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control()) {
         return Err(
@@ -237,7 +268,8 @@ pub(super) fn host(value: &Value<'_>) -> Result<String, Wrong> {
     if is_host(bare) {
         Ok(bare.to_owned())
     } else {
-        Err(Wrong::new(format!("\"{text}\" is no IP address or host name")))
+        Err(Wrong::new(format!("\"{text}\" is no IP address or host name"))
+            .help("write it like \"10.0.0.1\", \"2001:db8::1\" or \"db.example\""))
     }
 }
 

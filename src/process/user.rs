@@ -44,7 +44,7 @@ pub fn resolve_user(name: &str) -> Result<User, String> {
         Ok(None) => Err(format!(
             "there is no user \"{name}\" on this machine: create it (useradd --system {name}) or name another"
         )),
-        Err(error) => Err(format!("cannot look up user \"{name}\": {error}")),
+        Err(error) => Err(format!("cannot look up user \"{name}\" ({error}): see /etc/nsswitch.conf")),
     }
 }
 

@@ -79,7 +79,7 @@ fn unreadable(path: &Path, error: &io::Error) -> String {
     if error.kind() == io::ErrorKind::NotFound {
         format!("{path} does not exist: create it or mend the path")
     } else {
-        format!("{path} cannot be looked at: {error}")
+        format!("{path} cannot be looked at ({error}): mend the permissions of what it is in")
     }
 }
 

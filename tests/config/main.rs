@@ -4,6 +4,7 @@ mod dns;
 mod examples;
 mod groups;
 mod lints;
+mod mends;
 mod messages;
 mod mistakes;
 mod mutations;

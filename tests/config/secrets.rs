@@ -1,5 +1,6 @@
 //! Passwords and keys: read from where they are, and what happens where they cannot be.
 
+use locum::check::Probe;
 use locum::config::{Loaded, Problems, Secrets, load};
 use locum::vrrp::auth::{Auth, Secret};
 use locum::vrrp::hmac::{Key, Keyring, Mode};
@@ -63,7 +64,8 @@ fn a_password_is_read_without_its_line_end() {
 fn a_password_that_others_can_read_is_refused_with_the_mend() {
     let place = Place::new("file:web.pass");
     place.write("web.pass", b"hush", 0o640);
-    let wanted = "web.pass has mode 640: others than its owner can get at it | chmod 600 web.pass";
+    let wanted = "web.pass has mode 640: others than its owner can get at it | chmod 600 web.pass; \
+                  under systemd its owner must be locum: chown locum web.pass";
     assert_eq!(place.problems(), [wanted]);
 }
 
@@ -72,6 +74,7 @@ fn a_missing_an_empty_and_a_long_password_are_refused() {
     let place = Place::new("file:web.pass");
     let missing = place.problems();
     assert!(missing[0].starts_with("cannot read the password: web.pass: No such file"), "{missing:?}");
+    assert!(missing[0].contains("install -m 600 -o locum /dev/null web.pass"), "{missing:?}");
     place.write("web.pass", b"\n", 0o600);
     assert_eq!(place.problems(), ["web.pass is empty | write the password into it"]);
     place.write("web.pass", b"ninebytes\n", 0o600);
@@ -225,4 +228,37 @@ fn a_secret_for_the_authentication_header_is_read_like_a_password() {
     place.write("k", b"1234567\n", 0o600);
     let warnings = place.load(Secrets::MustRead).unwrap().warnings;
     assert_eq!(warnings[0].message, "a secret of 7 bytes is soon guessed");
+}
+
+#[tokio::test]
+async fn headers_and_messages_of_checks_may_be_kept_elsewhere() {
+    let check = |kind: &str, url: &str, line: &str| {
+        let place = Place::with(&format!(
+            "checks = ['a']\n[check.a]\ntype = '{kind}'\nurl = '{url}'\ninverse = true\n{line}"
+        ));
+        place.write("token", b"Bearer hush\n", 0o600);
+        place
+    };
+    let probe = |loaded: &Loaded| loaded.config.details.checks.values().next().unwrap().clone();
+    let http = check("http", "http://127.0.0.1:9/", "headers = { Authorization = 'file:token', X-A = 'b' }");
+    let loaded = http.load(Secrets::MustRead).unwrap();
+    let Probe::Http(config) = probe(&loaded).probe else { panic!("{loaded:?}") };
+    let wanted = [("Authorization", "Bearer hush"), ("X-A", "b")];
+    assert_eq!(config.endpoint.headers, wanted.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    assert!(!format!("{loaded:?}").contains("hush"));
+    let socket = check("websocket", "ws://127.0.0.1:9/", "send = 'file:token'");
+    let loaded = socket.load(Secrets::MustRead).unwrap();
+    let Probe::Websocket(config) = probe(&loaded).probe else { panic!("{loaded:?}") };
+    assert_eq!(config.send.as_deref(), Some("Bearer hush"));
+
+    // Without it the check fails, and nothing is sent.
+    for place in [http, socket] {
+        place.write("token", b"Bearer hush\n", 0o644);
+        assert!(place.problems()[0].starts_with("token has mode 644"), "{:?}", place.problems());
+        let loaded = place.load(Secrets::BarRouter).unwrap();
+        assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+        assert!(!loaded.config.agent.checks[0].inverse, "it is down all the same");
+        let verdict = locum::check::probe_once(&probe(&loaded)).await.verdict;
+        assert!(verdict.as_ref().is_err_and(|why| why.contains("token has mode 644")), "{verdict:?}");
+    }
 }

@@ -252,7 +252,7 @@ fn what_nobody_reads_is_listed_and_the_file_is_taken() {
             "k.conf:8:14: state takes one value: nothing reads the rest of the line",
         ),
         ("nopreempt yes", "k.conf:8:11: nopreempt takes no value: nothing reads the rest of the line"),
-        ("notify /nowhere/hook", "k.conf:8:8: /nowhere does not exist: create it or mend the path"),
+        ("notify /nowhere/hook", "k.conf:8:8: /nowhere does not exist"),
     ];
     let hook = (
         "notify killall -0 x",

@@ -99,6 +99,9 @@ pub(super) fn source(
     } else if let Some(why) = front::unusable(ip) {
         let message = format!("{ip} {why}: adverts come from the interface's own address");
         report.warning(&written.span(), message, "name an address of this host");
+    } else if !unicast && front::is_beyond_link(ip) {
+        let message = format!("{ip} is not link-local: adverts come from the interface's own address");
+        report.warning(&written.span(), message, "name an address of fe80::/10 of this host");
     } else if is_virtual(ip, instance) {
         let why = format!("{ip} is a virtual address, and adverts cannot come from it before it is held");
         report.warning(&written.span(), format!("{why}: no part is taken"), "name an address of this host");

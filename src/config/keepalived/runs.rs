@@ -157,7 +157,7 @@ impl<'a> Runner<'a> {
     }
 
     fn refuse(&self, span: &Span, why: &dyn Display, says: Says) {
-        let finding = Finding::error(span, why.to_string());
+        let finding = Finding::told(span, &why.to_string());
         match says {
             Says::Loud => self.report.refuse_finding(finding, span),
             Says::Nothing => self.report.skip(finding, span),
