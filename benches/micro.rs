@@ -124,7 +124,7 @@ fn hmac_verify(bencher: Bencher) {
 /// What the kernel runs for each packet: made anew when routers come or go.
 #[divan::bench(args = [1, 255])]
 fn filter_build(bencher: Bencher, routers: u8) {
-    let vrids = (1..=routers).map(vrid).collect();
+    let vrids: Vec<_> = (1..=routers).map(vrid).collect();
     bencher.bench_local(|| raw_socket::filter(Family::Ipv4, locum::vrrp::PROTOCOL, true, black_box(&vrids)));
 }
 

@@ -3,13 +3,15 @@
 //! ([`super::foster`]) watches over the daemon that is there, and is its parent only from the next start on.
 //!
 //! It decides nothing about VRRP and reads no configuration: it does what the daemon has put on its list
-//! ([`super::ward`]). No runtime, no threads; while all is well it sleeps in poll(2), without a timer once all is
-//! calm.
+//! ([`super::word`]). No runtime, no threads; while all is well it sleeps in poll(2), without a timer once all is
+//! calm. Nothing is allocated after its start, but for what the C library needs to start a process and to find an
+//! interface with a virtual MAC address, and for the words of an error.
 
 use super::last_will::LastWill;
-use super::ward::{LONGEST, Word};
+use super::scheduling;
+use super::trim::Code;
+use super::word::LONGEST;
 use super::{CALM, EXIT_BUG, EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, EXIT_PRIVILEGES};
-use super::{scheduling, trim};
 use nix::errno::Errno;
 use nix::libc::SI_KERNEL;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -21,7 +23,6 @@ use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fmt, io};
@@ -60,13 +61,13 @@ pub fn managed() -> bool {
 }
 
 struct Guardian {
-    program: PathBuf,
-    name: OsString,
-    arguments: Vec<OsString>,
+    /// Starts the daemon.
+    command: Command,
     /// The daemon that there is already, and the connection to it.
     found: Option<(Charge, OwnedFd)>,
     signals: SignalFd,
     will: LastWill,
+    code: Code,
     buffer: Vec<u8>,
     /// Somebody wants the daemon to end.
     stopping: bool,
@@ -91,14 +92,15 @@ impl Guardian {
         if arguments.first().is_some_and(|command| command == "run") {
             arguments.extend([GUARDED.into(), scheduling::priority().to_string().into()]);
         }
+        // Read now: the file may be another by the time of a restart, which is what an upgrade wants.
+        let mut command = Command::new(env::current_exe()?);
+        command.arg0(name).args(arguments);
         Ok(Guardian {
-            // Read now: the file may be another by the time of a restart, which is what an upgrade wants.
-            program: env::current_exe()?,
-            name,
-            arguments,
+            command,
             found,
             signals: SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?,
             will: LastWill::default(),
+            code: Code::find(),
             buffer: vec![0; LONGEST],
             stopping: false,
         })
@@ -113,10 +115,9 @@ impl Guardian {
                 Ended::Meant(code) => return Ok(code),
                 unasked => eprintln!("locum: guardian: {unasked}: farewell in its place"),
             }
-            let will = std::mem::take(&mut self.will);
             // A child of its own it has started before, and a crash may come before any word.
-            let restarts = will.restarts || matches!(daemon, Charge::Child(_));
-            will.carry_out();
+            let restarts = self.will.restarts || matches!(daemon, Charge::Child(_));
+            self.will.carry_out();
             if self.stopping || !restarts {
                 return Ok(EXIT_BUG);
             }
@@ -132,12 +133,13 @@ impl Guardian {
     }
 
     /// The daemon, and the end of the connection that its list comes through.
-    fn start(&self) -> io::Result<(Charge, OwnedFd)> {
+    fn start(&mut self) -> io::Result<(Charge, OwnedFd)> {
         let (ours, its) = super::ward::connection()?;
         // Its standard input: this lasts when another program takes its place, and nothing else reads there.
-        let mut command = Command::new(&self.program);
-        command.arg0(&self.name).args(&self.arguments).stdin(Stdio::from(its));
-        Ok((Charge::Child(command.spawn()?), ours))
+        let started = self.command.stdin(Stdio::from(its)).spawn();
+        // Or its end of the connection would stay open here.
+        self.command.stdin(Stdio::inherit());
+        Ok((Charge::Child(started?), ours))
     }
 
     /// Sleeps until the daemon has ended, and serves it until then.
@@ -160,7 +162,7 @@ impl Guardian {
                 Err(error) => return Err(error.into()),
             }
             if calm_at.take_if(|at| *at <= Instant::now()).is_some() {
-                trim::text();
+                self.code.give_back();
             }
             // First, since among them is the one that tells of its end.
             self.pass_signals_on(daemon)?;
@@ -181,11 +183,7 @@ impl Guardian {
             match recv(list.as_raw_fd(), &mut self.buffer, MsgFlags::MSG_DONTWAIT) {
                 Ok(0) | Err(Errno::ECONNRESET) => return Ok(false),
                 Ok(length) => {
-                    // A word that makes no sense is a daemon of another version: it is left out.
-                    let word = self.buffer.get(..length).map(serde_json::from_slice::<Word>);
-                    if let Some(Ok(word)) = word {
-                        self.will.note(word);
-                    }
+                    self.will.note(self.buffer.get(..length).unwrap_or_default());
                 }
                 Err(Errno::EAGAIN) => return Ok(true),
                 Err(Errno::EINTR) => {}
@@ -284,12 +282,12 @@ impl Charge {
 }
 
 /// How a daemon ended.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ended {
     /// By itself, with this code.
     Meant(u8),
     /// By a crash, or somebody's hand.
-    Unasked(String),
+    Unasked(ExitStatus),
     /// Only a parent is told how.
     Unseen,
 }
@@ -308,7 +306,7 @@ fn meant(status: ExitStatus) -> Ended {
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     match code.filter(|code| MEANT.contains(code)) {
         Some(code) => Ended::Meant(code),
-        None => Ended::Unasked(status.to_string()),
+        None => Ended::Unasked(status),
     }
 }
 

@@ -1,163 +1,310 @@
 //! What the guardian does in place of a daemon that is dead: farewells, then the addresses go as soon as
 //! another Master is heard, or after a short bound.
 //!
-//! All of it comes from the daemon's list; nothing is decided here, and nobody is elected.
+//! All of it comes from the daemon's list; nothing is decided here, and nobody is elected. The room for all of it is
+//! taken once, at the start: afterwards nothing is allocated, unless something fails and is told.
 
-use super::ward::{Packet, Word};
-use crate::net::leftover;
+use super::word::{self, Farewell, HEAD, Holds, Packet, Word};
+use crate::net::leftover::Remover;
 use crate::net::namespace;
 use crate::net::raw_socket::{self, RawSocket};
 use crate::vrrp::{Family, PROTOCOL, Vrid};
+use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::collections::{BTreeMap, BTreeSet};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::socket::{MsgFlags, recv};
 use std::io;
-use std::net::IpAddr;
+use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::Path;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+/// Room for the list, in bytes: 5,000 addresses in one router or in a thousand, to several peers each, take less
+/// than half. Pages that were never needed are none.
+const LIST: usize = 4 << 20;
+/// How many interfaces farewells leave by, each family for itself.
+const PLACES: usize = 2048;
 /// The longest packet that is looked at; what matters stands at its beginning.
 const BUFFER: usize = 2048;
 /// The type of an advert.
 const ADVERT: u8 = 1;
+/// How many sockets are read before others are asked for.
+const EVENTS: usize = 16;
+/// Before each word of the list stands its length.
+const LENGTH: usize = 4;
 
-/// Of one instance.
-#[derive(Debug, Default)]
-struct Part {
-    vrid: u8,
-    packets: Vec<Packet>,
-    addresses: BTreeSet<IpAddr>,
-    interfaces: Vec<String>,
-    closes: bool,
-    patience: Duration,
-    linger: Duration,
-}
-
-/// Interface and family.
-type Place = (String, Family);
-
-#[derive(Debug, Default)]
-pub(super) struct LastWill {
-    parts: BTreeMap<u32, Part>,
-    /// Where the daemon answers.
-    control: PathBuf,
-    /// Whether the guardian is to start it again.
+/// The daemon's list, and the room to carry it out.
+#[derive(Debug)]
+pub struct LastWill {
+    /// The words that count, one behind the other as they came.
+    list: Vec<u8>,
+    sockets: Vec<RawSocket>,
+    remover: Remover,
+    /// Whether the guardian is to start the daemon again.
     pub(super) restarts: bool,
     /// It ends by itself, with this code.
     pub(super) ends: Option<u8>,
+    /// Somebody was told that the list is full.
+    complained: bool,
+}
+
+impl Default for LastWill {
+    fn default() -> Self {
+        LastWill {
+            list: Vec::with_capacity(LIST),
+            sockets: Vec::with_capacity(PLACES),
+            remover: Remover::default(),
+            restarts: false,
+            ends: None,
+            complained: false,
+        }
+    }
 }
 
 impl LastWill {
-    pub(super) fn note(&mut self, word: Word) {
+    /// Takes a word of the daemon's. One that makes no sense is a daemon of another version: it is left out.
+    pub fn note(&mut self, bytes: &[u8]) {
+        let Some((_, word)) = word::read(bytes) else { return };
         match word {
-            Word::Anew { namespace, control, restarts } => {
-                self.parts.clear();
-                (self.control, self.restarts) = (control, restarts);
+            Word::Anew { namespace, restarts, .. } => {
+                self.list.clear();
+                self.restarts = restarts;
+                self.put(bytes);
                 // Where the daemon is, there is what it leaves behind.
-                if let Some(Err(line)) = namespace.as_deref().map(namespace::enter) {
+                if let Some(Err(line)) = namespace.map(namespace::enter) {
                     eprintln!("locum: guardian: no farewell can be said: {line}");
                 }
             }
-            Word::Holds { instance, addresses, interfaces, closes } => {
-                let part = self.parts.entry(instance).or_default();
-                (part.addresses, part.interfaces, part.closes) = (addresses, interfaces, closes);
-            }
-            Word::Farewell { instance, vrid, packets, patience, linger } => {
-                let part = self.parts.entry(instance).or_default();
-                (part.vrid, part.packets, part.patience, part.linger) = (vrid, packets, patience, linger);
-            }
-            Word::Releases { instance } => drop(self.parts.remove(&instance)),
-            Word::Ends { code } => self.ends = Some(code),
+            Word::Holds(_) | Word::Farewell(_) => self.put(bytes),
+            Word::Releases => drop_words(&mut self.list, |word| word.get(1..HEAD) == bytes.get(1..HEAD)),
+            Word::Ends(code) => self.ends = Some(code),
         }
     }
 
-    /// Says every farewell at once, and then takes as long as the list has patience.
-    pub(super) fn carry_out(mut self) {
-        let sockets = self.sockets();
-        for packet in self.parts.values().flat_map(|part| &part.packets) {
-            if let Err(error) = say(&sockets, packet) {
+    /// In the place of what was said last of the same.
+    fn put(&mut self, word: &[u8]) {
+        let old = spans(&self.list).find(|span| self.list[span.clone()].get(..HEAD) == word.get(..HEAD));
+        if let Some(place) =
+            old.filter(|span| span.len() == word.len()).and_then(|span| self.list.get_mut(span))
+        {
+            return place.copy_from_slice(word);
+        }
+        drop_words(&mut self.list, |old| old.get(..HEAD) == word.get(..HEAD));
+        let Some(length) =
+            u32::try_from(word.len()).ok().filter(|_| self.list.len() + LENGTH + word.len() <= LIST)
+        else {
+            if !std::mem::replace(&mut self.complained, true) {
+                eprintln!("locum: guardian: the list is full: not everything will be cleaned up");
+            }
+            return;
+        };
+        self.list.extend_from_slice(&length.to_ne_bytes());
+        self.list.extend_from_slice(word);
+    }
+
+    /// Says every farewell at once, and then takes as long as the list has patience. The list is empty then.
+    pub fn carry_out(&mut self) {
+        let epoll = self.open();
+        for packet in farewells(&self.list).flat_map(|(_, farewell)| farewell.packets()) {
+            if let Err(error) = say(&self.sockets, &packet) {
                 eprintln!("locum: guardian: no farewell to {}: {error}", packet.destination);
             }
         }
         let began = Instant::now();
-        let left = |part: &Part| part.patience.saturating_sub(began.elapsed());
-        while !self.parts.is_empty() {
-            let over = |part: &Part| left(part).is_zero() || part.packets.is_empty();
-            let (gone, kept) = self.parts.into_iter().partition(|(_, part)| over(part));
-            self.parts = kept;
+        let elapsed = || word::millis(began.elapsed());
+        while words(&self.list).any(|(_, word)| matches!(word, Word::Holds(_) | Word::Farewell(_))) {
             // A service manager may have been quicker: then all of this is the new daemon's.
-            if UnixStream::connect(&self.control).is_ok() {
-                return;
+            if control(&self.list).is_some_and(|control| UnixStream::connect(control).is_ok()) {
+                break;
             }
-            remove(&gone);
-            if let Some(next) = self.parts.values().map(left).min() {
-                let heard = listen(&sockets, next);
-                let succeeded = |part: &Part| {
-                    part.packets.first().is_some_and(|packet| heard.contains(&(place(packet), part.vrid)))
-                };
-                for part in self.parts.values_mut().filter(|part| succeeded(part)) {
-                    // The successor's addresses come behind its advert.
-                    part.patience = part.patience.min(began.elapsed() + part.linger);
+            self.give_up(elapsed());
+            let patience = farewells(&self.list).map(|(_, farewell)| farewell.patience).min();
+            let Some(patience) = patience else { break };
+            self.listen(epoll.as_ref(), patience.saturating_sub(elapsed()), elapsed);
+        }
+        self.list.clear();
+        self.sockets.clear();
+        (self.restarts, self.ends) = (false, None);
+    }
+
+    /// Removes what nobody has patience with any more.
+    fn give_up(&mut self, elapsed: u32) {
+        let mut at = 0;
+        while let Some(span) = span_at(&self.list, at) {
+            at = span.end;
+            if let Some((instance, Word::Holds(_))) = word::read(&self.list[span.clone()])
+                && is_over(&self.list, instance, elapsed)
+            {
+                word::let_go(&mut self.list[span]);
+            }
+        }
+        let list = &self.list;
+        let held = |(_, word)| if let Word::Holds(held) = word { Some(held) } else { None };
+        let gone = || words(list).filter_map(held).filter(|held| held.gone);
+        if gone().any(|held| !held.is_empty()) {
+            let ours = |address| gone().any(|held| held.has(address));
+            let closing = |address| gone().any(|held| held.closes && held.has(address));
+            if let Err(error) = self.remover.remove(ours, closing, gone().flat_map(Holds::interfaces)) {
+                eprintln!("locum: guardian: what the daemon had cannot be removed: {error}");
+            }
+        }
+        drop_words(&mut self.list, |bytes| match word::read(bytes) {
+            Some((_, Word::Holds(held))) => held.gone,
+            Some((_, Word::Farewell(farewell))) => has_run_out(&farewell, elapsed),
+            _ => false,
+        });
+    }
+
+    /// Opens a socket for each place, which hears the virtual routers there, and what tells which one has heard.
+    fn open(&mut self) -> Option<Epoll> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC);
+        let epoll =
+            epoll.inspect_err(|error| eprintln!("locum: guardian: no Master will be heard: {error}")).ok();
+        for packet in farewells(&self.list).flat_map(|(_, farewell)| farewell.packets()) {
+            if at_place(&self.sockets, &packet).is_some() || self.sockets.len() == PLACES {
+                continue;
+            }
+            let mut here = [false; 256];
+            for (_, farewell) in farewells(&self.list) {
+                if farewell.packets().any(|other| place(&other) == place(&packet)) {
+                    here[usize::from(farewell.vrid)] = true;
+                }
+            }
+            let vrids = (0..=u8::MAX).filter(|vrid| here[usize::from(*vrid)]).filter_map(Vrid::new);
+            let (interface, family) = place(&packet);
+            let index = if_nametoindex(interface).map_err(io::Error::from);
+            let opened =
+                index.and_then(|index| RawSocket::open(interface, index, family, PROTOCOL, true, vrids));
+            match opened {
+                Ok(socket) => {
+                    let number = u64::try_from(self.sockets.len()).unwrap_or(u64::MAX);
+                    let event = EpollEvent::new(EpollFlags::EPOLLIN, number);
+                    // Without, it says its farewell and does not hear.
+                    let _ = epoll.as_ref().map(|epoll| epoll.add(socket.fd(), event));
+                    self.sockets.push(socket);
+                }
+                Err(error) => eprintln!("locum: guardian: {interface}: {error}"),
+            }
+        }
+        epoll
+    }
+
+    /// Waits for packets, at most so many milliseconds. Where a Master is heard, little patience is left: the
+    /// successor's addresses come behind its advert.
+    fn listen(&mut self, epoll: Option<&Epoll>, longest: u32, elapsed: impl Fn() -> u32) {
+        let longest = longest.saturating_add(1);
+        let mut events = [EpollEvent::empty(); EVENTS];
+        let timeout = EpollTimeout::try_from(longest).unwrap_or(EpollTimeout::MAX);
+        let Some(heard) = epoll.and_then(|epoll| epoll.wait(&mut events, timeout).ok()) else {
+            return sleep(Duration::from_millis(longest.into()));
+        };
+        let mut buffer = [0; BUFFER];
+        for event in events.iter().take(heard) {
+            let number = usize::try_from(event.data()).unwrap_or(usize::MAX);
+            let Some(socket) = self.sockets.get(number) else { continue };
+            while let Ok(length) = recv(socket.fd().as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
+                let master = master_of(socket.family(), buffer.get(..length).unwrap_or_default());
+                if let Some(vrid) = master {
+                    succeed(&mut self.list, (socket.interface(), socket.family()), vrid, elapsed());
                 }
             }
         }
     }
+}
 
-    /// One for each place, which hears the virtual routers there.
-    fn sockets(&self) -> BTreeMap<Place, RawSocket> {
-        let mut wanted: BTreeMap<Place, BTreeSet<Vrid>> = BTreeMap::new();
-        for part in self.parts.values() {
-            for packet in &part.packets {
-                wanted.entry(place(packet)).or_default().extend(Vrid::new(part.vrid));
-            }
+/// The word that has its length at this place, without it.
+fn span_at(list: &[u8], at: usize) -> Option<Range<usize>> {
+    let length = u32::from_ne_bytes(*list.get(at..)?.first_chunk::<LENGTH>()?);
+    let start = at + LENGTH;
+    Some(start..start + usize::try_from(length).ok()?).filter(|span| span.end <= list.len())
+}
+
+fn spans(list: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    std::iter::from_fn(move || span_at(list, at).inspect(|span| at = span.end))
+}
+
+fn words(list: &[u8]) -> impl Iterator<Item = (u32, Word<'_>)> {
+    spans(list).filter_map(|span| word::read(&list[span]))
+}
+
+fn farewells(list: &[u8]) -> impl Iterator<Item = (u32, Farewell<'_>)> {
+    let farewell = |(instance, word)| {
+        if let Word::Farewell(farewell) = word { Some((instance, farewell)) } else { None }
+    };
+    words(list).filter_map(farewell)
+}
+
+/// Where the daemon answers.
+fn control(list: &[u8]) -> Option<&Path> {
+    words(list).find_map(|(_, word)| if let Word::Anew { control, .. } = word { Some(control) } else { None })
+}
+
+fn drop_words(list: &mut Vec<u8>, goes: impl Fn(&[u8]) -> bool) {
+    let mut at = 0;
+    while let Some(span) = span_at(list, at) {
+        if goes(&list[span.clone()]) {
+            list.drain(at..span.end);
+        } else {
+            at = span.end;
         }
-        let open = |((interface, family), vrids): (Place, BTreeSet<Vrid>)| {
-            let index = if_nametoindex(interface.as_str()).map_err(io::Error::from);
-            let opened =
-                index.and_then(|index| RawSocket::open(&interface, index, family, PROTOCOL, true, &vrids));
-            let told = opened.inspect_err(|error| eprintln!("locum: guardian: {interface}: {error}"));
-            Some(((interface, family), told.ok()?))
-        };
-        wanted.into_iter().filter_map(open).collect()
     }
 }
 
-fn place(packet: &Packet) -> Place {
-    (packet.interface.clone(), Family::of(packet.destination))
+/// Whether nobody waits for a successor of this instance any more.
+fn is_over(list: &[u8], instance: u32, elapsed: u32) -> bool {
+    let said = spans(list).find(|span| word::is_farewell_of(&list[span.clone()], instance));
+    match said.and_then(|span| word::read(&list[span])) {
+        Some((_, Word::Farewell(farewell))) => has_run_out(&farewell, elapsed),
+        _ => true,
+    }
 }
 
-fn say(sockets: &BTreeMap<Place, RawSocket>, packet: &Packet) -> io::Result<()> {
-    let socket = sockets.get(&place(packet)).ok_or_else(|| io::Error::other("there is no socket"))?;
+fn has_run_out(farewell: &Farewell<'_>, elapsed: u32) -> bool {
+    farewell.patience <= elapsed || farewell.packets().next().is_none()
+}
+
+/// A Master was heard there.
+fn succeed(list: &mut [u8], there: Place<'_>, vrid: u8, elapsed: u32) {
+    let mut at = 0;
+    while let Some(span) = span_at(list, at) {
+        at = span.end;
+        let Some((_, Word::Farewell(farewell))) = word::read(&list[span.clone()]) else { continue };
+        let same = farewell.packets().next().is_some_and(|packet| place(&packet) == there);
+        if same && farewell.vrid == vrid {
+            let patience = farewell.patience.min(elapsed.saturating_add(farewell.linger));
+            word::shorten(&mut list[span], patience);
+        }
+    }
+}
+
+/// Interface and family.
+type Place<'a> = (&'a str, Family);
+
+fn place<'a>(packet: &Packet<'a>) -> Place<'a> {
+    (packet.interface, Family::of(packet.destination))
+}
+
+fn at_place<'a>(sockets: &'a [RawSocket], packet: &Packet<'_>) -> Option<&'a RawSocket> {
+    sockets.iter().find(|socket| (socket.interface(), socket.family()) == place(packet))
+}
+
+fn say(sockets: &[RawSocket], packet: &Packet<'_>) -> io::Result<()> {
+    let socket = at_place(sockets, packet).ok_or(Errno::ENODEV)?;
     let datagram = raw_socket::Outgoing {
         source: packet.source,
         destination: packet.destination,
         ttl: packet.ttl,
         protocol: packet.protocol,
         identification: packet.identification,
-        payload: packet.payload.as_slice().into(),
+        payload: packet.payload.into(),
     };
     match packet.mac {
         Some(mac) => socket.send_from(mac, &datagram),
         None => socket.send(&datagram),
     }
-}
-
-/// Waits for packets, at most so long. The places and virtual routers of which a Master was heard.
-fn listen(sockets: &BTreeMap<Place, RawSocket>, longest: Duration) -> BTreeSet<(Place, u8)> {
-    let mut watched: Vec<_> =
-        sockets.values().map(|socket| PollFd::new(socket.fd(), PollFlags::POLLIN)).collect();
-    let timeout = PollTimeout::try_from(longest + Duration::from_millis(1)).unwrap_or(PollTimeout::ZERO);
-    let _ = poll(&mut watched, timeout);
-    let mut heard = BTreeSet::new();
-    let mut buffer = [0; BUFFER];
-    for (place, socket) in sockets {
-        while let Ok(Some(received)) = socket.receive(&mut buffer) {
-            let master = master_of(place.1, received.packet);
-            heard.extend(master.map(|vrid| (place.clone(), vrid)));
-        }
-    }
-    heard
 }
 
 /// The virtual router that the sender of this advert is Master of. Whether it may be is not asked: the
@@ -172,23 +319,12 @@ fn master_of(family: Family, packet: &[u8]) -> Option<u8> {
     (kind == ADVERT && priority > 0).then_some(vrid)
 }
 
-fn remove(parts: &BTreeMap<u32, Part>) {
-    let of = |part: &Part| part.addresses.clone();
-    let addresses: BTreeSet<IpAddr> = parts.values().flat_map(of).collect();
-    let closing = parts.values().filter(|part| part.closes).flat_map(of).collect();
-    let interfaces: Vec<&str> =
-        parts.values().flat_map(|part| &part.interfaces).map(String::as_str).collect();
-    if addresses.is_empty() && interfaces.is_empty() {
-        return;
-    }
-    if let Err(error) = leftover::remove(&addresses, &interfaces, &closing) {
-        eprintln!("locum: guardian: what the daemon had cannot be removed: {error}");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+    use std::iter::empty;
+    use std::net::IpAddr;
 
     #[test]
     fn a_master_is_heard_by_its_advert_and_not_by_its_farewell() {
@@ -201,18 +337,55 @@ mod tests {
         assert_eq!(master_of(Family::Ipv4, &[0x4f, 0]), None);
     }
 
+    fn holds(instance: u32, hosts: u8) -> Vec<u8> {
+        let addresses: BTreeSet<IpAddr> = (0..hosts).map(|host| IpAddr::from([10, 0, 0, host])).collect();
+        word::holds(instance, &addresses, empty(), true)
+    }
+
+    /// Each instance with the number of its addresses among the first ten.
+    fn listed(will: &LastWill) -> Vec<(u32, usize)> {
+        let count =
+            |held: Holds<'_>| (0..10).filter(|host| held.has(IpAddr::from([10, 0, 0, *host]))).count();
+        let held = words(&will.list).filter_map(|(instance, word)| match word {
+            Word::Holds(held) => Some((instance, count(held))),
+            _ => None,
+        });
+        held.collect()
+    }
+
     #[test]
     fn what_was_released_is_on_the_list_no_more() {
         let mut will = LastWill::default();
-        let holds = |instance| {
-            let (addresses, interfaces) = Default::default();
-            Word::Holds { instance, addresses, interfaces, closes: true }
-        };
-        will.note(holds(1));
-        will.note(holds(2));
-        will.note(Word::Releases { instance: 1 });
-        assert_eq!(will.parts.keys().copied().collect::<Vec<_>>(), [2]);
-        will.note(Word::Anew { namespace: None, control: PathBuf::new(), restarts: true });
-        assert!(will.parts.is_empty());
+        will.note(&holds(1, 1));
+        will.note(&holds(2, 1));
+        will.note(&word::releases(1));
+        assert_eq!(listed(&will), [(2, 1)]);
+        will.note(&word::anew(None, Path::new("/nowhere"), true));
+        assert_eq!(listed(&will), []);
+    }
+
+    #[test]
+    fn what_is_said_last_of_an_instance_counts_whether_it_is_longer_or_not() {
+        let mut will = LastWill::default();
+        for (hosts, expected) in [(3, [(1, 3), (2, 2)]), (3, [(1, 3), (2, 2)]), (5, [(2, 2), (1, 5)])] {
+            will.note(&holds(1, hosts));
+            will.note(&holds(2, 2));
+            assert_eq!(listed(&will), expected);
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_full_takes_no_more_and_does_not_grow() {
+        let mut will = LastWill::default();
+        let many: BTreeSet<IpAddr> =
+            (0..10_000_u32).map(|host| std::net::Ipv4Addr::from(host).into()).collect();
+        for instance in 0..40 {
+            will.note(&word::holds(instance, &many, empty(), true));
+        }
+        assert!(will.list.len() <= LIST && will.complained);
+        assert_eq!(will.list.capacity(), LIST);
+        will.note(&word::releases(0));
+        will.note(&holds(99, 1));
+        assert_eq!(listed(&will).last(), Some(&(99, 1)));
     }
 }

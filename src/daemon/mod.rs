@@ -16,7 +16,7 @@ mod facts;
 mod foster;
 mod guardian;
 mod inbox;
-mod last_will;
+pub mod last_will;
 mod leases;
 pub mod levels;
 mod limit;
@@ -44,6 +44,7 @@ mod ward;
 mod watchdog;
 mod web;
 mod witness;
+pub mod word;
 
 use crate::agent::{Agent, Effect, Input};
 use crate::check::Probe;
@@ -304,7 +305,7 @@ impl Core {
             self.take_arrivals();
         }
         if self.calm_at.take_if(|at| *at <= woken).is_some() {
-            trim::text();
+            trim::Code::find().give_back();
             trim::heap();
         }
     }
@@ -355,8 +356,7 @@ impl Core {
         if self.crowded {
             thread::sleep(self.due_at.map_or(GATHER, |at| rest(at).min(GATHER)));
         }
-        let longest = self.due_at.map(rest);
-        self.performer.sockets.sleep(longest);
+        self.performer.sockets.sleep(self.due_at.map(rest));
     }
 
     /// Until when there is nothing to do, unless something comes.

@@ -11,19 +11,28 @@ use std::ffi::c_void;
 use std::fs;
 use std::ptr::NonNull;
 
-/// Unmaps this program's code. With memory locked in place nothing happens.
-pub(super) fn text() {
-    let (Ok(maps), Ok(program)) = (fs::read_to_string("/proc/self/maps"), fs::read_link("/proc/self/exe"))
-    else {
-        return;
-    };
-    for (start, length) in maps.lines().filter_map(|line| code(line, &program.to_string_lossy())) {
-        let Some(start) = NonNull::new(std::ptr::with_exposed_provenance_mut::<c_void>(start)) else {
-            continue;
-        };
-        // SAFETY: these pages are a private, unwritable mapping of a file, as the line says. Whoever runs or
-        // reads there next, this very thread included, gets the same bytes from the file again.
-        let _ = unsafe { madvise(start, length, MmapAdvise::MADV_DONTNEED) };
+/// Where this program's code is.
+pub(super) struct Code(Vec<(usize, usize)>);
+
+impl Code {
+    /// As `/proc` says.
+    pub(super) fn find() -> Self {
+        let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+        let program = fs::read_link("/proc/self/exe").unwrap_or_default();
+        Code(maps.lines().filter_map(|line| code(line, &program.to_string_lossy())).collect())
+    }
+
+    /// Unmaps it, and allocates nothing. With memory locked in place nothing happens.
+    pub(super) fn give_back(&self) {
+        for (start, length) in &self.0 {
+            let Some(start) = NonNull::new(std::ptr::with_exposed_provenance_mut::<c_void>(*start)) else {
+                continue;
+            };
+            // SAFETY: these pages are a private, unwritable mapping of a file, as `/proc` says, and code stays
+            // where it is. Whoever runs or reads there next, this very thread included, gets the same bytes from
+            // the file again.
+            let _ = unsafe { madvise(start, *length, MmapAdvise::MADV_DONTNEED) };
+        }
     }
 }
 

@@ -4,76 +4,17 @@
 
 use super::foster;
 use super::inbox::Inbox;
+use super::word::{self, LONGEST};
 use super::{Guarding, Overrides};
-use crate::agent::{Holding, Outgoing, Will};
+use crate::agent::{Holding, Will};
 use crate::config::Details;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, getsockopt, send, socketpair, sockopt};
 use nix::unistd::dup2_stdin;
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::PathBuf;
-use std::time::Duration;
 use tracing::warn;
-
-/// The longest word in bytes: what a socket takes at once by default, and a little less.
-pub(super) const LONGEST: usize = 192 << 10;
-
-/// What the guardian is told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Word {
-    /// The list begins anew, of a daemon in this network namespace, where it is not the guardian's own, that
-    /// answers at this socket, and who is to start it again.
-    Anew { namespace: Option<String>, control: PathBuf, restarts: bool },
-    /// This instance has these addresses and these interfaces of our own making; and whether the connections of
-    /// the addresses end with them.
-    Holds {
-        instance: u32,
-        addresses: BTreeSet<IpAddr>,
-        interfaces: Vec<String>,
-        // Daemons of before say nothing of it.
-        #[serde(default)]
-        closes: bool,
-    },
-    /// This is its farewell now, for how long its addresses stay where no other Master is heard, and for how long
-    /// once one is.
-    Farewell { instance: u32, vrid: u8, packets: Vec<Packet>, patience: Duration, linger: Duration },
-    /// It has nothing any more.
-    Releases { instance: u32 },
-    /// The daemon ends by itself, with this exit code.
-    Ends { code: u8 },
-}
-
-/// A packet that is ready to leave, but for its IP header.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Packet {
-    pub interface: String,
-    pub source: IpAddr,
-    pub destination: IpAddr,
-    pub mac: Option<[u8; 6]>,
-    pub ttl: u8,
-    pub protocol: u8,
-    pub identification: u16,
-    pub payload: Vec<u8>,
-}
-
-impl From<&Outgoing> for Packet {
-    fn from(outgoing: &Outgoing) -> Self {
-        Packet {
-            interface: outgoing.interface.to_string(),
-            source: outgoing.source,
-            destination: outgoing.destination,
-            mac: outgoing.mac,
-            ttl: outgoing.ttl,
-            protocol: outgoing.protocol,
-            identification: outgoing.identification,
-            payload: outgoing.payload.clone(),
-        }
-    }
-}
 
 /// A connection between a daemon and its guardian.
 pub(super) fn connection() -> io::Result<(OwnedFd, OwnedFd)> {
@@ -85,10 +26,10 @@ pub(super) struct Ward {
     /// `None` while there is none.
     to: Option<OwnedFd>,
     /// How each list begins.
-    anew: Word,
+    anew: Vec<u8>,
     /// What it has been told, so that nothing is told twice, and everything to the next.
-    holds: BTreeMap<u32, Word>,
-    farewells: BTreeMap<u32, Word>,
+    holds: BTreeMap<u32, Vec<u8>>,
+    farewells: BTreeMap<u32, Vec<u8>>,
     complained: bool,
 }
 
@@ -109,9 +50,9 @@ impl Ward {
             Ok(to)
         };
         let to = connect().inspect_err(|error| warn!("without a guardian: {error}")).ok()?;
-        let (namespace, control) = (details.identity.namespace.clone(), details.control.path.clone());
         let (holds, farewells) = Default::default();
-        let anew = Word::Anew { namespace, control, restarts: overrides.guardian == Guarding::Restarts };
+        let restarts = overrides.guardian == Guarding::Restarts;
+        let anew = word::anew(details.identity.namespace.as_deref(), &details.control.path, restarts);
         let mut ward = Ward { to: None, anew, holds, farewells, complained: false };
         if let Some(to) = to {
             ward.found(to);
@@ -148,9 +89,12 @@ impl Ward {
             return;
         }
         let addresses = holding.vips.iter().map(|vip| vip.address).collect();
-        let interfaces = holding.vmacs().map(|vmac| vmac.name.clone()).collect();
-        let closes = holding.close_connections;
-        let word = Word::Holds { instance, addresses, interfaces, closes };
+        let word = word::holds(
+            instance,
+            &addresses,
+            holding.vmacs().map(|vmac| vmac.name.as_str()),
+            holding.close_connections,
+        );
         if self.holds.get(&instance) != Some(&word) {
             self.tell(&word);
             self.holds.insert(instance, word);
@@ -158,10 +102,7 @@ impl Ward {
     }
 
     pub(super) fn farewell(&mut self, instance: u32, will: &Will) {
-        let Will { vrid, farewell, patience, linger } = will;
-        let packets = farewell.iter().map(Packet::from).collect();
-        let (vrid, patience, linger) = (vrid.get(), *patience, *linger);
-        let word = Word::Farewell { instance, vrid, packets, patience, linger };
+        let word = word::farewell(instance, will);
         if self.farewells.get(&instance) != Some(&word) {
             self.tell(&word);
             self.farewells.insert(instance, word);
@@ -171,21 +112,21 @@ impl Ward {
     pub(super) fn releases(&mut self, instance: u32) {
         self.holds.remove(&instance);
         self.farewells.remove(&instance);
-        self.tell(&Word::Releases { instance });
+        self.tell(&word::releases(instance));
     }
 
     /// This process ends by itself, with this code.
     pub(super) fn ends(&mut self, code: u8) {
-        self.tell(&Word::Ends { code });
+        self.tell(&word::ends(code));
     }
 
-    fn tell(&mut self, word: &Word) {
-        let (Some(to), Ok(text)) = (&self.to, serde_json::to_vec(word)) else { return };
+    fn tell(&mut self, word: &[u8]) {
+        let Some(to) = &self.to else { return };
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        let told = if text.len() > LONGEST {
+        let told = if word.len() > LONGEST {
             Err(Errno::EMSGSIZE)
         } else {
-            send(to.as_raw_fd(), &text, flags).map(drop)
+            send(to.as_raw_fd(), word, flags).map(drop)
         };
         match told {
             Ok(()) => self.complained = false,

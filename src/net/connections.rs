@@ -27,6 +27,11 @@ const STATES: u32 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9
 /// The kernel answers at once, or something is wrong with it.
 const PATIENCE: TimeVal = TimeVal::new(0, 100_000);
 const DATAGRAM: usize = 64 << 10;
+const REQUEST_LENGTH: usize = HEADER + 56;
+/// How many are ended before the kernel is asked again.
+const AT_ONCE: usize = 1024;
+/// How often it is asked at most.
+const ROUNDS: usize = 1000;
 
 /// Ends every connection whose own end is one of `addresses`, in the network namespace of the calling
 /// thread. Returns how many.
@@ -34,60 +39,78 @@ const DATAGRAM: usize = 64 << 10;
 /// # Errors
 /// Those of the kernel: it knows no `sock_diag`, or `CAP_NET_ADMIN` is missing.
 pub(super) fn close(addresses: &BTreeSet<IpAddr>) -> io::Result<usize> {
-    let socket = Socket::new(NETLINK_SOCK_DIAG)?;
-    setsockopt(&socket, sockopt::ReceiveTimeout, &PATIENCE)?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    let mut found = Vec::new();
-    // A socket for both families has an IPv4 address in IPv6's clothes.
-    for family in [AF_INET, AF_INET6] {
-        socket.send(&request(BY_FAMILY, REQUEST | DUMP, family, STATES, &[0; 48]), 0)?;
-        list(&socket, |family, id, local| {
-            if addresses.contains(&local) {
-                found.push((family, id));
+    Closer::default().close(|address| addresses.contains(&address))
+}
+
+/// All the room that it takes: nothing more is allocated.
+#[derive(Debug)]
+pub(super) struct Closer {
+    buffer: Vec<u8>,
+    found: Vec<(i32, [u8; 48])>,
+}
+
+impl Default for Closer {
+    fn default() -> Self {
+        Closer { buffer: vec![0; DATAGRAM], found: Vec::with_capacity(AT_ONCE) }
+    }
+}
+
+impl Closer {
+    /// The same for the addresses that `go`.
+    pub(super) fn close(&mut self, go: impl Fn(IpAddr) -> bool) -> io::Result<usize> {
+        let mut closed = 0;
+        for _ in 0..ROUNDS {
+            // A new one each time: nobody reads what the last one may have been refused.
+            let socket = Socket::new(NETLINK_SOCK_DIAG)?;
+            setsockopt(&socket, sockopt::ReceiveTimeout, &PATIENCE)?;
+            socket.connect(&SocketAddr::new(0, 0))?;
+            self.found.clear();
+            // A socket for both families has an IPv4 address in IPv6's clothes.
+            for family in [AF_INET, AF_INET6] {
+                self.list(&socket, family, &go)?;
             }
-        })?;
+            for (family, id) in &self.found {
+                // The answer comes at once, and only where it failed: then the socket has just gone by itself.
+                let request = request(DESTROY, REQUEST, *family, u32::MAX, id);
+                closed += usize::from(socket.send(&request, 0).is_ok());
+            }
+            if self.found.len() < AT_ONCE {
+                break;
+            }
+        }
+        Ok(closed)
     }
-    let mut closed = 0;
-    for (family, id) in found {
-        // The answer comes at once, and only where it failed: then the socket has just gone by itself.
-        closed += usize::from(socket.send(&request(DESTROY, REQUEST, family, u32::MAX, &id), 0).is_ok());
+
+    /// Finds some connections of those, to as many as there is room for.
+    fn list(&mut self, socket: &Socket, family: i32, go: impl Fn(IpAddr) -> bool) -> io::Result<()> {
+        socket.send(&request(BY_FAMILY, REQUEST | DUMP, family, STATES, &[0; 48]), 0)?;
+        loop {
+            let length = socket.recv(&mut self.buffer.as_mut_slice(), 0)?;
+            let mut rest = self.buffer.get(..length).unwrap_or_default();
+            while let Some((kind, body, next)) = message(rest) {
+                match kind {
+                    DONE => return Ok(()),
+                    ERROR => return Err(refused(body)),
+                    _ => {
+                        let found = connection(body).filter(|(.., local)| go(*local));
+                        let room = self.found.len() < AT_ONCE;
+                        self.found.extend(found.filter(|_| room).map(|(family, id, _)| (family, id)));
+                    }
+                }
+                rest = next;
+            }
+        }
     }
-    Ok(closed)
 }
 
 /// A request: `inet_diag_req_v2` behind a netlink header.
-fn request(kind: u16, flags: u16, family: i32, states: u32, id: &[u8; 48]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEADER + 56);
-    bytes.extend(72_u32.to_ne_bytes());
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend(flags.to_ne_bytes());
-    bytes.extend([0; 8]);
-    bytes.extend([u8::try_from(family).unwrap_or(0), u8::try_from(IPPROTO_TCP).unwrap_or(0), 0, 0]);
-    bytes.extend(states.to_ne_bytes());
-    bytes.extend(id);
+fn request(kind: u16, flags: u16, family: i32, states: u32, id: &[u8; 48]) -> [u8; REQUEST_LENGTH] {
+    let mut bytes = [0; REQUEST_LENGTH];
+    let head = 72_u32.to_ne_bytes().into_iter().chain(kind.to_ne_bytes()).chain(flags.to_ne_bytes());
+    let family = [u8::try_from(family).unwrap_or(0), u8::try_from(IPPROTO_TCP).unwrap_or(0), 0, 0];
+    let body = [0; 8].into_iter().chain(family).chain(states.to_ne_bytes()).chain(*id);
+    bytes.iter_mut().zip(head.chain(body)).for_each(|(to, from)| *to = from);
     bytes
-}
-
-/// Reads the answer to a dump to its end.
-fn list(socket: &Socket, mut see: impl FnMut(i32, [u8; 48], IpAddr)) -> io::Result<()> {
-    let mut buffer = Vec::with_capacity(DATAGRAM);
-    loop {
-        buffer.clear();
-        socket.recv(&mut buffer, 0)?;
-        let mut rest = &buffer[..];
-        while let Some((kind, body, next)) = message(rest) {
-            match kind {
-                DONE => return Ok(()),
-                ERROR => return Err(refused(body)),
-                _ => {
-                    if let Some((family, id, local)) = connection(body) {
-                        see(family, id, local);
-                    }
-                }
-            }
-            rest = next;
-        }
-    }
 }
 
 /// The first message: its kind, what is in it, and what follows.

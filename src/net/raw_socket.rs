@@ -16,9 +16,9 @@ use nix::sys::socket::{
 };
 use pnet::packet::ip::IpNextHeaderProtocol;
 use pnet::packet::ipv4::MutableIpv4Packet;
+use smallvec::SmallVec;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
-
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::collections::BTreeSet;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
@@ -38,7 +38,8 @@ const IPPROTO_RAW: i32 = 255;
 /// A receiving and a sending socket for VRRP on one interface in one family.
 #[derive(Debug)]
 pub struct RawSocket {
-    interface: String,
+    /// Opening one allocates nothing: the kernel's names have at most 15 bytes.
+    interface: SmallVec<[u8; 16]>,
     index: u32,
     family: Family,
     protocol: u8,
@@ -92,12 +93,12 @@ impl RawSocket {
         family: Family,
         protocol: u8,
         multicast: bool,
-        vrids: &BTreeSet<Vrid>,
+        vrids: impl IntoIterator<Item: Borrow<Vrid>>,
     ) -> io::Result<RawSocket> {
-        let opened = || -> io::Result<RawSocket> {
+        let opened = move || -> io::Result<RawSocket> {
             let receiving = receiving(interface, index, family, protocol, multicast, vrids)?;
             let sending = sending(interface, index, family)?;
-            let interface = interface.to_owned();
+            let interface = interface.as_bytes().into();
             let frames = OnceLock::new();
             Ok(RawSocket { interface, index, family, protocol, multicast, receiving, sending, frames })
         };
@@ -117,7 +118,7 @@ impl RawSocket {
     /// The interface it is bound to.
     #[must_use]
     pub fn interface(&self) -> &str {
-        &self.interface
+        std::str::from_utf8(&self.interface).unwrap_or_default()
     }
 
     /// The interface number it was opened with.
@@ -260,7 +261,7 @@ impl RawSocket {
     }
 
     fn about(&self, what: &str, error: &io::Error) -> io::Error {
-        about(&self.interface, self.family, what, error)
+        about(self.interface(), self.family, what, error)
     }
 }
 
@@ -276,7 +277,7 @@ fn receiving(
     family: Family,
     protocol: u8,
     multicast: bool,
-    vrids: &BTreeSet<Vrid>,
+    vrids: impl IntoIterator<Item: Borrow<Vrid>>,
 ) -> io::Result<Socket> {
     let socket = raw(family, i32::from(protocol))?;
     // Filter first, device second: nothing foreign can slip in between.
@@ -375,6 +376,9 @@ const IPV6_DESTINATION: u32 = 0xfff0_0000 + 24;
 /// The second byte behind an Authentication Header.
 const AH_VRID_AT: u32 = 25;
 
+/// Room for every VRID there is.
+pub type Program = SmallVec<[SockFilter; 1024]>;
+
 fn drop_all() -> SockFilter {
     SockFilter::new(RETURN, 0, 0, 0)
 }
@@ -385,8 +389,13 @@ fn drop_all() -> SockFilter {
 /// IPv4 raw socket shows the filter the whole packet, an IPv6 one the payload. Two instructions for each
 /// VRID stay far below the limit of 4096.
 #[must_use]
-pub fn filter(family: Family, protocol: u8, multicast: bool, vrids: &BTreeSet<Vrid>) -> Vec<SockFilter> {
-    let mut program = Vec::new();
+pub fn filter(
+    family: Family,
+    protocol: u8,
+    multicast: bool,
+    vrids: impl IntoIterator<Item: Borrow<Vrid>>,
+) -> Program {
+    let mut program = Program::new();
     let vrid_at = if protocol == ah::PROTOCOL { AH_VRID_AT } else { 1 };
     match family {
         Family::Ipv4 => {
@@ -404,7 +413,7 @@ pub fn filter(family: Family, protocol: u8, multicast: bool, vrids: &BTreeSet<Vr
         }
     }
     for vrid in vrids {
-        program.push(SockFilter::new(JUMP_IF_EQUAL, 0, 1, u32::from(vrid.get())));
+        program.push(SockFilter::new(JUMP_IF_EQUAL, 0, 1, u32::from(vrid.borrow().get())));
         program.push(SockFilter::new(RETURN, 0, 0, u32::MAX));
     }
     program.push(drop_all());

@@ -1,0 +1,106 @@
+//! What the guardian does after its start, against the real kernel, while all that is allocated is counted: nothing.
+//! Needs root. One test, for the count is the whole process's.
+
+#[expect(dead_code, reason = "not all of it is needed here")]
+#[path = "net/namespace.rs"]
+mod namespace;
+
+use locum::agent::{Holding, Install, InstanceId, Outgoing, Will};
+use locum::daemon::last_will::LastWill;
+use locum::daemon::word;
+use locum::net::address::{Holder, Means, Order, Report};
+use locum::vrrp::{Vip, Vrid};
+use namespace::{Namespace, Reports, eventually};
+use peak_alloc::PeakAlloc;
+use std::collections::BTreeSet;
+use std::iter::{empty, once};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::time::Duration;
+
+/// Counts what is allocated.
+#[global_allocator]
+static PEAK: PeakAlloc = PeakAlloc;
+
+const MANY: u32 = 5000;
+
+/// What was allocated meanwhile, in bytes, freed again or not.
+fn allocated(what: impl FnOnce()) -> usize {
+    PEAK.reset_peak_usage();
+    let before = PEAK.current_usage();
+    what();
+    PEAK.peak_usage() - before
+}
+
+fn many() -> BTreeSet<IpAddr> {
+    (1..=MANY).map(|host| Ipv4Addr::from(0x0a0a_0000 + host).into()).collect()
+}
+
+/// A Master's farewell to the group and to one peer, with as many addresses as an advert can have.
+fn will(patience: Duration) -> Will {
+    let payload: Vec<u8> = [0x31, 51, 0, 0].into_iter().chain([10, 10, 0, 1].repeat(255)).collect();
+    let packet = |destination: &str| Outgoing {
+        instance: InstanceId(1),
+        due: None,
+        interface: "eth0".into(),
+        source: "10.9.0.1".parse().unwrap(),
+        destination: destination.parse().unwrap(),
+        mac: None,
+        ttl: 255,
+        protocol: 112,
+        identification: 0,
+        payload: payload.clone(),
+    };
+    let farewell = vec![packet("224.0.0.18"), packet("10.9.0.2")];
+    Will { vrid: Vrid::new(51).unwrap(), farewell, patience, linger: Duration::from_millis(10) }
+}
+
+/// Has the kernel hold them as a daemon would, which then is no more.
+fn held(namespace: &Namespace, addresses: &BTreeSet<IpAddr>, install: Install) {
+    let (sender, reports) = Reports::channel();
+    let report = move |report| drop(sender.send(report));
+    let holder = namespace.run(|| Holder::start(Means::default(), report).expect("a holder"));
+    let vip = |address: &IpAddr| Vip { address: *address, prefix: 32, dev: None, label: None, scope: 0 };
+    let vips = addresses.iter().map(vip).collect();
+    let holding = Holding { interface: "eth0".to_owned(), vips, install, ..Holding::default() };
+    holder.order(Order::Hold { until: None, owner: 1, holding });
+    assert_eq!(reports.next(), Report::Held { owner: 1, result: Ok(()) });
+}
+
+fn there(namespace: &Namespace) -> usize {
+    let ours =
+        |info: &serde_json::Value| info["local"].as_str().is_some_and(|text| text.starts_with("10.10."));
+    let routes = namespace.show(&["route", "show", "table", "local", "proto", "113"]);
+    namespace.addresses("eth0").into_iter().filter(ours).count() + routes.len()
+}
+
+#[test]
+fn after_its_start_a_guardian_allocates_nothing_to_keep_its_list_and_to_carry_it_out() {
+    let (left, _right) = Namespace::pair();
+    left.ip("addr add 10.10.255.1/32 dev eth0");
+    let (all, kept) = (many(), 1);
+    let few: BTreeSet<IpAddr> = all.iter().copied().take(100).collect();
+    let words = [
+        word::anew(None, Path::new("/nowhere/locum.sock"), true),
+        word::holds(1, &few, empty(), false),
+        word::farewell(1, &will(Duration::from_millis(300))),
+        word::holds(2, &few, empty(), false),
+        word::holds(1, &all, once("made"), true),
+        word::farewell(1, &will(Duration::from_millis(200))),
+        word::releases(2),
+        b"\x07no word".to_vec(),
+    ];
+    for install in [Install::Address, Install::LocalRoute] {
+        let mut guardian = LastWill::default();
+        held(&left, &all, install);
+        left.ip("link add link eth0 name made type macvlan");
+        assert_eq!(there(&left), all.len() + kept);
+        let took = allocated(|| words.iter().for_each(|word| guardian.note(word)));
+        assert_eq!(took, 0, "bytes allocated to keep the list");
+        let took = left.run(|| allocated(|| guardian.carry_out()));
+        assert_eq!(took, 0, "bytes allocated to carry it out");
+        eventually("all of it is gone, and nothing else", || there(&left) == kept);
+        assert!(left.show(&["link", "show"]).iter().all(|link| link["ifname"] != "made"));
+    }
+    assert!(allocated(|| drop(vec![0_u8; 10])) >= 10, "what is allocated is counted");
+}
