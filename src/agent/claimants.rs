@@ -7,7 +7,7 @@ use crate::claim::channel::{Channel, Heard};
 use crate::claim::claimant::{self, Claimant, Pleas};
 use crate::claim::datagram::Key;
 use crate::claim::voter::Voter;
-use crate::claim::{Answer, Office, Plea, Term, Ttl, VoterId, etcd};
+use crate::claim::{Answer, Office, Plea, Term, VoterId, etcd};
 use crate::time::Time;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -45,13 +45,12 @@ pub(super) struct Voters {
 }
 
 impl Claims {
-    /// Those of a node whose voter grants for so long at most. `None` where the key is none.
+    /// Those of a node. `None` where the key is none.
     pub(super) fn begin(
         now: Time,
         settings: &Settings,
         session: u64,
         floor: Term,
-        longest: Ttl,
         effects: &mut Vec<Effect>,
     ) -> Option<Self> {
         let by = match settings {
@@ -60,7 +59,7 @@ impl Claims {
                 let (own, others) = (vote.own, vote.others.clone());
                 effects.push(Effect::Vote(own));
                 let channel = Channel::new(own, key, session);
-                let voter = Voter::new(now, longest, floor);
+                let voter = Voter::new(now, vote.longest, floor);
                 By::Voters(Box::new(Voters { own, others, channel, voter }))
             }
             Settings::Store(store) => {
@@ -72,8 +71,52 @@ impl Claims {
         Some(Claims { settings, by, session, floor, claimants, refused: 0 })
     }
 
+    /// What they were made for.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Takes up other settings, which [may follow](Settings::can_become) these.
+    pub(super) fn become_of(&mut self, new: &Settings, effects: &mut Vec<Effect>) {
+        let (By::Voters(voters), Settings::Vote(vote)) = (&mut self.by, new) else { return };
+        // The section on a second path may be another one as well.
+        effects.push(Effect::Vote(vote.own));
+        if let Some(key) = Key::new(vote.key.expose()) {
+            voters.channel.change_key(key);
+        }
+        voters.others.clone_from(&vote.others);
+        // Of a longer time it is true at once, of a shorter one from the next start on.
+        voters.voter.grant_up_to(vote.longest);
+        self.settings = new.clone();
+    }
+
+    /// Has the claimant of an office, where there is one, ask whom it is to ask now, and for how long.
+    pub(super) fn retune(
+        &mut self,
+        now: Time,
+        office: &Office,
+        interval: Duration,
+        effects: &mut Vec<Effect>,
+    ) {
+        let config = self.config(office, interval);
+        // What a store has granted it renews for the same time as ever.
+        let Some(claimant) = self.claimants.get_mut(office).filter(|_| matches!(self.by, By::Voters(_)))
+        else {
+            return;
+        };
+        if *claimant.config() != config {
+            let pleas = claimant.retune(now, config);
+            self.plead(now, office, pleas, effects);
+        }
+    }
+
     /// A claimant's own: made when first asked for.
     pub(super) fn claimant(&mut self, now: Time, office: &Office, interval: Duration) -> &mut Claimant {
+        let (session, floor, config) = (self.session, self.floor, self.config(office, interval));
+        self.claimants.entry(office.clone()).or_insert_with(|| Claimant::new(config, session, floor, now))
+    }
+
+    fn config(&self, office: &Office, interval: Duration) -> claimant::Config {
         let ttl = self.settings.ttl(interval);
         let (voters, retry, pace) = match &self.by {
             By::Voters(voters) => {
@@ -83,9 +126,7 @@ impl Claims {
             }
             By::Store(_) => (vec![etcd::STORE], etcd::patience(ttl), etcd::pace(ttl)),
         };
-        let (session, floor) = (self.session, self.floor);
-        let config = || claimant::Config { office: office.clone(), voters, ttl, retry, pace };
-        self.claimants.entry(office.clone()).or_insert_with(|| Claimant::new(config(), session, floor, now))
+        claimant::Config { office: office.clone(), voters, ttl, retry, pace }
     }
 
     /// Says this to every voter, the own one included, and what follows from its answer; or to the store.
@@ -114,13 +155,6 @@ impl Claims {
     /// How long an office may be without answers before nobody is there any more.
     pub(super) fn grace(&self, office: &Office) -> Duration {
         self.claimants.get(office).map_or(Duration::ZERO, |claimant| claimant.config().ttl.grant() * GRACE)
-    }
-
-    /// Routers of longer intervals have come.
-    pub(super) fn grant_up_to(&mut self, longest: Ttl) {
-        if let By::Voters(voters) = &mut self.by {
-            voters.voter.grant_up_to(longest);
-        }
     }
 
     /// Asks once more what was asked last.

@@ -11,7 +11,6 @@ use super::claimants::{By, Claims};
 use super::effect::{Consulted, Effect, InstanceId, Note};
 use super::holding::ends_with_claim;
 use super::peers::millis;
-use super::router::Router;
 use super::set::{Seat, Set};
 use super::status::VoteStatus;
 use crate::claim::claimant::{Claimant, Pleas};
@@ -19,16 +18,6 @@ use crate::claim::quorum::Quorum;
 use crate::claim::{Office, Term, Ttl, Verdict, VoterId, etcd};
 use crate::time::Time;
 use crate::vrrp::instance::{Event, Instance, State, Wait};
-use std::time::Duration;
-
-/// What a voter grants at most where no router here says more.
-const USUAL: Duration = Duration::from_secs(1);
-
-/// The longest that any of these asks for.
-pub(super) fn longest(routers: &[Router]) -> Ttl {
-    let intervals = routers.iter().filter(|router| router.config.quorum != Quorum::Off);
-    Ttl::of_interval(intervals.map(|router| router.config.interval.duration()).max().unwrap_or(USUAL))
-}
 
 impl Agent {
     /// Begins to vote, once there are settings, chance and a clock.
@@ -40,8 +29,7 @@ impl Agent {
         if self.claims.is_some() {
             return;
         }
-        let (floor, longest) = (Term::floor(clock), longest(&self.routers));
-        self.claims = Claims::begin(now, settings, session, floor, longest, effects);
+        self.claims = Claims::begin(now, settings, session, Term::floor(clock), effects);
     }
 
     /// A datagram of the vote.
@@ -84,7 +72,7 @@ impl Agent {
     }
 
     /// The kernel keeps for longer what may be held for longer.
-    fn extend(&mut self, set: usize, effects: &mut Vec<Effect>) {
+    pub(super) fn extend(&mut self, set: usize, effects: &mut Vec<Effect>) {
         let until = self.claim_end(set);
         let told = std::mem::replace(&mut self.sets[set].claimed, until);
         let Some(until) = until.filter(|_| until != told) else { return };

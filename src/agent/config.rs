@@ -63,6 +63,9 @@ pub struct Vote {
     pub witness: Option<VoterId>,
     /// The key that all share, of at least 32 bytes.
     pub key: Secret,
+    /// For how long this node grants at most, whatever its own routers ask for: it is silent for as long after its
+    /// start, since in its earlier life it granted for no longer.
+    pub longest: Ttl,
 }
 
 /// An etcd that grants claims. How it is reached is the doers' business.

@@ -5,6 +5,8 @@
 //! The same inputs at the same times give the same effects, always.
 
 mod again;
+mod claim_relay;
+mod claim_reload;
 mod claimants;
 mod claims;
 pub mod config;
@@ -122,7 +124,7 @@ pub struct Agent {
     relay: Option<Box<Relay>>,
     /// When what is being done now was due, where its time had come.
     due: Option<Time>,
-    /// Who grants claims, once it begins: what a reload says is for the next start.
+    /// Who grants claims.
     voting: Option<config::Claims>,
     claims: Option<claimants::Claims>,
     /// Drawn for this start.
@@ -167,7 +169,7 @@ impl Agent {
             Input::Consulted(consulted) => self.consulted(now, consulted, &mut effects),
             Input::Released { instance } => self.released(now, instance, &mut effects),
             Input::Remembered(memory) => self.remembered(memory),
-            Input::Relay(relay) => self.expect(relay),
+            Input::Relay(relay) => self.expect(now, relay),
             Input::Replace => self.replace(now, &mut effects),
             Input::Tick => self.tick(now, &mut effects),
             Input::Woke => self.wake(now, &mut effects),

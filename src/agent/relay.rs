@@ -5,6 +5,7 @@
 //! that advert: no Backup can have missed more than one. Everybody else starts as ever.
 
 use super::Agent;
+use super::claim_relay::Part;
 use super::config::Router;
 use super::effect::Effect;
 use super::memory::Memory;
@@ -28,6 +29,9 @@ pub struct Relay {
     checks: Vec<(CheckName, Known)>,
     /// What would outlive any process.
     memory: Memory,
+    /// Its part in the vote.
+    #[serde(default)]
+    part: Option<Part>,
 }
 
 /// One instance that was Master.
@@ -67,6 +71,7 @@ impl Agent {
             drained: Vec::new(),
             checks: Vec::new(),
             memory: Memory::default(),
+            part: None,
         };
         for set in 0..self.sets.len() {
             // Part of a group is as good as nothing: who is on the way out goes on with that.
@@ -95,12 +100,13 @@ impl Agent {
             }
         }
         relay.checks = self.checks.iter().map(|(name, check)| (name.clone(), check.known())).collect();
+        relay.part = self.part(now);
         effects.push(Effect::Replace(Box::new(relay)));
     }
 
     /// Takes in what the process before this one was. What it was Master of is decided once the links are
     /// known.
-    pub(super) fn expect(&mut self, relay: Box<Relay>) {
+    pub(super) fn expect(&mut self, now: Time, relay: Box<Relay>) {
         self.remembered(relay.memory.clone());
         for router in &mut self.routers {
             router.drained |= relay.drained.contains(&router.config.name);
@@ -109,6 +115,9 @@ impl Agent {
             if let Some(check) = self.checks.get_mut(name) {
                 check.recall(known.clone());
             }
+        }
+        if let Some(part) = &relay.part {
+            self.play(now, relay.at, part);
         }
         // The host has not just come up.
         self.start_at = None;
@@ -138,7 +147,7 @@ impl Agent {
             let members = self.sets[set].group.members();
             let shortest = members.iter().map(|member| member.config().interval.duration()).min();
             let in_time = relay.at <= now && shortest.is_some_and(|interval| now.since(relay.at) < interval);
-            if in_time {
+            if in_time && self.resume_claim(now, set, relay.part.as_ref()) {
                 self.go_on(now, set, &relay, effects);
             } else {
                 self.settle_set(now, set, effects);

@@ -3,6 +3,7 @@
 //! Routers are matched by identity (interface, VRID, family, whom they hear) and not by name, so a renamed router
 //! keeps its role. An equal configuration has no effects at all.
 
+use super::Agent;
 use super::config::{Config, Group as WantedGroup, GroupName, Router as Wanted};
 use super::effect::{Effect, InstanceId, Note};
 use super::request::{Response, Ticket};
@@ -10,7 +11,6 @@ use super::router::Router;
 use super::set::{Seat, Set};
 use super::settle::News;
 use super::transition::{RouterName, Standing};
-use super::{Agent, claims};
 use crate::claim::Office;
 use crate::claim::quorum::Quorum;
 use crate::health::{self, Health};
@@ -145,6 +145,9 @@ impl Agent {
         if self.paces != config.paces {
             plan.push("pauses of announcements: changed".to_owned());
         }
+        if self.voting != config.claims {
+            plan.push("who grants claims: changed".to_owned());
+        }
         if *self.fixed.holding() != config.fixed {
             plan.push("what is static: changed".to_owned());
         }
@@ -231,12 +234,7 @@ impl Agent {
             self.retune(now, index, wanted, &mut effects);
         }
         self.lapse_claims();
-        if let Some(claims) = &mut self.claims {
-            claims.grant_up_to(claims::longest(&self.routers));
-        } else {
-            self.voting.clone_from(&config.claims);
-            self.begin_claims(now, &mut effects);
-        }
+        self.adopt_claims(now, config.claims.as_ref(), &mut effects);
         self.relink(now, News::All, &mut effects);
         effects
     }

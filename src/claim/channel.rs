@@ -69,6 +69,12 @@ impl Channel {
         Channel { own, key, session, counter: 0, peers: BTreeMap::new(), heard: 0 }
     }
 
+    /// Signs and believes by this key from now on. Who is known stays known: what was recorded under the old key
+    /// is nobody's word under the new one.
+    pub fn change_key(&mut self, key: Key) {
+        self.key = key;
+    }
+
     /// The bytes that say this to `to`.
     #[must_use]
     pub fn plead(&mut self, to: VoterId, plea: Plea) -> Vec<u8> {

@@ -47,6 +47,8 @@ pub struct Claimant {
     /// The greatest term heard of.
     known: Term,
     stage: Stage,
+    /// Until when it holds by what was granted to an earlier process, by other voters or for another time.
+    inherited: Option<Time>,
     contact: Contact,
 }
 
@@ -109,7 +111,35 @@ impl Claimant {
         let voters = config.voters.iter().map(|voter| (*voter, Heard::default())).collect();
         let (sent, stage) = (VecDeque::new(), Stage::Idle);
         let contact = Contact { voters: BTreeMap::new(), reached: now, asked: now };
-        Claimant { config, session, number: 0, sent, voters, known: floor, stage, contact }
+        Claimant { config, session, number: 0, sent, voters, known: floor, stage, inherited: None, contact }
+    }
+
+    /// Goes on with the claim that another process of this node has had, in its term and to its end.
+    pub fn resume(&mut self, term: Term, ends: Time) {
+        self.begin();
+        self.known = self.known.max(term);
+        (self.stage, self.inherited) = (Stage::Holding { term, rising: None }, Some(ends));
+    }
+
+    /// Asks other voters from now on, or for another time. What it holds it holds to its end, whoever is asked; an
+    /// answer to what was asked before counts for nothing.
+    #[must_use]
+    pub fn retune(&mut self, now: Time, config: Config) -> Pleas {
+        let ends = self.ends();
+        let given = if self.asks() { self.give_back() } else { Pleas::new() };
+        self.voters = config.voters.iter().map(|voter| (*voter, Heard::default())).collect();
+        self.contact.voters.retain(|voter, _| config.voters.contains(voter));
+        self.config = config;
+        self.begin();
+        match self.stage {
+            Stage::Idle => {}
+            Stage::Probing { .. } | Stage::Asking { .. } => self.stage = Stage::Probing { again: now },
+            Stage::Holding { .. } => {
+                self.inherited = ends;
+                return self.renew(now);
+            }
+        }
+        given
     }
 
     /// What it is for.
@@ -198,6 +228,7 @@ impl Claimant {
                 // It is another's there: what was granted before that is over, whatever time was left.
                 (Ask::Vote, Verdict::Held) if voter.granted <= Some(sent) => {
                     voter.granted = voter.granted.min(Some(now - self.config.ttl.lease()));
+                    self.inherited = None;
                 }
                 (Ask::Vote, _) => {}
             }
@@ -351,6 +382,7 @@ impl Claimant {
     /// Nothing said before counts.
     fn begin(&mut self) {
         self.sent.clear();
+        self.inherited = None;
         for voter in self.voters.values_mut() {
             *voter = Heard::default();
         }
@@ -380,7 +412,8 @@ impl Claimant {
     /// The lease: what a majority has granted, counted from when it was asked.
     fn holds_until(&self) -> Option<Time> {
         let granted = self.voters.values().filter_map(|voter| voter.granted);
-        Some(of_majority(granted, majority(self.voters.len()))? + self.config.ttl.lease())
+        let granted = of_majority(granted, majority(self.voters.len()));
+        granted.map(|sent| sent + self.config.ttl.lease()).max(self.inherited)
     }
 
     fn count(&self, says: impl Fn(Verdict) -> bool) -> bool {

@@ -5,6 +5,7 @@
 
 use super::{Answer, Ask, Office, Release, Request, Term, Ttl, Verdict, VoterId};
 use crate::time::Time;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How many offices a voter keeps in mind. The one whose grant ended first makes place; where all are
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 pub const OFFICES: usize = 4096;
 
 /// One node's vote on every office.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Voter {
     longest: Ttl,
     awake_at: Time,
@@ -21,7 +22,7 @@ pub struct Voter {
     offices: BTreeMap<Office, Grant>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Grant {
     /// `None` once it was given back.
     holder: Option<VoterId>,
@@ -41,6 +42,12 @@ impl Voter {
     /// as long.
     pub fn grant_up_to(&mut self, longest: Ttl) {
         self.longest = self.longest.max(longest);
+    }
+
+    /// For how long it grants at most.
+    #[must_use]
+    pub fn longest(&self) -> Ttl {
+        self.longest
     }
 
     /// When it begins to grant.

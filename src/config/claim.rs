@@ -3,12 +3,12 @@
 use super::problem::{Finding, Sink};
 use super::router::Keys;
 use super::section::{Section, Value, Wrong};
-use super::value::{choice, text};
+use super::value::{choice, some_time, text};
 use super::{Secrets, file, secret, store, vote_path};
 use crate::agent::RouterName;
 use crate::agent::config::{Claims, Router, Vote};
-use crate::claim::VoterId;
 use crate::claim::quorum::Quorum;
+use crate::claim::{Ttl, VoterId};
 use crate::net::etcd::Settings;
 use crate::net::vote_socket::SecondPath;
 use crate::vrrp::auth::Secret;
@@ -16,6 +16,7 @@ use serde_spanned::Spanned;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
 
 /// Where voters vote, if nothing else is said.
 pub const PORT: u16 = 5112;
@@ -24,7 +25,9 @@ pub(super) const QUORUMS: &[(&str, Quorum)] =
     &[("off", Quorum::Off), ("prefer", Quorum::Prefer), ("require", Quorum::Require)];
 
 /// What is for voters alone.
-const OF_VOTERS: [&str; 5] = ["listen", "key", "voters", "witness", "second_path"];
+const OF_VOTERS: [&str; 6] = ["listen", "key", "voters", "witness", "longest_interval", "second_path"];
+/// The longest interval that voters grant for, if nothing else is said; that of `locum witness` as well.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum By {
@@ -50,6 +53,7 @@ pub(super) struct Written {
     key: Option<Spanned<String>>,
     voters: Vec<(String, Spanned<VoterId>)>,
     witness: Option<Spanned<String>>,
+    longest: Option<Spanned<Ttl>>,
     second_path: Option<vote_path::Written>,
     span: Range<usize>,
 }
@@ -89,6 +93,7 @@ fn vote(section: &Section<'_>, span: Range<usize>) -> Written {
         key: section.required("key", "key = \"file:claim.key\"", text),
         voters: section.section("voters").map(|voters| voters.all(voter)).unwrap_or_default(),
         witness: section.optional("witness", text),
+        longest: section.optional("longest_interval", longest),
         second_path: vote_path::read(section),
         span,
     };
@@ -96,6 +101,14 @@ fn vote(section: &Section<'_>, span: Range<usize>) -> Written {
         section.missing("voters", "voters = { b = \"10.0.0.2\", w = \"10.0.0.3\" }");
     }
     vote
+}
+
+/// The longest interval there is: 255s of version 2.
+fn longest(value: &Value<'_>) -> Result<Ttl, Wrong> {
+    match some_time(value)? {
+        interval if interval <= Duration::from_secs(255) => Ok(Ttl::of_interval(interval)),
+        _ => Err(Wrong::new("no router has so long an interval").help("write 10ms to 255s")),
+    }
 }
 
 /// ADDRESS, or ADDRESS:PORT.
@@ -172,8 +185,10 @@ impl Written {
                 Finding::warning(&self.span, message).help("add a witness: locum witness on a third host"),
             );
         }
+        let longest =
+            self.longest.as_ref().map_or_else(|| Ttl::of_interval(LONGEST_INTERVAL), |ttl| *ttl.get_ref());
         match secret::key(reference.get_ref(), keys.directory, keys.credentials) {
-            Ok(key) => Some(Ok((Claims::Vote(Vote { own, others, witness: named, key }), None))),
+            Ok(key) => Some(Ok((Claims::Vote(Vote { own, others, witness: named, key, longest }), None))),
             Err(wrong) => Some(Err(unreadable(reference, wrong, keys, sink))),
         }
     }
@@ -212,7 +227,21 @@ pub(super) fn quorum(
             sink.add(finding.help("add [claim] with listen, key and voters: examples/quorum.toml; or with an etcd: examples/etcd.toml"));
         }
         Some(Err(line)) => router.barred = router.barred.clone().or_else(|| Some(line.clone())),
-        Some(Ok((claims, _))) => router.manner.lone_backup = claims.has_one_rival(),
+        Some(Ok((claims, _))) => {
+            router.manner.lone_backup = claims.has_one_rival();
+            if let Claims::Vote(vote) = claims
+                && claims.ttl(router.interval.duration()) > vote.longest
+            {
+                let span = part.interval.as_ref().map_or_else(|| part.name.span(), Spanned::span);
+                let message = format!("the voters grant nothing for an interval of {}", router.interval);
+                let help = format!(
+                    "write longest_interval = \"{}\" in [claim] of every server; a witness: --interval {}",
+                    router.interval,
+                    router.interval.duration().as_millis()
+                );
+                sink.add(Finding::error(&span, message).help(help));
+            }
+        }
     }
     if router.priority.is_owner() {
         let message = "priority 255 takes the addresses without asking anybody, and a quorum means to ask";

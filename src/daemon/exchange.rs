@@ -4,11 +4,17 @@
 use super::inbox::{Arrival, Meant};
 use super::perform::{HOOKS_WITHIN, Performer};
 use super::{scheduling, watchdog};
+use crate::agent::config::Claims;
 use crate::agent::{Input, Response};
 use crate::config::{Loaded, Problems};
 use crate::control::{Asked, Question};
 use std::thread::JoinHandle;
 use tracing::{error, info, warn};
+
+/// Whether the vote can go on with a new configuration; one line if not.
+fn follow(claims: Option<&Claims>, new: &Loaded) -> Result<(), String> {
+    claims.map_or(Ok(()), |claims| claims.can_become(new.config.agent.claims.as_ref()))
+}
 
 impl Performer {
     /// Tries the next program on the configuration, off the core.
@@ -16,9 +22,9 @@ impl Performer {
         let refused = match (&self.overrides.instead, &self.replacing) {
             (Some(_), _) => Some("a daemon in keepalived's place is stopped and started, as keepalived is"),
             (_, Some(_)) => Some("a restart is under way already"),
-            _ if self.sockets.votes() || self.tasks.consults() => {
-                Some("a program in the place of this one would hold without a claim: stop it, then start it")
-            }
+            _ if self.tasks.consults() => Some(
+                "a program in the place of this one would hold without a claim of etcd's: stop it, then start it",
+            ),
             _ => None,
         };
         if let Some(line) = refused {
@@ -26,9 +32,13 @@ impl Performer {
             return;
         }
         let (program, inbox) = (self.program.clone(), self.inbox.clone());
-        let (path, reading) = (self.path.clone(), self.overrides.reading.clone());
+        let (path, overrides, claims) = (self.path.clone(), self.overrides.clone(), self.claims.clone());
         let attempt = move || {
-            let result = program.attempt(&path, &reading);
+            // A newer program may take what this one cannot read.
+            let claims_follow =
+                || overrides.reload(&path, true).map_or(Ok(()), |new| follow(claims.as_ref(), &new));
+            let tried = program.attempt(&path, &overrides.reading);
+            let result = tried.and_then(|()| claims_follow().map_err(|line| vec![line]));
             inbox.put(Arrival::Tried { asked, result });
         };
         if let Err(error) = scheduling::spawn("restart", attempt) {
@@ -77,7 +87,8 @@ impl Performer {
     ) -> Option<Meant> {
         let stays = |new: &Loaded| self.details.identity.is_still(&new.config.details.identity);
         let result = result.map_err(|problems| problems.render(false));
-        let result = result.and_then(|loaded| stays(&loaded).map(|()| loaded));
+        let follows = |new: &Loaded| stays(new).and_then(|()| follow(self.claims.as_ref(), new));
+        let result = result.and_then(|loaded| follows(&loaded).map(|()| loaded));
         if !dry_run {
             watchdog::ready();
             self.reloads.count(super::now(), result.is_ok());
@@ -107,6 +118,9 @@ impl Performer {
     pub(super) fn adopt(&mut self, loaded: Loaded) {
         self.skipped = super::warned(&loaded);
         let config = loaded.config;
+        if config.agent.claims.is_some() {
+            self.claims.clone_from(&config.agent.claims);
+        }
         if let Some(dumper) = &mut self.dumper {
             dumper.adopt(&config);
         }

@@ -14,6 +14,7 @@ use super::tuning::Tuning;
 use super::ward::Ward;
 use super::web::Web;
 use super::{Overrides, log, watchdog};
+use crate::agent::config::Claims;
 use crate::agent::incident::Kind;
 use crate::agent::status::{DnsStatus, MessageStatus};
 use crate::agent::{
@@ -66,6 +67,8 @@ pub(super) struct Performer {
     pub record: Recorder,
     pub inbox: Inbox,
     pub details: Details,
+    /// Who grants claims.
+    pub claims: Option<Claims>,
     /// What was left out of the configuration.
     pub skipped: Vec<String>,
     pub scheduled: Scheduled,
@@ -137,6 +140,7 @@ impl Performer {
             keeper: Keeper::new(state::path(&config.details.control.path)),
             inbox: inbox.clone(),
             details: config.details.clone(),
+            claims: config.agent.claims.clone(),
             skipped,
             scheduled: Scheduled::of(overrides.usual_priority),
             dumper: overrides.instead.as_ref().map(|instead| Dumper::new(&instead.dumps, config)),

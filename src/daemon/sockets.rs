@@ -186,6 +186,8 @@ impl Sockets {
 
     /// Hears votes at this address from now on, and by the second path, where there is one.
     pub(super) fn vote_at(&mut self, own: VoterId, second: Option<&SecondPath>) {
+        // Its own port may be in its own way.
+        self.vote = None;
         let opened = || {
             let socket = VoteSocket::open(own, second)?;
             socket.fds().try_for_each(|fd| self.bell.watch(fd, VOTE))?;
@@ -195,11 +197,6 @@ impl Sockets {
             Ok(socket) => self.vote = Some(socket),
             Err(error) => error!("{error}: routers under a quorum cannot take their addresses"),
         }
-    }
-
-    /// Whether this host has a vote.
-    pub(super) fn votes(&self) -> bool {
-        self.vote.is_some()
     }
 
     /// The ballots that had arrived when the last sleep ended.

@@ -120,7 +120,8 @@ pub(super) fn voting(rng: &mut Rng) -> Vec<Node> {
         let mut config = node.config.clone();
         let others = voters.iter().copied().filter(|voter| *voter != id(place)).collect();
         let witness = (count < voters.len()).then(|| voters[count]);
-        let vote = Vote { own: id(place), others, witness, key: Secret::new([7; 32]) };
+        let longest = Ttl::of_interval(Duration::from_secs(1));
+        let vote = Vote { own: id(place), others, witness, key: Secret::new([7; 32]), longest };
         let claims = Claims::Vote(vote);
         for router in &mut config.routers {
             router.interval = if router.version == Version::V2 { Interval::SECOND } else { interval };

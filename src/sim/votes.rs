@@ -32,15 +32,12 @@ impl World {
     /// Seats a witness for every voter that is no node, and starts it.
     pub(super) fn appoint(&mut self) {
         let own: Vec<VoterId> = self.nodes.iter().filter_map(voter).collect();
-        let intervals = self.nodes.iter().flat_map(|node| &node.config.routers);
-        let longest = intervals.map(|router| router.interval.duration()).max().unwrap_or_default();
         let votes: Vec<_> = self.nodes.iter().filter_map(|node| vote(node).cloned()).collect();
         for vote in &votes {
             let Some(key) = Key::new(vote.key.expose()) else { continue };
             for id in vote.others.iter().filter(|id| !own.contains(id)) {
                 if !self.witnesses.iter().any(|witness| witness.id == *id) {
-                    let (longest, clock) = (Ttl::of_interval(longest), Clock::default());
-                    let key = key.clone();
+                    let (longest, clock, key) = (vote.longest, Clock::default(), key.clone());
                     self.witnesses.push(Witness { id: *id, key, longest, clock, process: None, life: 0 });
                 }
             }

@@ -1,6 +1,7 @@
 //! The vote: its rules one by one, the table of who holds in which partition, every order of events; and an etcd in
 //! the place of the voters.
 
+mod changes;
 mod etcd;
 mod faults;
 mod lease;

@@ -1,6 +1,7 @@
 //! Bad files: what is said of them.
 
-use super::{read, router, said, same};
+use super::{claim, config, read, router, said, same};
+use locum::agent::config::Claims;
 use std::fs;
 use std::path::Path;
 
@@ -319,4 +320,19 @@ fn scripts_must_be_safe_to_run() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let hook = errors(&router(&format!("notify = {{ any = '{}' }}", file.path().display())));
     assert!(hook[0].contains("cannot be run by") || hook[0].contains("is owned by"), "{hook:?}");
+}
+
+#[test]
+fn voters_grant_for_the_longest_interval_that_they_are_told_of_whatever_that_of_their_own_routers() {
+    let (_key, section) = claim();
+    let text = |longest: &str, interval: &str| {
+        format!("{section}{longest}\n{}", router(&format!("interval = '{interval}'")))
+    };
+    assert_eq!(errors(&text("", "2s")), ["the voters grant nothing for an interval of 2s"]);
+    assert_eq!(errors(&text("longest_interval = '256s'", "1s")), ["no router has so long an interval"]);
+    for (longest, interval, milliseconds) in [("", "100ms", 3000), ("longest_interval = '2s'", "2s", 6000)] {
+        let claims = config(&text(longest, interval)).agent.claims;
+        let Some(Claims::Vote(vote)) = claims else { panic!("{claims:?}") };
+        assert_eq!(vote.longest.millis(), milliseconds, "{longest}");
+    }
 }

@@ -50,22 +50,24 @@ fn cluster_at<'a>(lab: &'a Lab, quorum: &str, interval: u32) -> Cluster<'a> {
     // A voter is silent at first.
     settle(interval * 4 / 100);
     let start = |name: &str, other: &str, priority: u8| {
-        let claim = format!(
-            "\n[claim]\nlisten = \"{}\"\nkey = \"{reference}\"\nwitness = \"w\"\nvoters = {{ {other} = \"{}\", w = \"{}\" }}\n",
-            address(name),
-            address(other),
-            address("w"),
-        );
         let router = Router::new(priority)
             .with("interval", &format!("\"{interval}ms\""))
             .with("quorum", &format!("\"{quorum}\""));
-        lab[name].locum(&router.and(&claim))
+        lab[name].locum(&router.and(&claim(lab, name, other, &reference, &address("w"))))
     };
     let a = start("a", "b", 150);
     let b = start("b", "a", 100);
     lab.wait_owner(VIP, &["a"]);
     wait_until("b follows a", LONG, || b.router()["instances"][0]["master"] == address("a"));
     Cluster { a: Some(a), b: Some(b), witness: Some(witness), lab, interval, key }
+}
+
+fn claim(lab: &Lab, name: &str, other: &str, key: &str, witness: &str) -> String {
+    format!(
+        "\n[claim]\nlisten = \"{}\"\nkey = \"{key}\"\nwitness = \"w\"\nvoters = {{ {other} = \"{}\", w = \"{witness}\" }}\n",
+        lab[name].ipv4(),
+        lab[other].ipv4(),
+    )
 }
 
 fn witness(lab: &Lab, reference: &str, interval: u32) -> Process {
@@ -250,4 +252,61 @@ fn a_witness_that_is_dead_and_a_master_that_does_not_vote_are_told_of() {
     let told = format!("unprotected: {} is Master and does not vote", lab["a"].ipv4());
     wait_until("b tells of it", LONG, || complaints(&b).contains(&told));
     drop(keepalived);
+}
+
+#[test]
+fn programs_in_the_place_of_others_go_on_with_their_claim_and_their_vote() {
+    let lab = Lab::new(&HOSTS);
+    let mut cluster = cluster_at(&lab, "require", 500);
+    let watch = lab.watch(VIP);
+    let before = terms(cluster.a.as_ref().expect("it runs"));
+    for locum in [&cluster.b, &cluster.a, &cluster.a].map(|locum| locum.as_ref().expect("it runs")) {
+        let (code, said) = locum.cli(&["restart"]);
+        assert_eq!(code, Some(0), "{said}");
+        settle(20);
+    }
+    // Its own vote and that of b are a majority, so neither may have been silent.
+    drop(cluster.witness.take());
+    let (code, said) = cluster.b.as_ref().expect("it runs").cli(&["restart"]);
+    assert_eq!(code, Some(0), "{said}");
+    settle(30);
+    let timeline = watch.end();
+    println!("restarts under a quorum: {timeline}");
+    assert_eq!(timeline.time_with(1), timeline.whole(), "{timeline}");
+    let (a, b) = (cluster.a.as_ref().expect("it runs"), cluster.b.as_ref().expect("it runs"));
+    assert_eq!((a.state(), b.state()), ("MASTER".to_owned(), "BACKUP".to_owned()));
+    let after = terms(a);
+    let all: Vec<u64> = after.iter().flatten().copied().collect();
+    assert!(
+        all.is_sorted() && all.len() >= before.len() && !after.contains(&None),
+        "{before:?}, then {after:?}"
+    );
+}
+
+#[test]
+fn a_reload_takes_up_another_key_and_refuses_to_exchange_a_voter() {
+    let lab = Lab::new(&HOSTS);
+    let mut cluster = cluster_at(&lab, "require", 1000);
+    let watch = lab.watch(VIP);
+    let path = cluster.key.path().join("claim.key");
+    fs::write(&path, "fedcba9876543210fedcba9876543210\n").unwrap();
+    for locum in [&cluster.b, &cluster.a].map(|locum| locum.as_ref().expect("it runs")) {
+        let (code, said) = locum.cli(&["reload"]);
+        assert_eq!((code, said.contains("who grants claims: changed")), (Some(0), true), "{said}");
+    }
+    cluster.restart_witness();
+    let a = cluster.a.as_ref().expect("it runs");
+    wait_until("all voters answer", LONG, || a.router()["vote"]["granted"] == 3);
+    let key = format!("file:{}", path.display());
+    let router = Router::new(150).with("quorum", r#""require""#);
+    a.write(&router.and(&claim(&lab, "a", "b", &key, &lab["client"].ipv4())).toml());
+    for order in ["reload", "restart"] {
+        let (code, said) = a.cli(&[order]);
+        assert_eq!((code, said.contains("[claim] changes 2 voters at once")), (Some(1), true), "{said}");
+    }
+    settle(40);
+    let timeline = watch.end();
+    println!("another key, then another witness: {timeline}");
+    assert_eq!(timeline.time_with(1), timeline.whole(), "{timeline}");
+    assert_eq!((a.state(), a.router()["vote"]["granted"].as_u64()), ("MASTER".to_owned(), Some(3)));
 }
