@@ -7,9 +7,8 @@ use super::node::Node;
 use super::setup::vip;
 use super::wire;
 use super::world::World;
-use crate::agent::config::Router;
+use crate::agent::config::{Claims, Router};
 use crate::agent::{Config, Datagram, Input, Request, Standing};
-use crate::claim::quorum::Quorum;
 use crate::health::CheckName;
 use crate::time::Time;
 use crate::vrrp::{Family, Priority, Version};
@@ -132,8 +131,10 @@ fn happen(world: &mut World, fault: Fault, node: usize) {
         }
         Fault::Crash { swept } => world.crash(node, swept),
         Fault::Start if world.nodes[node].agent.is_none() => world.start(node),
-        // A process in its place would hold without a claim.
-        Fault::Start if awake && world.nodes[node].config.claims.is_some() => world.start(node),
+        // A process in its place would hold without a claim of the store's.
+        Fault::Start if awake && matches!(world.nodes[node].config.claims, Some(Claims::Store(_))) => {
+            world.start(node);
+        }
         // Drawn without a draw: the seeds mean the same.
         Fault::Start if awake => {
             world.replace(node, Duration::from_nanos(world.now.as_nanos() % 1_500_000_000));
@@ -328,13 +329,16 @@ fn retune(world: &mut World, node: usize) {
     let kind = world.rng.below(4);
     let number = world.rng.between(1, 254);
     let centiseconds = world.rng.pick(&[10, 50, 100]);
+    // Of shorter ones the kernel's lease cannot end with the claim.
+    let centiseconds = if config.claims.is_some() { centiseconds.max(60) } else { centiseconds };
+    let stores = matches!(config.claims, Some(Claims::Store(_)));
     let change = |router: &mut Router| match kind {
         0 if !router.priority.is_owner() => {
             router.priority = u8::try_from(number).ok().and_then(Priority::new).unwrap_or(Priority::DEFAULT);
         }
         1 => router.preempt = !router.preempt,
-        // What voters grant for is settled at their start.
-        2 if router.version == Version::V3 && router.quorum == Quorum::Off => {
+        // What a store grants for is settled at the start.
+        2 if router.version == Version::V3 && !stores => {
             router.interval =
                 crate::vrrp::Interval::from_centiseconds(centiseconds).unwrap_or(router.interval);
         }
