@@ -45,7 +45,8 @@ fn will(patience: Duration) -> Will {
         interface: "eth0".into(),
         source: "10.9.0.1".parse().unwrap(),
         destination: destination.parse().unwrap(),
-        mac: None,
+        // The interface's own, by the daemon's account.
+        mac: Some([2, 0, 0, 0, 0, 1]),
         ttl: 255,
         protocol: 112,
         identification: 0,

@@ -28,6 +28,8 @@ const LIST: usize = 4 << 20;
 const PLACES: usize = 2048;
 /// The longest packet that is looked at; what matters stands at its beginning.
 const BUFFER: usize = 2048;
+/// How the MAC addresses of virtual routers begin (RFC 9568 section 7.3).
+const VIRTUAL: [u8; 4] = [0, 0, 0x5e, 0];
 /// The type of an advert.
 const ADVERT: u8 = 1;
 /// How many sockets are read before others are asked for.
@@ -302,8 +304,9 @@ fn say(sockets: &[RawSocket], packet: &Packet<'_>) -> io::Result<()> {
         payload: packet.payload.into(),
     };
     match packet.mac {
-        Some(mac) => socket.send_from(mac, &datagram),
-        None => socket.send(&datagram),
+        Some(mac) if mac.starts_with(&VIRTUAL) => socket.send_from(mac, &datagram),
+        // The kernel writes the interface's own by itself. For another the C library lists all addresses.
+        _ => socket.send(&datagram),
     }
 }
 

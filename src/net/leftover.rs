@@ -19,12 +19,12 @@ use nix::sys::time::TimeVal;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Room for what is to be deleted in one round: more than 10,000 addresses.
-const ORDERS: usize = 1 << 20;
+/// Room for what is to be deleted in one round: more than 1,000 addresses. It is not given back.
+const ORDERS: usize = 128 << 10;
 /// Orders in one send: the kernel does not return before all are done.
 const BATCH: usize = 64;
-/// Rounds until nothing is found any more. One is enough if nobody else changes anything meanwhile.
-const ROUNDS: usize = 8;
+/// Rounds until nothing is found any more: enough for 64,000 addresses.
+const ROUNDS: usize = 64;
 /// The longest wait for an answer.
 const PATIENCE: TimeVal = TimeVal::new(5, 0);
 const SOCKET_BUFFER: usize = 8 << 20;
