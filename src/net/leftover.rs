@@ -99,9 +99,8 @@ impl Remover {
         setsockopt(&socket, sockopt::SendTimeout, &PATIENCE)?;
         // Routes filtered by the kernel are welcome, not needed.
         let _ = socket.set_netlink_get_strict_chk(true);
-        let picks = |address: Option<IpAddr>| address.is_some_and(&ours);
-        let addresses = self.rounds(&socket, RTM_DELADDR, |message| picks(marked(message)), &closing);
-        let routes = self.rounds(&socket, RTM_DELROUTE, |message| picks(standing(message)), &closing);
+        let addresses = self.rounds(&socket, RTM_DELADDR, marked, &ours, &closing);
+        let routes = self.rounds(&socket, RTM_DELROUTE, standing, &ours, &closing);
         for index in interfaces.filter_map(|name| if_nametoindex(name).ok()) {
             put(&mut self.link, LINK_INDEX_AT, &index.to_ne_bytes());
             socket.send(&self.link, 0)?;
@@ -113,18 +112,19 @@ impl Remover {
         &mut self,
         socket: &Socket,
         delete: u16,
-        picks: impl Fn(&[u8]) -> bool,
+        read: fn(&[u8]) -> Option<IpAddr>,
+        ours: impl Fn(IpAddr) -> bool,
         closing: impl Fn(IpAddr) -> bool,
     ) -> io::Result<()> {
         for _ in 0..ROUNDS {
-            let whole = self.collect(socket, delete, &picks)?;
+            let whole = self.collect(socket, delete, |message| read(message).is_some_and(&ours))?;
             if whole && self.orders.is_empty() {
                 return Ok(());
             }
-            let goes = |address| closing(address) && addressed(&self.orders).any(|going| going == address);
-            if addressed(&self.orders).any(&closing) {
+            let going = || payloads(&self.orders).filter_map(read);
+            if going().any(&closing) {
                 // Whom a kernel cannot help to notice notices later.
-                let _ = self.closer.close(goes);
+                let _ = self.closer.close(|address| closing(address) && going().any(|it| it == address));
             }
             self.send(socket)?;
         }
@@ -186,16 +186,15 @@ impl Remover {
     }
 }
 
-/// The addresses in orders.
-fn addressed(orders: &[u8]) -> impl Iterator<Item = IpAddr> {
+/// What stands behind the header of each order.
+fn payloads(orders: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = orders;
     std::iter::from_fn(move || {
         let length = usize::try_from(u32::from_ne_bytes(*rest.first_chunk()?)).ok()?;
-        let order = rest.get(HEADER..length)?;
+        let payload = rest.get(HEADER..length)?;
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some(marked(order).or_else(|| standing(order)))
+        Some(payload)
     })
-    .flatten()
 }
 
 /// Appends what the kernel has listed as an order to delete it.
