@@ -215,7 +215,9 @@ pub fn links_for(config: &Config, place: u8) -> Vec<Link> {
             }
         }
     }
-    for name in config.checks.iter().filter_map(|check| check.link.as_ref()) {
+    let devices = config.routers.iter().flat_map(|router| router.vips.iter().chain(&router.excluded));
+    let devices = devices.filter_map(|vip| vip.dev.as_ref());
+    for name in config.checks.iter().filter_map(|check| check.link.as_ref()).chain(devices) {
         if !links.iter().any(|link| link.name == *name) {
             links.push(link(name.clone(), place, Vec::new()));
         }

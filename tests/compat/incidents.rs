@@ -41,15 +41,10 @@ impl Host {
         let (agent, _) = Agent::new(&loaded.config.agent, Time::ZERO);
         let mut host = Host { agent, config: loaded.config, now: Time::ZERO, told: Vec::new() };
         let address = LinkAddress { address: ip("10.0.0.1"), prefix: 24, tentative: false, secondary: false };
-        let link = Link {
-            name: "eth0".to_owned(),
-            index: 2,
-            up: true,
-            mac: None,
-            mtu: 1500,
-            addresses: vec![address],
-        };
-        host.give(Input::Link(link));
+        for (index, name) in [(2, "eth0"), (3, "eth1")] {
+            let (name, addresses) = (name.to_owned(), vec![address.clone()]);
+            host.give(Input::Link(Link { name, index, up: true, mac: None, mtu: 1500, addresses }));
+        }
         host.give(Input::LinksReady);
         host
     }

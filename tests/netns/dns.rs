@@ -99,7 +99,10 @@ impl<'a> NameServer<'a> {
     }
 
     fn follows(&self, priority: u8, address: &str) -> Router {
-        Router::new(priority).and(&self.section(&format!("router = 'web'\naddress = '{address}'")))
+        // Longer than a busy machine stands still: what is written is counted.
+        Router::new(priority)
+            .with("interval", "'500ms'")
+            .and(&self.section(&format!("router = 'web'\naddress = '{address}'")))
     }
 }
 
