@@ -264,6 +264,11 @@ fn an_election_without_addresses_means_the_same_in_toml() {
     let text = instance("no_virtual_ipaddress").replace("virtual_ipaddress { 10.0.0.100 }", "");
     let found = converted(&text);
     assert!(found.config.agent.routers[0].vips.is_empty() && found.toml.contains("addresses = []\n"));
+    let lines = "virtual_ipaddress_excluded {\n 10.0.0.9/24\n 2001:db8::9/64\n}";
+    let text = instance(lines).replace("virtual_ipaddress { 10.0.0.100 }", "");
+    let lenient = Options { lenient: true, ..options() };
+    let found = same(&text, Path::new("k.conf"), &lenient);
+    assert_eq!(found.config.agent.routers[0].excluded.len(), 2);
 }
 
 #[test]

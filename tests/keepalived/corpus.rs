@@ -1,7 +1,7 @@
 //! Configurations that people use: each loads, or fails for the reasons listed here and no other.
 
 use crate::spoken::options;
-use locum::config::keepalived::{Options, parse};
+use locum::config::keepalived::{Options, document, parse};
 use locum::config::{Problem, Severity};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -109,10 +109,17 @@ fn every_configuration_loads_or_fails_for_a_known_reason() {
     }
 }
 
+/// And no instance is left out.
 fn leniently(name: &str, text: &str, path: &Path) {
     let lenient = Options { lenient: true, ..options() };
-    if let Err(problems) = parse(text, path, &lenient) {
-        let found = errors(&problems.0);
-        assert!(found.is_empty(), "{name}: {found:#?}");
+    match parse(text, path, &lenient) {
+        Ok(loaded) => {
+            let (document, ..) = document(text, path, &lenient);
+            assert_eq!(loaded.config.agent.routers.len(), document.instances.len(), "{name}");
+        }
+        Err(problems) => {
+            let found = errors(&problems.0);
+            assert!(found.is_empty(), "{name}: {found:#?}");
+        }
     }
 }

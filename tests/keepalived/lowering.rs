@@ -7,7 +7,7 @@ use locum::agent::{Subject, VirtualMac};
 use locum::check::Probe;
 use locum::check::file::Make;
 use locum::config::Scheduling;
-use locum::config::keepalived::parse;
+use locum::config::keepalived::{Options, parse};
 use locum::health::{Initial, OnFail};
 use locum::snmp::{Master, Settings};
 use locum::vrrp::auth::Auth;
@@ -381,6 +381,26 @@ fn an_election_without_addresses_is_one_when_it_is_asked_for() {
         "{:?}",
         said(&bare(""))
     );
+}
+
+#[test]
+fn an_instance_without_addresses_elects_where_keepalived_does() {
+    let leniently = |lines: &str| {
+        let text = format!("vrrp_instance a {{\n interface eth0\n virtual_router_id 1\n{lines}\n}}\n");
+        let options = Options { lenient: true, ..options() };
+        let loaded = parse(&text, Path::new("k.conf"), &options).unwrap_or_else(|wrong| panic!("{wrong}"));
+        loaded.config.agent.routers
+    };
+    for lines in ["", "virtual_ipaddress {\n}", "virtual_ipaddress {\n web.example\n}"] {
+        assert_eq!(leniently(lines)[0].families(), [Family::Ipv4], "{lines}");
+    }
+    let excluded = leniently("virtual_ipaddress_excluded {\n 10.0.0.100/24\n 2001:db8::1/64\n}");
+    let held = excluded[0].holding(Family::Ipv4, "eth0".to_owned()).vips;
+    assert_eq!(held.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.100/24", "2001:db8::1/64"]);
+    // There it ends with "at least one is required".
+    for lines in ["version 3", "strict_mode on", "unicast_peer {\n fe80::2\n}"] {
+        assert!(leniently(lines).is_empty(), "{lines}");
+    }
 }
 
 #[test]

@@ -28,9 +28,12 @@ pub(super) fn router(
     report: &Report,
 ) -> Option<(file::Router, Trust)> {
     let name = instance.name.get_ref();
-    let family = family(instance, report)?;
+    let family = family(instance);
     let version = version(instance, document, family, report);
     let strict = strict(instance, document);
+    if !has_addresses(instance, version, strict.is_some(), report) {
+        return None;
+    }
     traps(instance, document, strict.as_ref(), report);
     told_by_both(instance, document, report);
     let mut auth = trust::trust(instance, version, strict.is_some(), report);
@@ -129,15 +132,20 @@ pub(super) fn judged(part: &file::Router, trust: &Trust, report: &Report) -> Opt
     Some(router)
 }
 
-fn family(instance: &Instance, report: &Report) -> Option<Family> {
-    if let Some(first) = instance.virtual_ipaddress.first() {
-        return Some(Family::of(first.address));
-    }
-    if instance.no_virtual_ipaddress.is_some() {
-        let peer = instance.unicast_peer.as_ref().and_then(|peers| peers.get_ref().first());
-        let known = [&instance.unicast_src_ip, &instance.mcast_src_ip].into_iter().flatten();
-        let known = known.chain(peer.map(|peer| &peer.address)).map(|known| Family::of(*known.get_ref()));
-        return Some(known.into_iter().next().unwrap_or(Family::Ipv4));
+/// That of its addresses; without any, that of whom it speaks to.
+fn family(instance: &Instance) -> Family {
+    let first = instance.virtual_ipaddress.first().map(|first| first.address);
+    let peer = instance.unicast_peer.as_ref().and_then(|peers| peers.get_ref().first());
+    let sources = [&instance.unicast_src_ip, &instance.mcast_src_ip].into_iter().flatten();
+    let known = sources.chain(peer.map(|peer| &peer.address)).map(|known| *known.get_ref());
+    first.into_iter().chain(known).next().map_or(Family::Ipv4, Family::of)
+}
+
+/// Whether adverts name an address, or keepalived elects without one, if not without a word; with version 3 or
+/// in strict mode it ends there.
+fn has_addresses(instance: &Instance, version: Version, strict: bool, report: &Report) -> bool {
+    if !instance.virtual_ipaddress.is_empty() || instance.no_virtual_ipaddress.is_some() {
+        return true;
     }
     // Where its addresses are wrong, that was told of.
     if !report.sink.has_errors_in(&instance.span) {
@@ -145,7 +153,7 @@ fn family(instance: &Instance, report: &Report) -> Option<Family> {
         let help = "add: virtual_ipaddress { 10.0.0.100 }; or no_virtual_ipaddress for an election without";
         report.refuse(&instance.name.span(), message, help);
     }
-    None
+    version == Version::V2 && !strict
 }
 
 fn version(instance: &Instance, document: &Document, family: Family, report: &Report) -> Version {

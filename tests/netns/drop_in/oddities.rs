@@ -32,6 +32,7 @@ const ADDRESSES: &[Row] = &[
     ("a long prefix", 5, "10.77.0.100/33"),
     ("a name", 5, "web.example"),
     ("an unknown word", 5, "10.77.0.100 foo bar"),
+    ("none", 5, ""),
 ];
 
 /// In a `vrrp_instance`.
@@ -261,6 +262,25 @@ fn adverts_name_an_address_as_often_as_the_file_does() {
         backup.wait_state(&["web"], "BACKUP");
         crate::locum::settle(40);
         assert_eq!([master.state("web"), backup.state("web")], ["MASTER", "BACKUP"], "{first:?} leads");
+        master.stop();
+        backup.wait_state(&["web"], "MASTER");
+        lab.wait_owner("10.77.0.100", &["second"]);
+    }
+}
+
+/// keepalived complains of both, and elects.
+#[test]
+fn an_instance_that_names_no_address_holds_those_besides() {
+    for first in [Daemon::Locum, Daemon::Keepalived] {
+        let lab = Lab::new(&["first", "second"]);
+        let dir = TempDir::new().unwrap();
+        let lines = "virtual_ipaddress_excluded {\n 10.77.0.100/24\n}";
+        let text = file("", "", lines).replace("priority 100", "@first priority 200\n@second priority 100");
+        fs::write(dir.path().join("conf"), text).unwrap();
+        let mut master = Node::start(first, &lab["first"], dir.path());
+        lab.wait_owner("10.77.0.100", &["first"]);
+        let backup = Node::start(first.other(), &lab["second"], dir.path());
+        backup.wait_state(&["web"], "BACKUP");
         master.stop();
         backup.wait_state(&["web"], "MASTER");
         lab.wait_owner("10.77.0.100", &["second"]);
