@@ -2,7 +2,7 @@
 //! the VRRP key itself, since checking a packet is protocol).
 
 use super::damping::Damping;
-use super::holding::{Holding, Install, VirtualMac, Vmac, can_be_leased};
+use super::holding::{Holding, Install, VirtualInterface, VirtualMac, Vmac, can_be_leased};
 use super::route::{Route, Rule};
 use super::second_path::SecondPath;
 use super::transition::RouterName;
@@ -187,6 +187,8 @@ pub struct Router {
     pub install: Install,
     /// Which addresses to hold on an interface with the virtual MAC address (RFC 9568 section 7.3).
     pub virtual_mac: VirtualMac,
+    /// How their interfaces are made; with a name it has addresses of one family.
+    pub virtual_interface: VirtualInterface,
     /// Adverts leave with the interface's own MAC address nevertheless.
     pub adverts_from_base: bool,
     /// Answer on the addresses though this host does not own them (`Accept_Mode`, section 6.1).
@@ -317,6 +319,12 @@ impl Router {
         self.manner.lease.filter(|_| can_be_leased(vip.address, vip.prefix, self.install))
     }
 
+    /// The MAC address of its interfaces that have a virtual one.
+    #[must_use]
+    pub fn mac(&self, family: Family) -> [u8; 6] {
+        self.virtual_interface.mac.unwrap_or_else(|| self.vrid.mac(family))
+    }
+
     /// What the instance of `family` holds on `interface`: what is of its family, and what goes with
     /// it because its own family has no instance.
     #[must_use]
@@ -329,7 +337,8 @@ impl Router {
         let excluded = self.excluded.iter().filter(|vip| with(Family::of(vip.address)));
         let mut vips: Vec<Vip> = self.vips_of(family).chain(excluded).cloned().collect();
         let name = format!("{}.{}", if family == Family::Ipv4 { "vrrp" } else { "vrrp6" }, self.vrid);
-        let vmac = |name, base| Vmac { name, base, mac: self.vrid.mac(family) };
+        let group = self.virtual_interface.group;
+        let vmac = |name, base| Vmac { name, base, mac: self.mac(family), group };
         let mut more_vmacs: Vec<Vmac> = Vec::new();
         let elsewhere = vips.iter_mut().filter_map(|vip| vip.dev.as_mut()).filter(|dev| **dev != interface);
         for dev in elsewhere.filter(|_| self.virtual_mac.elsewhere()) {
@@ -342,7 +351,10 @@ impl Router {
             *dev = named;
         }
         Holding {
-            vmac: self.virtual_mac.own().then(|| vmac(name, interface.clone())),
+            vmac: self
+                .virtual_mac
+                .own()
+                .then(|| vmac(self.virtual_interface.name.clone().unwrap_or(name), interface.clone())),
             more_vmacs,
             interface,
             install: self.install,

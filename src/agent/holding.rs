@@ -75,6 +75,17 @@ impl VirtualMac {
     }
 }
 
+/// How the interface with the virtual MAC address is made, where not as usual.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VirtualInterface {
+    /// Its name, at most 15 bytes; otherwise `vrrp.51`, or `vrrp6.51`.
+    pub name: Option<String>,
+    /// Its MAC address, and that of the router's others; otherwise that of the VRID and family.
+    pub mac: Option<[u8; 6]>,
+    /// The kernel's group of interfaces that they are in; usually 0.
+    pub group: u32,
+}
+
 /// What one instance holds. It is put there from top to bottom and taken away the other way round.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own in the file")]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,6 +146,9 @@ pub struct Vmac {
     pub name: String,
     /// The interface it sends and receives through.
     pub base: String,
-    /// Its hardware address: 00-00-5e-00-01-{VRID} for IPv4, 00-00-5e-00-02-{VRID} for IPv6.
+    /// Its hardware address, usually 00-00-5e-00-01-{VRID} for IPv4, 00-00-5e-00-02-{VRID} for IPv6.
     pub mac: [u8; 6],
+    /// The kernel's group of interfaces that it is in.
+    #[serde(default)]
+    pub group: u32,
 }

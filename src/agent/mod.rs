@@ -45,7 +45,7 @@ pub use config::Config;
 pub use effect::{
     CheckChange, Consulted, Datagram, Effect, HookEnd, Input, InstanceId, Listen, Note, Outgoing, Will,
 };
-pub use holding::{Holding, Install, VirtualMac, Vmac};
+pub use holding::{Holding, Install, VirtualInterface, VirtualMac, Vmac};
 pub use incident::Incident;
 pub use lateness::Lateness;
 pub use link::{Link, LinkAddress};

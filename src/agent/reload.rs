@@ -73,6 +73,7 @@ pub fn compare(old: &Wanted, new: &Wanted) -> Change {
         (old.routes != new.routes || old.rules != new.rules, "routes and rules"),
         (old.install != new.install, "install"),
         (old.virtual_mac != new.virtual_mac, "virtual_mac"),
+        (old.virtual_interface != new.virtual_interface, "virtual_interface"),
         (old.adverts_from_base != new.adverts_from_base, "adverts_from_base"),
         (old.family != new.family, "family"),
         (old.accept != new.accept, "accept"),

@@ -244,7 +244,7 @@ impl Agent {
     /// Whether it is this host's: of one of its interfaces, or the virtual one that is about to be.
     fn is_own(&self, index: usize, mac: Mac) -> bool {
         let config = &self.routers[index].config;
-        let virtual_one = || [Family::Ipv4, Family::Ipv6].map(|family| Mac(config.vrid.mac(family)));
+        let virtual_one = || [Family::Ipv4, Family::Ipv6].map(|family| Mac(config.mac(family)));
         self.links.known().values().any(|link| link.mac == Some(mac.0))
             || config.virtual_mac != VirtualMac::Off && virtual_one().contains(&mac)
     }

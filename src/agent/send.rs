@@ -97,7 +97,7 @@ impl Agent {
         };
         let mac_of = |name: &str| self.links.known().get(name).and_then(|link| link.mac);
         let virtual_mac = config.virtual_mac.own() && !config.adverts_from_base;
-        let mac = if virtual_mac { Some(config.vrid.mac(family)) } else { mac_of(interface) };
+        let mac = if virtual_mac { Some(config.mac(family)) } else { mac_of(interface) };
         let peers = &instance.config().peers;
         let group = peers.is_empty().then(|| family.group());
         let destinations = group.into_iter().chain(peers.iter().copied()).collect();

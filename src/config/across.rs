@@ -4,6 +4,7 @@ use super::file::{Address, File, Group, Router};
 use super::problem::{Finding, Sink};
 use super::suggest::nearest;
 use super::tracking::{self, Track};
+use super::virtual_interface;
 use crate::agent::config::Interface;
 use crate::agent::{Install, RouterName};
 use crate::dns::Record;
@@ -24,6 +25,7 @@ pub(super) fn across(routers: &[Router], checks: &[Spanned<String>], records: &[
         for earlier in &routers[..place] {
             same_virtual_router(earlier, router, sink);
             silenced(earlier, router, sink);
+            virtual_interface::apart(earlier, router, sink);
         }
         tracking::judge(router, checks, sink);
     }

@@ -19,6 +19,7 @@ use super::value::{
     address, choice, command, duration, flag, interface, ip, number, path, some_time, subnet, text,
     time_or_off, virtual_mac, whole,
 };
+use super::virtual_interface;
 use super::{Identity, Scheduling};
 use crate::agent::config::{Interface, LinkDelay};
 use crate::agent::route::{Route, Rule};
@@ -119,6 +120,7 @@ pub(super) struct Router {
     pub(super) install: Option<Spanned<Install>>,
     pub(super) lease: Option<Spanned<Option<Duration>>>,
     pub(super) virtual_mac: VirtualMac,
+    pub(super) virtual_interface: virtual_interface::Written,
     pub(super) adverts_from_base: bool,
     pub(super) accept: bool,
     pub(super) close_connections: bool,
@@ -318,6 +320,7 @@ fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
         install: section.optional("install", choice(INSTALLS)),
         lease: section.optional("lease", time_or_off),
         virtual_mac: inner(section.optional("virtual_mac", virtual_mac)).unwrap_or_default(),
+        virtual_interface: virtual_interface::read(&section),
         adverts_from_base: inner(section.optional("adverts_from_base", flag)).unwrap_or_default(),
         accept: inner(section.optional("accept", flag)).unwrap_or(true),
         quorum: section.optional("quorum", choice(QUORUMS)),

@@ -37,6 +37,7 @@ mod text;
 mod timeline;
 mod tracking;
 mod value;
+mod virtual_interface;
 mod vote_path;
 
 pub use identity::Identity;

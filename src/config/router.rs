@@ -101,6 +101,7 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
         rules: part.rules.clone(),
         install: part.install(),
         virtual_mac: part.virtual_mac,
+        virtual_interface: part.virtual_interface.judged(part, sink),
         adverts_from_base: part.adverts_from_base,
         accept: part.accept,
         close_connections: part.close_connections,

@@ -112,7 +112,7 @@ fn one(router: &Router, family: Family, sent: &[&Outgoing]) -> Option<Wire> {
         interval_ms: u32::try_from(router.interval.duration().as_millis()).unwrap_or(u32::MAX),
         ttl: first.ttl,
         min_ttl: router.instance(family).expect(None).least_ttl(),
-        source_mac: first.mac.filter(|own| *own == router.vrid.mac(family)).map(mac),
+        source_mac: first.mac.filter(|own| *own == router.mac(family)).map(mac),
         bytes: header + first.payload.len(),
         authentication: authentication(&router.auth).to_owned(),
         checksum: checksum(router, family).map(str::to_owned),

@@ -311,7 +311,7 @@ mod tests {
             label: None,
             scope: 0,
         };
-        let vmac = Vmac { name: "vrrp.51".to_owned(), base: "eth0".to_owned(), mac: THEIRS };
+        let vmac = Vmac { name: "vrrp.51".to_owned(), base: "eth0".to_owned(), mac: THEIRS, group: 0 };
         let holding = Holding {
             interface: "eth0".to_owned(),
             vmac: Some(vmac),

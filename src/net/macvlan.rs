@@ -64,7 +64,8 @@ impl Macvlans {
         }
         // In private mode the kernel gives all that comes from this MAC address to this interface alone,
         // and the base hears no other Master's adverts: two would never find each other.
-        let new = LinkMacVlan::new(&vmac.name, base, MacVlanMode::Vepa).address(vmac.mac.to_vec()).build();
+        let new = LinkMacVlan::new(&vmac.name, base, MacVlanMode::Vepa).address(vmac.mac.to_vec());
+        let new = new.link_group(vmac.group).build();
         self.rtnl
             .change(RouteNetlinkMessage::NewLink(new), NLM_F_CREATE | NLM_F_EXCL)
             .map_err(|refusal| about(refusal.to_string()))?;
@@ -205,6 +206,7 @@ fn is_ours(link: &LinkMessage) -> bool {
 
 /// With this hardware address on this base it is this virtual router's, whoever has made it.
 fn is_right(link: &LinkMessage, vmac: &Vmac, base: u32) -> bool {
-    let wanted = [LinkAttribute::Link(base), LinkAttribute::Address(vmac.mac.to_vec())];
+    let mac = LinkAttribute::Address(vmac.mac.to_vec());
+    let wanted = [LinkAttribute::Link(base), mac, LinkAttribute::Group(vmac.group)];
     is_macvlan(link) && wanted.iter().all(|wanted| link.attributes.contains(wanted))
 }

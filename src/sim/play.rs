@@ -12,7 +12,7 @@ use super::trace::{Trace, clock};
 use super::wire::Crafted;
 use super::world::{Sent, World};
 use crate::agent::config::{Interface, Router};
-use crate::agent::{Config, Install, RouterName, Standing, VirtualMac};
+use crate::agent::{Config, Install, RouterName, Standing, VirtualInterface, VirtualMac};
 use crate::time::Time;
 use crate::vrrp::announcing::Announcing;
 use crate::vrrp::auth::Auth;
@@ -332,6 +332,7 @@ fn router(name: RouterName, vr: &VirtualRouter, member: &Member) -> Result<Route
         rules: Vec::new(),
         install: Install::Address,
         virtual_mac: VirtualMac::Off,
+        virtual_interface: VirtualInterface::default(),
         adverts_from_base: false,
         family: None,
         ttl: 255,

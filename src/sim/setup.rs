@@ -5,7 +5,7 @@ use super::node::{Node, link, links_for};
 use super::rng::Rng;
 use crate::agent::config::{Claims, Group, GroupName, Interface, Router, Store, Vote};
 use crate::agent::damping::Damping;
-use crate::agent::{Config, Install, Link, RouterName, SecondPath, VirtualMac};
+use crate::agent::{Config, Install, Link, RouterName, SecondPath, VirtualInterface, VirtualMac};
 use crate::claim::quorum::Quorum;
 use crate::claim::{Ttl, VoterId, etcd};
 use crate::health::{self, CheckName, Initial, OnFail, Track};
@@ -254,6 +254,7 @@ impl Shared {
             rules: Vec::new(),
             install: Install::Address,
             virtual_mac: VirtualMac::Off,
+            virtual_interface: VirtualInterface::default(),
             adverts_from_base: false,
             family: None,
             ttl: 255,

@@ -128,6 +128,21 @@ fn votes_take_a_second_path_to_voters_that_there_are() {
 }
 
 #[test]
+fn the_interface_of_a_virtual_mac_address_is_there_and_one_routers() {
+    one("virtual_interface = { name = 'web51' }", "without virtual_mac nothing is called web51");
+    let alone = "virtual_interface = { mac = '02:00:00:00:00:51' }";
+    one(alone, "without virtual_mac nothing has this MAC address");
+    let made = |what: &str| format!("virtual_mac = true\nvirtual_interface = {{ {what} }}");
+    let many = "\"01:00:5e:00:00:51\" is a multicast address, or none at all";
+    one(&made("mac = '01:00:5e:00:00:51'"), many);
+    one(&made("mac = '02:00:00:00:51'"), "\"02:00:00:00:51\" is not a MAC address");
+    let both = made("name = 'web51'");
+    holding("'10.0.0.1', '2001:db8::1'", &both, "web51 is one interface, and each family has its own");
+    let there = format!("[router.there]\ninterface = 'eth0'\nvrid = 9\naddresses = ['10.1.0.100']\n{both}\n");
+    assert_eq!(errors(&format!("{}\n{there}", router(&both))), ["web51 is router web's already"]);
+}
+
+#[test]
 fn numbers_must_be_in_range() {
     one("priority = 0", "`priority` is 0, wanted a whole number from 1 to 255");
     one("priority = 256", "`priority` is 256, wanted a whole number from 1 to 255");

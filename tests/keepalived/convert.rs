@@ -182,7 +182,7 @@ const INSTANCE: &str = "vrrp_instance web {
  higher_prio_send_advert
  dont_track_primary
  no_accept
- use_vmac
+ use_vmac web7 02:00:00:00:00:07 group 9
  vmac_xmit_base
  unicast_ttl 9
  owner_ignore_adverts

@@ -266,7 +266,7 @@ fn routes_rules_and_the_virtual_mac_address_reach_the_agent() {
     assert!(router.virtual_mac.own());
     let shown: Vec<_> = router.routes.iter().map(ToString::to_string).collect();
     let wanted = [
-        "192.0.2.0/24 dev vrrp.51 table 255",
+        "192.0.2.0/24 dev mac0 table 255",
         "default via 10.0.0.254",
         "10.1.0.0/16 via 10.0.0.8 via 10.0.0.9",
     ];
@@ -424,6 +424,41 @@ fn what_would_be_another_mac_address_than_meant_is_refused_with_the_reason() {
     assert_eq!(which(&format!("use_vmac_addr\n {elsewhere}")), VirtualMac::Elsewhere);
     let itself = "virtual_ipaddress_excluded {\n 10.1.0.1 dev eth1 use_vmac\n }";
     assert_eq!(which(itself), VirtualMac::Elsewhere);
+}
+
+#[test]
+fn the_interface_of_the_virtual_mac_address_is_made_as_is_written() {
+    let made = |words: &str| {
+        let router = config(&instance(&format!("use_vmac {words}"))).agent.routers.remove(0);
+        let vmac = router.holding(Family::Ipv4, "eth0".to_owned()).vmac.unwrap();
+        (vmac.name, vmac.mac, vmac.group)
+    };
+    let rfc = [0, 0, 0x5e, 0, 1, 51];
+    let own = [2, 0, 0, 0, 0, 1];
+    assert_eq!(made(""), ("vrrp.51".to_owned(), rfc, 0));
+    assert_eq!(made("web"), ("web".to_owned(), rfc, 0));
+    assert_eq!(made("name web netlink_notify_msg group 5"), ("web".to_owned(), rfc, 5));
+    assert_eq!(made("2:0:0:0:0:1 group default"), ("vrrp.51".to_owned(), own, 0));
+    assert_eq!(made("web 02:00:00:00:00"), ("web".to_owned(), [2, 0, 0, 0, 0, 51], 0));
+    // What keepalived leaves out is left out, and told.
+    for (words, why) in [
+        ("web db", "db is left out"),
+        ("web 01:00:5e:00:00:01", "is a multicast address"),
+        ("web 00:00:5e:00:01", "is one of the RFC"),
+        ("web 02:00", "is no MAC address"),
+        ("web group nosuch", "there is no group nosuch"),
+    ] {
+        assert_eq!(made(words), ("web".to_owned(), rfc, 0), "{words}");
+        let said = said(&instance(&format!("use_vmac {words}")));
+        assert!(said.iter().any(|line| line.contains(why)), "{words}: {said:#?}");
+    }
+    let other =
+        instance("use_vmac web").replace("instance web", "instance db").replace("10.0.0.100", "10.0.0.9");
+    let text = instance("use_vmac web") + &other.replace("router_id 51", "router_id 52");
+    let routers = config(&text).agent.routers;
+    let names =
+        routers.iter().map(|router| router.holding(Family::Ipv4, "eth0".to_owned()).vmac.unwrap().name);
+    assert_eq!(names.collect::<Vec<_>>(), ["web", "vrrp.52"]);
 }
 
 #[test]

@@ -130,7 +130,8 @@ fn thousands_of_addresses_are_refused_at_once_also_on_a_virtual_interface() {
     let texts: Vec<String> = (0..2500).map(|n| format!("10.6.{}.{}", n / 250, n % 250 + 1)).collect();
     let addresses: Vec<&str> = texts.iter().map(String::as_str).chain(["10.9.0.100"]).collect();
     let Order::Hold { owner, holding, .. } = hold(OURS, &addresses, true) else { unreachable!("a hold") };
-    let vmac = Vmac { name: "vrrp.51".to_owned(), base: "eth0".to_owned(), mac: [0, 0, 0x5e, 0, 1, 51] };
+    let (name, base) = ("vrrp.51".to_owned(), "eth0".to_owned());
+    let vmac = Vmac { name, base, mac: [0, 0, 0x5e, 0, 1, 51], group: 0 };
     holder.order(Order::Hold { until: None, owner, holding: Holding { vmac: Some(vmac), ..holding } });
     assert_eq!(reports.next(), held(OURS));
     assert_eq!(left.has("vrrp.51").len(), 2501);

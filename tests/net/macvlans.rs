@@ -25,7 +25,7 @@ fn vip(address: &str) -> Vip {
 }
 
 fn vmac() -> Vmac {
-    Vmac { name: "vrrp.51".to_owned(), base: "eth0".to_owned(), mac: MAC }
+    Vmac { name: "vrrp.51".to_owned(), base: "eth0".to_owned(), mac: MAC, group: 0 }
 }
 
 fn hold(owner: u32, vmac: Vmac, vips: Vec<Vip>) -> Order {
@@ -239,6 +239,17 @@ fn what_a_crash_leaves_is_taken_over_or_swept_and_what_is_not_ours_is_left_alone
 }
 
 #[test]
+fn the_interface_is_in_the_group_that_is_asked_for() {
+    let (left, _right) = Namespace::pair();
+    let (holder, reports) = start(&left);
+    for group in [5, 7] {
+        holder.order(hold(OURS, Vmac { group, ..vmac() }, vec![vip("10.9.0.100")]));
+        assert_eq!(reports.next(), held());
+        assert_eq!(link(&left, "vrrp.51").expect("there")["group"], group.to_string());
+    }
+}
+
+#[test]
 fn an_address_on_another_interface_has_the_virtual_mac_there() {
     let (left, right) = Namespace::pair();
     left.cable(&right, "eth1");
@@ -249,7 +260,7 @@ fn an_address_on_another_interface_has_the_virtual_mac_there() {
     }
     let before = (left.show(&["link", "show"]).len(), settings(&left));
     let (holder, reports) = start(&left);
-    let more_vmacs = vec![Vmac { name: "vrrp.51.1".to_owned(), base: "eth1".to_owned(), mac: MAC }];
+    let more_vmacs = vec![Vmac { name: "vrrp.51.1".to_owned(), base: "eth1".to_owned(), ..vmac() }];
     let elsewhere = Vip { dev: Some("vrrp.51.1".to_owned()), ..vip("10.8.0.100") };
     let holding = Holding {
         interface: "eth0".to_owned(),

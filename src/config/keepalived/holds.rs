@@ -32,8 +32,7 @@ pub(super) fn virtual_mac(instance: &Instance, report: &Report) -> VirtualMac {
     VirtualMac::of(on_own(instance, report), every && !elsewhere.is_empty())
 }
 
-/// Whether those on the instance's own interface do. keepalived lets one name theirs and give it another
-/// address.
+/// Whether those on the instance's own interface do.
 fn on_own(instance: &Instance, report: &Report) -> bool {
     let Some(vmac) = &instance.use_vmac else { return false };
     if vmac.get_ref().ipvlan {
@@ -41,17 +40,6 @@ fn on_own(instance: &Instance, report: &Report) -> bool {
                        with its MAC address, which an ipvlan has as well";
         report.refuse(&vmac.span(), message, "remove it; or write use_vmac for the virtual MAC address");
         return false;
-    }
-    let words = &vmac.get_ref().words;
-    let name = words.first().filter(|word| !word.contains(':') && *word != "group");
-    if let Some(name) = name.filter(|name| name.len() > LONGEST_NAME) {
-        let message = format!("an interface cannot be called {name}: it is called as without a name");
-        report.flaw(&vmac.span(), message, "write at most 15 letters");
-    }
-    if words.iter().any(|word| word.contains(':') || word == "group") {
-        let message = "known to keepalived, not done by Locum, effect: the virtual MAC address is that of the RFC, \
-                       and its interface is in no group";
-        report.warning(&vmac.span(), message, "write the name of the interface only");
     }
     true
 }

@@ -41,6 +41,7 @@ mod track;
 mod tree;
 mod trust;
 mod value;
+mod vmac;
 
 pub use address::{Address, Broadcast};
 pub use convert::{Converted, SecretFile, convert, convert_text};

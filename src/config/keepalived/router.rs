@@ -9,6 +9,7 @@ use super::peers;
 use super::report::Report;
 use super::routing;
 use super::trust::{self, Trust};
+use super::vmac;
 use crate::agent::RouterName;
 use crate::agent::config::{Interface, Router};
 use crate::config::problem::Span;
@@ -50,7 +51,7 @@ pub(super) fn router(
             "add: virtual_router_id 51",
         );
     }
-    let routing = routing::Router { family, renamed: renamed(instance, family), report };
+    let routing = routing::Router { family, report };
     let holds = holds::holds(instance, family, holders, report);
     let part = file::Router {
         name: Spanned::new(instance.name.span(), RouterName(name.as_str().into())),
@@ -97,6 +98,7 @@ pub(super) fn router(
         install: None,
         lease: None,
         virtual_mac: holds::virtual_mac(instance, report),
+        virtual_interface: vmac::written(instance, document, strict.is_some(), report),
         adverts_from_base: from_base(instance, unicast, report),
         accept: instance.accept.as_ref().map_or(strict.is_none(), |accept| *accept.get_ref()),
         close_connections: true,
@@ -342,13 +344,6 @@ fn preempt(instance: &Instance) -> Spanned<bool> {
         (_, Some(yes)) => Spanned::new(yes.span(), true),
         _ => Spanned::new(instance.name.span(), true),
     }
-}
-
-/// How the interface with the virtual MAC address is called in the file, and here.
-fn renamed(instance: &Instance, family: Family) -> routing::Renamed<'_> {
-    let vrid = instance.virtual_router_id.as_ref()?.get_ref();
-    let name = instance.use_vmac.as_ref()?.get_ref().words.first().filter(|word| !word.contains(':'))?;
-    Some((name, format!("{}.{vrid}", if family == Family::Ipv4 { "vrrp" } else { "vrrp6" })))
 }
 
 /// What the instance says, or `global_defs`.

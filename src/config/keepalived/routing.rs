@@ -35,13 +35,9 @@ const OPTIONS: [(&str, RouteOption); 14] = [
     ("mtu", RouteOption::Mtu),
 ];
 
-/// How the interfaces are called that an instance makes: in the file, and here.
-pub(super) type Renamed<'a> = Option<(&'a str, String)>;
-
 /// Makes routes and rules of one instance. `family` is for those that do not say theirs.
 pub(super) struct Router<'a> {
     pub(super) family: Family,
-    pub(super) renamed: Renamed<'a>,
     pub(super) report: &'a Report,
 }
 
@@ -49,15 +45,6 @@ impl Router<'_> {
     fn not_done(&self, span: &Span, effect: &str) {
         let message = format!("known to keepalived, not done by Locum, effect: {effect}");
         self.report.warning(span, message, "remove it if it is the same to you");
-    }
-
-    /// The interface as it is called here.
-    fn dev(&self, written: Option<&Spanned<String>>) -> Option<String> {
-        let name = written?.get_ref();
-        Some(match &self.renamed {
-            Some((there, here)) if there == name => here.clone(),
-            _ => name.clone(),
-        })
     }
 
     fn table(&self, table: &Table, span: &Span) -> Option<u32> {
@@ -146,13 +133,13 @@ impl Router<'_> {
     fn hops(&self, from: &written::Route) -> Vec<Hop> {
         let first = Hop {
             via: value(from.via.as_ref()),
-            dev: self.dev(from.dev.as_ref()),
+            dev: inner(from.dev.as_ref()),
             extra_weight: 0,
             onlink: from.onlink,
         };
         let others = from.nexthops.iter().map(|hop| Hop {
             via: value(hop.via.as_ref()),
-            dev: self.dev(hop.dev.as_ref()),
+            dev: inner(hop.dev.as_ref()),
             extra_weight: value(hop.weight.as_ref()).map_or(0, |weight: u8| weight.saturating_sub(1)),
             onlink: hop.onlink,
         });
@@ -202,8 +189,8 @@ impl Router<'_> {
         let mut rule = Rule {
             from: net(&from.from),
             to: net(&from.to),
-            iif: self.dev(from.iif.as_ref()),
-            oif: self.dev(from.oif.as_ref()),
+            iif: inner(from.iif.as_ref()),
+            oif: inner(from.oif.as_ref()),
             mark: value(from.fwmark.as_ref()),
             tos: value(from.tos.as_ref()).unwrap_or(0),
             inverted: from.inverted,
@@ -272,7 +259,12 @@ fn value<T: Clone>(written: Option<&Spanned<T>>) -> Option<T> {
 }
 
 /// The number of a table in the text of `rt_tables`.
-fn named(text: &str, name: &str) -> Option<u32> {
+fn inner(written: Option<&Spanned<String>>) -> Option<String> {
+    written.map(|written| written.get_ref().clone())
+}
+
+/// The number that `text` gives to `name`.
+pub(super) fn named(text: &str, name: &str) -> Option<u32> {
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
     lines.filter_map(|line| line.trim().split_once(char::is_whitespace)).find_map(|(number, known)| {
         let number = match number.strip_prefix("0x") {

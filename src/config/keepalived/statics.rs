@@ -67,7 +67,7 @@ pub(super) fn pacing(statement: &Statement<'_>) -> Pacing {
 
 /// What is held as long as the daemon runs.
 pub(super) fn fixed(document: &Document, report: &Report) -> Fixed {
-    let routing = routing::Router { family: Family::Ipv4, renamed: None, report };
+    let routing = routing::Router { family: Family::Ipv4, report };
     let default = document.global.default_interface.as_ref().map(Spanned::get_ref);
     Fixed {
         interface: Some(default.map_or(DEFAULT_INTERFACE, String::as_str).to_owned()),

@@ -121,14 +121,15 @@ pub(super) fn longest(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
 
+/// Whether an interface can be called so.
+pub(super) fn is_interface(name: &str) -> bool {
+    (1..=15).contains(&name.len()) && !name.contains(['/', '<', '>']) && !name.contains(char::is_whitespace)
+}
+
 /// The name of a network interface.
 pub(super) fn interface(word: &Word) -> Result<String, Wrong> {
     let name = word.text.as_str();
-    if name.is_empty()
-        || name.len() > 15
-        || name.contains(['/', '<', '>'])
-        || name.contains(char::is_whitespace)
-    {
+    if !is_interface(name) {
         let help = "it has 1 to 15 bytes; see the names with: ip link";
         return Err(Wrong::new(format!("\"{name}\" is not an interface name")).help(help));
     }

@@ -131,7 +131,7 @@ pub fn all() -> Vec<Case> {
         Case::new("v3, track_script without weight"),
         Case { vip: VIP6, ..Case::new("v3 IPv6") },
         Case::new("unicast").with(unicast),
-        Case { virtual_mac: &[VIP], ..Case::new("vmac") }.with("use_vmac vrrp.51"),
+        Case { virtual_mac: &[VIP], ..Case::new("vmac") }.with("use_vmac vrrp51"),
         Case { spread: true, virtual_mac: &[VIP_B], ..Case::new("use_vmac_addr") }
             .with(&format!("use_vmac_addr\nvirtual_ipaddress_excluded {{\n {VIP_B}/24 dev eth1\n}}")),
         Case { link: Link::SecondCable, after: db + &group, ..Case::new("sync group") },

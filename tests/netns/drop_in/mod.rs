@@ -6,6 +6,7 @@ mod dumps;
 mod exits;
 mod generated;
 mod history;
+mod kernel;
 pub mod node;
 mod oddities;
 mod pairs;

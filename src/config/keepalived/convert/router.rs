@@ -1,10 +1,10 @@
 //! One router: the lines of `[router.NAME]`, in the words of the other front door.
 
 use super::page::{Item, Table, inline, list, quoted};
-use super::words::{named, route, rule, script, time, vip, word};
+use super::words::{named, route, rule, script, time, vip, virtual_interface, word};
 use super::{Writer, at};
 use crate::agent::config::{Interface, Router};
-use crate::agent::{RouterName, Subject, VirtualMac};
+use crate::agent::{RouterName, Subject, VirtualInterface, VirtualMac};
 use crate::config::keepalived::document::{Instance, Notify, Track, Tracking};
 use crate::config::routes::FAMILIES;
 use crate::health::OnFail;
@@ -233,6 +233,9 @@ fn held(table: &mut Table, router: &Router, instance: &Instance) {
     };
     let place = at(&instance.use_vmac).or(at(&instance.use_vmac_addr));
     table.differs("virtual_mac", virtual_mac.to_owned(), "false", place);
+    if router.virtual_interface != VirtualInterface::default() {
+        table.put("virtual_interface", virtual_interface(&router.virtual_interface), at(&instance.use_vmac));
+    }
     let base = at(&instance.vmac_xmit_base);
     table.differs("adverts_from_base", router.adverts_from_base.to_string(), "false", base);
     table.differs("accept", router.accept.to_string(), "true", at(&instance.accept));

@@ -1,6 +1,7 @@
 //! Values of the configuration as TOML has them.
 
 use super::page::{inline, list, quoted};
+use crate::agent::VirtualInterface;
 use crate::agent::route::{Hop, MAIN_TABLE, Network, Route, RouteKind, Rule, RuleAction};
 use crate::config::file::SCOPES;
 use crate::config::routes::{ACTIONS, FAMILIES, KINDS, OPTIONS};
@@ -62,6 +63,18 @@ pub(super) fn vip(vip: &Vip, advertise: bool) -> String {
         pairs.push(("advertise", "false".to_owned()));
     }
     if pairs.len() == 1 { address } else { inline(&pairs) }
+}
+
+/// How the interface with the virtual MAC address is made.
+pub(super) fn virtual_interface(of: &VirtualInterface) -> String {
+    let mac = of.mac.map(|mac| mac.map(|octet| format!("{octet:02x}")).join(":"));
+    let pairs = [
+        ("name", of.name.as_deref().map(quoted)),
+        ("mac", mac.as_deref().map(quoted)),
+        ("group", (of.group != 0).then(|| of.group.to_string())),
+    ];
+    let pairs: Vec<_> = pairs.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+    inline(&pairs)
 }
 
 /// An address that adverts name, and that is not held.
