@@ -63,6 +63,7 @@ fn one() -> instance::Config {
         addresses: advert(51, 100).addresses,
         peers: Vec::new(),
         min_ttl: None,
+        ttls: Vec::new(),
         checksum: ChecksumPolicy::Auto,
         auth: Auth::None,
         strict: false,

@@ -42,6 +42,7 @@ fuzz_target!(|input: Input| {
         owner: input.owner,
         reach: input.peers.as_deref().map_or(Reach::Multicast, Reach::Unicast),
         min_ttl: input.min_ttl,
+        ttls: &[],
         auth: &auth,
         clock: None,
         addresses: &[],

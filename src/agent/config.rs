@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -211,6 +212,8 @@ pub struct Router {
     pub ttl: u8,
     /// The smallest TTL accepted; see [`instance::Config::min_ttl`].
     pub min_ttl: Option<u8>,
+    /// The TTLs accepted of one peer, where it has its own.
+    pub ttls: Vec<(IpAddr, RangeInclusive<u8>)>,
     /// The checksum sent, version 3 over IPv4.
     pub checksum: ChecksumPolicy,
     /// Authentication, version 2.
@@ -383,6 +386,7 @@ impl Router {
             addresses: self.named_of(family).collect(),
             peers: self.peers.iter().copied().filter(|peer| Family::of(*peer) == family).collect(),
             min_ttl: self.min_ttl,
+            ttls: self.ttls.clone(),
             checksum: self.checksum,
             auth: self.auth.clone(),
             strict: self.strict,

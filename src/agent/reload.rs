@@ -66,6 +66,7 @@ pub fn compare(old: &Wanted, new: &Wanted) -> Change {
     note("second_path", text(&old.second_path), text(&new.second_path));
     note("authentication", old.auth.to_string(), new.auth.to_string());
     for (changed, what) in [
+        (old.ttls != new.ttls, "TTLs of peers"),
         (old.tracks != new.tracks, "checks"),
         (old.excluded != new.excluded, "addresses that are not advertised"),
         (old.named != new.named, "addresses that are not held"),

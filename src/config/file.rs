@@ -9,6 +9,7 @@ use super::http::{self, Http};
 use super::identity;
 use super::journal::{self, Journal};
 use super::pace;
+use super::peer;
 use super::problem::{Finding, Sink};
 use super::routes::{FAMILIES, routes, rules};
 use super::second_path;
@@ -126,7 +127,8 @@ pub(super) struct Router {
     pub(super) close_connections: bool,
     pub(super) drain_ports: BTreeSet<u16>,
     pub(super) quorum: Option<Spanned<Quorum>>,
-    pub(super) peers: Option<Spanned<Vec<Spanned<IpAddr>>>>,
+    pub(super) peers: Option<peer::Peers>,
+    pub(super) distances: Vec<peer::Distance>,
     pub(super) second_path: Option<second_path::Written>,
     pub(super) sources: Vec<Spanned<IpAddr>>,
     pub(super) ttl: Option<Spanned<u8>>,
@@ -294,6 +296,7 @@ fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
     let name = router_name(name, &section);
     let (held, named): (Vec<_>, _) = addresses(&section).into_iter().partition(|address| address.hold);
     let (vips, excluded) = held.into_iter().partition(|address| address.advertise);
+    let (peers, distances) = peer::read(&section);
     let router = Router {
         name,
         interface: router_interface(&section),
@@ -326,7 +329,8 @@ fn router((name, section): (Spanned<String>, Section<'_>)) -> Router {
         quorum: section.optional("quorum", choice(QUORUMS)),
         close_connections: inner(section.optional("close_connections", flag)).unwrap_or(true),
         drain_ports: ports(&section),
-        peers: section.list("peers", ip),
+        peers,
+        distances,
         second_path: second_path::read(&section),
         sources: inner(section.one_or_more("source", ip)).unwrap_or_default(),
         ttl: section.optional("ttl", number(1, 255)),

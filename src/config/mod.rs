@@ -23,6 +23,7 @@ pub mod keepalived;
 mod lint;
 mod message;
 mod pace;
+mod peer;
 mod problem;
 mod router;
 mod routes;

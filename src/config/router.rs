@@ -81,6 +81,7 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
     sources(part, sink);
     let interval = interval(part, version, sink);
     let usual = interval.unwrap_or(Interval::SECOND);
+    let min_ttl = part.min_ttl.as_ref().map(|ttl| *ttl.get_ref());
     let (auth, barred) = auth::auth(part, version, usual, keys, sink);
     let lease = lease(part, usual, sink);
     let second_path = part.second_path.as_ref().and_then(|path| path.judged(part, sink));
@@ -111,7 +112,8 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
         second_path,
         sources: part.sources.iter().map(|source| *source.get_ref()).collect(),
         ttl: part.ttl.as_ref().map_or(u8::MAX, |ttl| *ttl.get_ref()),
-        min_ttl: part.min_ttl.as_ref().map(|ttl| *ttl.get_ref()),
+        min_ttl,
+        ttls: part.distances.iter().map(|distance| distance.bounds(min_ttl)).collect(),
         checksum: part.checksum,
         auth,
         strict: part.strict,

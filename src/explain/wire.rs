@@ -167,5 +167,8 @@ fn remarks(router: &Router, multicast: bool) -> Vec<String> {
     if !router.peers.is_empty() {
         remarks.push("adverts of other senders than these peers are refused".to_owned());
     }
+    for (peer, bounds) in &router.ttls {
+        remarks.push(format!("of {peer} a TTL of {} to {} is accepted", bounds.start(), bounds.end()));
+    }
     remarks
 }

@@ -352,6 +352,7 @@ fn router(name: RouterName, vr: &VirtualRouter, member: &Member) -> Result<Route
         peers: Vec::new(),
         sources: vec![member.ip],
         min_ttl: None,
+        ttls: Vec::new(),
         checksum: ChecksumPolicy::Pseudo,
         auth: Auth::None,
         strict: false,

@@ -242,6 +242,7 @@ impl Shared {
             peers: Vec::new(),
             sources: Vec::new(),
             min_ttl: None,
+            ttls: Vec::new(),
             checksum: rng.pick(&[ChecksumPolicy::Auto, ChecksumPolicy::Pseudo, ChecksumPolicy::Rfc9568]),
             auth: self.auth.clone(),
             strict: false,

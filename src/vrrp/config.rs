@@ -5,6 +5,7 @@ use super::auth::Auth;
 use super::packet::{Expect, Reach};
 use super::{ChecksumPolicy, Family, Interval, Priority, Version, Vrid};
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub struct Config {
     pub peers: Vec<IpAddr>,
     /// The smallest TTL or hop limit accepted; `None` for 255 by multicast and any by unicast.
     pub min_ttl: Option<u8>,
+    /// The TTLs accepted of one peer, where it has its own.
+    pub ttls: Vec<(IpAddr, RangeInclusive<u8>)>,
     /// The checksum sent, version 3 over IPv4 only.
     pub checksum: ChecksumPolicy,
     /// How the routers know each other.
@@ -81,6 +84,7 @@ impl Config {
             bare: self.addresses.is_empty(),
             reach,
             min_ttl: self.min_ttl,
+            ttls: &self.ttls,
             auth: &self.auth,
             clock,
             addresses: &self.addresses,

@@ -8,6 +8,7 @@ use super::packet::Message;
 use super::refusal::{Refusal, Remark};
 use super::{Advert, Family, Interval, Priority, Version, Vrid};
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// What the receiving instance expects of a packet.
@@ -30,6 +31,8 @@ pub struct Expect<'a> {
     pub reach: Reach<'a>,
     /// The lowest TTL or hop limit to accept; `None` is 255 for multicast, any for unicast.
     pub min_ttl: Option<u8>,
+    /// The same of single peers, with the highest.
+    pub ttls: &'a [(IpAddr, RangeInclusive<u8>)],
     /// How it knows the others.
     pub auth: &'a Auth,
     /// The wall clock, since the Unix epoch, for signatures only: without it none is believed.
@@ -80,8 +83,9 @@ impl Expect<'_> {
     /// Where it came from, how far, and where it was sent to.
     fn path(&self, envelope: &Envelope<'_>) -> Result<(), Refusal> {
         let Envelope { source, destination, ttl, .. } = *envelope;
+        let own = self.ttls.iter().find(|(peer, _)| *peer == source).map(|(_, bounds)| bounds.clone());
         // A TTL the kernel did not tell is as good as none at all.
-        if ttl.unwrap_or(0) < self.least_ttl() {
+        if !own.unwrap_or(self.least_ttl()..=u8::MAX).contains(&ttl.unwrap_or(0)) {
             return Err(Refusal::Ttl);
         }
         match self.reach {

@@ -143,6 +143,17 @@ fn the_interface_of_a_virtual_mac_address_is_there_and_one_routers() {
 }
 
 #[test]
+fn a_peer_is_an_address_with_ttls_that_something_has() {
+    one("peers = ['10.0.0.2', { min_ttl = 9 }]", "a peer of [router.web] has no `address`");
+    let crossed = "peers = [{ address = '10.0.0.2', min_ttl = 9, max_ttl = 3 }]";
+    one(crossed, "min_ttl is above max_ttl: nothing would be heard");
+    one(
+        "peers = [{ address = '10.0.0.2', max_ttl = 256 }]",
+        "`max_ttl` is 256, wanted a whole number from 0 to 255",
+    );
+}
+
+#[test]
 fn numbers_must_be_in_range() {
     one("priority = 0", "`priority` is 0, wanted a whole number from 1 to 255");
     one("priority = 256", "`priority` is 256, wanted a whole number from 1 to 255");

@@ -62,6 +62,7 @@ fn any_packet_is_refused_or_reads_the_same_again() {
                 owner: false,
                 reach: Reach::Multicast,
                 min_ttl: None,
+                ttls: &[],
                 auth,
                 clock: None,
                 addresses: &[],

@@ -196,7 +196,9 @@ const INSTANCE: &str = "vrrp_instance web {
  garp_extra_if all 90
  unicast_src_ip 10.0.0.1
  unicast_peer { 10.0.0.2 min_ttl 250
- 10.0.0.3 min_ttl 240 }
+ 10.0.0.3 min_ttl 240 max_ttl 250
+ 10.0.0.4 max_ttl 9
+ 10.0.0.5 }
  virtual_ipaddress { 10.0.0.100/24 dev eth1 label eth1:web scope nowhere
  10.0.0.101 scope 77 }
  virtual_ipaddress_excluded { fe80::9 dev eth0 }

@@ -55,8 +55,20 @@ fn everything_an_instance_says_reaches_the_agent() {
     assert!(router.announce.again.is_empty());
     assert_eq!((router.announce.refresh, router.announce.count), (Some(Duration::from_mins(1)), 2));
     assert_eq!(router.checksum, ChecksumPolicy::Rfc9568);
-    assert_eq!((router.peers.len(), router.sources.len(), router.min_ttl), (2, 1, Some(240)));
+    assert_eq!((router.peers.len(), router.sources.len(), router.min_ttl), (2, 1, None));
     assert_eq!(router.excluded[0].to_string(), "2001:db8::1/64 on eth1");
+}
+
+#[test]
+fn each_peer_has_ttls_of_its_own() {
+    let text = "unicast_src_ip 10.0.0.1\n unicast_peer {\n 10.0.0.2 min_ttl 255\n 10.0.0.3 min_ttl 60 max_ttl 64\n \
+                10.0.0.4 max_ttl 9\n 10.0.0.5\n }";
+    let router = config(&instance(text)).agent.routers.remove(0);
+    let ip = |last| std::net::IpAddr::from([10, 0, 0, last]);
+    assert_eq!(router.ttls, [(ip(2), 255..=255), (ip(3), 60..=64), (ip(4), 0..=9)]);
+    assert_eq!(said(&instance(text)), [""; 0]);
+    let crossed = "unicast_src_ip 10.0.0.1\n unicast_peer {\n 10.0.0.2 min_ttl 9 max_ttl 3\n }";
+    assert!(said(&instance(crossed)).iter().any(|line| line.contains("nothing is heard of 10.0.0.2")));
 }
 
 #[test]

@@ -79,6 +79,7 @@ fn receive(name: &str, envelope: &Envelope<'_>, at: Duration) -> Heard {
         bare: false,
         reach: if name.contains("unicast") { Reach::Unicast(&peers) } else { Reach::Multicast },
         min_ttl: None,
+        ttls: &[],
         auth: &auth,
         clock: Some(at),
         addresses: &seen.advert.addresses,

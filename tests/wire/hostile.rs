@@ -39,6 +39,7 @@ impl Sent {
             bare: false,
             reach: Reach::Multicast,
             min_ttl: None,
+            ttls: &[],
             auth: &self.auth,
             clock: None,
             addresses: &self.advert.addresses,

@@ -32,6 +32,7 @@ fn expect<'a>(version: Version, reach: Reach<'a>, auth: &'a Auth) -> Expect<'a> 
         bare: false,
         reach,
         min_ttl: None,
+        ttls: &[],
         auth,
         clock: None,
         addresses: &[],
@@ -84,6 +85,20 @@ fn a_ttl_limit_holds_in_both_reaches_and_an_untold_ttl_meets_none() {
     }
     let multicast = expect(Version::V3, Reach::Multicast, &Auth::None);
     assert_eq!(over(SENDER, GROUP, None, &multicast), Err(Refusal::Ttl));
+}
+
+#[test]
+fn a_peer_with_ttls_of_its_own_is_heard_within_them_alone() {
+    let peers = [SENDER, STRANGER];
+    let ttls = [(SENDER, 60..=64)];
+    let unicast = Expect { ttls: &ttls, ..expect(Version::V3, Reach::Unicast(&peers), &Auth::None) };
+    for (ttl, heard) in
+        [(Some(60), true), (Some(64), true), (Some(59), false), (Some(65), false), (None, false)]
+    {
+        assert_eq!(over(SENDER, US, ttl, &unicast).is_ok(), heard, "{ttl:?}");
+        assert!(over(STRANGER, US, ttl, &unicast).is_ok());
+    }
+    assert_eq!(over(SENDER, US, Some(65), &unicast), Err(Refusal::Ttl));
 }
 
 #[test]

@@ -122,6 +122,7 @@ impl Vector {
             bare: false,
             reach: Reach::Multicast,
             min_ttl: None,
+            ttls: &[],
             auth,
             clock: None,
             addresses: &config.addrs,

@@ -1,8 +1,9 @@
 //! Whom the adverts of one `vrrp_instance` go to, from where, and from how far others may come.
 
-use super::document::Instance;
+use super::document::{Instance, Peer};
 use super::report::Report;
 use super::trust::Trust;
+use crate::config::peer::Distance;
 use crate::config::router as front;
 use crate::vrrp::Family;
 use serde_spanned::Spanned;
@@ -112,23 +113,19 @@ pub(super) fn source(
     Vec::new()
 }
 
-pub(super) fn min_ttl(instance: &Instance, report: &Report) -> Option<Spanned<u8>> {
-    let peers = instance.unicast_peer.iter().flat_map(serde_spanned::Spanned::get_ref);
-    if let Some(most) = peers.clone().find_map(|peer| peer.max_ttl.as_ref()) {
-        let message =
-            "known to keepalived, not done by Locum, effect: adverts of any larger TTL are taken too";
-        report.warning(&most.span(), message, "write min_ttl where the distance matters");
-    }
-    for peer in peers.clone() {
+/// From how far their adverts may come.
+pub(super) fn distances(instance: &Instance, report: &Report) -> Vec<Distance> {
+    let peers = instance.unicast_peer.iter().flat_map(Spanned::get_ref);
+    let bounded = peers.filter(|peer| peer.min_ttl.is_some() || peer.max_ttl.is_some());
+    let distance = |peer: &Peer| {
         if let (Some(least), Some(most)) = (&peer.min_ttl, &peer.max_ttl)
             && least.get_ref() > most.get_ref()
         {
-            let message =
-                format!("min_ttl is above max_ttl: keepalived hears nothing of {}", peer.address.get_ref());
+            let message = format!("min_ttl is above max_ttl: nothing is heard of {}", peer.address.get_ref());
             report.flaw(&least.span(), message, "remove max_ttl");
         }
-    }
-    // One bound for all: the smallest lets every peer be heard.
-    let all: Option<Vec<_>> = peers.map(|peer| peer.min_ttl.clone()).collect();
-    all?.into_iter().min_by_key(|ttl| *ttl.get_ref())
+        let (min_ttl, max_ttl) = (peer.min_ttl.clone(), peer.max_ttl.clone());
+        Distance { peer: *peer.address.get_ref(), min_ttl, max_ttl }
+    };
+    bounded.map(distance).collect()
 }

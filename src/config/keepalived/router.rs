@@ -106,10 +106,11 @@ pub(super) fn router(
         quorum: None,
         ignore_link: instance.dont_track_primary.is_some(),
         peers,
+        distances: peers::distances(instance, report),
         second_path: None,
         sources,
         ttl: instance.unicast_ttl.clone(),
-        min_ttl: peers::min_ttl(instance, report),
+        min_ttl: None,
         checksum: match instance.v3_checksum_as_v2.as_ref().or(document.global.v3_checksum_as_v2.as_ref()) {
             None => ChecksumPolicy::Auto,
             Some(flag) if *flag.get_ref() => ChecksumPolicy::Rfc9568,

@@ -286,3 +286,29 @@ fn an_instance_that_names_no_address_holds_those_besides() {
         lab.wait_owner("10.77.0.100", &["second"]);
     }
 }
+
+/// The peer sends with a TTL of 100.
+#[test]
+fn a_peer_is_heard_within_the_ttls_that_its_line_says() {
+    for (daemon, bounds, state) in [Daemon::Locum, Daemon::Keepalived].into_iter().flat_map(|daemon| {
+        [("min_ttl 100 max_ttl 100", "BACKUP"), ("min_ttl 101", "MASTER"), ("max_ttl 99", "MASTER")]
+            .map(|(bounds, state)| (daemon, bounds, state))
+    }) {
+        let lab = Lab::new(&["first", "second"]);
+        let dir = TempDir::new().unwrap();
+        let lines = format!(
+            "unicast_ttl 100\n@first unicast_src_ip 10.77.0.1\n@second unicast_src_ip 10.77.0.2\nunicast_peer {{\n \
+             @first 10.77.0.2\n @second 10.77.0.1 {bounds}\n @second 10.77.0.3 min_ttl 255\n}}"
+        );
+        let text = file("", "10.77.0.100", &lines);
+        let text = text.replace("priority 100", "@first priority 200\n@second priority 100");
+        fs::write(dir.path().join("conf"), text).unwrap();
+        let master = Node::start(Daemon::Locum, &lab["first"], dir.path());
+        master.wait_state(&["web"], "MASTER");
+        let other = Node::start(daemon, &lab["second"], dir.path());
+        other.wait_state(&["web"], state);
+        // Longer than it waits before it takes over.
+        crate::locum::settle(45);
+        assert_eq!([master.state("web"), other.state("web")], ["MASTER", state], "{daemon:?}: {bounds}");
+    }
+}

@@ -1,7 +1,7 @@
 //! One router: the lines of `[router.NAME]`, in the words of the other front door.
 
 use super::page::{Item, Table, inline, list, quoted};
-use super::words::{named, route, rule, script, time, vip, virtual_interface, word};
+use super::words::{self, named, route, rule, script, time, vip, virtual_interface, word};
 use super::{Writer, at};
 use crate::agent::config::{Interface, Router};
 use crate::agent::{RouterName, Subject, VirtualInterface, VirtualMac};
@@ -39,7 +39,8 @@ impl Writer<'_> {
         let written = instance.unicast_peer.iter().flat_map(Spanned::get_ref);
         let peer = |peer: &std::net::IpAddr| {
             let found = written.clone().find(|other| other.address.get_ref() == peer);
-            Item::new(quoted(&peer.to_string()), found.map(|found| found.address.span().start))
+            let text = words::peer(*peer, &router.ttls);
+            Item::new(text, found.map(|found| found.address.span().start))
         };
         table.list("peers", router.peers.iter().map(peer).collect());
         if let [source] = router.sources.as_slice() {
@@ -47,9 +48,6 @@ impl Writer<'_> {
             table.put("source", quoted(&source.to_string()), place);
         }
         table.differs("ttl", router.ttl.to_string(), "255", at(&instance.unicast_ttl));
-        if let Some(ttl) = router.min_ttl {
-            table.put("min_ttl", ttl.to_string(), None);
-        }
         let checksum = match router.checksum {
             ChecksumPolicy::Auto => "auto",
             ChecksumPolicy::Rfc9568 => "rfc9568",

@@ -10,6 +10,7 @@ use crate::notify::Script;
 use crate::process::{User, group_name, resolve_user};
 use crate::vrrp::{Family, Vip};
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// A duration, to the nanosecond.
@@ -74,6 +75,17 @@ pub(super) fn virtual_interface(of: &VirtualInterface) -> String {
         ("group", (of.group != 0).then(|| of.group.to_string())),
     ];
     let pairs: Vec<_> = pairs.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+    inline(&pairs)
+}
+
+/// A peer, with the TTLs that are accepted of it.
+pub(super) fn peer(peer: IpAddr, ttls: &[(IpAddr, RangeInclusive<u8>)]) -> String {
+    let address = quoted(&peer.to_string());
+    let Some((_, bounds)) = ttls.iter().find(|(known, _)| *known == peer) else { return address };
+    let mut pairs = vec![("address", address), ("min_ttl", bounds.start().to_string())];
+    if *bounds.end() != u8::MAX {
+        pairs.push(("max_ttl", bounds.end().to_string()));
+    }
     inline(&pairs)
 }
 
