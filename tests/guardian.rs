@@ -61,7 +61,7 @@ fn held(namespace: &Namespace, addresses: &BTreeSet<IpAddr>, install: Install) {
     let (sender, reports) = Reports::channel();
     let report = move |report| drop(sender.send(report));
     let holder = namespace.run(|| Holder::start(Means::default(), report).expect("a holder"));
-    let vip = |address: &IpAddr| Vip { address: *address, prefix: 32, dev: None, label: None, scope: 0 };
+    let vip = |address: &IpAddr| Vip::new(*address, 32);
     let vips = addresses.iter().map(vip).collect();
     let holding = Holding { interface: "eth0".to_owned(), vips, install, ..Holding::default() };
     holder.order(Order::Hold { until: None, owner: 1, holding });

@@ -12,7 +12,7 @@ use crate::health::{self, Track};
 use crate::vrrp::announcing::Announcing;
 use crate::vrrp::auth::{Auth, Secret};
 use crate::vrrp::instance::{self, Manner};
-use crate::vrrp::{ChecksumPolicy, Family, Interval, Priority, Version, Vip, Vrid};
+use crate::vrrp::{AddressFlag, ChecksumPolicy, Family, Interval, Priority, Version, Vip, Vrid};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -322,6 +322,13 @@ impl Router {
         self.manner.lease.filter(|_| can_be_leased(vip.address, vip.prefix, self.install))
     }
 
+    /// Whether an interface of it has one.
+    #[must_use]
+    pub fn has_virtual_mac(&self) -> bool {
+        let itself = |vip: &Vip| vip.has(AddressFlag::VirtualMac);
+        self.virtual_mac != VirtualMac::Off || self.vips.iter().chain(&self.excluded).any(itself)
+    }
+
     /// The MAC address of its interfaces that have a virtual one.
     #[must_use]
     pub fn mac(&self, family: Family) -> [u8; 6] {
@@ -343,15 +350,19 @@ impl Router {
         let group = self.virtual_interface.group;
         let vmac = |name, base| Vmac { name, base, mac: self.mac(family), group };
         let mut more_vmacs: Vec<Vmac> = Vec::new();
-        let elsewhere = vips.iter_mut().filter_map(|vip| vip.dev.as_mut()).filter(|dev| **dev != interface);
-        for dev in elsewhere.filter(|_| self.virtual_mac.elsewhere()) {
-            let known = more_vmacs.iter().find(|vmac| vmac.base == *dev).map(|vmac| vmac.name.clone());
-            let named = known.unwrap_or_else(|| {
-                let name = format!("{name}.{}", more_vmacs.len() + 1);
-                more_vmacs.push(vmac(name.clone(), dev.clone()));
-                name
-            });
-            *dev = named;
+        for vip in &mut vips {
+            let dev = vip.dev.clone().unwrap_or_else(|| interface.clone());
+            let (here, itself) = (dev == interface, vip.has(AddressFlag::VirtualMac));
+            if here && self.virtual_mac.own() {
+                vip.dev = vip.dev.take().filter(|_| !itself);
+            } else if itself || !here && self.virtual_mac.elsewhere() {
+                let known = more_vmacs.iter().find(|vmac| vmac.base == dev).map(|vmac| vmac.name.clone());
+                vip.dev = Some(known.unwrap_or_else(|| {
+                    let name = if here { name.clone() } else { format!("{name}.{}", more_vmacs.len() + 1) };
+                    more_vmacs.push(vmac(name.clone(), dev));
+                    name
+                }));
+            }
         }
         Holding {
             vmac: self

@@ -82,7 +82,7 @@ mod tests {
 
     fn wanted() -> Holding {
         let address = IpAddr::from([10, 0, 0, 5]);
-        let vips = vec![Vip { address, prefix: 24, dev: None, label: None, scope: 0 }];
+        let vips = vec![Vip::new(address, 24)];
         Holding { interface: "eth0".to_owned(), own: true, vips, ..Holding::default() }
     }
 

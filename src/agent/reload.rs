@@ -67,6 +67,7 @@ pub fn compare(old: &Wanted, new: &Wanted) -> Change {
     note("authentication", old.auth.to_string(), new.auth.to_string());
     for (changed, what) in [
         (old.ttls != new.ttls, "TTLs of peers"),
+        (vips(old) == vips(new) && old.vips != new.vips, "what is said of addresses"),
         (old.tracks != new.tracks, "checks"),
         (old.excluded != new.excluded, "addresses that are not advertised"),
         (old.named != new.named, "addresses that are not held"),

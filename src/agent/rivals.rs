@@ -6,11 +6,11 @@
 //! address is answered once a second: two hosts that both answer at once would fill the network, and anybody
 //! can send ARP as fast as it likes.
 
+use super::Agent;
 use super::effect::{Effect, InstanceId};
 use super::incident::Kind;
 use super::peers::millis;
 use super::status::RivalStatus;
-use super::{Agent, VirtualMac};
 use crate::time::Time;
 use crate::vrrp::Family;
 use crate::vrrp::instance::Event;
@@ -246,6 +246,6 @@ impl Agent {
         let config = &self.routers[index].config;
         let virtual_one = || [Family::Ipv4, Family::Ipv6].map(|family| Mac(config.mac(family)));
         self.links.known().values().any(|link| link.mac == Some(mac.0))
-            || config.virtual_mac != VirtualMac::Off && virtual_one().contains(&mac)
+            || config.has_virtual_mac() && virtual_one().contains(&mac)
     }
 }

@@ -1,6 +1,7 @@
 //! Rules between routers, and between routers and checks.
 
-use super::file::{Address, File, Group, Router};
+use super::address::Address;
+use super::file::{File, Group, Router};
 use super::problem::{Finding, Sink};
 use super::suggest::nearest;
 use super::tracking::{self, Track};

@@ -1,5 +1,7 @@
 //! The TOML file as written: each value read and with its place, nothing yet compared with another.
 
+pub(super) use super::address::Address;
+use super::address::one_address;
 use super::announcing;
 use super::auth;
 use super::claim::{self, Claim, QUORUMS};
@@ -17,8 +19,8 @@ use super::section::{Section, Value, Wrong};
 use super::snmp;
 use super::tracking::{Track, tracks};
 use super::value::{
-    address, choice, command, duration, flag, interface, ip, number, path, some_time, subnet, text,
-    time_or_off, virtual_mac, whole,
+    choice, command, duration, flag, interface, ip, number, path, some_time, subnet, text, time_or_off,
+    virtual_mac, whole,
 };
 use super::virtual_interface;
 use super::{Identity, Scheduling};
@@ -28,11 +30,10 @@ use crate::agent::{Install, RouterName, VirtualMac};
 use crate::claim::quorum::Quorum;
 use crate::snmp::Settings;
 use crate::vrrp::announcing::Announcing;
-use crate::vrrp::{ChecksumPolicy, Family, Priority, Version, Vip, Vrid};
+use crate::vrrp::{AddressFlag, ChecksumPolicy, Family, Priority, Version, Vrid};
 use serde_spanned::Spanned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 use toml::de::DeTable;
@@ -149,21 +150,16 @@ impl Router {
         self.install.as_ref().map_or(Install::Address, |install| *install.get_ref())
     }
 
+    /// Whether some of its addresses are on an interface with the virtual MAC address.
+    pub(super) fn has_virtual_mac(&self) -> bool {
+        let itself = |address: &Address| address.vip.has(AddressFlag::VirtualMac);
+        self.virtual_mac != VirtualMac::Off || self.held().any(itself)
+    }
+
     /// Every address it holds, advertised or not.
     pub(super) fn held(&self) -> impl Iterator<Item = &Address> {
         self.vips.iter().chain(&self.excluded)
     }
-}
-
-/// One of `addresses`.
-pub(super) struct Address {
-    pub(super) vip: Vip,
-    /// Whether adverts name it.
-    pub(super) advertise: bool,
-    /// Whether it is held; else it is in adverts only.
-    pub(super) hold: bool,
-    pub(super) span: Range<usize>,
-    pub(super) label: Option<Range<usize>>,
 }
 
 /// A command, and who runs it where that is written with it.
@@ -416,56 +412,6 @@ fn addresses(section: &Section<'_>) -> Vec<Address> {
         section.sink().add(finding.help(help));
     }
     members.unwrap_or_default().iter().filter_map(|value| one_address(section, value)).collect()
-}
-
-pub(super) const SCOPES: &[(&str, u8)] = &[("global", 0), ("site", 200), ("link", 253), ("host", 254)];
-
-/// By its name or as the kernel counts.
-pub(super) fn scope(value: &Value<'_>) -> Result<u8, Wrong> {
-    if value.get_ref().is_integer() { number(0, 255)(value) } else { choice(SCOPES)(value) }
-}
-
-pub(super) fn one_address<'a>(section: &Section<'a>, value: &'a Value<'a>) -> Option<Address> {
-    if !value.get_ref().is_table() {
-        return match address(value) {
-            Ok(address) => Some(plain(address, value.span())),
-            Err(wrong) => {
-                section.wrong("addresses", value, wrong);
-                None
-            }
-        };
-    }
-    let table = section.inner("addresses", value, format!("an address of {}", section.title))?;
-    let address = table.required("address", "address = \"10.0.0.100\"", address);
-    let dev = inner(table.optional("dev", interface));
-    let label = table.optional("label", text);
-    let scope = table.optional("scope", scope);
-    let advertise = inner(table.optional("advertise", flag)).unwrap_or(true);
-    let hold = inner(table.optional("hold", flag)).unwrap_or(true);
-    table.finish();
-    let address = address?;
-    let mut found = plain(*address.get_ref(), address.span());
-    found.vip.dev = dev;
-    found.advertise = advertise;
-    found.hold = hold;
-    found.label = label.as_ref().map(Spanned::span);
-    found.vip.label = inner(label);
-    if let Some(scope) = scope {
-        found.vip.scope = scope.into_inner();
-    }
-    Some(found)
-}
-
-fn plain((address, prefix): (IpAddr, Option<u8>), span: Range<usize>) -> Address {
-    let link_local = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
-    let vip = Vip {
-        address,
-        prefix: prefix.unwrap_or(if address.is_ipv4() { 32 } else { 128 }),
-        dev: None,
-        label: None,
-        scope: if link_local { 253 } else { 0 },
-    };
-    Address { vip, advertise: true, hold: true, span, label: None }
 }
 
 fn notify(section: &Section<'_>, alone: bool) -> Notify {

@@ -1,6 +1,7 @@
 //! `[static]`: addresses, routes and rules that are there as long as the daemon runs.
 
-use super::file::{Address, Router, one_address};
+use super::address::{Address, one_address};
+use super::file::Router;
 use super::problem::{Finding, Span};
 use super::routes::{routes, rules};
 use super::section::Section;

@@ -6,6 +6,7 @@
 //! line nothing can be judged. Everything else comes at once.
 
 mod across;
+mod address;
 mod announcing;
 mod auth;
 mod changes;

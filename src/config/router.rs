@@ -10,8 +10,8 @@ use super::secret;
 use super::section::Wrong;
 use super::tracking;
 use super::value::show;
+use crate::agent::Install;
 use crate::agent::config::{Interface, Router};
-use crate::agent::{Install, VirtualMac};
 use crate::claim::quorum::Quorum;
 use crate::vrrp::instance::Manner;
 use crate::vrrp::{Family, Interval, Priority, Version};
@@ -233,7 +233,7 @@ fn install(part: &file::Router, sink: &Sink) {
         return;
     };
     let other = "or write install = \"address\"";
-    if part.virtual_mac != VirtualMac::Off {
+    if part.has_virtual_mac() {
         let message = "an interface with the virtual MAC address takes thousands of addresses as fast, and \
                        answers for no local route";
         sink.add(Finding::error(&install.span(), message).help("remove this line, or virtual_mac"));

@@ -1,6 +1,6 @@
 //! `routes` and `rules` of a router: what moves with its addresses besides them.
 
-use super::file::scope;
+use super::address::scope;
 use super::problem::Finding;
 use super::section::{Section, Value, Wrong};
 use super::value::{choice, flag, interface, ip, number, subnet, text};

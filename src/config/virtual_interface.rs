@@ -5,7 +5,7 @@ use super::file::Router;
 use super::problem::{Finding, Sink};
 use super::section::{Section, Value, Wrong};
 use super::value::{interface, number, text};
-use crate::agent::{VirtualInterface, VirtualMac};
+use crate::agent::VirtualInterface;
 use crate::vrrp::Family;
 use serde_spanned::Spanned;
 
@@ -64,7 +64,7 @@ impl Written {
                 refuse(message, "add virtual_mac = true, or remove the name");
             }
         }
-        if let Some(mac) = self.mac.as_ref().filter(|_| part.virtual_mac == VirtualMac::Off) {
+        if let Some(mac) = self.mac.as_ref().filter(|_| !part.has_virtual_mac()) {
             let finding = Finding::error(&mac.span(), "without virtual_mac nothing has this MAC address");
             sink.add(finding.help("add virtual_mac = true, or remove the address"));
         }

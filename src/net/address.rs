@@ -25,6 +25,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 /// What shall be done. Orders are carried out one after the other.
+#[expect(clippy::large_enum_variant, reason = "few wait at a time, and what is large is what is to be done")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
     /// From now on this, and of this owner nothing else, is there.

@@ -305,11 +305,8 @@ mod tests {
     #[test]
     fn an_address_is_looked_for_on_its_interface_and_beneath() {
         let vip = |address: &str, dev: Option<&str>| Vip {
-            address: address.parse().unwrap(),
-            prefix: 32,
             dev: dev.map(str::to_owned),
-            label: None,
-            scope: 0,
+            ..Vip::new(address.parse().unwrap(), 32)
         };
         let vmac = Vmac { name: "vrrp.51".to_owned(), base: "eth0".to_owned(), mac: THEIRS, group: 0 };
         let holding = Holding {

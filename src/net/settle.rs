@@ -38,6 +38,8 @@ pub(super) struct Settler {
     overdue: BTreeSet<Place>,
     /// What should be there and could not be put there.
     missing: BTreeSet<Place>,
+    /// What somebody has removed that is not put back.
+    gone: BTreeSet<Place>,
     /// The numbers that interfaces had when something was put there last.
     indices: BTreeMap<Arc<str>, u32>,
     /// The journal could not be written the last time,
@@ -66,6 +68,7 @@ impl Settler {
             news: None,
             overdue: BTreeSet::new(),
             missing: BTreeSet::new(),
+            gone: BTreeSet::new(),
             indices: BTreeMap::new(),
             marks,
         })
@@ -78,7 +81,7 @@ impl Settler {
 
     /// Whether the address is there, as far as is known.
     pub(super) fn holds(&self, place: &Place) -> bool {
-        !self.missing.contains(place)
+        !self.missing.contains(place) && !self.gone.contains(place)
     }
 
     /// Everything on this host that is Locum's.
@@ -140,6 +143,7 @@ impl Settler {
         let Some(index) = self.index(interface, wanted, unwanted, outcomes) else { return Ok(()) };
         let before = self.present(index)?;
         self.disown(interface, &before);
+        self.let_go(interface, &before, wanted);
         let changes = self.plan(interface, index, &before, wanted, unwanted);
         outcomes.extend(wanted.iter().map(|wanted| (wanted.place.clone(), Ok(Outcome::WasThere))));
         self.change(interface, &changes, outcomes)?;
@@ -269,7 +273,7 @@ impl Settler {
             let here = here(&wanted.place.address);
             let foreign = here.iter().any(|fact| !self.ours(interface, fact));
             let there = here.iter().find(|fact| wanted.matches(fact));
-            if foreign {
+            if foreign || self.gone.contains(&wanted.place) {
                 continue;
             }
             if let Some(there) = there {
@@ -301,6 +305,16 @@ impl Settler {
         for fact in present {
             if !self.ours(interface, fact) {
                 self.put.remove(&place(interface, fact));
+            }
+        }
+    }
+
+    /// What is not tracked and was removed by somebody stays away, until it is released and held anew.
+    fn let_go(&mut self, interface: &Arc<str>, present: &[AddressFact], wanted: &[&Wanted]) {
+        for Wanted { place: wanted, .. } in wanted.iter().filter(|wanted| !wanted.tracked) {
+            let there = present.iter().any(|fact| place(interface, fact) == *wanted);
+            if !there && self.put.remove(wanted) {
+                self.gone.insert(wanted.clone());
             }
         }
     }
@@ -401,6 +415,7 @@ impl Settler {
             self.put.remove(place);
             self.overdue.remove(place);
             self.missing.remove(place);
+            self.gone.remove(place);
             addresses.insert(place.address);
         }
         for place in &self.put {

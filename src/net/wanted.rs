@@ -3,7 +3,7 @@
 use super::netlink::{AddressFact, Change};
 use crate::agent::holding::can_be_leased;
 use crate::agent::{Holding, Install};
-use crate::vrrp::Vip;
+use crate::vrrp::{AddressFlag, Particulars, Preferred, Vip};
 use netlink_packet_route::address::AddressFlags;
 use std::fmt;
 use std::net::IpAddr;
@@ -34,46 +34,64 @@ pub(super) struct Wanted {
     scope: u8,
     /// It is an own address of this host, which never moves.
     pub(super) own: bool,
+    more: Particulars,
+    /// Where somebody removes it, it is put back.
+    pub(super) tracked: bool,
     /// For how many seconds it stays without being renewed; `None` for ever.
     lease: Option<u32>,
 }
 
 impl Wanted {
     pub(super) fn new(vip: Vip, interface: &Arc<str>, holding: &Holding) -> Self {
-        let (install, own) = (holding.install, holding.own);
+        let (install, own, tracked) = (holding.install, holding.own, !vip.has(AddressFlag::NoTrack));
         let interface = vip.dev.map_or_else(|| interface.clone(), Arc::from);
         let install = if vip.address.is_ipv4() { install } else { Install::Address };
         let place = Place { interface, install, address: vip.address, prefix: vip.prefix };
         let lease =
             holding.lease.filter(|_| can_be_leased(place.address, place.prefix, install)).map(seconds);
-        Wanted { place, label: vip.label, scope: vip.scope, own, lease }
+        Wanted { place, label: vip.label, scope: vip.scope, own, more: vip.more, tracked, lease }
     }
 
     /// As it goes to the kernel.
     pub(super) fn fact(&self, index: u32) -> AddressFact {
         let v6 = self.place.address.is_ipv6();
         let host = self.place.prefix == if v6 { 128 } else { 32 };
-        let mut flags = if host { AddressFlags::Noprefixroute } else { AddressFlags::empty() };
-        if v6 {
+        let has = |flag| self.more.flags.contains(&flag);
+        let said = [
+            (
+                host && self.more.peer.is_none() || has(AddressFlag::NoPrefixRoute),
+                AddressFlags::Noprefixroute,
+            ),
             // The election has seen to it that nobody else has it, and detection would take a second.
-            flags |= AddressFlags::Nodad;
-        }
+            (v6 && !has(AddressFlag::Dad), AddressFlags::Nodad),
+            (has(AddressFlag::Home), AddressFlags::Homeaddress),
+            (has(AddressFlag::ManageTemporary), AddressFlags::Managetempaddr),
+        ];
+        let said = said.into_iter().filter(|(said, _)| *said).map(|(_, flag)| flag);
         AddressFact {
             index,
             address: self.place.address,
-            peer: None,
+            peer: self.more.peer,
             prefix: self.place.prefix,
             scope: self.scope,
-            flags,
+            flags: said.collect(),
             label: self.label.clone().filter(|_| !v6),
-            broadcast: None,
+            broadcast: self.more.broadcast.map(IpAddr::V4),
             proto: None,
+            lifetimes: Some((self.preferred(v6 && host), self.lease.unwrap_or(u32::MAX)))
+                .filter(|lifetimes| *lifetimes != (u32::MAX, u32::MAX)),
+        }
+    }
+
+    /// For how many seconds it is the source of new connections.
+    fn preferred(&self, six_alone: bool) -> u32 {
+        let valid = self.lease.unwrap_or(u32::MAX);
+        match self.more.preferred {
+            Some(Preferred::For(time)) => seconds(time).min(valid),
             // "Deprecated": reachable, but never the source of this host's own connections, which
             // would break when the address moves. A /32 is never chosen anyway.
-            lifetimes: match (v6 && host && !self.own, self.lease) {
-                (true, lease) => Some((0, lease.unwrap_or(u32::MAX))),
-                (false, lease) => lease.map(|lease| (lease, lease)),
-            },
+            None if six_alone && !self.own => 0,
+            Some(Preferred::Forever) | None => valid,
         }
     }
 
@@ -102,6 +120,12 @@ impl Wanted {
         // IPv6 has no labels, and its scope follows from the address.
         let same =
             fact.address.is_ipv6() || (fact.label.as_deref() == Some(label) && fact.scope == self.scope);
+        let wanted = self.fact(fact.index);
+        let said = AddressFlags::Noprefixroute | AddressFlags::Homeaddress | AddressFlags::Managetempaddr;
+        let end = |of: &AddressFact| of.peer.unwrap_or(of.address);
+        let same = same
+            && (fact.flags & said, fact.broadcast, end(fact))
+                == (wanted.flags & said, wanted.broadcast, end(&wanted));
         let mark = fact.proto.is_none() || fact.own() == self.own;
         fact.address == self.place.address && fact.prefix == self.place.prefix && same && mark
     }

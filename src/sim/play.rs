@@ -320,7 +320,7 @@ fn router(name: RouterName, vr: &VirtualRouter, member: &Member) -> Result<Route
     let version = version(vr.version)?;
     let vip = |address: &std::net::IpAddr| {
         let prefix = if address.is_ipv4() { 32 } else { 128 };
-        Vip { address: *address, prefix, dev: None, label: None, scope: 0 }
+        Vip::new(*address, prefix)
     };
     Ok(Router {
         // Scenarios follow the RFCs, which know no going on.

@@ -305,16 +305,10 @@ fn manner(rng: &mut Rng) -> Manner {
 pub(super) fn vip(family: Family, place: u8, extra: u8) -> Vip {
     let host = 200 + u16::from(place) * 10 + u16::from(extra);
     match family {
-        Family::Ipv4 => Vip {
-            address: Ipv4Addr::from_bits(0x0A00_0000 + u32::from(host)).into(),
-            prefix: 32,
-            dev: None,
-            label: None,
-            scope: 0,
-        },
+        Family::Ipv4 => Vip::new(Ipv4Addr::from_bits(0x0A00_0000 + u32::from(host)).into(), 32),
         Family::Ipv6 => {
             let address = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, host).into();
-            Vip { address, prefix: 128, dev: None, label: None, scope: 0 }
+            Vip::new(address, 128)
         }
     }
 }

@@ -62,11 +62,13 @@ pub mod packet;
 mod refusal;
 pub mod sequence;
 mod tuning;
+mod vip;
 mod voted;
 mod waking;
 pub mod why;
 
 pub use interval::{Interval, Priority};
+pub use vip::{AddressFlag, Particulars, Preferred, Vip};
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -215,28 +217,6 @@ pub enum ChecksumPolicy {
     Pseudo,
     /// Always the message alone.
     Rfc9568,
-}
-
-/// An address to hold: what the operator wrote, resolved.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Vip {
-    /// The address itself.
-    pub address: IpAddr,
-    /// The prefix length it is installed with: /32 and /128 unless given.
-    pub prefix: u8,
-    /// The interface it goes on; the router's own interface where `None`.
-    pub dev: Option<String>,
-    /// The label of an IPv4 address (`eth0:web`), at most 15 bytes.
-    pub label: Option<String>,
-    /// The kernel scope: 0 global, 200 site, 253 link, 254 host.
-    pub scope: u8,
-}
-
-impl fmt::Display for Vip {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)?;
-        self.dev.as_ref().map_or(Ok(()), |dev| write!(f, " on {dev}"))
-    }
 }
 
 /// Whether `a` is the greater address: unsigned, in network order.

@@ -179,6 +179,24 @@ fn addresses_must_be_holdable_and_unique() {
 }
 
 #[test]
+fn what_is_said_of_an_address_is_what_the_kernel_takes() {
+    let six =
+        |said: &str, wanted: &str| holding(&format!("{{ address = '2001:db8::9', {said} }}"), "", wanted);
+    let four = |said: &str, wanted: &str| holding(&format!("{{ address = '10.0.0.1', {said} }}"), "", wanted);
+    six("broadcast = '10.0.0.255'", "only IPv4 addresses have a broadcast address, of IPv4");
+    six("peer = '10.0.0.2'", "10.0.0.2 and 2001:db8::9 are of two families");
+    six("preferred = '1500ms'", "the kernel counts this in whole seconds");
+    six("flags = ['mngtmpaddr']", "the kernel has this of IPv6 addresses with /64 alone");
+    four("preferred = '5s'", "the kernel prefers all IPv4 addresses");
+    four("flags = ['dad']", "the kernel has this of IPv6 addresses alone");
+    let routes = "install = 'local-route'\nlease = 'off'";
+    let virtual_mac = "{ address = '10.0.0.1', flags = ['virtual_mac'] }";
+    let wanted = "an interface with the virtual MAC address takes thousands of addresses as fast, and answers for no \
+                  local route";
+    holding(virtual_mac, routes, wanted);
+}
+
+#[test]
 fn labels_are_short_and_of_ipv4() {
     let long = "{ address = '10.0.0.1', label = 'eth0:0123456789a' }";
     holding(long, "", "label \"eth0:0123456789a\" has 16 bytes, the kernel takes 15");

@@ -201,7 +201,11 @@ const INSTANCE: &str = "vrrp_instance web {
  10.0.0.5 }
  virtual_ipaddress { 10.0.0.100/24 dev eth1 label eth1:web scope nowhere
  10.0.0.101 scope 77 }
- virtual_ipaddress_excluded { fe80::9 dev eth0 }
+ virtual_ipaddress_excluded { fe80::9 dev eth0
+ 10.0.0.9/24 brd + peer 10.9.0.1 noprefixroute no_track
+ 10.0.0.10 dev eth7 use_vmac
+ 2001:db8::9/64 home -nodad mngtmpaddr preferred_lft 5
+ 2001:db8::10 preferred_lft forever }
  virtual_routes { 10.1.0.0/16 via 10.0.0.1 dev eth0 src 10.0.0.100 metric 5 table 9 scope site tos 4 mtu lock 1400 quickack 1
  default nexthop via 10.0.0.1 weight 3 nexthop via 10.0.0.2 dev eth0 onlink
  unreachable 10.9.0.0/16

@@ -7,7 +7,7 @@ use locum::agent::{Subject, VirtualMac};
 use locum::check::Probe;
 use locum::check::file::Make;
 use locum::config::Scheduling;
-use locum::config::keepalived::{Options, parse};
+use locum::config::keepalived::parse;
 use locum::health::{Initial, OnFail};
 use locum::snmp::{Master, Settings};
 use locum::vrrp::auth::Auth;
@@ -396,26 +396,6 @@ fn an_election_without_addresses_is_one_when_it_is_asked_for() {
 }
 
 #[test]
-fn an_instance_without_addresses_elects_where_keepalived_does() {
-    let leniently = |lines: &str| {
-        let text = format!("vrrp_instance a {{\n interface eth0\n virtual_router_id 1\n{lines}\n}}\n");
-        let options = Options { lenient: true, ..options() };
-        let loaded = parse(&text, Path::new("k.conf"), &options).unwrap_or_else(|wrong| panic!("{wrong}"));
-        loaded.config.agent.routers
-    };
-    for lines in ["", "virtual_ipaddress {\n}", "virtual_ipaddress {\n web.example\n}"] {
-        assert_eq!(leniently(lines)[0].families(), [Family::Ipv4], "{lines}");
-    }
-    let excluded = leniently("virtual_ipaddress_excluded {\n 10.0.0.100/24\n 2001:db8::1/64\n}");
-    let held = excluded[0].holding(Family::Ipv4, "eth0".to_owned()).vips;
-    assert_eq!(held.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.100/24", "2001:db8::1/64"]);
-    // There it ends with "at least one is required".
-    for lines in ["version 3", "strict_mode on", "unicast_peer {\n fe80::2\n}"] {
-        assert!(leniently(lines).is_empty(), "{lines}");
-    }
-}
-
-#[test]
 fn what_would_be_another_mac_address_than_meant_is_refused_with_the_reason() {
     let refused = |lines: &str, why: &str| {
         let said = said(&instance(lines));
@@ -426,51 +406,11 @@ fn what_would_be_another_mac_address_than_meant_is_refused_with_the_reason() {
     };
     refused("use_ipvlan", "the addresses are on the interface itself");
     let elsewhere = "virtual_ipaddress_excluded {\n 10.1.0.1 dev eth1\n }";
-    refused("virtual_ipaddress_excluded {\n 10.1.0.1 use_vmac\n }", "or none");
-    let one_of_two = "virtual_ipaddress_excluded {\n 10.1.0.1 dev eth1 use_vmac\n 10.1.0.2 dev eth1\n }";
-    refused(one_of_two, "or none");
     let which = |lines: &str| config(&instance(lines)).agent.routers[0].virtual_mac;
     assert_eq!(which("use_vmac\n use_vmac_addr"), VirtualMac::Own);
     assert_eq!(which(&format!("use_vmac\n {elsewhere}")), VirtualMac::Own);
     assert_eq!(which(&format!("use_vmac\n use_vmac_addr\n {elsewhere}")), VirtualMac::Everywhere);
     assert_eq!(which(&format!("use_vmac_addr\n {elsewhere}")), VirtualMac::Elsewhere);
-    let itself = "virtual_ipaddress_excluded {\n 10.1.0.1 dev eth1 use_vmac\n }";
-    assert_eq!(which(itself), VirtualMac::Elsewhere);
-}
-
-#[test]
-fn the_interface_of_the_virtual_mac_address_is_made_as_is_written() {
-    let made = |words: &str| {
-        let router = config(&instance(&format!("use_vmac {words}"))).agent.routers.remove(0);
-        let vmac = router.holding(Family::Ipv4, "eth0".to_owned()).vmac.unwrap();
-        (vmac.name, vmac.mac, vmac.group)
-    };
-    let rfc = [0, 0, 0x5e, 0, 1, 51];
-    let own = [2, 0, 0, 0, 0, 1];
-    assert_eq!(made(""), ("vrrp.51".to_owned(), rfc, 0));
-    assert_eq!(made("web"), ("web".to_owned(), rfc, 0));
-    assert_eq!(made("name web netlink_notify_msg group 5"), ("web".to_owned(), rfc, 5));
-    assert_eq!(made("2:0:0:0:0:1 group default"), ("vrrp.51".to_owned(), own, 0));
-    assert_eq!(made("web 02:00:00:00:00"), ("web".to_owned(), [2, 0, 0, 0, 0, 51], 0));
-    // What keepalived leaves out is left out, and told.
-    for (words, why) in [
-        ("web db", "db is left out"),
-        ("web 01:00:5e:00:00:01", "is a multicast address"),
-        ("web 00:00:5e:00:01", "is one of the RFC"),
-        ("web 02:00", "is no MAC address"),
-        ("web group nosuch", "there is no group nosuch"),
-    ] {
-        assert_eq!(made(words), ("web".to_owned(), rfc, 0), "{words}");
-        let said = said(&instance(&format!("use_vmac {words}")));
-        assert!(said.iter().any(|line| line.contains(why)), "{words}: {said:#?}");
-    }
-    let other =
-        instance("use_vmac web").replace("instance web", "instance db").replace("10.0.0.100", "10.0.0.9");
-    let text = instance("use_vmac web") + &other.replace("router_id 51", "router_id 52");
-    let routers = config(&text).agent.routers;
-    let names =
-        routers.iter().map(|router| router.holding(Family::Ipv4, "eth0".to_owned()).vmac.unwrap().name);
-    assert_eq!(names.collect::<Vec<_>>(), ["web", "vrrp.52"]);
 }
 
 #[test]

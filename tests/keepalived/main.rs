@@ -1,5 +1,6 @@
 //! keepalived.conf: read, judged, and made into what the agent runs by.
 
+mod addresses;
 mod convert;
 mod corpus;
 mod grammar;

@@ -8,9 +8,9 @@ use serde_json::Value;
 use std::thread;
 use std::time::{Duration, Instant};
 
-const OURS: u32 = 1;
+pub const OURS: u32 = 1;
 
-fn start(namespace: &Namespace) -> (Holder, Reports<Report>) {
+pub fn start(namespace: &Namespace) -> (Holder, Reports<Report>) {
     start_with(namespace, Means::default())
 }
 
@@ -21,13 +21,13 @@ fn start_with(namespace: &Namespace, means: Means) -> (Holder, Reports<Report>) 
     (namespace.run(|| Holder::start(means, report).expect("a holder")), reports)
 }
 
-fn vip(text: &str) -> Vip {
+pub fn vip(text: &str) -> Vip {
     let (address, prefix) = text.split_once('/').expect("address/prefix");
     let (address, prefix) = (address.parse().expect("an address"), prefix.parse().expect("a prefix"));
-    Vip { address, prefix, dev: None, label: None, scope: 0 }
+    Vip::new(address, prefix)
 }
 
-fn hold(owner: u32, vips: Vec<Vip>) -> Order {
+pub fn hold(owner: u32, vips: Vec<Vip>) -> Order {
     Order::Hold {
         until: None,
         owner,
@@ -35,15 +35,15 @@ fn hold(owner: u32, vips: Vec<Vip>) -> Order {
     }
 }
 
-fn held() -> Report {
+pub fn held() -> Report {
     Report::Held { owner: OURS, result: Ok(()) }
 }
 
-fn released() -> Report {
+pub fn released() -> Report {
     Report::Released { owner: OURS, result: Ok(()) }
 }
 
-fn find(namespace: &Namespace, interface: &str, address: &str) -> Option<Value> {
+pub fn find(namespace: &Namespace, interface: &str, address: &str) -> Option<Value> {
     namespace.addresses(interface).into_iter().find(|info| info["local"] == address)
 }
 
@@ -97,7 +97,7 @@ fn held_addresses_are_there_as_ordered_and_gone_when_released() {
 }
 
 /// As [`hold`], leased for a second.
-fn lease(owner: u32, vips: Vec<Vip>) -> Order {
+pub fn lease(owner: u32, vips: Vec<Vip>) -> Order {
     let Order::Hold { holding, .. } = hold(owner, vips) else { unreachable!() };
     Order::Hold { until: None, owner, holding: Holding { lease: Some(Duration::from_secs(1)), ..holding } }
 }

@@ -106,14 +106,8 @@ fn held_addresses_are_announced_to_the_neighbour_as_often_as_asked() {
     let prefix = |address: &IpAddr| if address.is_ipv4() { 32 } else { 128 };
     let vips = addresses
         .iter()
-        .map(|address| Vip { address: *address, prefix: prefix(address), dev: None, label: None, scope: 0 })
-        .chain([Vip {
-            address: IpAddr::from([127, 0, 0, 9]),
-            prefix: 32,
-            dev: Some("lo".to_owned()),
-            label: None,
-            scope: 0,
-        }])
+        .map(|address| Vip::new(*address, prefix(address)))
+        .chain([Vip { dev: Some("lo".to_owned()), ..Vip::new(IpAddr::from([127, 0, 0, 9]), 32) }])
         .collect();
     holder.order(Order::Hold {
         until: None,
@@ -151,7 +145,7 @@ fn what_could_not_be_held_is_not_announced() {
     let holder = left.run(|| Holder::start(Means::default(), report).expect("a holder"));
     let vip = |address: &str, prefix| {
         let address = address.parse().expect("an address");
-        Vip { address, prefix, dev: None, label: None, scope: 0 }
+        Vip::new(address, prefix)
     };
     let vips = vec![vip("10.9.0.100", 32), vip("2001:db8:9::100", 128)];
     holder.order(Order::Hold {
@@ -175,7 +169,7 @@ fn what_is_on_another_interface_can_be_announced_alone() {
         left.run(|| Holder::start(Means::default(), move |r| drop(sender.send(r))).expect("a holder"));
     let vip = |last, dev: Option<&str>| {
         let address = IpAddr::from([10, 9, 0, last]);
-        Vip { address, prefix: 32, dev: dev.map(str::to_owned), label: None, scope: 0 }
+        Vip { dev: dev.map(str::to_owned), ..Vip::new(address, 32) }
     };
     let vips = vec![vip(1, None), vip(2, Some("eth1")), vip(3, Some("eth1"))];
     holder.order(Order::Hold {
@@ -198,7 +192,7 @@ fn paced_frames_keep_their_distance_while_orders_go_on_and_end_with_their_addres
         left.run(|| Holder::start(Means::default(), move |r| drop(sender.send(r))).expect("a holder"));
     let vip = |last| {
         let address = IpAddr::from([10, 9, 0, last]);
-        Vip { address, prefix: 32, dev: None, label: None, scope: 0 }
+        Vip::new(address, 32)
     };
     let hold = |owner, last| Order::Hold {
         until: None,

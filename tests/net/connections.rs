@@ -16,7 +16,7 @@ fn hold(vips: &[&str], close_connections: bool) -> Order {
     let vip = |address: &&str| {
         let address: IpAddr = address.parse().expect("an address");
         let prefix = if address.is_ipv4() { 32 } else { 128 };
-        Vip { address, prefix, dev: None, label: None, scope: 0 }
+        Vip::new(address, prefix)
     };
     let vips = vips.iter().map(vip).collect();
     let holding = Holding { interface: "eth0".to_owned(), vips, close_connections, ..Holding::default() };

@@ -20,7 +20,7 @@ fn hold(owner: u32, addresses: &[&str], refuse: bool) -> Order {
     let vip = |text: &&str| {
         let address: IpAddr = text.parse().expect("an address");
         let prefix = if address.is_ipv4() { 32 } else { 128 };
-        Vip { address, prefix, dev: None, label: None, scope: 0 }
+        Vip::new(address, prefix)
     };
     let vips = addresses.iter().map(vip).collect();
     Order::Hold {

@@ -54,7 +54,7 @@ fn started(namespace: &Namespace) -> (Reports<Report>, Vec<Link>) {
 }
 
 fn vip(address: &str) -> Vip {
-    Vip { address: ip(address), prefix: 32, dev: None, label: None, scope: 0 }
+    Vip::new(ip(address), 32)
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -234,7 +234,7 @@ fn a_bridge_letting_go_of_its_port_does_not_make_the_port_vanish() {
 fn hold(vips: &[&str]) -> Order {
     let vip = |address: &&str| {
         let address = ip(address);
-        Vip { address, prefix: if address.is_ipv4() { 32 } else { 128 }, dev: None, label: None, scope: 0 }
+        Vip::new(address, if address.is_ipv4() { 32 } else { 128 })
     };
     Order::Hold {
         until: None,

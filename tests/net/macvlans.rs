@@ -21,7 +21,7 @@ fn start(namespace: &Namespace) -> (Holder, Reports<Report>) {
 fn vip(address: &str) -> Vip {
     let address: std::net::IpAddr = address.parse().expect("an address");
     let prefix = if address.is_ipv4() { 32 } else { 128 };
-    Vip { address, prefix, dev: None, label: None, scope: 0 }
+    Vip::new(address, prefix)
 }
 
 fn vmac() -> Vmac {

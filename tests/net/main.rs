@@ -8,4 +8,5 @@ mod firewall;
 mod links;
 mod macvlans;
 mod namespace;
+mod particulars;
 mod routes;

@@ -34,13 +34,7 @@ fn route(to: &str, hops: Vec<Hop>) -> Route {
 }
 
 fn hold(owner: u32, routes: Vec<Route>, rules: Vec<Rule>) -> Order {
-    let vips = vec![Vip {
-        address: "10.9.0.100".parse().expect("an address"),
-        prefix: 32,
-        dev: None,
-        label: None,
-        scope: 0,
-    }];
+    let vips = vec![Vip::new("10.9.0.100".parse().expect("an address"), 32)];
     Order::Hold {
         until: None,
         owner,

@@ -3,6 +3,7 @@
 
 use super::address::Address;
 use super::document::Instance;
+use super::particulars;
 use super::report::Report;
 use crate::agent::VirtualMac;
 use crate::config::{file, router as front};
@@ -14,22 +15,12 @@ use std::net::IpAddr;
 /// The longest name of an interface, in bytes.
 const LONGEST_NAME: usize = 15;
 
-/// Which addresses go onto an interface with the virtual MAC address.
+/// Which addresses go onto an interface with the virtual MAC address; others may say so themselves.
 pub(super) fn virtual_mac(instance: &Instance, report: &Report) -> VirtualMac {
     let own = instance.interface.as_ref().map(Spanned::get_ref);
-    let all = instance.virtual_ipaddress.iter().chain(&instance.virtual_ipaddress_excluded);
-    let (elsewhere, here): (Vec<&Address>, Vec<_>) =
-        all.partition(|address| address.dev.as_ref().is_some_and(|dev| Some(dev.get_ref()) != own));
-    let every = instance.use_vmac_addr.is_some() || elsewhere.iter().all(|address| address.use_vmac);
-    let apart = [(here, instance.use_vmac.is_some()), (elsewhere.clone(), every)];
-    let alone = apart.iter().filter(|(_, all)| !all).flat_map(|(addresses, _)| addresses);
-    if let Some(address) = alone.into_iter().find(|address| address.use_vmac) {
-        let message = "known to keepalived, not done by Locum, effect: all addresses on the instance's own \
-                       interface have the virtual MAC address or none, and so have all on other ones";
-        let help = "write use_vmac in the instance for the former, use_vmac_addr for the latter";
-        report.refuse(&address.span, message, help);
-    }
-    VirtualMac::of(on_own(instance, report), every && !elsewhere.is_empty())
+    let mut all = instance.virtual_ipaddress.iter().chain(&instance.virtual_ipaddress_excluded);
+    let away = all.any(|address| address.dev.as_ref().is_some_and(|dev| Some(dev.get_ref()) != own));
+    VirtualMac::of(on_own(instance, report), away && instance.use_vmac_addr.is_some())
 }
 
 /// Whether those on the instance's own interface do.
@@ -125,35 +116,22 @@ fn label(address: &Address, report: &Report) -> Option<Spanned<String>> {
 }
 
 pub(super) fn vip(address: &Address, advertise: bool, report: &Report) -> file::Address {
-    let ignored = [
-        ("brd", address.brd.is_some()),
-        ("peer", address.peer.is_some()),
-        ("preferred_lft", address.preferred_lft.is_some()),
-        ("home", address.home),
-        ("-nodad", address.dad),
-        ("mngtmpaddr", address.mngtmpaddr),
-        ("noprefixroute", address.noprefixroute),
-        ("autojoin", address.autojoin),
-        ("no_track", address.no_track),
-        ("track_group", address.track_group.is_some()),
-    ];
-    let ignored: Vec<_> = ignored.iter().filter(|(_, written)| *written).map(|(name, _)| *name).collect();
-    if !ignored.is_empty() {
+    if let Some(group) = &address.track_group {
         let message = format!(
-            "known to keepalived, not done by Locum, effect: {} is held without {}",
-            address.address,
-            ignored.join(", ")
+            "known to keepalived, not done by Locum, effect: {} is there whatever the group's state",
+            address.address
         );
-        report.warning(&address.span, message, "remove the words if it is the same to you");
+        report.warning(&group.span(), message, "remove track_group if it is the same to you");
     }
     let link_local = matches!(address.address, IpAddr::V6(six) if six.is_unicast_link_local());
     let label = label(address, report);
     let vip = Vip {
         address: address.address,
-        prefix: address.prefix,
+        prefix: address.peer.as_ref().and_then(|peer| peer.get_ref().1).unwrap_or(address.prefix),
         dev: inner(address.dev.as_ref()),
         label: inner(label.as_ref()),
         scope: inner(address.scope.as_ref()).unwrap_or(if link_local { 253 } else { 0 }),
+        more: particulars::of(address, report),
     };
     file::Address {
         vip,

@@ -23,6 +23,7 @@ mod inspection;
 mod instance;
 mod keywords;
 mod lower;
+mod particulars;
 mod pattern;
 mod peers;
 mod process;

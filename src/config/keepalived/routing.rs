@@ -91,7 +91,7 @@ impl Router<'_> {
         };
         let mut route = Route {
             kind,
-            hops: self.hops(from),
+            hops: hops(from),
             source: value(from.src.as_ref()),
             table,
             metric: value(from.metric.as_ref()),
@@ -128,23 +128,6 @@ impl Router<'_> {
             self.report.refuse(&odd.span(), message, "mend one of the addresses");
         }
         odd.is_none()
-    }
-
-    fn hops(&self, from: &written::Route) -> Vec<Hop> {
-        let first = Hop {
-            via: value(from.via.as_ref()),
-            dev: inner(from.dev.as_ref()),
-            extra_weight: 0,
-            onlink: from.onlink,
-        };
-        let others = from.nexthops.iter().map(|hop| Hop {
-            via: value(hop.via.as_ref()),
-            dev: inner(hop.dev.as_ref()),
-            extra_weight: value(hop.weight.as_ref()).map_or(0, |weight: u8| weight.saturating_sub(1)),
-            onlink: hop.onlink,
-        });
-        let leads = |hop: &Hop| hop.via.is_some() || hop.dev.is_some();
-        std::iter::once(first).chain(others).filter(leads).collect()
     }
 
     /// A rule to hold; `None` where it would match or do something else than meant, which is told of.
@@ -259,6 +242,23 @@ fn value<T: Clone>(written: Option<&Spanned<T>>) -> Option<T> {
 }
 
 /// The number of a table in the text of `rt_tables`.
+fn hops(from: &written::Route) -> Vec<Hop> {
+    let first = Hop {
+        via: value(from.via.as_ref()),
+        dev: inner(from.dev.as_ref()),
+        extra_weight: 0,
+        onlink: from.onlink,
+    };
+    let others = from.nexthops.iter().map(|hop| Hop {
+        via: value(hop.via.as_ref()),
+        dev: inner(hop.dev.as_ref()),
+        extra_weight: value(hop.weight.as_ref()).map_or(0, |weight: u8| weight.saturating_sub(1)),
+        onlink: hop.onlink,
+    });
+    let leads = |hop: &Hop| hop.via.is_some() || hop.dev.is_some();
+    std::iter::once(first).chain(others).filter(leads).collect()
+}
+
 fn inner(written: Option<&Spanned<String>>) -> Option<String> {
     written.map(|written| written.get_ref().clone())
 }

@@ -3,12 +3,12 @@
 use super::page::{inline, list, quoted};
 use crate::agent::VirtualInterface;
 use crate::agent::route::{Hop, MAIN_TABLE, Network, Route, RouteKind, Rule, RuleAction};
-use crate::config::file::SCOPES;
+use crate::config::address::{FLAGS, SCOPES};
 use crate::config::routes::{ACTIONS, FAMILIES, KINDS, OPTIONS};
 use crate::config::show;
 use crate::notify::Script;
 use crate::process::{User, group_name, resolve_user};
-use crate::vrrp::{Family, Vip};
+use crate::vrrp::{Family, Preferred, Vip};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -62,6 +62,16 @@ pub(super) fn vip(vip: &Vip, advertise: bool) -> String {
     }
     if !advertise {
         pairs.push(("advertise", "false".to_owned()));
+    }
+    let more = &vip.more;
+    pairs.extend(more.broadcast.map(|broadcast| ("broadcast", quoted(&broadcast.to_string()))));
+    pairs.extend(more.peer.map(|peer| ("peer", quoted(&peer.to_string()))));
+    pairs.extend(more.preferred.map(|preferred| match preferred {
+        Preferred::Forever => ("preferred", quoted("forever")),
+        Preferred::For(length) => ("preferred", time(length)),
+    }));
+    if !more.flags.is_empty() {
+        pairs.push(("flags", list(more.flags.iter().map(|flag| word(FLAGS, flag)))));
     }
     if pairs.len() == 1 { address } else { inline(&pairs) }
 }
