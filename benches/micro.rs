@@ -62,6 +62,7 @@ fn one() -> instance::Config {
         preempt: true,
         addresses: advert(51, 100).addresses,
         peers: Vec::new(),
+        group: Family::Ipv4.group(),
         min_ttl: None,
         ttls: Vec::new(),
         checksum: ChecksumPolicy::Auto,

@@ -100,8 +100,9 @@ impl Story {
 fn describe(effect: &Effect) -> String {
     match effect {
         Effect::Listen(sockets) => {
-            let one =
-                |s: &locum::agent::Listen| format!("{} {} multicast {}", s.interface, s.family, s.multicast);
+            let one = |s: &locum::agent::Listen| {
+                format!("{} {} multicast {}", s.interface, s.family, !s.groups.is_empty())
+            };
             format!("listen on {}", sockets.iter().map(one).collect::<Vec<_>>().join(", "))
         }
         Effect::Send(Outgoing { source, destination, payload, .. }) => {

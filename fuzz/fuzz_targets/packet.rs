@@ -12,7 +12,7 @@ use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use locum::vrrp::auth::{Auth, Secret};
 use locum::vrrp::packet::{Envelope, Expect, Reach};
-use locum::vrrp::{Interval, Version, Vrid};
+use locum::vrrp::{Family, Interval, Version, Vrid};
 use std::net::IpAddr;
 
 #[derive(Arbitrary, Debug)]
@@ -40,7 +40,7 @@ fuzz_target!(|input: Input| {
         vrid: Vrid::new(input.vrid).unwrap_or(Vrid::new(1).unwrap()),
         interval: Interval::from_centiseconds(input.centiseconds).unwrap_or(Interval::SECOND),
         owner: input.owner,
-        reach: input.peers.as_deref().map_or(Reach::Multicast, Reach::Unicast),
+        reach: input.peers.as_deref().map_or(Reach::Multicast(Family::of(input.source).group()), Reach::Unicast),
         min_ttl: input.min_ttl,
         ttls: &[],
         auth: &auth,

@@ -204,6 +204,8 @@ pub struct Router {
     pub ignore_link: bool,
     /// Unicast peers of both families; empty for multicast.
     pub peers: Vec<IpAddr>,
+    /// The multicast groups of its adverts where they are not the usual ones, at most one a family.
+    pub groups: Vec<IpAddr>,
     /// Another way to the other hosts, which adverts take as well.
     pub second_path: Option<SecondPath>,
     /// The addresses to send adverts from, at most one a family; the interface's first otherwise.
@@ -270,12 +272,26 @@ impl Router {
         self.vrid == other.vrid && self.families().iter().any(|family| theirs.contains(family))
     }
 
-    /// Whether there are adverts, of their number and on their interface, that both would believe: all of the
+    /// The multicast group of its adverts of `family`.
+    #[must_use]
+    pub fn group(&self, family: Family) -> IpAddr {
+        self.groups
+            .iter()
+            .copied()
+            .find(|group| Family::of(*group) == family)
+            .unwrap_or_else(|| family.group())
+    }
+
+    /// Whether there are adverts, of their number and on their interface, that both would believe: all of a
     /// group, or those of a peer that both have.
     #[must_use]
     pub fn hears_same_as(&self, other: &Router) -> bool {
         match (self.peers.is_empty(), other.peers.is_empty()) {
-            (true, true) => true,
+            (true, true) => {
+                let theirs = other.families();
+                let mut ours = self.families().into_iter();
+                ours.any(|family| theirs.contains(&family) && self.group(family) == other.group(family))
+            }
             (false, false) => self.peers.iter().any(|peer| other.peers.contains(peer)),
             _ => false,
         }
@@ -396,6 +412,7 @@ impl Router {
             preempt: self.preempt,
             addresses: self.named_of(family).collect(),
             peers: self.peers.iter().copied().filter(|peer| Family::of(*peer) == family).collect(),
+            group: self.group(family),
             min_ttl: self.min_ttl,
             ttls: self.ttls.clone(),
             checksum: self.checksum,

@@ -286,8 +286,8 @@ pub struct Listen {
     pub family: Family,
     /// for this IP protocol,
     pub protocol: u8,
-    /// as a member of the VRRP group or not,
-    pub multicast: bool,
+    /// as a member of these multicast groups,
+    pub groups: BTreeSet<IpAddr>,
     /// for these virtual routers.
     pub vrids: BTreeSet<Vrid>,
 }

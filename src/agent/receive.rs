@@ -46,7 +46,7 @@ impl Agent {
     }
 
     /// Whose packet it is. Routers of one interface share a number where no packet can be for two of them: what one
-    /// has from its peers, another has from the group or from other peers.
+    /// has from its peers, another has from a group or from other peers.
     fn addressee(&self, datagram: &Datagram, vrid: Vrid, family: Family) -> Option<(Seat, Way)> {
         let here = |seat: &Seat| {
             let router = &self.routers[seat.router];
@@ -55,11 +55,11 @@ impl Agent {
         let mut all = self.by_vrid.get(&(vrid, family))?.iter().filter_map(here);
         let first = all.next()?;
         let meant = |(seat, _): &(Seat, Way)| {
-            let peers = &self.routers[seat.router].config.peers;
+            let config = &self.routers[seat.router].config;
             if datagram.destination.is_multicast() {
-                peers.is_empty()
+                config.peers.is_empty() && config.group(family) == datagram.destination
             } else {
-                peers.contains(&datagram.source)
+                config.peers.contains(&datagram.source)
             }
         };
         let Some(second) = all.next() else { return Some(first) };

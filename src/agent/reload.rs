@@ -63,6 +63,7 @@ pub fn compare(old: &Wanted, new: &Wanted) -> Change {
     note("addresses", vips(old), vips(new));
     note("version", old.version.to_string(), new.version.to_string());
     note("peers", text(&old.peers), text(&new.peers));
+    note("multicast_group", text(&old.groups), text(&new.groups));
     note("second_path", text(&old.second_path), text(&new.second_path));
     note("authentication", old.auth.to_string(), new.auth.to_string());
     for (changed, what) in [

@@ -99,7 +99,7 @@ impl Agent {
         let virtual_mac = config.virtual_mac.own() && !config.adverts_from_base;
         let mac = if virtual_mac { Some(config.mac(family)) } else { mac_of(interface) };
         let peers = &instance.config().peers;
-        let group = peers.is_empty().then(|| family.group());
+        let group = peers.is_empty().then_some(instance.config().group);
         let destinations = group.into_iter().chain(peers.iter().copied()).collect();
         let first = Journey { interface: interface.clone(), source, mac, destinations };
         let second = config.second_path.as_ref().and_then(|path| {
@@ -113,25 +113,30 @@ impl Agent {
     /// The sockets that the routers need now. One that demands an authentication header listens for adverts
     /// without one as well, so that they are refused and counted.
     pub(super) fn listen(&mut self, effects: &mut Vec<Effect>) {
-        let mut wanted: BTreeMap<Place<'_>, (bool, BTreeSet<Vrid>)> = BTreeMap::new();
+        let mut wanted: BTreeMap<Place<'_>, (BTreeSet<IpAddr>, BTreeSet<Vrid>)> = BTreeMap::new();
         for router in &self.routers {
             let second = router.config.second_path.as_ref().map(|path| (path.interface.as_str(), false));
             let first = router.link.as_deref().map(|name| (name, router.config.peers.is_empty()));
             let ah = matches!(router.config.auth, Auth::Ah(_)).then_some(ah::PROTOCOL);
-            for (name, multicast) in first.into_iter().chain(second) {
+            for (name, grouped) in first.into_iter().chain(second) {
                 let Some(link) = self.links.known().get(name) else { continue };
                 for (member, protocol) in
                     router.members.iter().flat_map(|m| [PROTOCOL].into_iter().chain(ah).map(move |p| (m, p)))
                 {
                     let key = (&*link.name, link.index, member.family, protocol);
                     let entry = wanted.entry(key).or_default();
-                    entry.0 |= multicast;
+                    entry.0.extend(grouped.then(|| router.config.group(member.family)));
                     entry.1.insert(router.config.vrid);
                 }
             }
         }
-        let listen = |((interface, index, family, protocol), (multicast, vrids)): ((&str, _, _, _), _)| {
-            Listen { interface: interface.to_owned(), index, family, protocol, multicast, vrids }
+        let listen = |((interface, index, family, protocol), (groups, vrids)): ((&str, _, _, _), _)| Listen {
+            interface: interface.to_owned(),
+            index,
+            family,
+            protocol,
+            groups,
+            vrids,
         };
         let wanted: BTreeSet<Listen> = wanted.into_iter().map(listen).collect();
         if wanted != self.listening {

@@ -77,7 +77,9 @@ impl Sniff {
     }
 
     fn listen(&self, config: Option<&Config>) -> Result<u64, Failure> {
-        let mut live = Live::open(self.interface.as_deref()).map_err(Failure::Other)?;
+        let routers = config.into_iter().flat_map(|config| &config.routers);
+        let groups = routers.flat_map(|router| router.groups.iter().copied()).collect();
+        let mut live = Live::open(self.interface.as_deref(), &groups).map_err(Failure::Other)?;
         let mut shown = 0;
         while self.count.is_none_or(|count| shown < count) {
             let Some(seen) = live.next(None).map_err(Failure::Other)? else { continue };

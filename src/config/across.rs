@@ -54,14 +54,12 @@ fn same_virtual_router(earlier: &Router, later: &Router, sink: &Sink) {
     // The virtual MAC address is made of the number: there is one of it.
     let one_mac = [earlier, later].iter().all(|router| router.virtual_mac.own());
     let one_way = earlier.second_path.is_none() && later.second_path.is_none();
-    if one_way && !one_mac && !hear_the_same(earlier, later) {
-        return;
-    }
     let has = |router: &Router, family| {
         let bare = router.vips.is_empty() && router.family == Some(family);
         bare || router.vips.iter().any(|address| Family::of(address.vip.address) == family)
     };
-    let shared = |family: &Family| has(earlier, *family) && has(later, *family);
+    let apart = |family| one_way && !one_mac && !hear_the_same(earlier, later, family);
+    let shared = |family: &Family| has(earlier, *family) && has(later, *family) && !apart(*family);
     let Some(family) = [Family::Ipv4, Family::Ipv6].into_iter().find(shared) else { return };
     let (name, vrid) = (earlier.name.get_ref(), second.get_ref());
     let message = format!("VRID {vrid} of {family} on this interface is router {name}'s already");
@@ -71,14 +69,22 @@ fn same_virtual_router(earlier: &Router, later: &Router, sink: &Sink) {
     );
 }
 
-/// Whether one advert could be for both: of the group, or of a peer that both have.
-fn hear_the_same(one: &Router, other: &Router) -> bool {
+/// Whether one advert could be for both: of a group, or of a peer that both have.
+fn hear_the_same(one: &Router, other: &Router, family: Family) -> bool {
     let peers = |router: &Router| {
         let list = router.peers.iter().flat_map(Spanned::get_ref);
         list.map(|peer| *peer.get_ref()).collect::<BTreeSet<_>>()
     };
-    let (one, other) = (peers(one), peers(other));
-    one.is_empty() == other.is_empty() && (one.is_empty() || !one.is_disjoint(&other))
+    let group = |router: &Router| {
+        let mut written = router.groups.iter().map(|group| *group.get_ref());
+        written.find(|group| Family::of(*group) == family).unwrap_or_else(|| family.group())
+    };
+    let (ours, theirs) = (peers(one), peers(other));
+    match (ours.is_empty(), theirs.is_empty()) {
+        (true, true) => group(one) == group(other),
+        (false, false) => !ours.is_disjoint(&theirs),
+        _ => false,
+    }
 }
 
 fn same_addresses(routers: &[Router], sink: &Sink) {

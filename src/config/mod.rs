@@ -16,6 +16,7 @@ mod damping;
 mod dns;
 mod file;
 mod fixed;
+mod groups;
 mod hooks;
 mod http;
 mod identity;

@@ -5,6 +5,7 @@ use super::Secrets;
 use super::auth;
 use super::damping;
 use super::file;
+use super::groups;
 use super::problem::{Finding, Sink};
 use super::secret;
 use super::section::Wrong;
@@ -79,6 +80,7 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
     install(part, sink);
     peers(part, sink);
     sources(part, sink);
+    groups::groups(part, sink);
     let interval = interval(part, version, sink);
     let usual = interval.unwrap_or(Interval::SECOND);
     let min_ttl = part.min_ttl.as_ref().map(|ttl| *ttl.get_ref());
@@ -109,6 +111,7 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
         drain_ports: part.drain_ports.clone(),
         quorum: Quorum::Off,
         peers: part.peers.iter().flat_map(Spanned::get_ref).map(|peer| *peer.get_ref()).collect(),
+        groups: part.groups.iter().map(|group| *group.get_ref()).collect(),
         second_path,
         sources: part.sources.iter().map(|source| *source.get_ref()).collect(),
         ttl: part.ttl.as_ref().map_or(u8::MAX, |ttl| *ttl.get_ref()),

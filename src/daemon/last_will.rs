@@ -176,9 +176,13 @@ impl LastWill {
             }
             let vrids = (0..=u8::MAX).filter(|vrid| here[usize::from(*vrid)]).filter_map(Vrid::new);
             let (interface, family) = place(&packet);
+            let groups = farewells(&self.list)
+                .flat_map(|(_, farewell)| farewell.packets())
+                .filter(|other| place(other) == place(&packet) && other.destination.is_multicast())
+                .map(|other| other.destination);
             let index = if_nametoindex(interface).map_err(io::Error::from);
             let opened =
-                index.and_then(|index| RawSocket::open(interface, index, family, PROTOCOL, true, vrids));
+                index.and_then(|index| RawSocket::open(interface, index, family, PROTOCOL, groups, vrids));
             match opened {
                 Ok(socket) => {
                     let number = u64::try_from(self.sockets.len()).unwrap_or(u64::MAX);

@@ -143,8 +143,8 @@ impl Sockets {
             }
             return Ok(());
         }
-        let Listen { interface, index, family, protocol, multicast, vrids } = listen;
-        let socket = RawSocket::open(interface, *index, *family, *protocol, *multicast, vrids)?;
+        let Listen { interface, index, family, protocol, groups, vrids } = listen;
+        let socket = RawSocket::open(interface, *index, *family, *protocol, groups, vrids)?;
         self.last += 1;
         self.bell.watch(socket.fd(), self.last)?;
         let interface = interface.as_str().into();
@@ -273,7 +273,7 @@ fn place_of(listen: &Listen) -> (String, Family) {
 
 /// Whether one socket serves both, but for the virtual routers, which a filter changes.
 fn same_socket(a: &Listen, b: &Listen) -> bool {
-    a.index == b.index && a.multicast == b.multicast
+    a.index == b.index && a.groups == b.groups
 }
 
 fn came<'a>(interface: &'a Arc<str>, received: raw_socket::Received<'a>) -> Came<'a> {

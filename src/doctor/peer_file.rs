@@ -313,7 +313,8 @@ impl Pair<'_> {
             settings.auth = Auth::None;
         }
         let unicast = sender.peers.iter().any(|peer| Family::of(*peer) == self.family);
-        let (destination, ttl) = if unicast { (to, sender.ttl) } else { (self.family.group(), u8::MAX) };
+        let (destination, ttl) =
+            if unicast { (to, sender.ttl) } else { (sender.group(self.family), u8::MAX) };
         let advert = Advert {
             version: sender.version,
             vrid: sender.vrid,

@@ -44,6 +44,7 @@ pub(super) fn mend(refusal: Refusal, router: &Router, source: IpAddr) -> String 
                 "write peers = [\"{source}\"] for {name} here, or remove peers there: all by unicast, or none"
             )
         }
+        Refusal::BadDestination => format!("write the same multicast_group for {name} on every host"),
         Refusal::Ttl => format!(
             "have no router between the hosts; where that is meant, write min_ttl for {name}, with peers"
         ),

@@ -1,13 +1,16 @@
 //! Listens to VRRP on the wire by a packet socket of its own: sees what comes and goes, and takes
 //! nothing away from the daemon.
 
-use crate::vrrp::{GROUP_V4, GROUP_V6, PROTOCOL, ah};
+use super::raw_socket::join;
+use crate::vrrp::{Family, PROTOCOL, ah};
 use nix::errno::Errno;
 use nix::net::if_::{if_nameindex, if_nametoindex};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, socket};
-use socket2::{Domain, InterfaceIndexOrAddress, SockFilter, SockRef, Socket, Type};
+use socket2::{Domain, SockFilter, SockRef, Socket, Type};
+use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Instant;
 const BUFFER: usize = 1 << 16;
@@ -38,11 +41,11 @@ pub struct Seen<'a> {
 }
 
 impl Live {
-    /// Begins to listen.
+    /// Begins to listen, also to `groups` besides those of VRRP, where it is on one interface.
     ///
     /// # Errors
     /// One line for people: without `CAP_NET_RAW`, or where there is no such interface.
-    pub fn open(interface: Option<&str>) -> Result<Self, String> {
+    pub fn open(interface: Option<&str>, groups: &BTreeSet<IpAddr>) -> Result<Self, String> {
         let interface = interface.map(index).transpose()?;
         let kind = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let socket = socket(AddressFamily::Packet, SockType::Datagram, kind, SockProtocol::EthAll).map_err(
@@ -53,8 +56,10 @@ impl Live {
         )?;
         let socket2 = SockRef::from(&socket);
         socket2.attach_filter(&filter(interface)).map_err(|error| format!("cannot set a filter: {error}"))?;
-        let members = interface.map(|index| [join_v4(index), join_v6(index)]);
-        let members = members.into_iter().flatten().filter_map(Result::ok).collect();
+        let usual = [Family::Ipv4, Family::Ipv6].map(Family::group);
+        let groups = usual.into_iter().chain(groups.iter().copied());
+        let members = interface.map(|index| groups.filter_map(|group| member(group, index).ok()).collect());
+        let members = members.unwrap_or_default();
         Ok(Live { socket, interface, buffer: vec![0; BUFFER], _members: members })
     }
 
@@ -155,14 +160,9 @@ fn filter(interface: Option<u32>) -> Vec<SockFilter> {
     program
 }
 
-fn join_v4(index: u32) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
-    socket.join_multicast_v4_n(&GROUP_V4, &InterfaceIndexOrAddress::Index(index))?;
-    Ok(socket)
-}
-
-fn join_v6(index: u32) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::IPV6, Type::DGRAM, None)?;
-    socket.join_multicast_v6(&GROUP_V6, index)?;
+fn member(group: IpAddr, index: u32) -> io::Result<Socket> {
+    let domain = if group.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
+    let socket = Socket::new(domain, Type::DGRAM, None)?;
+    join(&socket, group, index)?;
     Ok(socket)
 }

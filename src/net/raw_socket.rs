@@ -1,12 +1,11 @@
 //! Raw sockets for IP protocol 112, or 51 in front of it: bytes in, bytes out, one pair per interface,
 //! family and protocol.
 //!
-//! No codec and no judgement here. RFC 9568 sections 5.1.1 and 5.1.2: TTL and hop limit 255, groups
-//! 224.0.0.18 and `ff02::12`. What is not for one of our VRIDs is dropped by a filter in the kernel.
+//! No codec and no judgement here. RFC 9568 sections 5.1.1 and 5.1.2: TTL and hop limit 255, to a group. What is not for one of our VRIDs is dropped by a filter in the kernel.
 
 use super::announce::Announcer;
 use super::frame;
-use crate::vrrp::{Family, GROUP_V4, GROUP_V6, PROTOCOL, Vrid, ah};
+use crate::vrrp::{Family, PROTOCOL, Vrid, ah};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::libc::{c_int, in6_addr, in6_pktinfo};
@@ -81,8 +80,8 @@ pub struct Outgoing<'a> {
 }
 
 impl RawSocket {
-    /// Opens the pair on `interface` (whose number is `index`), joins the group of `family` where
-    /// `multicast`, and lets only `vrids` through. An interface made anew has another number: the
+    /// Opens the pair on `interface` (whose number is `index`), joins `groups`, which are of
+    /// `family`, and lets only `vrids` through. An interface made anew has another number: the
     /// old pair stays deaf, open another.
     ///
     /// # Errors
@@ -92,11 +91,16 @@ impl RawSocket {
         index: u32,
         family: Family,
         protocol: u8,
-        multicast: bool,
+        groups: impl IntoIterator<Item: Borrow<IpAddr>>,
         vrids: impl IntoIterator<Item: Borrow<Vrid>>,
     ) -> io::Result<RawSocket> {
+        let mut groups = groups.into_iter().peekable();
+        let multicast = groups.peek().is_some();
         let opened = move || -> io::Result<RawSocket> {
-            let receiving = receiving(interface, index, family, protocol, multicast, vrids)?;
+            let receiving = receiving(interface, family, protocol, multicast, vrids)?;
+            for group in groups {
+                join(&receiving, *group.borrow(), index)?;
+            }
             let sending = sending(interface, index, family)?;
             let interface = interface.as_bytes().into();
             let frames = OnceLock::new();
@@ -273,7 +277,6 @@ fn about(interface: &str, family: Family, what: &str, error: &io::Error) -> io::
 
 fn receiving(
     interface: &str,
-    index: u32,
     family: Family,
     protocol: u8,
     multicast: bool,
@@ -290,19 +293,25 @@ fn receiving(
         Family::Ipv4 => {
             // Groups that others on this host have joined are none of our business.
             socket.set_multicast_all_v4(false)?;
-            if multicast {
-                socket.join_multicast_v4_n(&GROUP_V4, &InterfaceIndexOrAddress::Index(index))?;
-            }
         }
         Family::Ipv6 => {
             setsockopt(&socket, sockopt::Ipv6RecvHopLimit, &true)?;
             setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
-            if multicast {
-                socket.join_multicast_v6(&GROUP_V6, index)?;
-            }
         }
     }
     Ok(socket)
+}
+
+/// Joins `group` on the interface of this number, unless it has.
+pub(super) fn join(socket: &Socket, group: IpAddr, index: u32) -> io::Result<()> {
+    let joined = match group {
+        IpAddr::V4(group) => socket.join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(index)),
+        IpAddr::V6(group) => socket.join_multicast_v6(&group, index),
+    };
+    match joined {
+        Err(error) if error.raw_os_error() == Some(Errno::EADDRINUSE as i32) => Ok(()),
+        joined => joined,
+    }
 }
 
 fn sending(interface: &str, index: u32, family: Family) -> io::Result<Socket> {

@@ -229,7 +229,7 @@ fn hears(node: &Node, network: Network, out: &Outgoing) -> Option<String> {
             && up(&listen.interface)
             && node.network(&listen.interface) == network
             && if out.destination.is_multicast() {
-                listen.multicast
+                listen.groups.contains(&out.destination)
             } else {
                 node.has_address(out.destination)
             }

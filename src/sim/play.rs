@@ -334,6 +334,7 @@ fn router(name: RouterName, vr: &VirtualRouter, member: &Member) -> Result<Route
         virtual_mac: VirtualMac::Off,
         virtual_interface: VirtualInterface::default(),
         adverts_from_base: false,
+        groups: Vec::new(),
         family: None,
         ttl: 255,
         accept: true,

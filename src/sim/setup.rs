@@ -257,6 +257,7 @@ impl Shared {
             virtual_mac: VirtualMac::Off,
             virtual_interface: VirtualInterface::default(),
             adverts_from_base: false,
+            groups: Vec::new(),
             family: None,
             ttl: 255,
             accept: true,

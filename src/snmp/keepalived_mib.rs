@@ -15,7 +15,7 @@ use crate::agent::{RouterName, Standing, Subject};
 use crate::vrrp::auth::Auth;
 use crate::vrrp::{Family, Version, Vip};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 /// What to register for: `global` and `vrrp`.
 pub(super) const SUBTREES: &[&[u32]] = &[GLOBAL, &[1, 3, 6, 1, 4, 1, 9586, 100, 5, 2]];
@@ -193,7 +193,7 @@ fn instance(view: &View<'_>, number: u32, now: &RouterStatus, router: &Router, r
         (31, line(|scripts| &scripts.rx_lower)),
         (33, Some(NO)),
         (34, multicast.then(|| Value::Integer(i32::from(kind(family))))),
-        (35, multicast.then(|| Value::address(group_of(family)))),
+        (35, multicast.then(|| Value::address(router.group(family)))),
     ];
     rows.row(ROUTER, &[number], columns);
 }
@@ -255,14 +255,6 @@ pub(super) const fn state(state: Standing) -> i32 {
 /// What it hopes to be when it starts.
 pub(super) fn initial(router: &Router) -> i32 {
     state(if router.manner.eager { Standing::Master } else { Standing::Backup })
-}
-
-/// The group that adverts go to.
-const fn group_of(family: Family) -> IpAddr {
-    match family {
-        Family::Ipv4 => IpAddr::V4(Ipv4Addr::new(224, 0, 0, 18)),
-        Family::Ipv6 => IpAddr::V6(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12)),
-    }
 }
 
 /// `InetScopeType` of a kernel's scope.

@@ -30,9 +30,10 @@ pub fn listen(config: &Config, links: &[Link], span: Duration) -> Result<Listene
     }
     let places = config.routers.iter().filter_map(|router| place(router, links)).filter(|link| link.up);
     let names: BTreeSet<&str> = places.map(|link| link.name.as_str()).collect();
+    let groups = config.routers.iter().flat_map(|router| router.groups.iter().copied()).collect();
     let end = Instant::now() + span;
     let each = thread::scope(|scope| {
-        let listeners: Vec<_> = names.iter().map(|name| scope.spawn(move || hear(name, end))).collect();
+        let listeners: Vec<_> = names.iter().map(|name| scope.spawn(|| hear(name, &groups, end))).collect();
         let ended =
             listeners.into_iter().map(|one| one.join().map_err(|_| "a listener broke off".to_owned()));
         ended.map(|result| result.and_then(|heard| heard)).collect::<Result<Vec<_>, String>>()
@@ -40,8 +41,8 @@ pub fn listen(config: &Config, links: &[Link], span: Duration) -> Result<Listene
     Ok(Listened { span, end: now(), seen: each.into_iter().flatten().collect() })
 }
 
-fn hear(name: &str, end: Instant) -> Result<Vec<Seen>, String> {
-    let mut live = Live::open(Some(name))?;
+fn hear(name: &str, groups: &BTreeSet<IpAddr>, end: Instant) -> Result<Vec<Seen>, String> {
+    let mut live = Live::open(Some(name), groups)?;
     let mut seen = Vec::new();
     while seen.len() < MOST {
         let Some(packet) = live.next(Some(end))? else { break };

@@ -28,6 +28,8 @@ pub struct Config {
     pub addresses: Arc<[IpAddr]>,
     /// Unicast peers; empty for multicast.
     pub peers: Vec<IpAddr>,
+    /// The multicast group, of its family; see [`Family::group`] for the usual one.
+    pub group: IpAddr,
     /// The smallest TTL or hop limit accepted; `None` for 255 by multicast and any by unicast.
     pub min_ttl: Option<u8>,
     /// The TTLs accepted of one peer, where it has its own.
@@ -74,7 +76,8 @@ impl Config {
     /// What it expects of a packet that comes in while the wall clock reads `clock`, if it is known.
     #[must_use]
     pub fn expect(&self, clock: Option<Duration>) -> Expect<'_> {
-        let reach = if self.peers.is_empty() { Reach::Multicast } else { Reach::Unicast(&self.peers) };
+        let reach =
+            if self.peers.is_empty() { Reach::Multicast(self.group) } else { Reach::Unicast(&self.peers) };
         Expect {
             version: self.version,
             vrid: self.vrid,

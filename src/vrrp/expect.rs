@@ -6,7 +6,7 @@ use super::envelope::Envelope;
 use super::hmac::Origin;
 use super::packet::Message;
 use super::refusal::{Refusal, Remark};
-use super::{Advert, Family, Interval, Priority, Version, Vrid};
+use super::{Advert, Interval, Priority, Version, Vrid};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -47,8 +47,8 @@ pub struct Expect<'a> {
 /// Where adverts go to and come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach<'a> {
-    /// The group of the family.
-    Multicast,
+    /// This group, mostly that of the family.
+    Multicast(IpAddr),
     /// These peers and nobody else.
     Unicast(&'a [IpAddr]),
 }
@@ -75,7 +75,7 @@ impl Expect<'_> {
     #[must_use]
     pub fn least_ttl(&self) -> u8 {
         match self.reach {
-            Reach::Multicast => self.min_ttl.unwrap_or(u8::MAX),
+            Reach::Multicast(_) => self.min_ttl.unwrap_or(u8::MAX),
             Reach::Unicast(_) => self.min_ttl.unwrap_or(0),
         }
     }
@@ -89,10 +89,10 @@ impl Expect<'_> {
             return Err(Refusal::Ttl);
         }
         match self.reach {
-            Reach::Multicast if !destination.is_multicast() => Err(Refusal::UnicastDestination),
-            Reach::Multicast if destination != Family::of(source).group() => Err(Refusal::BadDestination),
+            Reach::Multicast(_) if !destination.is_multicast() => Err(Refusal::UnicastDestination),
+            Reach::Multicast(group) if destination != group => Err(Refusal::BadDestination),
             // RFC 9568 5.1.2.1; over unicast keepalived sends from any address.
-            Reach::Multicast if !link_local_in_ipv6(source) => Err(Refusal::SourceNotLinkLocal),
+            Reach::Multicast(_) if !link_local_in_ipv6(source) => Err(Refusal::SourceNotLinkLocal),
             Reach::Unicast(_) if destination.is_multicast() => Err(Refusal::MulticastDestination),
             Reach::Unicast(peers) if !peers.contains(&source) => Err(Refusal::NotAPeer),
             _ => Ok(()),

@@ -123,7 +123,7 @@ impl Family {
         }
     }
 
-    /// The multicast group VRRP uses in this family.
+    /// The multicast group that VRRP uses in this family, where no other is agreed on.
     #[must_use]
     pub const fn group(self) -> IpAddr {
         match self {

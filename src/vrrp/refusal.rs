@@ -53,7 +53,7 @@ counted! {
         Ttl "ttl" "the TTL is too low: it came through a router, or is forged"
         MulticastDestination "multicast-destination" "it was multicast, but this router speaks unicast"
         UnicastDestination "unicast-destination" "it was unicast, but this router speaks multicast"
-        BadDestination "bad-destination" "it was sent to a group that is not VRRP's"
+        BadDestination "bad-destination" "it was sent to another multicast group than this router's"
         NotAPeer "not-a-peer" "the sender is not among the configured peers"
         SourceNotLinkLocal "source-not-link-local" "the IPv6 sender address is not link-local"
         AuthType "auth-type" "the authentication type differs from ours"

@@ -117,7 +117,8 @@ impl Place {
         let payload = encode(&advert, source, destination, Checksum::Pseudo, &Auth::None);
         let index = self.right.index("eth0");
         self.right.run(|| {
-            let socket = RawSocket::open("eth0", index, Family::Ipv4, 112, true, [vrid]).expect("a socket");
+            let socket =
+                RawSocket::open("eth0", index, Family::Ipv4, 112, [destination], [vrid]).expect("a socket");
             let sent = Outgoing {
                 source,
                 destination,

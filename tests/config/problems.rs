@@ -283,6 +283,14 @@ fn interfaces_have_names_or_subnets() {
 }
 
 #[test]
+fn a_group_is_multicast_of_a_family_of_the_router_once_and_not_with_peers() {
+    one("multicast_group = '10.0.0.9'", "10.0.0.9 is no multicast address");
+    one("multicast_group = 'ff02::81'", "this router has no IPv6 address, and nothing to send there");
+    one("multicast_group = ['224.0.0.81', '224.0.0.82']", "a second group of IPv4");
+    one("multicast_group = '224.0.0.81'\npeers = ['10.0.0.2']", "adverts to peers go to no group");
+}
+
+#[test]
 fn two_routers_share_neither_number_nor_address() {
     let second = "[router.two]\ninterface = 'eth0'\nvrid = 51\naddresses = ['10.0.0.100']\n";
     let text = format!("{}{second}", router(""));
@@ -293,6 +301,8 @@ fn two_routers_share_neither_number_nor_address() {
     assert_eq!(errors(&text), wanted);
     let other = second.replace("eth0", "eth1").replace("0.100", "0.101");
     assert!(read(&format!("{}{other}", router(""))).is_ok());
+    let apart = format!("{}multicast_group = '224.0.0.81'\n", second.replace("0.100", "0.101"));
+    assert!(read(&format!("{}{apart}", router(""))).is_ok(), "no advert is for both");
     let six = second.replace("10.0.0.100", "2001:db8::1");
     assert!(read(&format!("{}{six}", router(""))).is_ok(), "another family is another virtual router");
 }

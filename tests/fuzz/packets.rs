@@ -60,7 +60,7 @@ fn any_packet_is_refused_or_reads_the_same_again() {
                 vrid: Vrid::new(51).unwrap(),
                 interval: Interval::SECOND,
                 owner: false,
-                reach: Reach::Multicast,
+                reach: Reach::Multicast(group),
                 min_ttl: None,
                 ttls: &[],
                 auth,

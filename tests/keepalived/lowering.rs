@@ -12,6 +12,7 @@ use locum::health::{Initial, OnFail};
 use locum::snmp::{Master, Settings};
 use locum::vrrp::auth::Auth;
 use locum::vrrp::{ChecksumPolicy, Family, Version};
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -377,6 +378,21 @@ fn adverts_leave_as_is_written() {
     assert_eq!(own.announce.elsewhere, Some(Duration::from_secs(7)));
     let far = one(&instance("unicast_src_ip 10.0.0.1\n unicast_peer {\n 10.0.0.2\n }\n unicast_ttl 5"));
     assert_eq!(far.ttl, 5);
+}
+
+#[test]
+fn the_group_is_that_of_the_instance_or_of_all_and_none_with_peers() {
+    let groups = |global: &str, lines: &str| {
+        let text = format!("global_defs {{\n{global}\n}}\n{}", instance(lines));
+        config(&text).agent.routers.remove(0).groups
+    };
+    let address = |text: &str| text.parse::<IpAddr>().unwrap();
+    assert_eq!(groups("", ""), Vec::<IpAddr>::new());
+    assert_eq!(groups("vrrp_mcast_group4 224.0.0.81", ""), [address("224.0.0.81")]);
+    assert_eq!(groups("vrrp_mcast_group6 ff02::81", ""), Vec::<IpAddr>::new());
+    assert_eq!(groups("vrrp_mcast_group4 224.0.0.81", "mcast_dst_ip 224.0.0.82"), [address("224.0.0.82")]);
+    assert_eq!(groups("vrrp_mcast_group4 224.0.0.81", "mcast_dst_ip 224.0.0.18"), Vec::<IpAddr>::new());
+    assert_eq!(groups("", "mcast_dst_ip 224.0.0.82\n unicast_peer {\n 10.0.0.2\n }"), Vec::<IpAddr>::new());
 }
 
 #[test]

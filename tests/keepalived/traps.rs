@@ -120,7 +120,6 @@ fn a_key_that_cannot_be_used_bars_the_instance_even_leniently() {
         "auth_hmac {\n key 1 file:/nowhere\n active_key 1\n}",
         "auth_hmac {\n}",
         "authentication {\n auth_type PASS\n}",
-        "mcast_dst_ip 224.0.0.99",
     ] {
         let loaded = keepalived::parse(&instance(lines), Path::new("k.conf"), &lenient).unwrap();
         assert!(loaded.config.agent.routers[0].barred.is_some(), "{lines}");

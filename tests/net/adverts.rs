@@ -14,9 +14,14 @@ fn vrids(list: &[u8]) -> BTreeSet<Vrid> {
     list.iter().filter_map(|vrid| Vrid::new(*vrid)).collect()
 }
 
+fn usual(family: Family) -> BTreeSet<IpAddr> {
+    BTreeSet::from([family.group()])
+}
+
 pub(crate) fn open(namespace: &Namespace, family: Family, multicast: bool, list: &[u8]) -> RawSocket {
     let index = namespace.index("eth0");
-    namespace.run(|| RawSocket::open("eth0", index, family, 112, multicast, vrids(list)).expect("a socket"))
+    let groups = if multicast { usual(family) } else { BTreeSet::new() };
+    namespace.run(|| RawSocket::open("eth0", index, family, 112, groups, vrids(list)).expect("a socket"))
 }
 
 pub(crate) fn advert(source: &str, destination: IpAddr, vrid: u8) -> Outgoing<'static> {
@@ -186,7 +191,8 @@ fn a_flood_of_another_vrid_is_dropped_in_the_kernel() {
 fn behind_an_authentication_header_the_filter_finds_the_vrid_and_the_header_stays_as_it_is() {
     let (left, right) = Namespace::pair();
     let index = right.index("eth0");
-    let right = right.run(|| RawSocket::open("eth0", index, Family::Ipv4, 51, true, vrids(&[7])).unwrap());
+    let right = right
+        .run(|| RawSocket::open("eth0", index, Family::Ipv4, 51, usual(Family::Ipv4), vrids(&[7])).unwrap());
     let left = open(&left, Family::Ipv4, true, &[7]);
     let wrapped = |vrid: u8| {
         let mut sent = advert("10.9.0.1", Family::Ipv4.group(), vrid);
@@ -207,8 +213,9 @@ fn behind_an_authentication_header_the_filter_finds_the_vrid_and_the_header_stay
 #[test]
 fn errors_name_the_interface_and_the_reason() {
     let (left, _right) = Namespace::pair();
-    let error =
-        left.run(|| RawSocket::open("eth9", 99, Family::Ipv4, 112, true, vrids(&[7])).expect_err("no eth9"));
+    let error = left.run(|| {
+        RawSocket::open("eth9", 99, Family::Ipv4, 112, usual(Family::Ipv4), vrids(&[7])).expect_err("no eth9")
+    });
     assert_eq!(error.to_string(), "eth9, IPv4: cannot open a VRRP socket: No such device");
 
     let socket = open(&left, Family::Ipv6, true, &[7]);

@@ -29,6 +29,25 @@ fn two_routers_of_one_number_hear_their_own_peers_each() {
 }
 
 #[test]
+fn two_routers_of_one_number_hear_their_own_groups_each() {
+    let lab = Lab::new(&["a", "b", "c"]);
+    let group = |router: Router| router.with("multicast_group", "'224.0.0.81'");
+    let second = format!(
+        "[router.other]\ninterface = 'eth0'\nvrid = 51\npriority = 150\naddresses = ['{OTHER}']\n\
+         multicast_group = '224.0.0.81'"
+    );
+    let both = lab["a"].locum(&Router::new(150).and(&second));
+    lab.wait_owner(VIP, &["a"]);
+    lab.wait_owner(OTHER, &["a"]);
+    let _first = lab["b"].locum(&Router::new(200));
+    let second = lab["c"].locum(&group(Router::new(100)).with("addresses", &format!("['{OTHER}']")));
+    lab.wait_owner(VIP, &["b"]);
+    wait_until("c follows a", LONG, || second.router()["instances"][0]["master"] == *lab["a"].ipv4());
+    lab.wait_owner(OTHER, &["a"]);
+    assert_eq!(both.refused_at_all() + second.refused_at_all(), 0);
+}
+
+#[test]
 fn a_router_that_is_found_on_the_interface_of_its_twin_is_in_fault() {
     let lab = Lab::new(&["a"]);
     let twin = format!("[router.twin]\ninterface = 'eth0'\nvrid = 51\naddresses = ['{OTHER}']");

@@ -77,7 +77,11 @@ fn receive(name: &str, envelope: &Envelope<'_>, at: Duration) -> Heard {
         owner: false,
         owner_ignores: false,
         bare: false,
-        reach: if name.contains("unicast") { Reach::Unicast(&peers) } else { Reach::Multicast },
+        reach: if name.contains("unicast") {
+            Reach::Unicast(&peers)
+        } else {
+            Reach::Multicast(Family::of(envelope.source).group())
+        },
         min_ttl: None,
         ttls: &[],
         auth: &auth,

@@ -37,7 +37,7 @@ impl Sent {
             owner: false,
             owner_ignores: false,
             bare: false,
-            reach: Reach::Multicast,
+            reach: Reach::Multicast(Family::of(self.source).group()),
             min_ttl: None,
             ttls: &[],
             auth: &self.auth,
@@ -195,7 +195,7 @@ proptest! {
         let place = at.index(bytes.len());
         bytes[place] = byte;
         let peers = [sent.source];
-        let reach = if unicast { Reach::Unicast(&peers) } else { Reach::Multicast };
+        let reach = if unicast { Reach::Unicast(&peers) } else { sent.receiver().reach };
         let expect = Expect { strict, reach, ..sent.receiver() };
         invariants::hold(&bytes, Some(255), &sent.in_envelope(&[]), &expect);
         if let IpAddr::V4(source) = sent.source {

@@ -31,7 +31,7 @@ fn judge(envelope: &Envelope<'_>, expect: &Expect<'_>) {
     let advert = &heard.advert;
     assert_eq!((advert.version, advert.vrid, heard.source), (expect.version, expect.vrid, envelope.source));
     assert!(advert.interval.fits(advert.version) && !advert.addresses.is_empty());
-    if expect.reach == Reach::Multicast && expect.min_ttl.is_none() {
+    if matches!(expect.reach, Reach::Multicast(_)) && expect.min_ttl.is_none() {
         assert_eq!(envelope.ttl, Some(255));
     }
 

@@ -64,26 +64,35 @@ fn a_unicast_router_hears_its_peers_at_any_distance_and_nobody_else() {
 
 #[test]
 fn a_multicast_router_hears_the_group_and_nothing_else() {
-    let multicast = expect(Version::V3, Reach::Multicast, &Auth::None);
+    let multicast = expect(Version::V3, Reach::Multicast(GROUP), &Auth::None);
     assert!(over(SENDER, GROUP, Some(255), &multicast).is_ok());
     assert_eq!(over(SENDER, US, Some(255), &multicast), Err(Refusal::UnicastDestination));
     let all_hosts = IpAddr::from([224, 0, 0, 1]);
     assert_eq!(over(SENDER, all_hosts, Some(255), &multicast), Err(Refusal::BadDestination));
+    let multicast = Expect { reach: Reach::Multicast(GROUP_V6.into()), ..multicast };
     let global = over(SENDER_V6, GROUP_V6.into(), Some(255), &multicast);
     assert_eq!(global, Err(Refusal::SourceNotLinkLocal));
 }
 
 #[test]
+fn a_router_with_a_group_of_its_own_hears_that_one_alone() {
+    let own = IpAddr::from([224, 0, 0, 81]);
+    let expect = expect(Version::V3, Reach::Multicast(own), &Auth::None);
+    assert!(over(SENDER, own, Some(255), &expect).is_ok());
+    assert_eq!(over(SENDER, GROUP, Some(255), &expect), Err(Refusal::BadDestination));
+}
+
+#[test]
 fn a_ttl_limit_holds_in_both_reaches_and_an_untold_ttl_meets_none() {
     let peers = [SENDER];
-    for (reach, destination) in [(Reach::Multicast, GROUP), (Reach::Unicast(&peers), US)] {
+    for (reach, destination) in [(Reach::Multicast(GROUP), GROUP), (Reach::Unicast(&peers), US)] {
         let limited = Expect { min_ttl: Some(254), ..expect(Version::V3, reach, &Auth::None) };
         assert!(over(SENDER, destination, Some(255), &limited).is_ok());
         assert!(over(SENDER, destination, Some(254), &limited).is_ok());
         assert_eq!(over(SENDER, destination, Some(253), &limited), Err(Refusal::Ttl));
         assert_eq!(over(SENDER, destination, None, &limited), Err(Refusal::Ttl));
     }
-    let multicast = expect(Version::V3, Reach::Multicast, &Auth::None);
+    let multicast = expect(Version::V3, Reach::Multicast(GROUP), &Auth::None);
     assert_eq!(over(SENDER, GROUP, None, &multicast), Err(Refusal::Ttl));
 }
 
@@ -109,7 +118,7 @@ fn a_password_is_asked_for_in_version_2_only() {
         let payload = encode(&advert(version), SENDER, GROUP, Checksum::Pseudo, sent);
         let envelope =
             Envelope { source: SENDER, destination: GROUP, ttl: Some(255), ah: None, payload: &payload };
-        parse(&envelope, &expect(version, Reach::Multicast, expected)).map(|heard| heard.remarks)
+        parse(&envelope, &expect(version, Reach::Multicast(GROUP), expected)).map(|heard| heard.remarks)
     };
     assert_eq!(hear(Version::V2, &ours, &ours), Ok(vec![]));
     assert_eq!(hear(Version::V2, &theirs, &ours), Err(Refusal::WrongPassword));
@@ -134,7 +143,7 @@ fn what_the_wire_has_no_room_for_is_cut_and_still_a_valid_message() {
     let payload = encode(&large, SENDER, GROUP, Checksum::Pseudo, &Auth::None);
     let envelope =
         Envelope { source: SENDER, destination: GROUP, ttl: Some(255), ah: None, payload: &payload };
-    let heard = parse(&envelope, &expect(Version::V3, Reach::Multicast, &Auth::None)).unwrap();
+    let heard = parse(&envelope, &expect(Version::V3, Reach::Multicast(GROUP), &Auth::None)).unwrap();
     assert_eq!(heard.advert.addresses[..], large.addresses[..255]);
     assert_eq!(heard.advert.interval.centiseconds(), 4095);
 }

@@ -6,7 +6,7 @@ use locum::vrrp::auth::{Auth, Secret};
 use locum::vrrp::packet::{
     Envelope, Expect, Heard, Reach, Refusal, Remark, decode, open_ipv4, open_ipv6, parse,
 };
-use locum::vrrp::{Checksum, Interval, Priority, Version, Vrid};
+use locum::vrrp::{Checksum, Family, Interval, Priority, Version, Vrid};
 use serde::Deserialize;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -120,7 +120,7 @@ impl Vector {
             owner: config.owner,
             owner_ignores: false,
             bare: false,
-            reach: Reach::Multicast,
+            reach: Reach::Multicast(if self.family == "ipv6" { Family::Ipv6 } else { Family::Ipv4 }.group()),
             min_ttl: None,
             ttls: &[],
             auth,

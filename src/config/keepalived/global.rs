@@ -147,7 +147,7 @@ fn protocol(inner: &Statement<'_>, global: &mut Global) -> bool {
         "vrrp_version" => inner.one(&mut global.vrrp_version, value::number(2, 3)),
         "vrrp_strict" => inner.sign(&mut global.vrrp_strict),
         "vrrp_skip_check_adv_addr" => inner.sign(&mut global.vrrp_skip_check_adv_addr),
-        "vrrp_mcast_group4" => inner.one(&mut global.vrrp_mcast_group4, value::ip),
+        "vrrp_mcast_group4" => inner.one(&mut global.vrrp_mcast_group4, four),
         "vrrp_mcast_group6" => inner.one(&mut global.vrrp_mcast_group6, six),
         "vrrp_check_unicast_src" => inner.sign(&mut global.vrrp_check_unicast_src),
         "v3_checksum_as_v2" => inner.sign(&mut global.v3_checksum_as_v2),
@@ -161,8 +161,12 @@ fn protocol(inner: &Statement<'_>, global: &mut Global) -> bool {
     true
 }
 
+fn four(word: &Word) -> Result<IpAddr, Wrong> {
+    value::group(word).and_then(|ip| if ip.is_ipv4() { Ok(ip) } else { Err(Wrong::new("this is not IPv4")) })
+}
+
 fn six(word: &Word) -> Result<IpAddr, Wrong> {
-    value::ip(word).and_then(|ip| if ip.is_ipv6() { Ok(ip) } else { Err(Wrong::new("this is not IPv6")) })
+    value::group(word).and_then(|ip| if ip.is_ipv6() { Ok(ip) } else { Err(Wrong::new("this is not IPv6")) })
 }
 
 /// Reads `garp_…` and its kin, by their names here or with `vrrp_` before; `false` where it is none.

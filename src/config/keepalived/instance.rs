@@ -127,7 +127,7 @@ fn addresses(inner: &Statement<'_>, instance: &mut Instance) -> bool {
         "virtual_routes" => route::routes(inner, &mut instance.virtual_routes),
         "virtual_rules" => route::rules(inner, &mut instance.virtual_rules),
         "mcast_src_ip" => inner.one(&mut instance.mcast_src_ip, value::host),
-        "mcast_dst_ip" => inner.one(&mut instance.mcast_dst_ip, value::ip),
+        "mcast_dst_ip" => inner.one(&mut instance.mcast_dst_ip, value::group),
         "unicast_src_ip" => inner.one(&mut instance.unicast_src_ip, value::host),
         "unicast_peer" => {
             let peers = inner.members().iter().filter_map(|node| peer(node, inner));

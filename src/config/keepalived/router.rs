@@ -14,7 +14,7 @@ use crate::agent::RouterName;
 use crate::agent::config::{Interface, Router};
 use crate::config::problem::Span;
 use crate::config::{Config, Secrets, file, router as front};
-use crate::vrrp::{ChecksumPolicy, Family, GROUP_V4, GROUP_V6, Interval, Priority, Version, Vrid};
+use crate::vrrp::{ChecksumPolicy, Family, Interval, Priority, Version, Vrid};
 use serde_spanned::Spanned;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -38,7 +38,7 @@ pub(super) fn router(
     traps(instance, document, strict.as_ref(), report);
     told_by_both(instance, document, report);
     let mut auth = trust::trust(instance, version, strict.is_some(), report);
-    groups(instance, document, family, &mut auth, report);
+    let group = group(instance, document, family, report);
     let peers = peers::peers(instance, family, &mut auth, report);
     let unicast = peers.is_some();
     let sources = peers::source(instance, unicast, family, &mut auth, report);
@@ -107,6 +107,7 @@ pub(super) fn router(
         ignore_link: instance.dont_track_primary.is_some(),
         peers,
         distances: peers::distances(instance, report),
+        groups: group.filter(|_| !unicast).into_iter().collect(),
         second_path: None,
         sources,
         ttl: instance.unicast_ttl.clone(),
@@ -278,20 +279,26 @@ fn strict(instance: &Instance, document: &Document) -> Option<Span> {
     written.filter(|flag| *flag.get_ref()).map(Spanned::span)
 }
 
-/// Another multicast group than the usual one: peers would not be heard.
-fn groups(instance: &Instance, document: &Document, family: Family, auth: &mut Trust, report: &Report) {
-    let (global, usual) = match family {
-        Family::Ipv4 => (&document.global.vrrp_mcast_group4, IpAddr::V4(GROUP_V4)),
-        Family::Ipv6 => (&document.global.vrrp_mcast_group6, IpAddr::V6(GROUP_V6)),
+/// Another multicast group than the usual one, of the instance or of all.
+fn group(
+    instance: &Instance,
+    document: &Document,
+    family: Family,
+    report: &Report,
+) -> Option<Spanned<IpAddr>> {
+    let own = instance.mcast_dst_ip.as_ref().filter(|own| {
+        let fits = Family::of(*own.get_ref()) == family;
+        if !fits {
+            let message = format!("{} is no group of {family}, as the addresses are", own.get_ref());
+            report.refuse(&own.span(), message, "write one of their family");
+        }
+        fits
+    });
+    let global = match family {
+        Family::Ipv4 => &document.global.vrrp_mcast_group4,
+        Family::Ipv6 => &document.global.vrrp_mcast_group6,
     };
-    let Some(written) = instance.mcast_dst_ip.as_ref().or(global.as_ref()) else { return };
-    if *written.get_ref() != usual && instance.unicast_peer.is_none() {
-        let message = format!(
-            "known to keepalived, not done by Locum, effect: adverts go to {usual} only, so this instance takes no part"
-        );
-        report.refuse(&written.span(), message.clone(), "remove it here and on the peers");
-        auth.barred = Some(message);
-    }
+    own.or(global.as_ref()).filter(|group| *group.get_ref() != family.group()).cloned()
 }
 
 fn interface(instance: &Instance, report: &Report) -> Option<Spanned<Interface>> {

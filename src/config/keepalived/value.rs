@@ -94,6 +94,17 @@ pub(super) fn ip(word: &Word) -> Result<IpAddr, Wrong> {
     })
 }
 
+/// A multicast address.
+pub(super) fn group(word: &Word) -> Result<IpAddr, Wrong> {
+    let group = ip(word)?;
+    let help = "write one like 224.0.0.18 or ff02::12";
+    if group.is_multicast() {
+        Ok(group)
+    } else {
+        Err(Wrong::new(format!("{group} is no multicast address")).help(help))
+    }
+}
+
 /// An address of a host, after which keepalived lets a prefix length stand that means nothing.
 pub(super) fn host(word: &Word) -> Result<IpAddr, Wrong> {
     let Some((address, length)) = word.text.split_once('/') else { return ip(word) };

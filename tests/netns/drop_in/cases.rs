@@ -131,6 +131,8 @@ pub fn all() -> Vec<Case> {
         Case::new("v3, track_script without weight"),
         Case { vip: VIP6, ..Case::new("v3 IPv6") },
         Case::new("unicast").with(unicast),
+        Case::new("a group of its own").with("mcast_dst_ip 224.0.0.81"),
+        Case { vip: VIP6, ..Case::new("v3 IPv6, a group of its own") }.with("mcast_dst_ip ff02::81"),
         Case { virtual_mac: &[VIP], ..Case::new("vmac") }.with("use_vmac vrrp51"),
         Case { spread: true, virtual_mac: &[VIP_B], ..Case::new("use_vmac_addr") }
             .with(&format!("use_vmac_addr\nvirtual_ipaddress_excluded {{\n {VIP_B}/24 dev eth1\n}}")),

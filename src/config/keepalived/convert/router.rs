@@ -43,6 +43,9 @@ impl Writer<'_> {
             Item::new(text, found.map(|found| found.address.span().start))
         };
         table.list("peers", router.peers.iter().map(peer).collect());
+        if let [group] = router.groups.as_slice() {
+            table.put("multicast_group", quoted(&group.to_string()), at(&instance.mcast_dst_ip));
+        }
         if let [source] = router.sources.as_slice() {
             let place = at(&instance.unicast_src_ip).or(at(&instance.mcast_src_ip));
             table.put("source", quoted(&source.to_string()), place);
