@@ -359,7 +359,11 @@ mod tests {
     fn a_fingerprint_changes_with_a_secret_and_stays_with_an_equal_check() {
         let script = |argument: &str| {
             let argv = vec!["/x".to_owned(), argument.to_owned()];
-            let probe = Probe::Script(script::Config { argv, user: crate::process::User::own() });
+            let probe = Probe::Script(script::Config {
+                argv,
+                user: crate::process::User::own(),
+                inherit: crate::process::Inherit::Nothing,
+            });
             Spec { probe, schedule: Schedule::default() }.fingerprint()
         };
         assert_eq!(script("hush"), script("hush"));

@@ -2,7 +2,7 @@
 //! time is up: first asked (TERM), then killed (KILL). How is [`crate::process`]'s affair.
 
 use super::Attempt;
-use crate::process::{Command, Ended, User, run};
+use crate::process::{Command, Ended, Inherit, User, run};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
@@ -10,19 +10,20 @@ use std::time::Duration;
 /// The longest time from a script's timeout until it is gone: 2 s after TERM comes KILL.
 pub(super) const END: Duration = Duration::from_millis(2500);
 
-/// What to run, and as whom. No shell is involved but to read a file without `#!`, as ever; nothing of our
-/// environment is passed on.
+/// What to run, and as whom. No shell is involved but to read a file without `#!`, as ever.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Config {
     /// The program, as an absolute path, then its arguments.
     pub argv: Vec<String>,
     /// Who runs it, and with which group.
     pub user: User,
+    /// What of the daemon's environment it has.
+    pub inherit: Inherit,
 }
 
 impl Hash for Config {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.argv, self.user.uid, self.user.gid).hash(state);
+        (&self.argv, self.user.uid, self.user.gid, self.inherit).hash(state);
     }
 }
 
@@ -62,6 +63,7 @@ pub(super) async fn probe(config: &Config, attempt: &Attempt<'_>) -> Result<(), 
     attempt.lane.run(look).await?;
     let finished = run(&Command {
         argv: config.argv.clone(),
+        inherit: config.inherit,
         environment: Vec::new(),
         user: config.user.clone(),
         timeout: attempt.schedule.timeout,
@@ -90,7 +92,7 @@ mod tests {
     #[test]
     fn debug_output_hides_the_arguments() {
         let argv = vec!["/bin/probe".to_owned(), "--password=hush".to_owned()];
-        let shown = format!("{:?}", Config { argv, user: User::own() });
+        let shown = format!("{:?}", Config { argv, user: User::own(), inherit: Inherit::Nothing });
         assert!(shown.contains("/bin/probe") && !shown.contains("hush"), "{shown}");
     }
 

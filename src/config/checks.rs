@@ -13,6 +13,7 @@ use super::value::{
 use crate::check::{Endpoint, Probe, Schedule, Spec, Target};
 use crate::check::{bfd, bfd_session, dns, file, http, overlap, ping, process, script, tcp, tls, websocket};
 use crate::health::{self, CheckName, Initial};
+use crate::process::Inherit;
 use hyper::Uri;
 use serde_spanned::Spanned;
 use std::ops::RangeInclusive;
@@ -355,7 +356,7 @@ fn script(section: &Section<'_>, script_user: Option<&Spanned<String>>) -> Optio
     if let Some(finding) = lint::never_fails(command.get_ref(), &command.span()) {
         section.sink().add(finding);
     }
-    Some(script::Config { argv: command.into_inner(), user: user? })
+    Some(script::Config { argv: command.into_inner(), user: user?, inherit: Inherit::Nothing })
 }
 
 fn process(section: &Section<'_>) -> process::Config {

@@ -3,7 +3,7 @@
 use super::file::{Command, Notify};
 use super::problem::{Finding, Sink, Span};
 use crate::notify::{Hooks, Script, User};
-use crate::process::{resolve_user, vet};
+use crate::process::{Inherit, resolve_user, vet};
 use serde_spanned::Spanned;
 use std::path::Path;
 use std::time::Duration;
@@ -40,7 +40,12 @@ pub(super) fn hooks(notify: &Notify, script_user: Option<&Spanned<String>>, sink
             None => usual.clone(),
         };
         may_run(&command.words, user.as_ref(), sink);
-        Some(Script { command: command.words.get_ref().clone(), user: user?, timeout })
+        Some(Script {
+            command: command.words.get_ref().clone(),
+            user: user?,
+            inherit: Inherit::Nothing,
+            timeout,
+        })
     };
     Hooks {
         master: script(&notify.master),

@@ -13,6 +13,7 @@ use crate::notify::mail::{Mail, Mailbox};
 use crate::notify::message::Receiver;
 use crate::notify::smtp::{Login, Security, Transport};
 use crate::notify::{Script, User};
+use crate::process::Inherit;
 use crate::stream::tls;
 use crate::vrrp::auth::Secret;
 use serde_spanned::Spanned;
@@ -119,7 +120,12 @@ fn fifo_of(section: Section<'_>, script_user: Option<&Spanned<String>>) -> Optio
             let by = script.user.as_ref().or(named.as_ref()).or(script_user);
             let user = user(by, &script.words.span(), sink);
             may_run(&script.words, user.as_ref(), sink);
-            Some(Script { command: script.words.get_ref().clone(), user: user?, timeout: START_WITHIN })
+            Some(Script {
+                command: script.words.get_ref().clone(),
+                user: user?,
+                inherit: Inherit::Nothing,
+                timeout: START_WITHIN,
+            })
         }
         None => None,
     };

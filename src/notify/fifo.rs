@@ -296,7 +296,13 @@ fn how(finished: &Finished) -> String {
 fn reader_command(script: &Script, path: &Path) -> Command {
     let mut argv = script.command.clone();
     argv.push(path.to_string_lossy().into_owned());
-    Command { argv, environment: Vec::new(), user: script.user.clone(), timeout: script.timeout }
+    Command {
+        argv,
+        inherit: script.inherit,
+        environment: Vec::new(),
+        user: script.user.clone(),
+        timeout: script.timeout,
+    }
 }
 
 /// The FIFO, open, and whether it was made here. Both ends are open, so that writing fails neither

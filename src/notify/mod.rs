@@ -15,7 +15,7 @@ pub mod smtp;
 pub mod template;
 mod waiting;
 
-pub use crate::process::{Ended, User};
+pub use crate::process::{Ended, Inherit, User};
 pub use runner::Runner;
 
 use crate::agent::incident::Kind;
@@ -52,6 +52,8 @@ pub struct Script {
     pub command: Vec<String>,
     /// Who runs it.
     pub user: User,
+    /// What of the daemon's environment it has.
+    pub inherit: Inherit,
     /// How long it may take.
     pub timeout: Duration,
 }
@@ -178,6 +180,7 @@ fn command(script: &Script, told: &Told<'_>) -> Command {
     ];
     Command {
         argv: script.command.clone(),
+        inherit: script.inherit,
         environment: environment.map(|(name, value)| (name.to_owned(), value)).into(),
         user: script.user.clone(),
         timeout: script.timeout,

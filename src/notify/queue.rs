@@ -57,14 +57,19 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::User;
+    use crate::process::{Inherit, User};
     use Standing::{Backup, Fault, Master, Stop};
     use std::time::Duration;
 
     fn job(state: Standing) -> Job {
         let argv = vec!["/bin/true".to_owned()];
-        let command =
-            Command { argv, environment: vec![], user: User::own(), timeout: Duration::from_secs(1) };
+        let command = Command {
+            argv,
+            inherit: Inherit::Nothing,
+            environment: vec![],
+            user: User::own(),
+            timeout: Duration::from_secs(1),
+        };
         Job { state, commands: vec![command], incident: false }
     }
 

@@ -31,13 +31,24 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// The language a script speaks: messages that can be searched for, any character in names.
 const LANG: &str = "C.UTF-8";
 
+/// What of its own environment the daemon hands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Inherit {
+    /// Nothing: PATH and LANG are the usual ones.
+    Nothing,
+    /// All but IFS, `LD_PRELOAD` and `LD_LIBRARY_PATH`, as keepalived does.
+    Environment,
+}
+
 /// What to run. The script is [vetted](vet) right before it is started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
     /// The program, as an absolute path, then its arguments. No shell in between: a file without `#!` is read by
     /// `/bin/sh`, as by execvp(3).
     pub argv: Vec<String>,
-    /// The environment, besides PATH and LANG; nothing of the daemon's own is passed on.
+    /// What is handed on to it,
+    pub inherit: Inherit,
+    /// and what is in its environment besides.
     pub environment: Vec<(String, String)>,
     /// Who runs it.
     pub user: User,
@@ -142,12 +153,14 @@ fn spawn(command: &Command) -> Result<Running, String> {
     let failed = |error: io::Error| explain(program, &error);
     let (reader, writer) = io::pipe().map_err(failed)?;
     let mut builder = tokio::process::Command::new(program);
+    builder.args(arguments).current_dir("/");
+    match command.inherit {
+        Inherit::Nothing => builder.env_clear().env("PATH", PATH).env("LANG", LANG),
+        Inherit::Environment => {
+            builder.env_remove("IFS").env_remove("LD_PRELOAD").env_remove("LD_LIBRARY_PATH")
+        }
+    };
     builder
-        .args(arguments)
-        .current_dir("/")
-        .env_clear()
-        .env("PATH", PATH)
-        .env("LANG", LANG)
         .envs(command.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(writer.try_clone().map_err(failed)?)

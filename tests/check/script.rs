@@ -2,7 +2,7 @@
 
 use super::{AMPLE, failure, verdict, verdict_within};
 use locum::check::{Probe, script};
-use locum::process::{User, resolve_user};
+use locum::process::{Inherit, User, resolve_user};
 use nix::errno::Errno;
 use nix::sys::signal::killpg;
 use nix::unistd::{Pid, geteuid};
@@ -33,7 +33,11 @@ pub(super) fn run(path: &Path, arguments: &[&str]) -> Probe {
 
 fn run_as(user: User, path: &Path, arguments: &[&str]) -> Probe {
     let argv = [&[path.to_str().unwrap()], arguments].concat();
-    Probe::Script(script::Config { argv: argv.into_iter().map(str::to_owned).collect(), user })
+    Probe::Script(script::Config {
+        argv: argv.into_iter().map(str::to_owned).collect(),
+        user,
+        inherit: Inherit::Nothing,
+    })
 }
 
 /// Whether anything of the process group of that number is left.

@@ -5,7 +5,7 @@ use locum::agent::config::GroupName;
 use locum::agent::incident::Kind;
 use locum::agent::{Incident, RouterName, Standing, Subject};
 use locum::notify::fifo::{Fifo, ROOM, Report, Writer, incident_line, transition_line};
-use locum::notify::{Script, User};
+use locum::notify::{Inherit, Script, User};
 use nix::sys::stat::Mode;
 use std::fs::{self, OpenOptions};
 use std::io::Read;
@@ -40,7 +40,7 @@ fn script(place: &TempDir, body: &str) -> Script {
     fs::write(&path, format!("#!/bin/sh\nout={}\n{body}\n", place.path().display())).expect("written");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("own file");
     let command = vec![path.to_str().expect("UTF-8").to_owned(), "first".to_owned()];
-    Script { command, user: User::own(), timeout: AMPLE }
+    Script { command, user: User::own(), inherit: Inherit::Nothing, timeout: AMPLE }
 }
 
 fn read(path: &Path) -> String {

@@ -3,7 +3,7 @@
 use crate::{AMPLE, Place, runs, until, user};
 use locum::agent::incident::Kind;
 use locum::agent::{Incident, Mac, Rival, RouterName, Standing, Subject, Transition};
-use locum::notify::{Ended, Hooks, Report, Runner, Script};
+use locum::notify::{Ended, Hooks, Inherit, Report, Runner, Script};
 use locum::vrrp::why::{Fault, Why};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -40,7 +40,7 @@ fn to(to: Standing) -> Transition {
 
 fn script(command: &[&str]) -> Script {
     let command = command.iter().map(|&word| word.to_owned()).collect();
-    Script { command, user: user(), timeout: AMPLE }
+    Script { command, user: user(), inherit: Inherit::Nothing, timeout: AMPLE }
 }
 
 /// Hooks that all run one script, each with its own word as argument.

@@ -1,13 +1,19 @@
 //! One child process: who it is, what it inherits, how it ends.
 
 use crate::{AMPLE, Place, is_root, mode, runs, until, user};
-use locum::process::{Command, Ended, User, resolve_user, run};
+use locum::process::{Command, Ended, Inherit, User, resolve_user, run};
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::time::Duration;
 
 fn command(script: String) -> Command {
-    Command { argv: vec![script], environment: vec![], user: user(), timeout: AMPLE }
+    Command {
+        argv: vec![script],
+        inherit: Inherit::Nothing,
+        environment: vec![],
+        user: user(),
+        timeout: AMPLE,
+    }
 }
 
 #[tokio::test]
@@ -170,4 +176,16 @@ async fn a_daemon_that_is_not_root_runs_scripts_as_itself_only() {
              run Locum as root or with CAP_SETUID and CAP_SETGID, or set the script's user to {name}"
         )
     );
+}
+
+#[tokio::test]
+async fn a_script_has_the_environment_of_the_daemon_where_that_is_wanted_but_for_what_changes_programs() {
+    // Whoever runs tests of cargo sets both.
+    assert!(["CARGO_MANIFEST_DIR", "LD_LIBRARY_PATH"].iter().all(|name| std::env::var_os(name).is_some()));
+    let script = "echo ${CARGO_MANIFEST_DIR:+there} ${LD_LIBRARY_PATH:-clean}";
+    let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+    let clean = Command { argv, user: User::own(), ..command(String::new()) };
+    let own = Command { inherit: Inherit::Environment, ..clean.clone() };
+    assert_eq!(run(&clean).await.output.trim(), "clean");
+    assert_eq!(run(&own).await.output.trim(), "there clean");
 }

@@ -177,7 +177,7 @@ fn script_spec(script: &Script, runner: &Runner<'_>, report: &Report) -> Option<
         if let Some(finding) = lint::never_fails(&command.get_ref().words, &command.span()) {
             report.add(finding, &command.span());
         }
-        Probe::Script(check::script::Config { argv, user })
+        Probe::Script(check::script::Config { argv, user, inherit: runner.inherit })
     };
     Some(Spec { probe, schedule: schedule(interval, timeout) })
 }

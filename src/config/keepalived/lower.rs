@@ -20,6 +20,7 @@ use crate::config::{
 };
 use crate::health;
 use crate::notify;
+use crate::process::Inherit;
 use serde_spanned::Spanned;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,8 +29,8 @@ use std::time::Duration;
 const HOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The configuration that the document stands for.
-pub(super) fn lower(document: &Document, report: &Report) -> (Config, Inspection) {
-    let runner = Runner::new(document, report);
+pub(super) fn lower(document: &Document, inherit: Inherit, report: &Report) -> (Config, Inspection) {
+    let runner = Runner::new(document, inherit, report);
     let mut config = Config {
         agent: agent::config::Config {
             start_delay: start_delay(document),
@@ -127,7 +128,7 @@ fn routers(
 fn hooks(notify: &Notify, runner: &Runner<'_>) -> notify::Hooks {
     let script = |written: &Option<Spanned<Command>>| {
         let (command, user) = runner.hook(written.as_ref()?)?;
-        Some(notify::Script { command, user, timeout: HOOK_TIMEOUT })
+        Some(notify::Script { command, user, inherit: runner.inherit, timeout: HOOK_TIMEOUT })
     };
     notify::Hooks {
         master: script(&notify.master),

@@ -3,7 +3,7 @@
 use super::document::{Command, Document, is_on};
 use super::report::Report;
 use crate::config::problem::{Finding, Span};
-use crate::process::{User, resolve_user, vet};
+use crate::process::{Inherit, User, resolve_user, vet};
 use serde_spanned::Spanned;
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -17,6 +17,8 @@ const USUAL: &str = "keepalived_script";
 /// Who runs scripts where the script does not say.
 pub(super) struct Runner<'a> {
     report: &'a Report,
+    /// What of the daemon's environment scripts have.
+    pub(super) inherit: Inherit,
     usual: Option<User>,
     /// Script security leaves nobody to run what names no user.
     nobody: bool,
@@ -25,8 +27,8 @@ pub(super) struct Runner<'a> {
 }
 
 impl<'a> Runner<'a> {
-    pub(super) fn new(document: &Document, report: &'a Report) -> Self {
-        let runner = Runner { report, usual: None, nobody: false, first: RefCell::default() };
+    pub(super) fn new(document: &Document, inherit: Inherit, report: &'a Report) -> Self {
+        let runner = Runner { report, inherit, usual: None, nobody: false, first: RefCell::default() };
         let mut nobody = false;
         let usual = match &document.global.script_user {
             Some(named) => {

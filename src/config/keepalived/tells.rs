@@ -11,6 +11,7 @@ use crate::notify::Script;
 use crate::notify::fifo::Fifo;
 use crate::notify::mail::{Mail, Mailbox};
 use crate::notify::smtp::Transport;
+use crate::process::User;
 use crate::snmp::{Master, Settings};
 use serde_spanned::Spanned;
 use std::path::PathBuf;
@@ -57,7 +58,12 @@ fn fifo(
         Some(user) => Some(runner.owner(user, group.as_deref(), &written.span())?),
         None => reader.as_ref().map(|(_, user)| user.clone()),
     };
-    let reader = reader.map(|(command, user)| Script { command, user, timeout: START_WITHIN });
+    let reader = reader.map(|(command, user)| Script {
+        command,
+        user,
+        inherit: runner.inherit,
+        timeout: START_WITHIN,
+    });
     Some(Fifo {
         path: PathBuf::from(path),
         owner: owner.map(|user| (user.uid, user.gid)),
@@ -104,7 +110,7 @@ fn mail(document: &Document, report: &Report) -> Option<Mail> {
     };
     let to: Vec<_> = global.notification_email.iter().filter_map(mailbox).collect();
     let from = global.notification_email_from.as_ref().and_then(mailbox);
-    let from = from.or_else(|| Mailbox::parse(&format!("keepalived@{}", host_name())))?;
+    let from = from.or_else(|| Mailbox::parse(&format!("{}@{}", User::own().name, host_name())))?;
     (!to.is_empty()).then(|| Mail {
         relay: relay.get_ref().clone(),
         transport: Transport::default(),

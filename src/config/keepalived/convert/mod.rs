@@ -14,6 +14,7 @@ use super::{Options, Reading, judge};
 use crate::agent::{self, RouterName, Subject};
 use crate::config::problem::{Problem, Problems, Severity, Span};
 use crate::config::{Config, file};
+use crate::process::Inherit;
 use crate::process::User;
 use crate::vrrp::auth::Secret;
 use page::{Page, Remark, Table, key, quoted};
@@ -66,7 +67,8 @@ pub fn convert(path: &Path, options: &Options) -> Result<Converted, Problems> {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn convert_text(text: &str, path: &Path, options: &Options) -> Result<Converted, Problems> {
-    let (reading, (config, _), report) = judge(text, path, options)?;
+    // As everywhere in TOML, scripts have a clean environment.
+    let (reading, (config, _), report) = judge(text, path, options, Inherit::Nothing)?;
     let done =
         |name: &str| keywords::find(Block::Top, name).is_some_and(|known| matches!(known.does, Does::Done));
     let left_out = reading.blocks.iter().filter(|(name, _)| !done(name));
