@@ -120,7 +120,7 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
         checksum: part.checksum,
         auth,
         strict: part.strict,
-        manner: Manner { lease, ..manner(part) },
+        manner: Manner { lease, ..manner(part, version) },
         announce: part.announce.clone(),
         damping: part.damping.as_ref().map(|damping| *damping.get_ref()),
         tracks: tracking::judged(&part.tracks),
@@ -129,12 +129,12 @@ pub(super) fn router(part: &file::Router, keys: &Keys<'_>, fingerprint: u64, sin
     })
 }
 
-fn manner(part: &file::Router) -> Manner {
+fn manner(part: &file::Router, version: Version) -> Manner {
     let usual = Manner::default();
     Manner {
         preempt_delay: part.preempt_delay.as_ref().map_or(usual.preempt_delay, |delay| *delay.get_ref()),
         down_adverts: part.down_adverts.as_ref().map_or(usual.down_adverts, |count| *count.get_ref()),
-        answer_losing: part.answer_losing,
+        answer_losing: part.answer_losing.unwrap_or(version == Version::V3),
         owner_ignores: part.owner_ignores,
         parting_advert: part.parting_advert,
         eager: part.eager,

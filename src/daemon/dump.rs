@@ -84,7 +84,7 @@ fn data_of(now: &RouterStatus, router: &Router, config: &Config, at: Timestamp) 
         "garp_refresh_rep": router.announce.refresh_count,
         "garp_lower_prio_delay": garp.losing_delay,
         "garp_lower_prio_rep": router.announce.losing_count,
-        "lower_prio_no_advert": u8::from(!answers_losing(router)),
+        "lower_prio_no_advert": u8::from(!router.manner.answer_losing),
         "higher_prio_send_advert": u8::from(router.manner.parting_advert),
         "vrid": now.vrid,
         "base_priority": now.priority.base,
@@ -115,7 +115,7 @@ fn data_of(now: &RouterStatus, router: &Router, config: &Config, at: Timestamp) 
         ("vroutes", router.routes.iter().map(Route::to_string).collect()),
         ("vrules", router.rules.iter().map(Rule::to_string).collect()),
         ("track_ifp", tracked(true).collect()),
-        ("track_script", tracked(false).map(|check| command(check, config)).collect()),
+        ("track_script", tracked(false).filter_map(|check| command(&check, config)).collect()),
     ] {
         if !list.is_empty() {
             set(key, json!(list));
@@ -146,10 +146,6 @@ impl Garp {
             losing_delay: router.announce.losing_again.map_or(0, |pause| pause.as_secs()),
         }
     }
-}
-
-fn answers_losing(router: &Router) -> bool {
-    router.version == Version::V3 && router.manner.answer_losing
 }
 
 fn interface<'a>(now: &'a RouterStatus, router: &'a Router) -> String {
@@ -245,7 +241,7 @@ fn string(vip: &Vip, now: &RouterStatus, router: &Router) -> String {
 
 fn scripts(hooks: Option<&Hooks>) -> Vec<(&'static str, String)> {
     let Some(hooks) = hooks else { return Vec::new() };
-    let shown = |script: &Option<Script>| script.as_ref().map(|script| script.command.join(" "));
+    let shown = |script: &Option<Script>| script.as_ref().map(|script| quoted(&script.command));
     [
         ("script_backup", shown(&hooks.backup)),
         ("script_master", shown(&hooks.master)),
@@ -285,13 +281,18 @@ fn link<'a>(check: &CheckName, config: &'a Config) -> Option<&'a str> {
     config.agent.checks.iter().find(|known| known.name == *check)?.link.as_deref()
 }
 
-/// What a check runs; the name of one that runs nothing.
-fn command(check: String, config: &Config) -> String {
-    let spec = config.details.checks.iter().find(|(name, _)| *name.0 == *check);
-    match spec.map(|(_, spec)| &spec.probe) {
-        Some(Probe::Script(script)) => script.argv.join(" "),
-        _ => check,
+/// What a check runs; `None` for one that runs nothing.
+fn command(check: &str, config: &Config) -> Option<String> {
+    let (_, spec) = config.details.checks.iter().find(|(name, _)| *name.0 == *check)?;
+    match &spec.probe {
+        Probe::Script(script) => Some(quoted(&script.argv)),
+        _ => None,
     }
+}
+
+/// A command as keepalived writes it: `'/bin/probe' '-x'`.
+fn quoted(words: &[String]) -> String {
+    words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ")
 }
 
 /// keepalived's number of the kind, and the secret, masked.
@@ -369,7 +370,7 @@ fn properties(
         ("Gratuitous ARP lower priority delay", garp.losing_delay.to_string()),
         ("Gratuitous ARP lower priority repeat", router.announce.losing_count.to_string()),
         ("Down timer adverts", router.manner.down_adverts.to_string()),
-        ("Send advert after receive lower priority advert", answers_losing(router).to_string()),
+        ("Send advert after receive lower priority advert", router.manner.answer_losing.to_string()),
         ("Send advert after receive higher priority advert", router.manner.parting_advert.to_string()),
         ("Virtual Router ID", now.vrid.to_string()),
         ("Priority", now.priority.base.to_string()),

@@ -324,7 +324,7 @@ fn router(name: RouterName, vr: &VirtualRouter, member: &Member) -> Result<Route
     };
     Ok(Router {
         // Scenarios follow the RFCs, which know no going on.
-        manner: Manner { goes_on: false, ..Manner::default() },
+        manner: Manner { goes_on: false, answer_losing: version == Version::V3, ..Manner::default() },
         excluded: Vec::new(),
         named: Vec::new(),
         ignore_link: false,

@@ -247,7 +247,7 @@ impl Shared {
             auth: self.auth.clone(),
             strict: false,
             announce: Announcing::default(),
-            manner: self.manner.clone(),
+            manner: Manner { answer_losing: self.version == Version::V3, ..self.manner.clone() },
             excluded: Vec::new(),
             named: Vec::new(),
             ignore_link: false,

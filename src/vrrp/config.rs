@@ -111,7 +111,7 @@ pub struct Manner {
     pub preempt_delay: Duration,
     /// Missed adverts after which a Master is gone, 1..=100. The RFCs say 3.
     pub down_adverts: u8,
-    /// Answer a losing advert at once (RFC 9568 section 6.4.3); version 2 never does.
+    /// Answer a losing advert at once (RFC 9568 section 6.4.3; not RFC 3768).
     pub answer_losing: bool,
     /// Believe nobody else while priority 255 is configured; version 2 never does.
     pub owner_ignores: bool,

@@ -315,13 +315,13 @@ impl Instance {
                 actions.extend(self.enter(now, state, Why::Better(source, priority)));
                 actions
             }
-            // RFC 9568 answers at once, RFC 3768 is silent; both mean that somebody else may have
+            // RFC 9568 answers at once, RFC 3768 is silent (and keepalived is not); all mean that somebody else may have
             // held the addresses, so the neighbours are told again.
             Some(_) => {
                 let mut actions = smallvec![Action::Discard(Discard::Losing)];
                 if *quiet_until <= now {
                     *quiet_until = now + interval.duration() / 16;
-                    if version == Version::V3 && self.config.manner.answer_losing {
+                    if self.config.manner.answer_losing {
                         actions.push(advert);
                     }
                     actions.extend(self.announce_again(now));

@@ -311,7 +311,7 @@ fn comments_and_order_stay() {
                   interval = \"1s\"\ntimeout = \"1s\"\nfall = 1\n\n# the site\n[router.web]\n# first\npriority = 150  # ours\n\
                   interface = \"eth0\"\nvrid = 7\n# all of it\naddresses = [\n    \"10.0.0.100\",  # web\n    # and\n    \
                   \"10.0.0.101\",\n]\nchecks = [\"c\"]\nversion = 2\ninterval = \"1s\"\n\
-                  announce = { count = 5, again = [\"5s\"], refresh = \"off\", losing_again = \"5s\" }\n# last\n\n# bye\n";
+                  answer_losing = true\nannounce = { count = 5, again = [\"5s\"], refresh = \"off\", losing_again = \"5s\" }\n# last\n\n# bye\n";
     assert_eq!(toml, wanted);
 }
 

@@ -9,6 +9,7 @@ use locum::check::file::Make;
 use locum::config::Scheduling;
 use locum::config::keepalived::parse;
 use locum::health::{Initial, OnFail};
+use locum::notify::Inherit;
 use locum::snmp::{Master, Settings};
 use locum::vrrp::auth::Auth;
 use locum::vrrp::{ChecksumPolicy, Family, Version};
@@ -378,6 +379,27 @@ fn adverts_leave_as_is_written() {
     assert_eq!(own.announce.elsewhere, Some(Duration::from_secs(7)));
     let far = one(&instance("unicast_src_ip 10.0.0.1\n unicast_peer {\n 10.0.0.2\n }\n unicast_ttl 5"));
     assert_eq!(far.ttl, 5);
+}
+
+#[test]
+fn a_losing_advert_is_answered_in_both_versions_unless_strict_or_told_otherwise() {
+    let answers = |lines: &str| config(&instance(lines)).agent.routers[0].manner.answer_losing;
+    for version in ["version 2", "version 3"] {
+        assert!(answers(version), "{version}");
+        assert!(!answers(&format!("{version}\n lower_prio_no_advert")), "{version}");
+        assert!(!answers(&format!("{version}\n strict_mode")), "{version}");
+        assert!(answers(&format!("{version}\n strict_mode\n lower_prio_no_advert off")), "{version}");
+    }
+}
+
+#[test]
+fn scripts_have_the_environment_of_the_daemon() {
+    let text = instance("notify \"/bin/true\"\n track_script {\n c\n }");
+    let details = config(&format!("vrrp_script c {{\n script /bin/true\n user root\n}}\n{text}")).details;
+    let Probe::Script(script) = &details.checks.values().next().unwrap().probe else { panic!("{details:?}") };
+    assert_eq!(script.inherit, Inherit::Environment);
+    let hooks = details.hooks.values().next().unwrap();
+    assert_eq!(hooks.any.as_ref().unwrap().inherit, Inherit::Environment);
 }
 
 #[test]

@@ -33,7 +33,8 @@ pub(super) fn announcing(
     let again = Some(again).filter(some).filter(|_| !few);
     let refresh_count = written(&own.garp_master_refresh_repeat, &usual.garp_master_refresh_repeat);
     let losing = written(&own.garp_lower_prio_repeat, &usual.garp_lower_prio_repeat);
-    let losing_again = time(&own.garp_lower_prio_delay, &usual.garp_lower_prio_delay).or(again);
+    let losing_again =
+        time(&own.garp_lower_prio_delay, &usual.garp_lower_prio_delay).or(again.filter(|_| !strict));
     Announcing {
         count: narrow(count),
         again: again.into_iter().collect(),

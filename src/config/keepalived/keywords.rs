@@ -6,6 +6,10 @@ use Block::{Authentication, Bfd, File, Global, Group, Hmac, Instance, Process, S
 use Does::{Done, Effect, Instead, Later, Lvs};
 use Grade::{A, B, C};
 
+const DUMPS: &str = "what signals ask for is dumped where and how it is without this";
+const FIREWALL: &str = "rules of the firewall are made with nftables, in a table of Locum's own";
+const VMACS: &str = "such interfaces are called vrrp.NUMBER and vrrp6.NUMBER";
+
 /// Where a keyword may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Block {
@@ -193,13 +197,13 @@ const KEYWORDS: &[Keyword] = &[
     row(Global, "tmp_config_directory", C, Effect("Locum keeps no copy of the file")),
     row(Global, "config_save_dir", C, Effect("Locum keeps no copy of the file")),
     row(Global, "data_use_instance", C, Effect("Locum keeps no copy of the file")),
-    row(Global, "state_dump_file", C, Effect("nothing is dumped; ask: locum status --json")),
-    row(Global, "stats_dump_file", C, Effect("nothing is dumped; ask: locum status --json")),
-    row(Global, "json_dump_file", C, Effect("nothing is dumped; ask: locum status --json")),
-    row(Global, "state_file_location", C, Effect("nothing is dumped; ask: locum status --json")),
-    row(Global, "stats_file_location", C, Effect("nothing is dumped; ask: locum status --json")),
-    row(Global, "json_file_location", C, Effect("nothing is dumped; ask: locum status --json")),
-    row(Global, "json_version", C, Effect("nothing is dumped; ask: locum status --json")),
+    row(Global, "state_dump_file", C, Effect(DUMPS)),
+    row(Global, "stats_dump_file", C, Effect(DUMPS)),
+    row(Global, "json_dump_file", C, Effect(DUMPS)),
+    row(Global, "state_file_location", C, Effect(DUMPS)),
+    row(Global, "stats_file_location", C, Effect(DUMPS)),
+    row(Global, "json_file_location", C, Effect(DUMPS)),
+    row(Global, "json_version", C, Effect("the JSON dump is in the first version")),
     row(Global, "random_seed", C, Effect("${_RANDOM} draws by host and place")),
     row(Global, "reload_check_config", B, Done),
     row(Global, "reload_time_file", C, Effect("nothing is reloaded by the clock")),
@@ -209,15 +213,15 @@ const KEYWORDS: &[Keyword] = &[
     row(Global, "iproute_etc_dir", C, Effect("names of tables are looked up in /etc/iproute2 and /usr/share/iproute2")),
     row(Global, "include_check", C, Effect("plain includes go on without what is missing, with a warning")),
     row(Global, "log_unknown_vrids", C, Effect("adverts of other routers are counted, not logged")),
-    row(Global, "vmac_prefix", C, Effect("there is no virtual MAC")),
-    row(Global, "vmac_addr_prefix", C, Effect("there is no virtual MAC")),
+    row(Global, "vmac_prefix", C, Effect(VMACS)),
+    row(Global, "vmac_addr_prefix", C, Effect(VMACS)),
     row(Global, "disable_local_igmp", C, Effect("IGMP is left to the kernel")),
-    row(Global, "nftables", C, Effect("no firewall rule is made")),
-    row(Global, "nftables_priority", C, Effect("no firewall rule is made")),
-    row(Global, "nftables_counters", C, Effect("no firewall rule is made")),
-    row(Global, "nftables_ifindex", C, Effect("no firewall rule is made")),
-    row(Global, "vrrp_iptables", C, Effect("no firewall rule is made")),
-    row(Global, "vrrp_ipsets", C, Effect("no firewall rule is made")),
+    row(Global, "nftables", C, Effect(FIREWALL)),
+    row(Global, "nftables_priority", C, Effect(FIREWALL)),
+    row(Global, "nftables_counters", C, Effect(FIREWALL)),
+    row(Global, "nftables_ifindex", C, Effect(FIREWALL)),
+    row(Global, "vrrp_iptables", C, Effect(FIREWALL)),
+    row(Global, "vrrp_ipsets", C, Effect(FIREWALL)),
     row(Global, "max_auto_priority", C, Effect("Locum schedules itself: see its unit")),
     row(Global, "min_auto_priority_delay", C, Effect("Locum schedules itself: see its unit")),
     row(Global, "vrrp_priority", C, Effect("Locum schedules itself: see its unit")),

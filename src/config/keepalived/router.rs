@@ -72,11 +72,10 @@ pub(super) fn router(
             .as_ref()
             .or(usual.down_timer_adverts.as_ref())
             .cloned(),
-        answer_losing: !either(
-            instance.advertising.lower_prio_no_advert.as_ref(),
-            usual.lower_prio_no_advert.as_ref(),
-        )
-        .unwrap_or(false),
+        answer_losing: Some(
+            !either(instance.advertising.lower_prio_no_advert.as_ref(), usual.lower_prio_no_advert.as_ref())
+                .unwrap_or(strict.is_some()),
+        ),
         owner_ignores: either(
             instance.advertising.owner_ignore_adverts.as_ref(),
             usual.owner_ignore_adverts.as_ref(),

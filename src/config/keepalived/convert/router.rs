@@ -197,8 +197,9 @@ fn election(table: &mut Table, router: &Router, instance: &Instance) {
     table.differs("preempt", router.preempt.to_string(), "true", preempt);
     table.differs("preempt_delay", time(manner.preempt_delay), "\"0ms\"", at(&instance.preempt_delay));
     table.differs("down_adverts", manner.down_adverts.to_string(), "3", at(&own.down_timer_adverts));
+    let usual = if router.version == Version::V3 { "true" } else { "false" };
     let losing = at(&own.lower_prio_no_advert);
-    table.differs("answer_losing", manner.answer_losing.to_string(), "true", losing);
+    table.differs("answer_losing", manner.answer_losing.to_string(), usual, losing);
     let parting = at(&own.higher_prio_send_advert);
     let owner = at(&own.owner_ignore_adverts);
     table.differs("owner_ignores", manner.owner_ignores.to_string(), "false", owner);
