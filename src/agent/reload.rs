@@ -15,6 +15,7 @@ use crate::claim::Office;
 use crate::claim::quorum::Quorum;
 use crate::health::{self, Health};
 use crate::time::Time;
+use crate::vrrp::Version;
 use crate::vrrp::auth::Auth;
 use crate::vrrp::group::Group;
 use crate::vrrp::instance::{Action, Event, Instance, Manner};
@@ -59,6 +60,12 @@ pub fn compare(old: &Wanted, new: &Wanted) -> Change {
     note("ttl", old.ttl.to_string(), new.ttl.to_string());
     note("strict", old.strict.to_string(), new.strict.to_string());
     note("source", text(&old.sources), text(&new.sources));
+    // Losing advert answered or not, as the version has it: with another version that is no news.
+    let manner = |router: &Wanted| Manner {
+        lease: None,
+        answer_losing: router.manner.answer_losing == (router.version == Version::V3),
+        ..router.manner.clone()
+    };
     let vips = |router: &Wanted| list(&mut router.vips.iter().map(ToString::to_string));
     note("addresses", vips(old), vips(new));
     note("version", old.version.to_string(), new.version.to_string());
@@ -83,10 +90,7 @@ pub fn compare(old: &Wanted, new: &Wanted) -> Change {
         (old.quorum != new.quorum, "quorum"),
         (old.close_connections != new.close_connections, "close_connections"),
         (old.drain_ports != new.drain_ports, "drain_ports"),
-        (
-            Manner { lease: None, ..old.manner.clone() } != Manner { lease: None, ..new.manner.clone() },
-            "manner (preempt_delay, down_adverts, …)",
-        ),
+        (manner(old) != manner(new), "manner (preempt_delay, down_adverts, …)"),
         (old.auth != new.auth && old.auth.to_string() == new.auth.to_string(), "secrets of authentication"),
         (old.barred != new.barred, "secrets"),
         (old.announce != new.announce, "announcing"),
