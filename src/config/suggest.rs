@@ -6,7 +6,7 @@ pub(super) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str
     let written = written.to_lowercase();
     known
         .into_iter()
-        .map(|name| (distance(&written, name), name))
+        .map(|name| (distance(&written, &name.to_lowercase()), name))
         .filter(|(far, _)| *far <= slips)
         .min_by_key(|(far, _)| *far)
         .map(|(_, name)| name)
@@ -40,6 +40,7 @@ mod tests {
         assert_eq!(nearest("prioirty", known), Some("priority"));
         assert_eq!(nearest("Priority", known), Some("priority"));
         assert_eq!(nearest("pre-empt", known), Some("preempt"));
+        assert_eq!(nearest("mastr", ["MASTER", "BACKUP"]), Some("MASTER"));
         assert_eq!(nearest("peer", known), Some("peers"));
         assert_eq!(nearest("virtual_router_id", known), None);
         assert_eq!(nearest("", known), None);

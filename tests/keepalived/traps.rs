@@ -212,3 +212,18 @@ fn a_file_that_wants_to_be_checked_is_refused_for_what_would_be_left_out() {
         assert!(said.contains(part), "{said}");
     }
 }
+
+#[test]
+fn a_wrong_value_has_its_mend() {
+    for (line, help) in [
+        ("state MASTR", "did you mean MASTER?"),
+        ("state SLAVE", "write MASTER or BACKUP"),
+        ("smtp_alert maybe", "write on or off"),
+        ("version 4", "write 3"),
+        ("preempt_delay -5", "write 0"),
+        ("advert_int abc", "write digits alone, such as 1"),
+        ("track_interface {\n eth1 wieght 5\n}", "did you mean weight?"),
+    ] {
+        says(&instance(line), &[&format!("(help: {help})")]);
+    }
+}

@@ -7,6 +7,7 @@ use super::tree::{Node, Word};
 use super::value;
 use crate::config::problem::Finding;
 use crate::config::section::Wrong;
+use crate::config::suggest::nearest;
 use serde_spanned::Spanned;
 use std::time::Duration;
 
@@ -62,9 +63,11 @@ fn track(node: &Node, statement: &Statement<'_>, most: i64) -> Option<Track> {
             ("reverse", Some(weight)) => weight.get_mut().reverse = true,
             ("noreverse", Some(_)) => {}
             (text, _) => {
-                let help = match text.strip_prefix("weight=") {
-                    Some(number) => format!("write weight {number}"),
-                    None => "write one name a line: NAME weight N reverse".to_owned(),
+                let near = nearest(text, ["weight", "reverse", "noreverse"]);
+                let help = match (text.strip_prefix("weight="), near) {
+                    (Some(number), _) => format!("write weight {number}"),
+                    (None, Some(near)) if near != text => format!("did you mean {near}?"),
+                    (None, _) => "write one name a line: NAME weight N reverse".to_owned(),
                 };
                 report.refuse(&word.span, format!("unknown word {text} after {}", name.text), help);
             }

@@ -14,15 +14,17 @@ pub(super) fn number<T: TryFrom<i64>>(least: i64, most: i64) -> impl Fn(&Word) -
             || Wrong::new(format!("this is \"{}\", wanted a whole number from {least} to {most}", word.text));
         let digits = word.text.strip_prefix('+').unwrap_or(&word.text);
         let found: i64 = digits.parse().map_err(|_| {
-            let meant = word.text.trim_end_matches([',', ';', '.']);
-            if meant != word.text && meant.parse::<i64>().is_ok() {
-                wrong().help(format!("write {meant}"))
-            } else {
-                wrong()
+            let meant = word.text.trim_end_matches([',', ';', '.']).parse::<i64>();
+            match meant.ok().filter(|meant| (least..=most).contains(meant)) {
+                Some(meant) => wrong().help(format!("write {meant}")),
+                None => wrong().help(format!("write digits alone, such as {}", 1.clamp(least, most))),
             }
         })?;
         let inside = Some(found).filter(|found| (least..=most).contains(found));
-        inside.and_then(|found| T::try_from(found).ok()).ok_or_else(wrong)
+        let nearest = found.clamp(least, most);
+        inside
+            .and_then(|found| T::try_from(found).ok())
+            .ok_or_else(|| wrong().help(format!("write {nearest}")))
     }
 }
 
@@ -49,20 +51,21 @@ fn decimal(
         let digits = |text: &str| text.chars().all(|sign| sign.is_ascii_digit());
         if (whole.is_empty() && fraction.is_empty()) || !digits(whole) || !digits(fraction) {
             let meant = word.text.trim_end_matches(|sign: char| sign.is_ascii_alphabetic());
-            let help = format!("write it without its unit: {meant}");
-            return Err(if meant != word.text && meant.parse::<f64>().is_ok() {
-                wrong().help(help)
-            } else {
-                wrong()
-            });
+            let number = meant.parse::<f64>().is_ok();
+            return Err(wrong().help(match word.text.strip_prefix('-') {
+                Some(rest) if rest.parse::<f64>().is_ok() => format!("write {least}"),
+                _ if meant != word.text && number => format!("write it without its unit: {meant}"),
+                _ => format!("write digits alone, such as {}", 1_f64.clamp(least, most)),
+            }));
         }
+        let bounded = |found: f64| wrong().help(format!("write {}", found.clamp(least, most)));
         let padded: String = fraction.chars().chain("000000".chars()).take(6).collect();
         let parts = (format!("0{whole}").parse::<u64>(), padded.parse::<u64>());
-        let (Ok(whole), Ok(millionths)) = parts else { return Err(wrong()) };
+        let (Ok(whole), Ok(millionths)) = parts else { return Err(bounded(most)) };
         let time = whole.saturating_mul(micros).saturating_add(millionths.saturating_mul(micros) / 1_000_000);
         let time = Duration::from_micros(time);
-        let unit = Duration::from_micros(micros).as_secs_f64();
-        Some(time).filter(|time| (least..=most).contains(&(time.as_secs_f64() / unit))).ok_or_else(wrong)
+        let found = time.as_secs_f64() / Duration::from_micros(micros).as_secs_f64();
+        if (least..=most).contains(&found) { Ok(time) } else { Err(bounded(found)) }
     }
 }
 
@@ -72,7 +75,13 @@ const WORDS: [(&str, bool); 6] =
 /// `on`, `off`, `true`, `false`, `yes` or `no`.
 pub(super) fn flag(word: &Word) -> Result<bool, Wrong> {
     let found = WORDS.iter().find(|(known, _)| *known == word.text).map(|(_, flag)| *flag);
-    found.ok_or_else(|| Wrong::new(format!("this is \"{}\", wanted on or off", word.text)))
+    found.ok_or_else(|| {
+        let help = match nearest(&word.text, WORDS.map(|(known, _)| known)) {
+            Some(near) => format!("did you mean {near}?"),
+            None => "write on or off".to_owned(),
+        };
+        Wrong::new(format!("this is \"{}\", wanted on or off", word.text)).help(help)
+    })
 }
 
 /// Anything but nothing.
@@ -123,7 +132,9 @@ pub(super) fn prefixed(word: &Word) -> Result<(IpAddr, Option<u8>), Wrong> {
     let longest = longest(address);
     let fits = length.parse().ok().filter(|length| *length <= longest);
     fits.map(|length| (address, Some(length))).ok_or_else(|| {
-        Wrong::new(format!("\"{length}\" is no prefix length of {address}, wanted 0 to {longest}"))
+        let wrong =
+            Wrong::new(format!("\"{length}\" is no prefix length of {address}, wanted 0 to {longest}"));
+        wrong.help(format!("write {address}/{longest}, or that of its network"))
     })
 }
 
@@ -158,7 +169,7 @@ pub(super) fn choice<T: Copy>(choices: &'static [(&'static str, T)]) -> impl Fn(
         let folded = choices.iter().map(|(name, _)| *name).find(|name| name.eq_ignore_ascii_case(&word.text));
         Err(match folded.or_else(|| nearest(&word.text, names.iter().copied())) {
             Some(near) => wrong.help(format!("did you mean {near}?")),
-            None => wrong,
+            None => wrong.help(format!("write {}", names.join(" or "))),
         })
     }
 }
@@ -195,6 +206,24 @@ mod tests {
         assert_eq!(wrong.help.as_deref(), Some("write 100"));
         assert!(number::<u8>(1, 255)(&word("256")).is_err() && number::<u8>(1, 255)(&word("0")).is_err());
         assert!(number::<u8>(0, 999)(&word("300")).is_err());
+    }
+
+    #[test]
+    fn whatever_is_wrong_has_a_mend() {
+        fn help<T>(read: impl Fn(&Word) -> Result<T, Wrong>, text: &str) -> String {
+            read(&word(text)).err().and_then(|wrong| wrong.help).unwrap_or_default()
+        }
+        assert_eq!(help(number::<u8>(1, 255), "256"), "write 255");
+        assert_eq!(help(number::<u8>(2, 3), "x"), "write digits alone, such as 2");
+        assert_eq!(help(number::<u8>(1, 255), "999,"), "write digits alone, such as 1");
+        assert_eq!(help(seconds(0.0, 1000.0), "-5"), "write 0");
+        assert_eq!(help(seconds(0.01, 255.0), "300"), "write 255");
+        assert_eq!(help(seconds(0.01, 255.0), "1s"), "write it without its unit: 1");
+        assert_eq!(help(seconds(0.01, 255.0), "abc"), "write digits alone, such as 1");
+        assert_eq!(help(flag, "maybe"), "write on or off");
+        assert_eq!(help(flag, "treu"), "did you mean true?");
+        assert_eq!(help(choice(&[("MASTER", ()), ("BACKUP", ())]), "MASTR"), "did you mean MASTER?");
+        assert_eq!(help(choice(&[("MASTER", ()), ("BACKUP", ())]), "ACTIVE"), "write MASTER or BACKUP");
     }
 
     #[test]
