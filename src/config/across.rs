@@ -15,12 +15,16 @@ use serde_spanned::Spanned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-/// Reports every rule that is broken between the parts of a file.
-pub(super) fn across(routers: &[Router], checks: &[Spanned<String>], records: &[Record], sink: &Sink) {
+/// Warns of a file that nothing is held by.
+pub(super) fn nothing(routers: &[Router], records: &[Record], sink: &Sink) {
     if routers.is_empty() && records.is_empty() && !sink.has_errors() {
         let finding = Finding::warning(&(0..0), "this file has no router: nothing will be held");
         sink.add(finding.help("add a section [router.NAME]"));
     }
+}
+
+/// Reports every rule that is broken between the parts of a file.
+pub(super) fn across(routers: &[Router], checks: &[Spanned<String>], records: &[Record], sink: &Sink) {
     same_addresses(routers, sink);
     for (place, router) in routers.iter().enumerate() {
         for earlier in &routers[..place] {

@@ -188,7 +188,7 @@ fn weights(part: &file::Router, router: &Router, sink: &Sink) {
     if !router.preempt {
         let message = "weights without preemption move nothing: a Master of lower priority is left alone";
         let finding = Finding::warning(&first.span, message);
-        sink.add(finding.help("track the check without a weight, or write preempt = true on every host"));
+        sink.add(finding.help("track the check without a weight, or have every host preempt"));
     }
     let (best, worst) = reach(router.priority, &router.tracks);
     let span = part.priority.as_ref().map_or(first.span.clone(), serde_spanned::Spanned::span);

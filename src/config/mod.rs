@@ -271,6 +271,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
         policy: secrets,
     };
     let records = records(&mut file, &names, &keys, sink);
+    across::nothing(&file.routers, &records, sink);
     across::across(&file.routers, &names, &records, sink);
     let (mut told, priorities) = tell::told(&mut file.agent, &host_name(), &keys);
     told.receivers = receivers(&mut file, &keys);

@@ -214,6 +214,19 @@ fn a_file_that_wants_to_be_checked_is_refused_for_what_would_be_left_out() {
 }
 
 #[test]
+fn what_is_missing_is_told_of_in_the_words_of_keepalived() {
+    assert_eq!(
+        said("global_defs {\n router_id a\n}\n"),
+        [
+            "k.conf:1:1: warning: this file has no vrrp_instance: nothing will be held (help: add a vrrp_instance)"
+        ]
+    );
+    let weighted = "nopreempt\n track_interface {\n eth1 weight -10\n}";
+    says(&instance(weighted), &["(help: track the check without a weight, or have every host preempt)"]);
+    says("virtual_server 10.0.0.1 80 {\n}\n", &["no load is balanced (this statement is left out)"]);
+}
+
+#[test]
 fn a_wrong_value_has_its_mend() {
     for (line, help) in [
         ("state MASTR", "did you mean MASTER?"),

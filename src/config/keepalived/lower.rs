@@ -62,9 +62,13 @@ pub(super) fn lower(document: &Document, inherit: Inherit, report: &Report) -> (
     checks::checks(document, &runner, report, &mut config);
     let parts = routers(document, &runner, report, &mut config);
     groups(document, &parts, &runner, report, &mut config);
-    if document.instances.is_empty() && !report.sink.has_errors() {
-        let finding = Finding::warning(&(0..0), "this file has no vrrp_instance: nothing will be held");
-        report.sink.add(finding.help("add a vrrp_instance"));
+    if parts.is_empty() && !report.sink.has_errors() {
+        let (message, help) = if document.instances.is_empty() {
+            ("this file has no vrrp_instance: nothing will be held", "add a vrrp_instance")
+        } else {
+            ("every vrrp_instance is left out: nothing will be held", "mend what is left out")
+        };
+        report.sink.add(Finding::warning(&(0..0), message).help(help));
     }
     let inspection = Inspection::new(document, &runner, report);
     (config, inspection)

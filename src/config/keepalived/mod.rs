@@ -223,10 +223,11 @@ fn add<T>(
 fn balancer(context: &Context<'_>, options: &Options) {
     let found = context.balancer.borrow();
     let Some(first) = found.first() else { return };
-    let message = format!(
-        "known to keepalived, not done by Locum, effect: no load is balanced ({} statements left out, this is the first)",
-        found.len()
-    );
+    let how_many = match found.len() {
+        1 => "this statement is left out".to_owned(),
+        count => format!("{count} statements are left out, this is the first"),
+    };
+    let message = format!("known to keepalived, not done by Locum, effect: no load is balanced ({how_many})");
     let finding = Finding::error(first, message);
     if options.vrrp_only {
         context.report.sink.add(finding.softened().help("run keepalived --check beside Locum for that part"));
