@@ -81,5 +81,11 @@ fn holds(router: &Router) -> String {
         Interface::Named(name) => format!("on {name}"),
         Interface::Subnet(..) => format!("on the interface {}", router.interface),
     };
+    let with_mac = router.families().into_iter().filter_map(|it| router.holding(it, String::new()).vmac);
+    let with_mac: Vec<_> = with_mac.map(|vmac| vmac.name).collect();
+    let place = match with_mac.as_slice() {
+        [] => place,
+        all => format!("on {}, with the virtual MAC address, {place}", all.join(" and ")),
+    };
     format!("the Master holds {} {place}", held.join(", "))
 }

@@ -1,7 +1,8 @@
-//! What this host's firewall has to let through, as rules to paste: for nftables, and for iptables.
+//! What this host's firewall has to let through, as rules to paste: for nftables, and for iptables. And what
+//! Locum itself drops.
 
 use super::wire::Wire;
-use crate::agent::config::Vote;
+use crate::agent::config::{Router, Vote};
 use crate::check::Probe;
 use crate::vrrp::Family;
 use serde::Serialize;
@@ -14,6 +15,8 @@ pub struct Firewall {
     pub nftables: Vec<String>,
     /// The same as commands.
     pub iptables: Vec<String>,
+    /// What tables that Locum makes drop, a line each.
+    pub own: Vec<String>,
 }
 
 /// The rules for all of `wire`.
@@ -28,6 +31,30 @@ pub(super) fn firewall(wire: &[Wire]) -> Firewall {
         }
     }
     firewall
+}
+
+/// What Locum drops for the addresses of `router`.
+pub(super) fn own(firewall: &mut Firewall, router: &Router) {
+    let name = &router.name;
+    let first = router.families().first().map(|family| router.holding(*family, String::new()));
+    let Some(holding) = first.filter(|_| router.barred.is_none()) else { return };
+    if holding.refuse {
+        add(
+            &mut firewall.own,
+            format!(
+                "{name}: while Master, table inet locum_PID drops all packets to and from its addresses but \
+                 neighbour discovery: it does not accept for others"
+            ),
+        );
+    }
+    if !holding.drain_ports.is_empty() {
+        let ports: Vec<_> = holding.drain_ports.iter().map(u16::to_string).collect();
+        let ports = ports.join(", ");
+        let line = format!(
+            "{name}: while its addresses go, table inet locum_drain_PID refuses new connections to TCP ports {ports}"
+        );
+        add(&mut firewall.own, line);
+    }
 }
 
 /// Those for the vote, with each other voter.

@@ -68,6 +68,7 @@ pub fn explain(config: &Config, peers: &[Peer]) -> Explanation {
     let roles = casts.iter().map(|cast| role(cast, config)).collect();
     let wire = on_the_wire(&casts);
     let mut firewall = firewall::firewall(&wire);
+    config.agent.routers.iter().for_each(|router| firewall::own(&mut firewall, router));
     if let Some(Claims::Vote(vote)) = &config.agent.claims {
         firewall::votes(&mut firewall, vote);
     }

@@ -23,7 +23,11 @@ impl fmt::Display for Explanation {
         writeln!(f, "\nthrough the firewall, nftables")?;
         lines(f, &self.firewall.nftables)?;
         writeln!(f, "or iptables")?;
-        lines(f, &self.firewall.iptables)
+        lines(f, &self.firewall.iptables)?;
+        if !self.firewall.own.is_empty() {
+            writeln!(f, "\nmade by Locum itself, in nftables")?;
+        }
+        lines(f, &self.firewall.own)
     }
 }
 

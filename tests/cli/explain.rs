@@ -210,3 +210,22 @@ fn a_peer_that_cannot_be_read_is_named_and_a_peer_needs_explain() {
     let ran: Ran = command(&["check", "a.toml", "--peer", "b.toml"]).output().unwrap().into();
     assert_eq!(ran.code, 2, "{ran:?}");
 }
+
+#[test]
+fn what_locum_drops_itself_and_where_the_virtual_mac_address_is_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("own.toml");
+    let more = "virtual_mac = true\naccept = false\ndrain_ports = [80, 443]\n";
+    let base = "[router.web]\ninterface = \"eth0\"\nvrid = 51\naddresses = [\"10.0.0.100\"]\n";
+    fs::write(&file, format!("{base}{more}")).unwrap();
+    let ran = explain(file.to_str().unwrap(), &[]);
+    for line in [
+        "  the Master holds 10.0.0.100 on vrrp.51, with the virtual MAC address, on eth0\n",
+        "\nmade by Locum itself, in nftables\n  web: while Master, table inet locum_PID drops all packets",
+        "  web: while its addresses go, table inet locum_drain_PID refuses new connections to TCP ports 80, 443\n",
+    ] {
+        assert!(ran.out.contains(line), "{line}{ran:?}");
+    }
+    fs::write(&file, base).unwrap();
+    assert!(!explain(file.to_str().unwrap(), &[]).out.contains("made by Locum itself"));
+}
