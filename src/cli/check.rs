@@ -4,8 +4,10 @@ use super::show::on_terminal;
 use super::{DEFAULT_CONFIG, Failure, NOT_DONE, Reading, WELL, complain, rules, say};
 use crate::agent::Install;
 use crate::agent::config::Router;
-use crate::config::{self, Config, Problem, Secrets, Timeline, load_as, render_all, timelines};
-use crate::explain::{Explanation, Peer, explain};
+use crate::config::{
+    self, Cause, Config, Problem, Secrets, Timeline, beside, load_as, render_all, timelines,
+};
+use crate::explain::{Peer, explain};
 use crate::vrrp::interval::lease_ends;
 use clap::Args;
 use serde_json::{Value, json};
@@ -38,11 +40,18 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(self) -> Result<u8, Failure> {
-        let (config, problems) = match load_as(&self.file, Secrets::MustRead, &self.reading.options()) {
+        let (mut config, mut problems) = match load_as(&self.file, Secrets::MustRead, &self.reading.options())
+        {
             Ok(loaded) => (Some(loaded.config.clone()), loaded.problems()),
             Err(problems) => (None, problems.0),
         };
-        let explanation = config.as_ref().filter(|_| self.explain).map(|it| self.explain(it)).transpose()?;
+        let peer = |file: &PathBuf| Ok(Peer { name: file.display().to_string(), rules: rules(file)? });
+        let peers = self.peer.iter().map(peer).collect::<Result<Vec<_>, Failure>>()?;
+        if let Some(config) = &mut config {
+            let named: Vec<_> = peers.iter().map(|peer| (peer.name.as_str(), &peer.rules)).collect();
+            problems.extend(beside(config, &self.file, &named));
+        }
+        let explanation = config.as_ref().filter(|_| self.explain).map(|config| explain(config, &peers));
         let code = if config.is_some() { WELL } else { NOT_DONE };
         if self.json {
             let mut json = self.json(config.as_ref(), &problems);
@@ -63,12 +72,6 @@ impl Check {
             None => complain(&self.verdict(&problems)),
         }
         Ok(code)
-    }
-
-    fn explain(&self, config: &Config) -> Result<Explanation, Failure> {
-        let peer = |file: &PathBuf| Ok(Peer { name: file.display().to_string(), rules: rules(file)? });
-        let peers: Result<Vec<_>, Failure> = self.peer.iter().map(peer).collect();
-        Ok(explain(config, &peers?))
     }
 
     fn json(&self, config: Option<&Config>, problems: &[Problem]) -> Value {
@@ -100,7 +103,7 @@ impl Check {
             }
             text.push('\n');
             for line in timelines(router, config) {
-                let _ = writeln!(text, "  {line}");
+                let _ = writeln!(text, "  {line}{}", whom(&line.cause, router, config));
             }
             let _ = writeln!(text, "  {}", lease(router, config));
             if router.install == Install::LocalRoute {
@@ -117,6 +120,20 @@ impl Check {
     fn verdict(&self, problems: &[Problem]) -> String {
         let errors = problems.iter().filter(|problem| problem.severity == config::Severity::Error).count();
         format!("{} cannot be used: {}", self.file.display(), count(errors, "error"))
+    }
+}
+
+/// Which peers a weight moves the addresses to, as long as none of them is known. In a group that is the
+/// business of all its routers.
+fn whom(cause: &Cause, router: &Router, config: &Config) -> String {
+    let known = config.details.peer_priority.contains_key(&router.name);
+    let grouped = config.agent.groups.iter().any(|group| group.routers.contains(&router.name));
+    match cause {
+        Cause::Check(check) if !known && !grouped => {
+            let least = config::moves_from(router, check);
+            least.map(|least| format!(", where a peer has priority {least} or more")).unwrap_or_default()
+        }
+        Cause::Check(_) | Cause::Host => String::new(),
     }
 }
 

@@ -9,6 +9,7 @@ mod across;
 mod address;
 mod announcing;
 mod auth;
+mod beside;
 mod changes;
 mod checks;
 pub mod claim;
@@ -43,6 +44,7 @@ mod value;
 mod virtual_interface;
 mod vote_path;
 
+pub use beside::{beside, moves_from};
 pub use identity::Identity;
 pub use journal::{Journal, journal_of};
 pub use problem::{Problem, Problems, Severity, Span, render_all};

@@ -114,3 +114,41 @@ fn a_file_of_toml_is_never_read_leniently() {
         assert!(ran.err.contains(&format!("{flag} is for keepalived.conf, and ")), "{ran:?}");
     }
 }
+
+const WEIGHED: &str = "global_defs {\n enable_script_security\n script_user root\n}\n\
+    vrrp_script c {\n script \"/bin/false\"\n weight -10\n}\nvrrp_script d {\n script \"/bin/false\"\n weight -10\n}\n\
+    vrrp_instance web {\n interface eth0\n virtual_router_id 51\n priority PRIORITY\n virtual_ipaddress {\n \
+    10.0.0.100\n }\n track_script {\n c\n d\n }\n}\n";
+
+#[test]
+fn a_weight_that_moves_nothing_beside_the_peers_file_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let beside = |own: &str, peer: &str| -> Ran {
+        for (name, priority) in [("own.conf", own), ("peer.conf", peer)] {
+            fs::write(folder.path().join(name), WEIGHED.replace("PRIORITY", priority)).unwrap();
+        }
+        let mut program = command(&["check", "--explain", "own.conf", "--peer", "peer.conf"]);
+        program.current_dir(folder.path()).output().unwrap().into()
+    };
+    let never = beside("150", "100");
+    let warning =
+        "web: all weighted checks down leave priority 130, not below the 100 of peer.conf: no failover";
+    assert!(never.code == 0 && never.err.contains(warning), "{never:?}");
+    assert!(!never.out.contains("check c fails: 1"), "it is no cause of a failover: {never:?}");
+    let together = beside("110", "100");
+    for check in ["c", "d"] {
+        let warning = format!("web: check {check} alone leaves priority 100, not below the 100 of peer.conf");
+        assert!(together.err.contains(&warning), "{together:?}");
+    }
+    assert!(together.out.contains("check c fails: 1"), "{together:?}");
+    for (own, peer) in [("105", "100"), ("100", "150")] {
+        let moves = beside(own, peer);
+        assert!(!moves.err.contains("peer.conf"), "{moves:?}");
+    }
+}
+
+#[test]
+fn as_long_as_no_peer_is_known_a_weight_tells_whom_it_moves_to() {
+    let ran = check_conf(&WEIGHED.replace("PRIORITY", "150"), &[]);
+    assert!(ran.out.contains("3.997s election), where a peer has priority 141 or more\n"), "{ran:?}");
+}
