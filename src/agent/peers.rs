@@ -70,13 +70,27 @@ impl Peers {
     /// Counts a valid advert. Returns what was not odd about this sender before.
     pub fn hear(&mut self, now: Time, heard: &Heard, own: Priority) -> Vec<Remark> {
         self.heard += 1;
+        let mut remarks = heard.remarks.clone();
+        if heard.advert.priority == Some(Priority::OWNER) && self.has_other_owner(now, heard.source) {
+            remarks.push(Remark::TwoOwners);
+        }
         let peer = self.peer(now, heard.source);
-        let news = heard.remarks.iter().copied().filter(|r| !peer.remarks.contains(r)).collect();
+        let news = remarks.iter().copied().filter(|r| !peer.remarks.contains(r)).collect();
         peer.adverts += 1;
         peer.heard = Some((now, heard.advert.priority, heard.advert.interval));
-        peer.remarks.clone_from(&heard.remarks);
+        peer.remarks = remarks;
         peer.same_priority = heard.advert.priority == Some(own);
         news
+    }
+
+    /// Whether somebody else has claimed priority 255 of late (RFC 9568 section 8.3.2).
+    fn has_other_owner(&self, now: Time, source: IpAddr) -> bool {
+        self.known.iter().any(|(address, peer)| {
+            let owner = |(at, priority, interval): (Time, Option<Priority>, Interval)| {
+                priority == Some(Priority::OWNER) && now.since(at) <= interval.duration() * 3
+            };
+            *address != source && peer.heard.is_some_and(owner)
+        })
     }
 
     /// Counts an advert that is the same as the last one of this sender.

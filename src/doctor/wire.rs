@@ -174,7 +174,7 @@ impl View<'_> {
                 let why = "how long a failover takes depends on who was Master";
                 report.doubt(id, what, why, format!("write the same interval for {name} on every host"));
             }
-            Remark::OwnerConflict => {
+            Remark::OwnerConflict | Remark::TwoOwners => {
                 let why = "each says that the addresses are its own, and neither gives way";
                 report.trouble(id, what, why, "write a priority of 254 or less on all hosts but one");
             }

@@ -26,15 +26,31 @@
 //! Where we differ from the letter of the RFCs, and why:
 //! - A priority-0 advert shortens the timer only when it comes from the Master we follow
 //!   (RFC 9568 6.4.2 believes anyone): a late duplicate must not cause a second takeover.
-//! - Unless `virtual_mac` is set, adverts leave from the interface's own MAC, and ARP answers carry it
-//!   (7.2, 8.1.2 want the virtual MAC): like keepalived without `use_vmac`; gratuitous ARP moves the
-//!   clients.
+//! - Unless `virtual_mac` is set, adverts leave from the interface's own MAC, and answers to ARP and to
+//!   neighbour solicitations, and the Master's own solicitations, carry it (6.4.3, 7.2, 8.1.2 and 8.2.2 want
+//!   the virtual MAC): like keepalived without `use_vmac`; gratuitous ARP and unsolicited advertisements move
+//!   the clients. The kernel answers, and sets the Router flag (6.4.3) only where it forwards.
+//! - Who preempts a living Master has and announces its addresses before its first advert (6.4.2 and RFC 3768
+//!   6.4.2 advertise first), which comes an interval later at most: `make` says why.
+//! - The only Backup there can be (one unicast peer, one rival among the voters or on the second path) waits
+//!   0.5 ms after a farewell and not its skew (6.4.2, RFC 3768 6.4.2): there is no better one to let go first.
+//! - A Master whose link was gone for less than three adverts goes on as Master where it has heard nobody else
+//!   (6.4.1 and RFC 3768 6.4.1 go by Backup): no Backup can have missed it. See `link_back`.
+//! - By unicast any TTL and hop limit is accepted unless `min_ttl` is set, and IPv6 from an address of any
+//!   scope (5.1.1.3, 5.1.2.1, 5.1.2.3, 7.1 and RFC 3768 5.2.3 want 255, and link-local): peers may be
+//!   routers away, as with keepalived. Only the configured peers are heard. By multicast `min_ttl` lowers 255
+//!   where the operator writes so, and is warned of.
+//! - Losing adverts are answered once in a sixteenth of an interval at most (6.4.3 answers each), and not
+//!   before the first advert of who preempts: a flood of forged ones is not sent back as another.
+//! - Version 2 compares the lists of addresses and tells of others, but drops nothing (RFC 3768 7.1 drops what
+//!   it has compared): while addresses are rolled out host by host, dropping would make two Masters.
 //! - `Accept_Mode` is on unless `accept = false` (6.1 has it off): a server that holds an address
 //!   answers on it, by version 2 as well (RFC 3768 6.4.3).
 //! - Redirects, proxy ARP and router advertisements (8.1.1, 8.1.3, 8.2.1, 8.2.3) belong to the
 //!   kernel's router role; Locum serves hosts and leaves these to the kernel and radvd.
-//! - A router that flaps because its own host is slow (2.5) is not told apart from any other that
-//!   does: every change of state is logged with its reason, and nothing is damped.
+//! - A router that flaps because its own host is slow (2.5) is not told apart from any other that does: every
+//!   change of state is logged with its reason, and how late adverts leave is in the status. `damping`, where
+//!   it is set, counts only failures of checks, links and the like.
 //! - A Master keeps its addresses for a moment after its farewell (6.4.3 ends at once), until the
 //!   successor is heard: the `Leaving` state.
 //! - The combined version 2 and 3 mode (8.4, a MAY) is not built.

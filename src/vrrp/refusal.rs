@@ -78,6 +78,7 @@ counted! {
         OtherInterval "other-interval" "the sender's interval differs from ours"
         OtherAddresses "other-addresses" "the sender's list of addresses differs from ours"
         OwnerConflict "owner-conflict" "the sender claims priority 255, and so do we"
+        TwoOwners "two-owners" "the sender claims priority 255, and so does another: only one host can own the addresses"
         FirstNotLinkLocal "first-not-link-local" "the first IPv6 address is not link-local"
         Password "password" "the message carries a password in the clear"
     }

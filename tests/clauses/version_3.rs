@@ -3,7 +3,7 @@
 use crate::desk::{
     ABOVE, BELOW, DOWN_100, Desk, OWN, SECOND, advert, advert6, adverts, config, eth0, ip, words,
 };
-use locum::agent::{Effect, Input, Standing};
+use locum::agent::{Effect, Input, Note, Standing};
 use locum::health::{CheckName, Outcome};
 use locum::sim::wire::Crafted;
 use locum::time::Time;
@@ -392,6 +392,25 @@ fn of_two_owners_the_greater_address_stays_and_both_are_told() {
     assert_eq!(desk.state(), Standing::Master);
     desk.hear(&advert(ABOVE, 255));
     assert_eq!(desk.state(), Standing::Backup);
+}
+
+// 8.3.2: a Backup as well tells of several that claim priority 255, once of each.
+#[test]
+fn a_backup_tells_of_two_others_that_claim_to_own_the_addresses() {
+    let mut desk = Desk::backup("");
+    let remarked = |effects: &[Effect]| {
+        let two = |effect: &Effect| matches!(effect, Effect::Note(Note::Warning(_, line)) if line.contains("so does another"));
+        effects.iter().any(two)
+    };
+    assert!(!remarked(&desk.hear(&advert(ABOVE, 255))));
+    assert!(remarked(&desk.hear(&advert(BELOW, 255))));
+    assert!(remarked(&desk.hear(&advert(ABOVE, 255))));
+    assert!(!remarked(&desk.hear(&advert(BELOW, 255))));
+    // Of one that is gone nothing is said any more.
+    desk.wait(SECOND * 4);
+    desk.hear(&advert(ABOVE, 255));
+    let remarks = &desk.status().instances[0].peers;
+    assert!(remarks.iter().any(|peer| peer.remarks.is_empty()), "{remarks:?}");
 }
 
 // 7.1, erratum 8301: an interval of 0 is discarded.
