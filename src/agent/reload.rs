@@ -20,6 +20,7 @@ use crate::vrrp::auth::Auth;
 use crate::vrrp::group::Group;
 use crate::vrrp::instance::{Action, Event, Instance, Manner};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// What a reload means for one router.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,18 +49,25 @@ pub fn compare(old: &Wanted, new: &Wanted) -> Change {
             lines.push(format!("{what} {from} -> {to}"));
         }
     };
-    let text = |value: &dyn std::fmt::Debug| format!("{value:?}");
-    let list = |values: &mut dyn Iterator<Item = String>| values.collect::<Vec<_>>().join(", ");
+    let list = |values: &mut dyn Iterator<Item = String>| {
+        let all: Vec<_> = values.collect();
+        if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+    };
     note("name", old.name.to_string(), new.name.to_string());
     note("priority", old.priority.to_string(), new.priority.to_string());
     note("interval", old.interval.to_string(), new.interval.to_string());
     note("preempt", old.preempt.to_string(), new.preempt.to_string());
-    note("lease", text(&old.manner.lease), text(&new.manner.lease));
-    note("checksum", text(&old.checksum), text(&new.checksum));
-    note("min_ttl", text(&old.min_ttl), text(&new.min_ttl));
+    // A lease has whole seconds.
+    let lease =
+        |router: &Wanted| router.manner.lease.map_or("off".to_owned(), |it| format!("{}s", it.as_secs()));
+    note("lease", lease(old), lease(new));
+    note("checksum", old.checksum.to_string(), new.checksum.to_string());
+    let min_ttl = |router: &Wanted| router.min_ttl.map_or("not set".to_owned(), |least| least.to_string());
+    note("min_ttl", min_ttl(old), min_ttl(new));
     note("ttl", old.ttl.to_string(), new.ttl.to_string());
     note("strict", old.strict.to_string(), new.strict.to_string());
-    note("source", text(&old.sources), text(&new.sources));
+    let ips = |all: &[IpAddr]| list(&mut all.iter().map(ToString::to_string));
+    note("source", ips(&old.sources), ips(&new.sources));
     // Losing advert answered or not, as the version has it: with another version that is no news.
     let manner = |router: &Wanted| Manner {
         lease: None,
@@ -69,9 +77,10 @@ pub fn compare(old: &Wanted, new: &Wanted) -> Change {
     let vips = |router: &Wanted| list(&mut router.vips.iter().map(ToString::to_string));
     note("addresses", vips(old), vips(new));
     note("version", old.version.to_string(), new.version.to_string());
-    note("peers", text(&old.peers), text(&new.peers));
-    note("multicast_group", text(&old.groups), text(&new.groups));
-    note("second_path", text(&old.second_path), text(&new.second_path));
+    note("peers", ips(&old.peers), ips(&new.peers));
+    note("multicast_group", ips(&old.groups), ips(&new.groups));
+    let second = |router: &Wanted| router.second_path.as_ref().map_or("none".to_owned(), ToString::to_string);
+    note("second_path", second(old), second(new));
     note("authentication", old.auth.to_string(), new.auth.to_string());
     for (changed, what) in [
         (old.ttls != new.ttls, "TTLs of peers"),
@@ -115,12 +124,12 @@ impl Agent {
     #[must_use]
     pub fn plan(&self, config: &Config) -> Vec<String> {
         let mut plan = Vec::new();
+        let failover = |index| match self.standing(index) {
+            Standing::Master => " (MASTER here: the addresses move)",
+            _ => "",
+        };
         for router in &config.routers {
             let name = &router.name;
-            let failover = |index| match self.standing(index) {
-                Standing::Master => " (MASTER here: the addresses move)",
-                _ => "",
-            };
             match self.matching(router) {
                 None => plan.push(format!("{name}: added")),
                 Some(index) => match compare(&self.routers[index].config, router) {
@@ -133,9 +142,9 @@ impl Agent {
                 },
             }
         }
-        for router in &self.routers {
+        for (index, router) in self.routers.iter().enumerate() {
             if !config.routers.iter().any(|new| same(&router.config, new)) {
-                plan.push(format!("{}: removed, says farewell", router.config.name));
+                plan.push(format!("{}: removed, says farewell{}", router.config.name, failover(index)));
             }
         }
         for check in &config.checks {

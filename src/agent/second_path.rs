@@ -9,6 +9,7 @@ use super::link::Link;
 use crate::time::Time;
 use crate::vrrp::Family;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::IpAddr;
 
 /// Where it leads.
@@ -18,6 +19,14 @@ pub struct SecondPath {
     pub interface: String,
     /// Where every other host is there, by its address on the router's own interface.
     pub peers: BTreeMap<IpAddr, IpAddr>,
+}
+
+impl fmt::Display for SecondPath {
+    /// `eth1 to 10.0.0.2 = 10.1.0.2`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let peers: Vec<_> = self.peers.iter().map(|(known, there)| format!("{known} = {there}")).collect();
+        write!(f, "{} to {}", self.interface, peers.join(", "))
+    }
 }
 
 impl SecondPath {

@@ -235,6 +235,17 @@ pub enum ChecksumPolicy {
     Rfc9568,
 }
 
+impl fmt::Display for ChecksumPolicy {
+    /// As in the configuration.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ChecksumPolicy::Auto => "auto",
+            ChecksumPolicy::Pseudo => "pseudo",
+            ChecksumPolicy::Rfc9568 => "rfc9568",
+        })
+    }
+}
+
 /// Whether `a` is the greater address: unsigned, in network order.
 fn is_greater(a: IpAddr, b: IpAddr) -> bool {
     match (a, b) {

@@ -4,8 +4,9 @@ use crate::desk::{
     ABOVE, BELOW, DOWN_100, Desk, OWN, SECOND, advert, advert6, adverts, config, eth0, handover, ip,
     moved_to, words,
 };
-use locum::agent::{Effect, Input, InstanceId, Standing};
+use locum::agent::{Effect, Input, InstanceId, Note, Response, Standing, Ticket};
 use locum::sim::wire::Crafted;
+use locum::vrrp::Vrid;
 use std::time::Duration;
 
 // Ours: the operator can move the addresses, and they come back where nobody takes them.
@@ -324,4 +325,45 @@ fn the_self_test_of_a_virtual_mac_address_is_told_until_the_addresses_go() {
     assert_eq!((desk.state(), test(&desk)), (Standing::Backup, None));
     assert!(give(&mut desk, Err("late")).is_empty());
     assert_eq!(test(&desk), None);
+}
+
+// Ours: what a reload changes is told in the words of the file.
+#[test]
+fn a_reload_is_told_in_the_words_of_the_file() {
+    let told = |desk: &mut Desk, more: &str| {
+        let config = Box::new(config(more));
+        let effects =
+            desk.give(Input::Reload { ticket: Some(Ticket(1)), dry_run: true, config, besides: Vec::new() });
+        match effects.as_slice() {
+            [Effect::Reply(_, response)] => match &**response {
+                Response::Done { lines } => lines.clone(),
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    };
+    let mut desk = Desk::master("lease = '2s'");
+    assert_eq!(
+        told(&mut desk, "lease = 'off'\nchecksum = 'rfc9568'\nsource = '10.0.0.5'"),
+        ["web: lease 2s -> off; checksum auto -> rfc9568; source none -> 10.0.0.5"]
+    );
+    assert_eq!(
+        told(&mut desk, "lease = '2s'\npeers = ['10.0.0.9', '10.0.0.2']\nmin_ttl = 254"),
+        [
+            "web: starts anew: min_ttl not set -> 254; peers none -> 10.0.0.9, 10.0.0.2 (MASTER here: the addresses move)"
+        ]
+    );
+    let mut elsewhere = config("lease = '2s'");
+    elsewhere.routers[0].vrid = Vrid::new(52).unwrap();
+    let effects = desk.give(Input::Reload {
+        ticket: None,
+        dry_run: false,
+        config: Box::new(elsewhere),
+        besides: Vec::new(),
+    });
+    let lines = ["web: added", "web: removed, says farewell (MASTER here: the addresses move)"];
+    assert!(
+        effects.iter().any(|effect| matches!(effect, Effect::Note(Note::Reloaded(told)) if *told == lines)),
+        "{effects:?}"
+    );
 }
