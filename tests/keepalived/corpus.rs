@@ -23,7 +23,18 @@ const WRONG: &[(&str, &[&str])] = &[
     ("011", &[]),
     ("012", &[]),
     ("013", &[]),
-    ("014", &["is not an IP address", "wanted a whole number", "is not an interface name"]),
+    // Nor does keepalived run with it: instances without number and interface.
+    (
+        "014",
+        &[
+            "is not an IP address",
+            "wanted a whole number",
+            "is not an interface name",
+            "has no virtual_router_id",
+            "has no interface",
+            "unicast without a peer",
+        ],
+    ),
     ("015", &[]),
     ("016", &[]),
     ("017", &[]),
@@ -50,7 +61,8 @@ const WRONG: &[(&str, &[&str])] = &[
     ("038", &[]),
     ("039", &[]),
     ("040", &[]),
-    ("041", &["is not an interface name", "is not an IP address"]),
+    // As 014.
+    ("041", &["is not an interface name", "is not an IP address", "has no interface", "unicast without a peer"]),
     ("042", &[]),
     ("043", &[]),
     ("044", &[]),
@@ -70,6 +82,9 @@ const MISSING: [&str; 5] = [
     "there is no group",
     "no user is named for this, and enable_script_security",
 ];
+
+/// What keepalived itself ends with.
+const ENDS: [&str; 2] = ["has no virtual_router_id", "has no interface"];
 
 pub fn corpus() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/keepalived/corpus");
@@ -109,7 +124,7 @@ fn every_configuration_loads_or_fails_for_a_known_reason() {
     }
 }
 
-/// And no instance is left out.
+/// And no instance is left out, unless keepalived would not run with the file.
 fn leniently(name: &str, text: &str, path: &Path) {
     let lenient = Options { lenient: true, ..options() };
     match parse(text, path, &lenient) {
@@ -119,7 +134,9 @@ fn leniently(name: &str, text: &str, path: &Path) {
         }
         Err(problems) => {
             let found = errors(&problems.0);
-            assert!(found.is_empty(), "{name}: {found:#?}");
+            let ends = |line: &&String| ENDS.iter().any(|part| line.contains(part));
+            let odd: Vec<_> = found.iter().filter(|line| !ends(line)).collect();
+            assert!(odd.is_empty(), "{name}: {odd:#?}");
         }
     }
 }
