@@ -2,12 +2,14 @@
 
 use super::document::Command;
 use super::statement::Statement;
-use super::text::Line;
 use super::tree::Word;
 use super::value;
 use crate::config::problem::{Finding, Span};
 use crate::process::resolve_user;
 use serde_spanned::Spanned;
+use std::iter::{Enumerate, Peekable};
+use std::ops::Range;
+use std::str::Bytes;
 
 /// What people write for a shell, which nothing here is.
 const SHELL: [&str; 11] = ["|", "||", "&&", ">", ">>", "<", "2>", "2>&1", ">&2", "&", ";"];
@@ -65,23 +67,18 @@ fn first(statement: &Statement<'_>) -> Option<(Spanned<Command>, Vec<Part>)> {
         statement.report().refuse(&statement.span(), format!("{} has no command", statement.name), help);
         return None;
     };
-    let Some(mut parts) = parts(rest) else {
-        let help = "add the quote where it ends, on the same line";
-        statement.report().refuse(&rest.whole(), "a quote is not closed", help);
-        return None;
-    };
-    if parts.is_empty() {
-        return None;
-    }
-    let (text, span) = parts.remove(0);
-    let words = split(&text);
+    let parts = cut(&rest.text).inspect_err(|why| why.refuse(statement, &rest.whole(), "")).ok()?;
+    let mut parts = parts.into_iter().map(|(text, range)| (text, rest.span(range)));
+    let (text, span) = parts.next()?;
+    let words = cut(&text).inspect_err(|why| why.refuse(statement, &span, " inside the command")).ok()?;
+    let words: Vec<_> = words.into_iter().map(|(word, _)| word).collect();
     if words.is_empty() {
         let help = "name a program, or remove the line";
         statement.report().refuse(&span, format!("the command of {} is empty", statement.name), help);
         return None;
     }
     no_shell(statement, &words, &span);
-    Some((Spanned::new(span, Command { words, user: None, group: None }), parts))
+    Some((Spanned::new(span, Command { words, user: None, group: None }), parts.collect()))
 }
 
 fn only(command: &Spanned<Command>) -> String {
@@ -115,120 +112,158 @@ pub(super) fn user(statement: &Statement<'_>, slot: &mut Option<Spanned<(String,
     statement.no_more_than(2);
 }
 
-/// The parts of a line, quotes taken off; quotes may be glued inside. `None` for an open quote.
-fn parts(line: &Line) -> Option<Vec<Part>> {
-    let mut parts = Vec::new();
-    let mut current: Option<(String, usize)> = None;
-    let (mut quote, mut escaped) = (None, false);
-    for (at, sign) in line.text.char_indices() {
-        if quote.is_none() && !escaped && sign.is_whitespace() {
-            if let Some((text, start)) = current.take() {
-                parts.push((text, line.span(start..at)));
-            }
+/// What keeps a line from being cut into words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Uncut {
+    /// This quote is not closed.
+    Quote(char),
+    /// Nothing stands behind the last backslash.
+    Backslash,
+}
+
+impl Uncut {
+    fn refuse(self, statement: &Statement<'_>, span: &Span, inside: &str) {
+        let (message, help) = match self {
+            Uncut::Quote(sign) => (
+                format!("the quote {sign}{inside} is not closed"),
+                format!("add a {sign} where it ends, on the same line"),
+            ),
+            Uncut::Backslash => (
+                format!("nothing stands behind the last \\{inside}"),
+                "remove it, or double it where the sign itself is meant".to_owned(),
+            ),
+        };
+        statement.report().refuse(span, message, help);
+    }
+}
+
+/// The words of a line, and which bytes each takes. keepalived cuts twice, first the line and then its
+/// command, and both times takes off quotes of both kinds, and makes what escapes stand for, in quotes too.
+fn cut(line: &str) -> Result<Vec<(String, Range<usize>)>, Uncut> {
+    let (mut words, mut current, mut quote) = (Vec::new(), None::<(Vec<u8>, usize)>, None);
+    let mut signs = line.bytes().enumerate().peekable();
+    while let Some((at, sign)) = signs.next() {
+        if quote.is_none() && is_blank(sign) {
+            words.extend(current.take().map(|(bytes, start)| (word(&bytes), start..at)));
             continue;
         }
-        let (text, _) = current.get_or_insert((String::new(), at));
+        let (bytes, _) = current.get_or_insert((Vec::new(), at));
         match (sign, quote) {
-            _ if escaped => {
-                // A backslash of its own is left for the words inside the command.
-                if sign != '"' {
-                    text.push('\\');
+            (b'\\', _) => {
+                bytes.push(escape(&mut signs).ok_or(Uncut::Backslash)?);
+                // As in keepalived: behind one nobody looks whether a quote is open.
+                if signs.peek().is_none() {
+                    quote = None;
                 }
-                text.push(sign);
-                escaped = false;
             }
-            ('\\', _) => escaped = true,
-            ('"' | '\'', None) => quote = Some(sign),
+            (b'"' | b'\'', None) => quote = Some(sign).filter(|_| signs.peek().is_some()),
             (sign, Some(open)) if sign == open => quote = None,
-            _ => text.push(sign),
+            _ => bytes.push(sign),
         }
     }
-    if let Some((mut text, start)) = current {
-        if escaped {
-            text.push('\\');
-        }
-        parts.push((text, line.span(start..line.text.len())));
-    }
-    (quote.is_none() && !parts.is_empty()).then_some(parts)
+    words.extend(current.map(|(bytes, start)| (word(&bytes), start..line.len())));
+    quote.map_or(Ok(words), |open| Err(Uncut::Quote(open.into())))
 }
 
-/// The words of a command: quotes of both kinds, and escapes outside single ones.
-fn split(command: &str) -> Vec<String> {
-    let (mut words, mut current, mut quote) = (Vec::new(), None::<String>, None);
-    let mut signs = command.chars().peekable();
-    while let Some(sign) = signs.next() {
-        match (sign, quote) {
-            (sign, None) if sign.is_whitespace() => words.extend(current.take()),
-            ('"' | '\'', None) => {
-                quote = Some(sign);
-                current.get_or_insert_default();
-            }
-            (sign, Some(open)) if sign == open => quote = None,
-            ('\\', open) if open != Some('\'') => {
-                if let Some(made) = escape(&mut signs) {
-                    current.get_or_insert_default().push(made);
-                }
-            }
-            _ => current.get_or_insert_default().push(sign),
-        }
-    }
-    words.extend(current);
-    words
+fn is_blank(sign: u8) -> bool {
+    sign.is_ascii_whitespace() || sign == 0xb
 }
+
+/// What a program is given: nothing of it from a NUL on.
+fn word(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|sign| *sign == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+type Signs<'a> = Peekable<Enumerate<Bytes<'a>>>;
 
 /// What stands after a backslash.
-fn escape(signs: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<char> {
-    let sign = signs.next()?;
-    let mut digits = |radix: u32, most: usize, first: u32| {
-        let mut value = first;
-        for _ in 0..most {
-            let Some(digit) = signs.peek().and_then(|sign| sign.to_digit(radix)) else { break };
-            value = value * radix + digit;
-            signs.next();
+fn escape(signs: &mut Signs<'_>) -> Option<u8> {
+    let (_, sign) = signs.next()?;
+    Some(match sign {
+        b'a' => 0x7,
+        b'b' => 0x8,
+        b'E' => 0x1b,
+        b'f' => 0xc,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'v' => 0xb,
+        b'0'..=b'7' => digits(signs, 8, 2, sign - b'0'),
+        b'x' if signs.peek().is_some_and(|(_, sign)| sign.is_ascii_hexdigit()) => {
+            digits(signs, 16, usize::MAX, 0)
         }
-        char::from_u32(value & 0xff)
-    };
-    match sign {
-        'a' => Some('\u{7}'),
-        'b' => Some('\u{8}'),
-        'E' => Some('\u{1b}'),
-        'f' => Some('\u{c}'),
-        'n' => Some('\n'),
-        'r' => Some('\r'),
-        't' => Some('\t'),
-        'v' => Some('\u{b}'),
-        'x' => digits(16, 2, 0),
-        '0'..='7' => digits(8, 2, sign.to_digit(8).unwrap_or_default()),
-        'c' => signs.next().map(|control| char::from_u32(u32::from(control) & 0x1f).unwrap_or(control)),
-        other => Some(other),
+        b'c' => signs.next().map_or(sign, |(_, control)| control & 0x1f),
+        other => other,
+    })
+}
+
+/// The number of the digits that follow, `most` of them, behind `first`; what is over 8 bits is lost.
+fn digits(signs: &mut Signs<'_>, radix: u8, most: usize, first: u8) -> u8 {
+    let mut value = first;
+    for _ in 0..most {
+        let digit = signs.peek().and_then(|(_, sign)| char::from(*sign).to_digit(radix.into()));
+        let Some(digit) = digit.and_then(|digit| u8::try_from(digit).ok()) else { break };
+        value = value.wrapping_mul(radix).wrapping_add(digit);
+        signs.next();
     }
+    value
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
-    fn read(text: &str) -> Option<Vec<String>> {
-        let mut line = Line::new(&Path::new("/").into());
-        line.copy(text, 0);
-        Some(parts(&line)?.into_iter().map(|(text, _)| text).collect())
+    /// The words that a program is given, by a line of a script.
+    fn given(line: &str) -> Result<Vec<String>, Uncut> {
+        let texts = |words: Vec<(String, _)>| words.into_iter().map(|(text, _)| text).collect::<Vec<_>>();
+        let parts = texts(cut(line)?);
+        Ok(texts(cut(&parts[0])?))
     }
 
     #[test]
     fn the_first_part_is_the_command_and_user_and_group_follow() {
-        assert_eq!(read("\"/bin/a b\" user :group").unwrap(), ["/bin/a b", "user", ":group"]);
-        assert_eq!(read("'killall -0 haproxy'").unwrap(), ["killall -0 haproxy"]);
-        assert_eq!(read("/bin/a\" b\"c").unwrap(), ["/bin/a bc"]);
-        assert_eq!(read("\"a \\\"b c\\\" d\"").unwrap(), ["a \"b c\" d"]);
-        assert_eq!(read("\"a"), None);
+        let parts = |line| cut(line).map(|parts| parts.into_iter().map(|(text, _)| text).collect::<Vec<_>>());
+        assert_eq!(parts("\"/bin/a b\" user :group").unwrap(), ["/bin/a b", "user", ":group"]);
+        assert_eq!(parts("'killall -0 haproxy'").unwrap(), ["killall -0 haproxy"]);
+        assert_eq!(parts("/bin/a\" b\"c").unwrap(), ["/bin/a bc"]);
+        assert_eq!(parts("\"a \\\"b c\\\" d\"").unwrap(), ["a \"b c\" d"]);
+        assert_eq!(parts("\"a"), Err(Uncut::Quote('"')));
+        assert_eq!(cut(" a  'b c' ").unwrap()[1].1, 4..9);
+        assert_eq!(parts("  ").unwrap(), [""; 0]);
     }
 
     #[test]
-    fn a_command_is_split_with_quotes_and_escapes() {
-        assert_eq!(split("a 'b c' \"d e\" f\\ g \"\""), ["a", "b c", "d e", "f g", ""]);
-        assert_eq!(split("\\x41\\101\\n\\cA\\q\\"), ["AA\n\u{1}q"]);
-        assert_eq!(split("'a\\nb'"), ["a\\nb"]);
-        assert_eq!(split("  "), [""; 0]);
+    fn escapes_are_read_twice_and_in_quotes_of_both_kinds() {
+        // Each as keepalived 2.2.7 gives it to a program.
+        for (line, wanted) in [
+            (r#""a\ b \x41\102\n \q""#, &["a", "b", "AB", "q"][..]),
+            (r#""a\tb 'a\tb' \"a\tb\"""#, &["a", "b", "a\tb", "a\tb"]),
+            (r#""a\\b a\\\\b""#, &["a\u{8}", "a\\b"]),
+            (r#""'a\\nb' ""#, &["a\nb"]),
+            (r#"'a\nb "c\nd" \\x'"#, &["a", "b", "c\nd", "x"]),
+            (r#""\cA\E\\ x""#, &["\u{1}\u{1b} x"]),
+            (r#""x \\\"x""#, &["x", "\"x"]),
+            (r#""--format=\"%s %t\" 'x=\"y\"'""#, &["--format=%s %t", "x=\"y\""]),
+            (r#""a'b c'd ''""#, &["ab cd", ""]),
+            (r"/bin/false\ x", &["/bin/false", "x"]),
+            (r#""\x414 \1011 \x41g \xc3\xa9""#, &["\u{14}", "A1", "Ag", "é"]),
+            (r#""x \\x41 \\\x41 \\\\x41""#, &["x", "A", "A", "\\x41"]),
+            (r#""\x7 \08 \x""#, &["\u{7}"]),
+            (r#""x \c\\ y""#, &["x", "\u{1c}", "y"]),
+            // Open quotes that keepalived does not see.
+            (r#""x a\""#, &["x", "a"]),
+            (r#""x '""#, &["x", ""]),
+        ] {
+            assert_eq!(given(line).unwrap(), wanted, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_quote_or_an_escape_without_an_end_is_none() {
+        assert_eq!(given(r#""/bin/sh -c 'exit 1""#), Err(Uncut::Quote('\'')));
+        assert_eq!(given(r#""x 'it\'s' y""#), Err(Uncut::Quote('\'')));
+        assert_eq!(given(r#""x \\""#), Err(Uncut::Backslash));
+        assert_eq!(given(r#""x" 'y"#), Err(Uncut::Quote('\'')));
     }
 }

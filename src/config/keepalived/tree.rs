@@ -362,7 +362,7 @@ fn command_end(text: &str, start: usize) -> usize {
             ('}', None) if before.is_whitespace() => return at,
             _ => {}
         }
-        escaped = sign == '\\' && !escaped && quote != Some('\'');
+        escaped = sign == '\\' && !escaped;
         before = sign;
     }
     text.len()
