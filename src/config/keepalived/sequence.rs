@@ -21,21 +21,26 @@ enum Kind {
 }
 
 const KINDS: [(&str, Kind); 3] =
-    [("~SEQx(", Kind::Hexadecimal), ("~SEQ(", Kind::Numbers), ("~LST(", Kind::List)];
+    [("~SEQx", Kind::Hexadecimal), ("~SEQ", Kind::Numbers), ("~LST", Kind::List)];
 
 /// The sequence that a line begins with.
 pub(super) fn find(line: &Line) -> Option<Sequence> {
     let text = line.text.trim_start();
-    let start = line.text.len() - text.len();
-    let (name, kind) = KINDS.iter().find(|(name, _)| text.starts_with(name))?;
-    let open = start + name.len();
-    let close = open + line.text.get(open..)?.find(')')?;
-    Some(Sequence { kind: *kind, inside: open..close, rest: close + 1 })
+    let (kind, inside) = named(text)?;
+    let open = line.text.len() - inside.len();
+    let close = open + inside.find(')')?;
+    Some(Sequence { kind, inside: open..close, rest: close + 1 })
+}
+
+/// Which of them `text` begins with, and what stands behind its bracket.
+fn named(text: &str) -> Option<(Kind, &str)> {
+    let behind = |name| text.strip_prefix(name)?.trim_start().strip_prefix('(');
+    KINDS.iter().find_map(|(name, kind)| Some((*kind, behind(name)?)))
 }
 
 /// Whether `text` begins with one.
 pub(super) fn begins(text: &str) -> bool {
-    KINDS.iter().any(|(name, _)| text.starts_with(name))
+    named(text).is_some()
 }
 
 /// Reads the rest of the line once for each value.
@@ -81,7 +86,7 @@ pub(super) fn repeat(to: &mut Expander<'_>, line: &Line, found: &Sequence, local
 fn numbers(inside: &str) -> Option<(&str, impl IntoIterator<Item = i64> + use<>)> {
     let mut parts = inside.split(',').map(str::trim);
     let name = parts.next().filter(|name| !name.is_empty())?;
-    let bounds: Vec<i64> = parts.map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    let bounds: Vec<i64> = parts.map(number).collect::<Option<_>>()?;
     let (start, step, end) = match *bounds.as_slice() {
         [end] => (1, if end < 1 { -1 } else { 1 }, end),
         [start, end] => (start, if end < start { -1 } else { 1 }, end),
@@ -90,6 +95,24 @@ fn numbers(inside: &str) -> Option<(&str, impl IntoIterator<Item = i64> + use<>)
     };
     let more = move |value: &i64| if step > 0 { *value <= end } else { *value >= end };
     Some((name, std::iter::successors(Some(start), move |value| value.checked_add(step)).take_while(more)))
+}
+
+/// A number as C reads it: `0x` begins a hexadecimal one, and `0` an octal one; nothing is 0.
+fn number(text: &str) -> Option<i64> {
+    let (minus, digits) = match text.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (radix, digits) = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        Some(digits) => (16, digits),
+        None if digits.len() > 1 && digits.starts_with('0') => (8, digits),
+        None => (10, digits),
+    };
+    if text.is_empty() {
+        return Some(0);
+    }
+    let digits = Some(digits).filter(|digits| digits.starts_with(|sign: char| sign.is_ascii_hexdigit()))?;
+    i64::from_str_radix(&format!("{minus}{digits}"), radix).ok()
 }
 
 /// The rounds of `var,a,b` or `{x,y},{1,2},{3,4}`, each with the value of every variable.
@@ -140,9 +163,20 @@ mod tests {
         assert_eq!(values("x,12,-5,0"), Some(vec![12, 7, 2]));
         assert_eq!(values("x,1,-1,5"), Some(vec![]));
         assert_eq!(values("x,1,0,5"), None);
+        assert_eq!(values("x, 0x9, 0XB"), Some(vec![9, 10, 11]));
+        assert_eq!(values("x,010,+9"), Some(vec![8, 9]));
+        assert_eq!(values("x,-0x1,"), Some(vec![-1, 0]));
+        assert_eq!([values("x,--1"), values("x,1a"), values("x,0x")], [None, None, None]);
         assert_eq!(values("x"), None);
         assert_eq!(values("x,a"), None);
         assert_eq!(values("x,9223372036854775806,9223372036854775807").map(|found| found.len()), Some(2));
+    }
+
+    #[test]
+    fn a_blank_may_stand_before_the_bracket() {
+        assert!(named("~SEQ (n,1,2) x") == Some((Kind::Numbers, "n,1,2) x")));
+        assert!(named("~SEQx\t(n,1,2)") == Some((Kind::Hexadecimal, "n,1,2)")));
+        assert!(named("~ LST(n,1,2)").is_none() && named("~SEQy(n,1,2)").is_none());
     }
 
     #[test]
