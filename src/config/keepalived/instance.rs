@@ -136,7 +136,7 @@ fn addresses(inner: &Statement<'_>, instance: &mut Instance) -> bool {
                 None => instance.unicast_peer = Some(Spanned::new(inner.span(), peers.collect())),
             }
         }
-        "unicast_ttl" => inner.one(&mut instance.unicast_ttl, value::number(1, 255)),
+        "unicast_ttl" => inner.one(&mut instance.unicast_ttl, value::number(0, 255)),
         "unicast_fault_no_peer" => inner.bare(&mut instance.unicast_fault_no_peer),
         "check_unicast_src" => inner.sign(&mut instance.check_unicast_src),
         _ => return false,

@@ -109,7 +109,8 @@ pub(super) fn router(
         groups: group.filter(|_| !unicast).into_iter().collect(),
         second_path: None,
         sources,
-        ttl: instance.unicast_ttl.clone(),
+        // 0 is as good as none, in keepalived too.
+        ttl: instance.unicast_ttl.clone().filter(|ttl| *ttl.get_ref() > 0),
         min_ttl: None,
         checksum: match instance.v3_checksum_as_v2.as_ref().or(document.global.v3_checksum_as_v2.as_ref()) {
             None => ChecksumPolicy::Auto,
