@@ -7,7 +7,7 @@
 
 use super::pid_file::{PidFile, Refused};
 use super::{Failure, WELL, complain, say};
-use crate::config::keepalived::{Options, Verdict};
+use crate::config::keepalived::{Options, Verdict, is_incomplete};
 use crate::config::{Identity, Loaded, Problem, Secrets, Severity, is_keepalived, render_all};
 use crate::daemon::{self, Guarding, Instead, Log, Overrides};
 use crate::net::namespace;
@@ -26,7 +26,7 @@ const VERSION: &str = "2.4.3";
 const CANNOT: u8 = 4;
 /// With `-t`: a configuration of which some lines are left out.
 const FLAWED: u8 = 5;
-/// No configuration file.
+/// No configuration file, or one that it has to include is missing.
 const NO_FILE: u8 = 6;
 /// With `-t`: scripts, and not the word that has unsafe ones refused.
 const INSECURE: u8 = 6;
@@ -43,7 +43,7 @@ const LOCAL0: u8 = 16;
     disable_version_flag = true,
     args_override_self = true,
     after_help = "Options of keepalived that have nothing to do \
-    here are accepted: -P -B -R -X -I -d -a -e -c -b --all --perf --debug --flush-log-file."
+    here are accepted: -P -B -R -X -I -d -a -c -b --all --perf --debug --flush-log-file."
 )]
 #[expect(clippy::struct_excessive_bools, reason = "keepalived's command line has that many flags")]
 pub(super) struct Keepalived {
@@ -65,8 +65,8 @@ pub(super) struct Keepalived {
     #[arg(short = 'l', long)]
     log_console: bool,
     /// Log under this syslog facility: 0 to 7 or local0 to local7, user, daemon
-    #[arg(short = 'S', long, value_name = "FACILITY", value_parser = facility, default_value = "daemon")]
-    log_facility: u8,
+    #[arg(short = 'S', long, value_name = "FACILITY", default_value = "daemon")]
+    log_facility: String,
     /// Log to this file
     #[arg(short = 'g', long, value_name = "FILE")]
     log_file: Option<PathBuf>,
@@ -85,16 +85,19 @@ pub(super) struct Keepalived {
     /// What `@ID` in the configuration is compared with
     #[arg(short = 'i', long, value_name = "ID")]
     config_id: Option<String>,
-    /// The file mode creation mask, octal
-    #[arg(short = 'u', long, value_name = "MASK", value_parser = mask)]
-    umask: Option<u32>,
+    /// Every file that the configuration includes has to be there
+    #[arg(short = 'e', long)]
+    all_config: bool,
+    /// The file mode creation mask: octal with a 0 before it, as 022, hexadecimal with 0x, or decimal
+    #[arg(short = 'u', long, value_name = "MASK")]
+    umask: Option<String>,
     /// Let the process leave a core dump
     #[arg(short = 'm', long)]
     core_dump: bool,
     /// The same; the kernel's pattern stays as it is
     #[arg(short = 'M', long, value_name = "PATTERN", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     core_dump_pattern: Option<String>,
-    /// Print the number of a signal: STOP, RELOAD, DATA, STATS, `STATS_CLEAR`, JSON, TDATA
+    /// Print the number of a signal: STOP, RELOAD, DATA, STATS, `STATS_CLEAR`, JSON
     #[arg(long, value_name = "SIGNAL")]
     signum: Option<String>,
     /// Print the version
@@ -142,8 +145,6 @@ struct Idle {
     dump_conf: bool,
     #[arg(short = 'a', long, hide = true)]
     address_monitoring: bool,
-    #[arg(short = 'e', long, hide = true)]
-    all_config: bool,
     #[arg(short = 'c', long = "checkers_pid", hide = true)]
     checkers_pid: Option<PathBuf>,
     #[arg(short = 'b', long = "bfd_pid", hide = true)]
@@ -175,6 +176,9 @@ impl Keepalived {
         if let Some(name) = &self.signum {
             say(&format!("{}\n", number(name)?))?;
             return Ok(WELL);
+        }
+        if let Err(why) = facility(&self.log_facility) {
+            complain(&format!("-S {} is left out: {why}", self.log_facility));
         }
         if let Some(log) = &self.config_test {
             return self.test(log);
@@ -209,8 +213,9 @@ impl Keepalived {
         // keepalived goes on without what it does not understand, and so must who takes its place; a file
         // of TOML that is put there is read as ever.
         let lenient = is_keepalived(&self.file);
-        let config_id = self.config_id.clone();
-        let reading = Options { lenient, vrrp_only: lenient, config_id };
+        let config_id = self.config_id.clone().filter(|_| lenient);
+        let reading =
+            Options { lenient, vrrp_only: lenient, config_id, all_files: self.all_config && lenient };
         let control = self.socket.clone();
         let namespace = self.namespace.clone();
         let (log, instead) = (self.log(), Some(instead));
@@ -226,7 +231,7 @@ impl Keepalived {
             Some(file) => Log::File(file.clone()),
             None if self.dont_fork || self.log_console => Log::Stderr,
             None if self.no_syslog => Log::Nowhere,
-            None => Log::Syslog(self.log_facility),
+            None => Log::Syslog(facility(&self.log_facility).unwrap_or(DAEMON)),
         }
     }
 
@@ -234,9 +239,12 @@ impl Keepalived {
         let overrides = self.overrides();
         let (code, problems) = match overrides.load(&self.file, Secrets::MustRead) {
             Ok(loaded) => found_in(&loaded, &self.file),
+            Err(problems) if self.is_incomplete(&overrides) => (NO_FILE, problems.0),
             Err(problems) if is_keepalived(&self.file) => (FLAWED, problems.0),
             Err(problems) => (CANNOT, problems.0),
         };
+        // keepalived counts this as a flaw of the file.
+        let code = if facility(&self.log_facility).is_err() { code.max(FLAWED) } else { code };
         let text = render_all(&problems, false);
         if log == STDERR {
             if !text.is_empty() {
@@ -249,6 +257,11 @@ impl Keepalived {
         Ok(code)
     }
 
+    /// Whether the configuration lacks a file that it has to include.
+    fn is_incomplete(&self, overrides: &Overrides) -> bool {
+        is_keepalived(&self.file) && is_incomplete(&self.file, &overrides.reading)
+    }
+
     fn serve(mut self) -> Result<u8, Failure> {
         self.anchor()?;
         let overrides = self.overrides();
@@ -259,11 +272,15 @@ impl Keepalived {
         // What is wrong is said while there is somebody to read it.
         let identity = match overrides.load(&self.file, Secrets::BarRouter) {
             Ok(loaded) => loaded.config.details.identity,
-            // The daemon says it.
-            Err(_) if self.dont_fork => Identity::default(),
             Err(problems) => {
-                complain(&format!("{} cannot be used\n{}", self.file.display(), problems.render(false)));
-                return Ok(daemon::EXIT_CONFIG);
+                let incomplete = self.is_incomplete(&overrides);
+                if self.dont_fork && !incomplete {
+                    // The daemon says it.
+                    Identity::default()
+                } else {
+                    complain(&format!("{} cannot be used\n{}", self.file.display(), problems.render(false)));
+                    return Ok(if incomplete { NO_FILE } else { daemon::EXIT_CONFIG });
+                }
             }
         };
         self.surroundings()?;
@@ -314,8 +331,10 @@ impl Keepalived {
 
     /// Mask and limits, as asked for.
     fn surroundings(&self) -> Result<(), Failure> {
-        if let Some(mask) = self.umask {
-            umask(Mode::from_bits_truncate(mask));
+        match self.umask.as_deref().map(|text| (text, mask(text))) {
+            Some((_, Ok(mask))) => drop(umask(Mode::from_bits_truncate(mask))),
+            Some((text, Err(why))) => complain(&format!("-u {text} is left out: {why}")),
+            None => {}
         }
         if self.core_dump || self.core_dump_pattern.is_some() {
             setrlimit(Resource::RLIMIT_CORE, RLIM_INFINITY, RLIM_INFINITY)
@@ -332,18 +351,22 @@ fn found_in(loaded: &Loaded, path: &Path) -> (u8, Vec<Problem>) {
     if let Some(name) = &loaded.config.details.identity.namespace
         && let Err(why) = namespace::enter(name)
     {
+        // keepalived finds nothing there at all; what is written can be looked at here as well.
         problems.push(Problem::of_file(Severity::Warning, path, why.to_string(), None));
-        return (CANNOT, problems);
+        return (code(loaded.inspection.written()), problems);
     }
     let (verdict, found) = loaded.inspection.verdict();
     problems.extend(found);
-    let code = match verdict {
+    (code(verdict), problems)
+}
+
+const fn code(verdict: Verdict) -> u8 {
+    match verdict {
         Verdict::Well => WELL,
         Verdict::Odd => CANNOT,
         Verdict::Flawed => FLAWED,
         Verdict::Insecure => INSECURE,
-    };
-    (code, problems)
+    }
 }
 
 /// Where keepalived puts its pid files.
@@ -364,9 +387,8 @@ fn number(name: &str) -> Result<i32, Failure> {
         "STATS" => SIGUSR2,
         "STATS_CLEAR" => SIGRTMAX() - 1,
         "JSON" => SIGRTMIN() + 2,
-        "TDATA" | "TDUMP" => SIGRTMAX(),
         _ => {
-            let known = "STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON, TDATA";
+            let known = "STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON";
             return Err(Failure::Other(format!("there is no signal {name}: there is {known}")));
         }
     })
@@ -383,8 +405,13 @@ fn facility(text: &str) -> Result<u8, String> {
 }
 
 fn mask(text: &str) -> Result<u32, String> {
-    let mask = u32::from_str_radix(text, 8).ok().filter(|mask| *mask <= 0o777);
-    mask.ok_or_else(|| "write three octal digits, such as 022".to_owned())
+    let (radix, digits) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => (16, digits),
+        None if text.starts_with('0') => (8, text),
+        None => (10, text),
+    };
+    let mask = u32::from_str_radix(digits, radix).ok().filter(|mask| *mask <= 0o777);
+    mask.ok_or_else(|| "write four octal digits, such as 0022".to_owned())
 }
 
 #[cfg(test)]
@@ -414,6 +441,7 @@ mod tests {
     fn a_facility_is_written_as_for_keepalived() {
         assert_eq!(["daemon", "user", "0", "local7"].map(|text| facility(text).unwrap()), [3, 1, 16, 23]);
         assert!(facility("8").is_err() && facility("mail").is_err());
-        assert_eq!((mask("022"), mask("8").is_err()), (Ok(0o22), true));
+        assert_eq!(["022", "18", "0x12", "8", "0"].map(|text| mask(text).unwrap()), [18, 18, 18, 8, 0]);
+        assert!(["08", "01000", "512", "IRWXG", "0x"].iter().all(|text| mask(text).is_err()));
     }
 }

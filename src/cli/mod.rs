@@ -7,6 +7,7 @@ mod daemon;
 mod dns;
 mod doctor;
 mod generate;
+mod getopt;
 mod handover;
 mod history;
 mod init;
@@ -33,7 +34,7 @@ use crate::config::keepalived::Options;
 use crate::config::{Secrets, is_keepalived, load_as};
 use crate::control::{self, Answer, ClientError, Question};
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -88,7 +89,7 @@ enum Command {
 }
 
 /// How a keepalived.conf is read.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct Reading {
     /// In a keepalived.conf, leave out what keepalived would leave out, and list it
     #[arg(long)]
@@ -96,11 +97,19 @@ struct Reading {
     /// In a keepalived.conf, leave out the load balancer's part with a warning
     #[arg(long)]
     vrrp_only: bool,
+    /// In a keepalived.conf, read it as the host that `@ID` in it names [default: this host's name]
+    #[arg(short = 'i', long, value_name = "ID")]
+    config_id: Option<String>,
 }
 
 impl Reading {
-    fn options(self) -> Options {
-        Options { lenient: self.lenient, vrrp_only: self.vrrp_only, ..Options::default() }
+    fn options(&self) -> Options {
+        Options {
+            lenient: self.lenient,
+            vrrp_only: self.vrrp_only,
+            config_id: self.config_id.clone(),
+            ..Options::default()
+        }
     }
 }
 
@@ -154,12 +163,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     if self::daemon::is_guardian(&arguments, crate::daemon::managed()) {
         return crate::daemon::guard();
     }
+    let (arguments, as_keepalived) = as_keepalived(arguments);
     let line = match Line::try_parse_from(arguments) {
         Ok(line) => line,
         Err(error) => {
             let _ = error.print();
             let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            return if help { WELL } else { USAGE };
+            // keepalived's own code for it.
+            let usage = if as_keepalived { NOT_DONE } else { USAGE };
+            return if help { WELL } else { usage };
         }
     };
     let outcome = match line.command {
@@ -199,6 +211,24 @@ fn by_name(mut arguments: Vec<OsString>) -> Vec<OsString> {
         arguments.insert(1, "keepalived".into());
     }
     arguments
+}
+
+/// The arguments for clap, and whether they are keepalived's.
+fn as_keepalived(mut arguments: Vec<OsString>) -> (Vec<OsString>, bool) {
+    if arguments.get(1).is_none_or(|command| command != "keepalived") {
+        return (arguments, false);
+    }
+    let mut line = <Line as CommandFactory>::command();
+    line.build();
+    if let Some(options) = line.find_subcommand("keepalived") {
+        let (normal, stray) = getopt::normal(options, &arguments.split_off(2));
+        arguments.extend(normal);
+        if !stray.is_empty() {
+            let stray = stray.join(" ".as_ref());
+            complain(&format!("left out, for no option asks for it: {}", stray.display()));
+        }
+    }
+    (arguments, true)
 }
 
 /// Writes to standard output, at once.

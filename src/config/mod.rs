@@ -197,7 +197,12 @@ pub fn load_as(path: &Path, secrets: Secrets, options: &keepalived::Options) -> 
     if is_keepalived(path) {
         return keepalived::load(path, options);
     }
-    for (asked, flag) in [(options.lenient, "--lenient"), (options.vrrp_only, "--vrrp-only")] {
+    let flags = [
+        (options.lenient, "--lenient"),
+        (options.vrrp_only, "--vrrp-only"),
+        (options.config_id.is_some(), "--config-id"),
+    ];
+    for (asked, flag) in flags {
         if asked {
             let message = format!("{flag} is for keepalived.conf, and {} is TOML", path.display());
             let help = format!("leave {flag} out, or name a keepalived.conf");

@@ -69,7 +69,9 @@ impl Program {
         let path = self.path().map_err(|line| vec![line])?;
         let mut check = Command::new(path);
         check.arg("check").args(reading.lenient.then_some("--lenient"));
-        check.args(reading.vrrp_only.then_some("--vrrp-only")).arg(config).stdin(Stdio::null());
+        check.args(reading.vrrp_only.then_some("--vrrp-only"));
+        check.args(reading.config_id.as_ref().map(|id| format!("--config-id={id}")));
+        check.arg(config).stdin(Stdio::null());
         let told = check.output().map_err(|error| vec![format!("cannot run {self}: {error}")])?;
         if told.status.success() {
             return Ok(());

@@ -107,9 +107,18 @@ fn lenient_shows_what_it_leaves_out_and_strict_names_the_flag() {
 }
 
 #[test]
+fn a_keepalived_conf_is_checked_as_another_host_reads_it() {
+    let text = "@lb2 no_such_thing\n".to_owned() + SPOKEN;
+    assert_eq!(check_conf(&text, &["-i", "lb1"]).code, 0);
+    assert!(check_conf(&text, &["--config-id", "lb2"]).err.contains("unknown keyword no_such_thing"));
+}
+
+#[test]
 fn a_file_of_toml_is_never_read_leniently() {
-    for flag in ["--lenient", "--vrrp-only"] {
-        let ran = check(GOOD, &[flag]);
+    for (flag, argument) in
+        [("--lenient", "--lenient"), ("--vrrp-only", "--vrrp-only"), ("--config-id", "--config-id=lb2")]
+    {
+        let ran = check(GOOD, &[argument]);
         assert_eq!(ran.code, 1, "{ran:?}");
         assert!(ran.err.contains(&format!("{flag} is for keepalived.conf, and ")), "{ran:?}");
     }

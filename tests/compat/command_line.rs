@@ -67,7 +67,7 @@ fn what_cannot_be_done_is_said_and_a_missing_file_has_its_code() {
     let (code, _, error) = keepalived(&["-n", "-f", "/nowhere/at/all"]);
     assert_eq!(code, 6);
     assert!(error.contains("there is no /nowhere/at/all"), "{error}");
-    assert_eq!(keepalived(&["--no-such-option"]).0, 2);
+    assert_eq!(keepalived(&["--no-such-option"]).0, 1);
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn agent(address: &str) -> Agent {
         + &instance(53, &auth("PASS"))
         + &instance(54, &auth("AH"))
         + &instance(55, signed);
-    let options = Options { lenient: true, vrrp_only: true, config_id: None };
+    let options = Options { lenient: true, vrrp_only: true, config_id: None, all_files: false };
     let loaded =
         keepalived::parse(&text, Path::new("k.conf"), &options).unwrap_or_else(|all| panic!("{all}"));
     assert!(loaded.skipped.is_empty(), "{:?}", loaded.skipped);

@@ -128,7 +128,8 @@ fn any_keepalived_conf_is_survived_and_every_problem_can_be_shown() {
     let mut lenient = false;
     Fuzz::new(folder("tests/keepalived/conf", "conf"), WORDS).run("keepalived.conf", move |input| {
         lenient = !lenient;
-        let options = Options { lenient, vrrp_only: true, config_id: Some("low".to_owned()) };
+        let options =
+            Options { lenient, vrrp_only: true, config_id: Some("low".to_owned()), all_files: false };
         // What is on this machine is another matter.
         let text = String::from_utf8_lossy(input).replace("include", "exclude");
         let (document, problems, _) = keepalived::document(&text, Path::new("k.conf"), &options);
@@ -146,7 +147,7 @@ fn files_that_include_each_other_in_any_way_come_to_an_end() {
         "include b.conf\nglobal_defs {\n}\n\u{1}include c.conf\n",
         "$A=include b.conf\n$A\n\u{1}~SEQ(x,1,9) include a.conf\n",
     ];
-    let options = Options { lenient: true, vrrp_only: true, config_id: None };
+    let options = Options { lenient: true, vrrp_only: true, config_id: None, all_files: false };
     Fuzz::new(seeds.map(|seed| seed.as_bytes().to_vec()).to_vec(), WORDS).run("includes", move |input| {
         let _kept = &place;
         let text = String::from_utf8_lossy(input);

@@ -1,11 +1,12 @@
 //! Each block and keyword, in the shapes that people write.
 
-use crate::spoken::{clean, document, instance};
+use crate::spoken::{clean, document, instance, options};
 use locum::config::keepalived::document::{AuthType, HmacMode, State, Weight};
-use locum::config::keepalived::{Broadcast, Insertion, Network, RouteKind, Table, parse};
+use locum::config::keepalived::{self, Broadcast, Insertion, Network, Options, RouteKind, Table, parse};
 use locum::vrrp::Family;
 use serde_spanned::Spanned;
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
 #[expect(clippy::ref_option, reason = "the fields of the document are such")]
@@ -33,6 +34,24 @@ fn global_defs_are_read() {
     assert_eq!(get(&global.notify_fifo).map(|fifo| fifo.path).as_deref(), Some("/run/k.fifo"));
     let script = get(&global.notify_fifo_script).unwrap();
     assert_eq!(script.words, ["/usr/bin/cat", "a b"]);
+}
+
+#[test]
+fn a_quote_that_is_open_inside_a_command_is_told_of_and_the_script_left_out() {
+    let text = "vrrp_script a {\n script \"/bin/sh -c 'exit 1\"\n}\n";
+    let (document, said) = document(text);
+    assert!(document.scripts.iter().all(|script| script.script.is_none()));
+    let wanted = "k.conf:2:9: error: the quote ' inside the command is not closed";
+    assert!(said.iter().any(|line| line.starts_with(wanted)), "{said:?}");
+}
+
+#[test]
+fn a_definition_by_itself_is_left_out_by_a_lenient_reader() {
+    let text = "$A=$A x\nvrrp_instance a {\n priority 7\n state $A\n}\n";
+    let lenient = Options { lenient: true, ..options() };
+    let (document, problems, skipped) = keepalived::document(text, Path::new("k.conf"), &lenient);
+    assert_eq!((get(&document.instances[0].priority), problems.len()), (Some(7), 0), "{problems:?}");
+    assert!(skipped[0].to_string().contains("$A is defined by itself"), "{skipped:?}");
 }
 
 #[test]

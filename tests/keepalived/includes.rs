@@ -1,7 +1,8 @@
 //! Files in files.
 
 use crate::spoken::options;
-use locum::config::keepalived;
+use locum::config::Severity;
+use locum::config::keepalived::{self, Options};
 use std::fs;
 use std::path::Path;
 
@@ -104,9 +105,26 @@ fn each_kind_of_include_minds_what_its_name_says() {
 }
 
 #[test]
-fn an_include_in_a_comment_or_a_condition_includes_nothing() {
-    let folder = folder(&[("k.conf", "# include x\n@low include x\n"), ("x", "vrrp_instance a {\n}\n")]);
-    let (names, said) = read(folder.path());
-    assert!(names.is_empty());
-    assert!(said[0].contains("unknown keyword include"), "{said:?}");
+fn an_include_in_a_comment_or_for_another_host_includes_nothing() {
+    let text = "# include x\n@low include y\n@^high @low include \"z\"\n@high includem nowhere\n";
+    let instance = |name| format!("vrrp_instance {name} {{\n}}\n");
+    let [x, y, z] = ["x", "y", "z"].map(instance);
+    let folder = folder(&[("k.conf", text), ("x", &x), ("y", &y), ("z", &z)]);
+    assert_eq!(read(folder.path()), (vec!["y".to_owned(), "z".to_owned()], vec![]));
+}
+
+#[test]
+fn every_file_may_have_to_be_there() {
+    for line in ["include none", "include none*", "include {k.conf,none}.d", "include folder"] {
+        let folder = folder(&[("k.conf", line), ("folder/x", "")]);
+        let path = folder.path().join("k.conf");
+        let strict = Options { all_files: true, lenient: true, ..options() };
+        let (_, problems, _) = keepalived::document(line, &path, &strict);
+        assert!(
+            problems.first().is_some_and(|said| said.severity == Severity::Error),
+            "{line}: {problems:?}"
+        );
+        assert!(keepalived::is_incomplete(&path, &strict), "{line}");
+        assert!(!keepalived::is_incomplete(&path, &options()), "{line}");
+    }
 }

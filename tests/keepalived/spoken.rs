@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Strict, with the load balancer's part left out, on the host `low`.
 pub fn options() -> Options {
-    Options { lenient: false, vrrp_only: true, config_id: Some("low".to_owned()) }
+    Options { lenient: false, vrrp_only: true, config_id: Some("low".to_owned()), all_files: false }
 }
 
 /// The document and all that is said of it, a line each.

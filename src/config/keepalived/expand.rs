@@ -22,6 +22,8 @@ const LINE: usize = 64;
 pub(super) struct Reader {
     /// What `@id` is compared with, and `${_INSTANCE}` stands for.
     pub(super) config_id: String,
+    /// Every file that is included has to be there.
+    pub(super) all_files: bool,
 }
 
 /// Values that `~SEQ` gives its variables, the innermost last.
@@ -86,7 +88,7 @@ impl Expander<'_> {
             }
             return;
         }
-        let Some(line) = self.meant_for_us(line) else { return };
+        let Some(line) = meant_for(&self.reader.config_id, line) else { return };
         if self.define(&line) {
             return;
         }
@@ -112,7 +114,8 @@ impl Expander<'_> {
         }
         let made = self.inline(&line, locals, depth);
         let changed = made.text != line.text;
-        if changed && depth > 0 && made.text.trim_start().starts_with(['@', '~']) {
+        let text = made.text.trim_start();
+        if changed && depth > 0 && (text.starts_with(['@', '~']) || definition(text).is_some()) {
             self.line(&made, locals, depth - 1);
         } else {
             self.out.push(made);
@@ -143,26 +146,9 @@ impl Expander<'_> {
     fn too_deep(&self, span: &Span, name: &str, depth: usize) -> bool {
         if depth == 0 && !self.full {
             let message = format!("${name} is defined by itself, or {DEPTH} deep");
-            self.report.error(span, message, "mend its definition");
+            self.report.refuse(span, message, "mend its definition");
         }
         depth == 0
-    }
-
-    /// The line without its `@id`; `None` where it is for other hosts.
-    fn meant_for_us(&self, line: &Line) -> Option<Line> {
-        let mut line = line.clone();
-        loop {
-            let start = line.text.len() - line.text.trim_start().len();
-            let Some(condition) = line.text.get(start..).and_then(|rest| rest.strip_prefix('@')) else {
-                return Some(line);
-            };
-            let word = condition.split(char::is_whitespace).next().unwrap_or_default();
-            let (wanted, id) = word.strip_prefix('^').map_or((true, word), |id| (false, id));
-            if (id == self.reader.config_id) != wanted {
-                return None;
-            }
-            line = line.slice(start + 1 + word.len()..line.text.len());
-        }
     }
 
     /// Takes a definition in, if the line is one.
@@ -296,6 +282,23 @@ impl Expander<'_> {
     }
 }
 
+/// The line without its `@id`; `None` where it is for other hosts.
+pub(super) fn meant_for(config_id: &str, line: &Line) -> Option<Line> {
+    let mut line = line.clone();
+    loop {
+        let start = line.text.len() - line.text.trim_start().len();
+        let Some(condition) = line.text.get(start..).and_then(|rest| rest.strip_prefix('@')) else {
+            return Some(line);
+        };
+        let word = condition.split(char::is_whitespace).next().unwrap_or_default();
+        let (wanted, id) = word.strip_prefix('^').map_or((true, word), |id| (false, id));
+        if (id == config_id) != wanted {
+            return None;
+        }
+        line = line.slice(start + 1 + word.len()..line.text.len());
+    }
+}
+
 fn is_name(name: &str) -> bool {
     let fits = |sign: char| sign.is_ascii_alphanumeric() || sign == '_';
     !name.starts_with(|sign: char| sign.is_ascii_digit()) && !name.is_empty() && name.chars().all(fits)
@@ -367,7 +370,7 @@ mod tests {
     fn read(text: &str) -> (Vec<String>, Vec<String>) {
         let report = Report::new(Path::new("x.conf"), text, false);
         let (lines, _) = lines(text, 0, &Path::new("/etc/k").into(), &report);
-        let expanded = expand(&lines, &Reader { config_id: "low".to_owned() }, &report);
+        let expanded = expand(&lines, &Reader { config_id: "low".to_owned(), all_files: false }, &report);
         let texts = expanded.iter().map(|line| line.text.trim().to_owned()).filter(|text| !text.is_empty());
         let texts = texts.collect();
         (texts, report.into_parts().0.iter().map(ToString::to_string).collect())
@@ -388,6 +391,12 @@ mod tests {
     #[test]
     fn definitions_are_used_recursively_and_at_the_time_of_use() {
         gives("$A=1 ${B}\n$B=2\nx $A y\n$B=3\nx ${A}z $A, $A)", &["x 1 2 y", "x 1 3z 1 3, 1 3)"]);
+    }
+
+    #[test]
+    fn a_definition_may_be_made_by_others() {
+        gives("~SEQ(n,1,2) $I${n}=10.0.0.10$n\nx $I1 ${I2}/24", &["x 10.0.0.101 10.0.0.102/24"]);
+        gives("$X=1\n$I${X}=5\nx $I1", &["x 5"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Paths begin beside the including file. Depth, number and size of the files are bounded, and a
 //! file never contains itself.
 
+use super::expand::{self, meant_for};
 use super::pattern;
 use super::report::Report;
 use super::text::{Comment, Line, lines};
@@ -26,8 +27,9 @@ const WORDS: [(&str, Checks); 6] = [
     ("includem", Checks { read: false, matches: true, wildcard: false, brace: false }),
     ("includew", Checks { read: false, matches: true, wildcard: true, brace: false }),
     ("includeb", Checks { read: false, matches: false, wildcard: false, brace: true }),
-    ("includea", Checks { read: true, matches: true, wildcard: true, brace: true }),
+    ("includea", ALL),
 ];
+const ALL: Checks = Checks { read: true, matches: true, wildcard: true, brace: true };
 
 #[derive(Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "four checks, each on or off, as keepalived counts them")]
@@ -72,9 +74,10 @@ pub(super) fn read_main(path: &Path) -> io::Result<String> {
 }
 
 /// The lines of `text`, which stands in `path` and is in the report already, with all it includes.
-pub(super) fn gather(text: &str, path: &Path, report: &Report) -> Gathered {
+pub(super) fn gather(text: &str, path: &Path, who: &expand::Reader, report: &Report) -> Gathered {
     let mut reader = Reader {
         report,
+        who,
         within: vec![real(path)],
         files: 1,
         left: BYTES,
@@ -97,6 +100,7 @@ pub(super) fn folder(path: &Path) -> PathBuf {
 
 struct Reader<'a> {
     report: &'a Report,
+    who: &'a expand::Reader,
     /// The files being read, the main one first.
     within: Vec<PathBuf>,
     files: usize,
@@ -112,12 +116,14 @@ impl Reader<'_> {
         let (lines, comments) = lines(text, start, &folder, self.report);
         self.gathered.comments.extend(comments);
         for mut line in lines {
-            let begins = |rest: &str| word(rest).is_some();
+            let begins = |rest: &str| rest.starts_with('@') || word(rest).is_some();
             if let Some(at) = line.behind_brace(begins) {
                 self.gathered.lines.push(line.slice(0..at));
                 line = line.slice(at..line.text.len());
             }
-            match including(&line) {
+            let meant = meant_for(&self.who.config_id, &line);
+            match meant.as_ref().and_then(including) {
+                Some((_, pattern)) if self.who.all_files => self.include(ALL, &pattern, &folder),
                 Some((checks, pattern)) => self.include(checks, &pattern, &folder),
                 None => self.gathered.lines.push(line),
             }
@@ -142,12 +148,16 @@ impl Reader<'_> {
             let matched = pattern::files(&folder.join(alternative));
             if matched.is_empty() && checks.brace && alternatives.len() > 1 {
                 let message = format!("no file is \"{alternative}\", which this asks for");
-                self.report.refuse(&span, message, "create it, or remove the alternative");
+                self.report.missing(&span, message, "create it, or remove the alternative");
             }
             found.extend(matched);
         }
-        if found.is_empty() {
-            self.nothing(checks, written, pattern);
+        match alternatives.len() {
+            _ if !found.is_empty() => {}
+            1 => self.nothing(checks, written, pattern),
+            // What asks for every alternative has told of each.
+            _ if checks.brace => {}
+            _ => self.nothing(Checks { matches: false, ..checks }, written, pattern),
         }
         for path in found {
             self.one(checks, &path, pattern);
@@ -160,7 +170,7 @@ impl Reader<'_> {
         let help = "create it, or mend the path; it begins beside the including file";
         match (pattern::has_wildcards(written), checks) {
             (true, Checks { wildcard: true, .. }) | (false, Checks { matches: true, .. }) => {
-                self.report.refuse(&pattern.whole(), message, help);
+                self.report.missing(&pattern.whole(), message, help);
             }
             (false, _) => self.report.warning(&pattern.whole(), message, help),
             (true, _) => {}
@@ -194,7 +204,7 @@ impl Reader<'_> {
             Err(error) => {
                 let message = format!("cannot read {shown}: {error}");
                 if checks.read {
-                    self.report.refuse(&span, message, "let the daemon's user read it, or remove the line");
+                    self.report.missing(&span, message, "let the daemon's user read it, or remove the line");
                 } else {
                     self.report.warning(
                         &span,

@@ -97,7 +97,7 @@ impl Inspection {
     /// are looked for in the network namespace of the calling thread.
     #[must_use]
     pub fn verdict(&self) -> (Verdict, Vec<Problem>) {
-        let mut worst = if self.flaws > 0 { Verdict::Flawed } else { Verdict::Well };
+        let mut worst = self.written();
         let mut found = Vec::new();
         for needed in &self.interfaces {
             if if_nametoindex(needed.name.as_str()).is_err() {
@@ -106,10 +106,19 @@ impl Inspection {
             }
         }
         if let Some(insecure) = &self.insecure {
-            worst = Verdict::Insecure;
             found.push(insecure.clone());
         }
         (worst, found)
+    }
+
+    /// How the file is found where no interface can be looked for.
+    #[must_use]
+    pub fn written(&self) -> Verdict {
+        match (&self.insecure, self.flaws) {
+            (Some(_), _) => Verdict::Insecure,
+            (None, 0) => Verdict::Well,
+            (None, _) => Verdict::Flawed,
+        }
     }
 
     /// What has the file refused, where `reload_check_config` demands that nothing is found.
@@ -134,6 +143,16 @@ pub fn log_of(path: &Path, options: &Options) -> Option<PathBuf> {
     let text = super::include::read_main(path).ok()?;
     let (document, ..) = super::document(&text, path, options);
     document.global.reload_check_config.and_then(Spanned::into_inner).map(PathBuf::from)
+}
+
+/// Whether `path` cannot be used for want of a file that it has to include.
+#[must_use]
+pub fn is_incomplete(path: &Path, options: &Options) -> bool {
+    super::include::read_main(path).is_ok_and(|text| {
+        let report = Report::new(path, &text, options.lenient);
+        super::include::gather(&text, path, &super::reader(options), &report);
+        report.is_incomplete()
+    })
 }
 
 /// Writes what was found at a reload: a line each, nothing where all is well; readable for its owner alone.

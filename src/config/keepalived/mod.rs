@@ -46,7 +46,7 @@ mod vmac;
 
 pub use address::{Address, Broadcast};
 pub use convert::{Converted, SecretFile, convert, convert_text};
-pub use inspection::{Inspection, Verdict, log_of, write_log};
+pub use inspection::{Inspection, Verdict, is_incomplete, log_of, write_log};
 pub use report::Skipped;
 pub use route::{Insertion, Network, Nexthop, Route, RouteKind, Rule, Table};
 
@@ -72,6 +72,8 @@ pub struct Options {
     pub vrrp_only: bool,
     /// What `@id` is compared with; the host name up to its first dot where `None`.
     pub config_id: Option<String>,
+    /// Every file that is included has to be there, as with `includea`.
+    pub all_files: bool,
 }
 
 /// Reads the file at `path`, what it includes, and the scripts and keys it refers to. Blocks on the
@@ -140,12 +142,9 @@ struct Reading {
 }
 
 fn read(text: &str, path: &Path, options: &Options, report: &Report) -> Reading {
-    let gathered = include::gather(text, path, report);
-    let config_id = options.config_id.clone().unwrap_or_else(|| {
-        let name = super::host_name();
-        name.split('.').next().unwrap_or_default().to_owned()
-    });
-    let lines = expand::expand(&gathered.lines, &Reader { config_id }, report);
+    let who = reader(options);
+    let gathered = include::gather(text, path, &who, report);
+    let lines = expand::expand(&gathered.lines, &who, report);
     let nodes = tree::grow(&lines, report);
     let context = Context { report, balancer: Vec::new().into(), named: BTreeMap::new().into() };
     let document = document_of(&nodes, &context);
@@ -154,6 +153,14 @@ fn read(text: &str, path: &Path, options: &Options, report: &Report) -> Reading 
     let inner =
         nodes.iter().flat_map(Node::nodes).filter(|node| node.block.is_some()).map(Node::extent).collect();
     Reading { document, blocks, inner, comments: gathered.comments }
+}
+
+fn reader(options: &Options) -> Reader {
+    let config_id = options.config_id.clone().unwrap_or_else(|| {
+        let name = super::host_name();
+        name.split('.').next().unwrap_or_default().to_owned()
+    });
+    Reader { config_id, all_files: options.all_files }
 }
 
 fn document_of(nodes: &[Node], context: &Context<'_>) -> Document {

@@ -33,6 +33,7 @@ pub(super) struct Report {
     told: Cell<usize>,
     refused: Cell<usize>,
     flaws: Cell<usize>,
+    incomplete: Cell<bool>,
 }
 
 impl Report {
@@ -44,6 +45,7 @@ impl Report {
             told: Cell::default(),
             refused: Cell::default(),
             flaws: Cell::default(),
+            incomplete: Cell::default(),
         }
     }
 
@@ -51,6 +53,17 @@ impl Report {
     pub(super) fn error(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
         // An error must never be lost: without one the file would be used.
         self.sink.add(Finding::error(span, message).help(help));
+    }
+
+    /// As [`Report::error`], of a file that has to be included: keepalived ends without it.
+    pub(super) fn missing(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
+        self.incomplete.set(true);
+        self.error(span, message, help);
+    }
+
+    /// Whether a file is missing that has to be included.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.incomplete.get()
     }
 
     pub(super) fn warning(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {

@@ -59,6 +59,16 @@ fn rows() -> Vec<Row> {
         row("wants to be checked, no such interface", checked("track_interface { eth9 }"), 5, Some(2)),
         row("wants to be checked, a script that nobody vets", checked("notify /bin/true"), 6, Some(2)),
         row("wants to be checked, a group of one", checked("") + GROUP, 5, Some(2)),
+        row("an open quote", script(true, "/bin/sh -c 'exit 1"), 5, None),
+        row("a blank behind a backslash", script(true, "/bin/false\\ x"), 0, None),
+        row("a TTL of 0", instance("eth0", "unicast_ttl 0\nunicast_peer { 10.77.0.2 }"), 0, None),
+        row(
+            "definitions made by a sequence",
+            "~SEQ (n,0x5,6) $I${n}=10.77.0.10$n\n".to_owned() + &good().replace("10.77.0.100", "$I5"),
+            0,
+            None,
+        ),
+        row("a file that has to be there", "includea /nowhere/conf\n".to_owned() + &good(), 6, Some(6)),
         row("was checked", checked(""), 0, None),
         row("no number", good().replace("virtual_router_id 51", ""), 5, Some(2)),
         row("one number twice", good() + &good().replace("web", "db"), 5, Some(2)),
@@ -110,6 +120,44 @@ fn without_a_file_both_end_with_6_and_a_test_of_none_fails() {
         // On purpose: 2.2.7 says that all is well, later ones 4, and so do we.
         assert_eq!(codes(&["-t", "-f", &file]), [0, 4], "{file}");
     }
+}
+
+#[test]
+fn the_command_line_is_read_with_the_same_exit_codes() {
+    let lab = Lab::new(&["first"]);
+    let dir = TempDir::new().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (file, lacking, log) = (path("conf"), path("lacking"), path("log"));
+    fs::write(&file, instance("eth0", "")).unwrap();
+    fs::write(&lacking, "include /nowhere/conf\n".to_owned() + &instance("eth0", "")).unwrap();
+    let glued = format!("-t{log}");
+    let short = format!("--use-fi={file}");
+    let tested = |more: &[&'static str]| [&["-t", "-f", file.as_str()], more].concat();
+    let rows: Vec<(Vec<&str>, i32)> = vec![
+        (vec!["-t", "-f", &lacking], 0),
+        (vec!["-e", "-t", "-f", &lacking], 6),
+        (vec!["-e", "-n", "-l", "-f", &lacking], 6),
+        (vec![&glued, "-f", &file], 0),
+        (vec!["--config-te", &short], 0),
+        (tested(&["--log-fac=3"]), 0),
+        (tested(&["-u", "0x12"]), 0),
+        (tested(&["-u", "18"]), 0),
+        (tested(&["-u", "IRWXG|IRWXO"]), 0),
+        (tested(&["-S", "mail"]), 5),
+        (tested(&["stray"]), 0),
+        (tested(&["-s", "nowhere"]), 0),
+        (tested(&["--genhash"]), 1),
+        (tested(&["--bogus"]), 1),
+        (tested(&["-Z"]), 1),
+        (tested(&["--no"]), 1),
+        (vec!["--signum=DATA"], 0),
+        (vec!["--signum=TDATA"], 1),
+    ];
+    for (arguments, code) in rows {
+        let codes = DAEMONS.map(|daemon| run(daemon, &lab["first"], dir.path(), &arguments));
+        assert_eq!(codes, [code; 2], "{arguments:?}");
+    }
+    assert!(Path::new(&log).exists());
 }
 
 #[test]
