@@ -351,22 +351,19 @@ fn found_in(loaded: &Loaded, path: &Path) -> (u8, Vec<Problem>) {
     if let Some(name) = &loaded.config.details.identity.namespace
         && let Err(why) = namespace::enter(name)
     {
-        // keepalived finds nothing there at all; what is written can be looked at here as well.
+        // keepalived calls this well, and would run outside; this daemon would not start.
         problems.push(Problem::of_file(Severity::Warning, path, why.to_string(), None));
-        return (code(loaded.inspection.written()), problems);
+        return (CANNOT, problems);
     }
     let (verdict, found) = loaded.inspection.verdict();
     problems.extend(found);
-    (code(verdict), problems)
-}
-
-const fn code(verdict: Verdict) -> u8 {
-    match verdict {
+    let code = match verdict {
         Verdict::Well => WELL,
         Verdict::Odd => CANNOT,
         Verdict::Flawed => FLAWED,
         Verdict::Insecure => INSECURE,
-    }
+    };
+    (code, problems)
 }
 
 /// Where keepalived puts its pid files.

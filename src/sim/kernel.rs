@@ -43,6 +43,7 @@ impl World {
         }
         let leased = Leased { addresses, length: holding.lease, ends: None, left: false };
         if let Some(ends) = self.ends(node, leased.length, until) {
+            self.disown(node, &leased.addresses);
             self.nodes[node].leased.insert(instance, Leased { ends, ..leased });
             self.never_two(node, instance);
         }
@@ -73,9 +74,20 @@ impl World {
     /// An instance's addresses are taken away.
     pub(super) fn take_away(&mut self, node: usize, instance: InstanceId) {
         let taken = self.nodes[node].leased.remove(&instance);
+        // Whether it could hold them or not: whatever carries the mark goes.
+        if let Some(ordered) = self.nodes[node].ordered.remove(&instance) {
+            self.disown(node, &ordered);
+        }
         if self.sabotage == Some(Sabotage::EarlyRelease) {
             let ends = Some(self.now + Duration::from_secs(2));
             self.nodes[node].orphans.extend(taken.map(|leased| Leased { ends, ..leased }));
+        }
+    }
+
+    /// A kernel has an address once: that of the process before is no longer what it left.
+    fn disown(&mut self, node: usize, addresses: &BTreeSet<IpAddr>) {
+        for orphan in &mut self.nodes[node].orphans {
+            orphan.addresses.retain(|address| !addresses.contains(address));
         }
     }
 

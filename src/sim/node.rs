@@ -34,6 +34,8 @@ pub struct Node {
     pub(super) inbox: Vec<Arrival>,
     pub(super) listening: BTreeSet<Listen>,
     pub(super) held: BTreeMap<InstanceId, Held>,
+    /// What instances were ordered to hold, whether they could or not.
+    pub(super) ordered: BTreeMap<InstanceId, BTreeSet<IpAddr>>,
     /// Addresses that a crashed process left on the interface.
     pub(super) leftovers: BTreeSet<IpAddr>,
     /// What its kernel has, where never two may hold; and what processes left there that are no more.
@@ -123,6 +125,7 @@ impl Node {
             inbox: Vec::new(),
             listening: BTreeSet::new(),
             held: BTreeMap::new(),
+            ordered: BTreeMap::new(),
             leftovers: BTreeSet::new(),
             leased: BTreeMap::new(),
             orphans: Vec::new(),

@@ -22,6 +22,8 @@ impl World {
             Effect::Listen(sockets) => self.nodes[node].listening = sockets,
             Effect::Send(out) => self.send(node, &out),
             Effect::Hold { instance, holding, until } => {
+                let ordered = holding.vips.iter().map(|vip| vip.address).collect();
+                self.nodes[node].ordered.insert(instance, ordered);
                 if self.hold(node, instance, &holding.interface, &holding.vips) {
                     self.put(node, instance, &holding, until);
                 }

@@ -316,6 +316,7 @@ impl World {
         }
         host.leftovers.extend(held.into_values().flat_map(|held| held.addresses));
         host.orphans.extend(std::mem::take(&mut host.leased).into_values());
+        host.ordered.clear();
         host.inbox.clear();
         host.listening.clear();
         host.probes.clear();

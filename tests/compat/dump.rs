@@ -72,9 +72,9 @@ fn every_field_has_the_type_that_keepalived_gives_it() {
         ("version", json!(3)),
         ("smtp_alert", json!(false)),
         ("notify_deleted", json!(false)),
-        ("script", json!("/bin/true")),
-        ("script_master", json!("/bin/true up")),
-        ("track_script", json!(["app"])),
+        ("script", json!("'/bin/true'")),
+        ("script_master", json!("'/bin/true' 'up'")),
+        ("track_script", Value::Null),
         ("auth_type", json!(0)),
     ] {
         assert_eq!(web[key], wanted, "{key}");

@@ -97,7 +97,7 @@ impl Inspection {
     /// are looked for in the network namespace of the calling thread.
     #[must_use]
     pub fn verdict(&self) -> (Verdict, Vec<Problem>) {
-        let mut worst = self.written();
+        let mut worst = if self.flaws > 0 { Verdict::Flawed } else { Verdict::Well };
         let mut found = Vec::new();
         for needed in &self.interfaces {
             if if_nametoindex(needed.name.as_str()).is_err() {
@@ -106,19 +106,10 @@ impl Inspection {
             }
         }
         if let Some(insecure) = &self.insecure {
+            worst = Verdict::Insecure;
             found.push(insecure.clone());
         }
         (worst, found)
-    }
-
-    /// How the file is found where no interface can be looked for.
-    #[must_use]
-    pub fn written(&self) -> Verdict {
-        match (&self.insecure, self.flaws) {
-            (Some(_), _) => Verdict::Insecure,
-            (None, 0) => Verdict::Well,
-            (None, _) => Verdict::Flawed,
-        }
     }
 
     /// What has the file refused, where `reload_check_config` demands that nothing is found.
