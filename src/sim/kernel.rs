@@ -112,8 +112,13 @@ impl World {
         let leaves = |other: &Node, instance: &InstanceId| {
             other.held.get(instance).is_some_and(|held| held.leaving.is_some())
         };
+        // What the process before has left, and this one could not put there itself so far.
+        let taken_over = |other: &Node, leased: &Leased| {
+            let mut ordered = other.ordered.iter().filter(|(_, all)| !all.is_disjoint(&leased.addresses));
+            ordered.any(|(instance, _)| leaves(other, instance))
+        };
         let other = self.nodes.iter().enumerate().filter(|(at, _)| *at != node).find(|(_, other)| {
-            other.orphans.iter().any(|leased| shared(leased) && !leased.left)
+            other.orphans.iter().any(|leased| shared(leased) && !leased.left && !taken_over(other, leased))
                 || other.leased.iter().any(|(instance, leased)| shared(leased) && !leaves(other, instance))
         });
         if leaves(&self.nodes[node], &instance) {
