@@ -6,7 +6,6 @@ use crate::agent::request::Moved;
 use crate::control::{Answer, LONGEST_WAIT, Question};
 use crate::survey;
 use clap::Args;
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// How long the successor may take to answer for an address before that is called wrong.
@@ -41,12 +40,8 @@ impl Handover {
 
 /// How long after they had gone from here somebody answered for the addresses; `None`: nobody did.
 fn gap(moved: &Moved) -> Result<Option<Duration>, String> {
-    let ipv4 = moved.addresses.iter().find_map(|address| match address {
-        IpAddr::V4(address) => Some(*address),
-        IpAddr::V6(_) => None,
-    });
-    let address = ipv4.filter(|_| moved.successor.is_some());
-    let address = address.ok_or_else(|| "no IPv4 address to ask for by ARP".to_owned())?;
+    let wanted = moved.successor.and(moved.addresses.first());
+    let address = *wanted.ok_or_else(|| "there is no address to ask for".to_owned())?;
     let interface = moved.interface.as_deref().ok_or_else(|| "its interface is gone".to_owned())?;
     survey::first_answer(interface, address, PATIENCE)
 }
@@ -73,6 +68,7 @@ fn told(moved: &Moved, gap: &Result<Option<Duration>, String>) -> (String, bool)
 mod tests {
     use super::*;
     use crate::agent::RouterName;
+    use std::net::IpAddr;
 
     #[test]
     fn a_handover_is_told_in_one_line_and_is_good_only_where_somebody_answers() {

@@ -3,6 +3,7 @@
 //! RFC 9568 sections 6.4.1 and 6.4.2 with errata 7947 and 7949; RFC 4861 section 4.4. How often and
 //! when to announce is decided elsewhere. Frames are built here, never parsed.
 
+use super::frame::group_mac_v6;
 use super::raw_socket::QUEUE_PRIORITY;
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
@@ -14,8 +15,10 @@ use nix::sys::time::TimeVal;
 use pnet::packet::Packet;
 use pnet::packet::arp::{ArpHardwareTypes, ArpOperations, MutableArpPacket};
 use pnet::packet::ethernet::{EtherType, EtherTypes, MutableEthernetPacket};
-use pnet::packet::icmpv6::ndp::{MutableNdpOptionPacket, MutableNeighborAdvertPacket, NdpOptionTypes};
-use pnet::packet::icmpv6::{Icmpv6Packet, Icmpv6Types, checksum};
+use pnet::packet::icmpv6::ndp::{
+    MutableNdpOptionPacket, MutableNeighborAdvertPacket, MutableNeighborSolicitPacket, NdpOptionTypes,
+};
+use pnet::packet::icmpv6::{Icmpv6Types, MutableIcmpv6Packet, checksum};
 use pnet::packet::ip::IpNextHeaderProtocols;
 use pnet::packet::ipv6::MutableIpv6Packet;
 use pnet::util::MacAddr;
@@ -28,8 +31,11 @@ const ARP: usize = 28;
 const IPV6_HEADER: usize = 40;
 /// The fixed part of a neighbour advertisement and one link-layer address option.
 const ADVERTISEMENT: usize = 24 + 8;
+/// The fixed part of a neighbour solicitation: one without a sender has no option.
+const SOLICITATION: usize = 24;
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-const ALL_NODES_MAC: MacAddr = MacAddr(0x33, 0x33, 0, 0, 0, 1);
+/// RFC 4291 section 2.7.1: the last 24 bits of an address go behind it.
+const SOLICITED_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00, 0);
 /// Neighbours drop what has passed a router (RFC 4861 section 7.1.2).
 const HOP_LIMIT: u8 = 255;
 /// Router and Override set, Solicited clear: RFC 9568 asks for exactly these.
@@ -88,21 +94,38 @@ fn neighbour_advertisement(mac: MacAddr, address: Ipv6Addr) -> Vec<u8> {
             option.set_data(&mac.octets());
         }
     }
-    let sum = Icmpv6Packet::new(&message).map_or(0, |packet| checksum(&packet, &address, &ALL_NODES));
-    if let Some(mut advertisement) = MutableNeighborAdvertPacket::new(&mut message) {
-        advertisement.set_checksum(sum);
+    icmpv6(mac, address, ALL_NODES, &mut message)
+}
+
+/// The frame that asks all who listen for `address` whether they have it, and tells nobody anything (RFC 4862
+/// section 5.4.2).
+pub(super) fn solicitation(mac: [u8; 6], address: Ipv6Addr) -> Vec<u8> {
+    let mut message = [0; SOLICITATION];
+    if let Some(mut solicitation) = MutableNeighborSolicitPacket::new(&mut message) {
+        solicitation.set_icmpv6_type(Icmpv6Types::NeighborSolicit);
+        solicitation.set_target_addr(address);
     }
-    let mut packet = vec![0; IPV6_HEADER + ADVERTISEMENT];
+    let [.., a, b, c] = address.octets();
+    let group = Ipv6Addr::from_bits(SOLICITED_NODES.to_bits() | u128::from(u32::from_be_bytes([0, a, b, c])));
+    icmpv6(mac.into(), Ipv6Addr::UNSPECIFIED, group, &mut message)
+}
+
+/// The frame around `message` to a group of nodes of the link, with its checksum set.
+fn icmpv6(mac: MacAddr, source: Ipv6Addr, group: Ipv6Addr, message: &mut [u8]) -> Vec<u8> {
+    if let Some(mut icmpv6) = MutableIcmpv6Packet::new(message) {
+        icmpv6.set_checksum(checksum(&icmpv6.to_immutable(), &source, &group));
+    }
+    let mut packet = vec![0; IPV6_HEADER + message.len()];
     if let Some(mut ip) = MutableIpv6Packet::new(&mut packet) {
         ip.set_version(6);
-        ip.set_payload_length(u16::try_from(ADVERTISEMENT).unwrap_or_default());
+        ip.set_payload_length(u16::try_from(message.len()).unwrap_or_default());
         ip.set_next_header(IpNextHeaderProtocols::Icmpv6);
         ip.set_hop_limit(HOP_LIMIT);
-        ip.set_source(address);
-        ip.set_destination(ALL_NODES);
-        ip.set_payload(&message);
+        ip.set_source(source);
+        ip.set_destination(group);
+        ip.set_payload(message);
     }
-    ethernet(mac, ALL_NODES_MAC, EtherTypes::Ipv6, &packet)
+    ethernet(mac, group_mac_v6(group).into(), EtherTypes::Ipv6, &packet)
 }
 
 fn ethernet(from: MacAddr, to: MacAddr, kind: EtherType, payload: &[u8]) -> Vec<u8> {

@@ -47,7 +47,7 @@ fn group_mac_v4(group: Ipv4Addr) -> [u8; 6] {
 }
 
 /// RFC 2464 section 7: the last 32 bits.
-fn group_mac_v6(group: Ipv6Addr) -> [u8; 6] {
+pub(super) fn group_mac_v6(group: Ipv6Addr) -> [u8; 6] {
     let [.., a, b, c, d] = group.octets();
     [0x33, 0x33, a, b, c, d]
 }

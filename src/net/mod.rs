@@ -5,7 +5,6 @@
 pub mod address;
 pub mod announce;
 mod answers;
-pub mod arp_probe;
 mod connections;
 #[doc(hidden)]
 pub mod decoders;
@@ -25,6 +24,7 @@ mod netlink;
 mod netlink_socket;
 mod nftables;
 mod pace;
+pub mod probe;
 mod queue;
 pub mod raw_socket;
 mod renewal;

@@ -1,12 +1,12 @@
-//! Listens to adverts, and asks by ARP who has the addresses.
+//! Listens to adverts, and asks who has the addresses.
 
 use crate::agent::Link;
 use crate::agent::config::Config;
 use crate::doctor::address::Asked;
 use crate::doctor::heard::{Listened, Seen};
 use crate::doctor::{place, reaches};
-use crate::net::arp_probe;
 use crate::net::live::Live;
+use crate::net::probe;
 use nix::ifaddrs::getifaddrs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -74,7 +74,7 @@ pub fn ask(config: &Config, links: &[Link], held: &BTreeSet<IpAddr>) -> Result<V
     for (index, (link, addresses)) in wanted {
         // Without Ethernet there is no ARP.
         let Some(mac) = link.mac else { continue };
-        let answers = arp_probe::ask(index, mac, &addresses, PATIENCE)
+        let answers = probe::ask(index, mac, &addresses, PATIENCE)
             .map_err(|error| format!("ARP on {}: {error}; run as root", link.name))?;
         asked.extend(addresses.into_iter().map(|address| Asked {
             address: address.into(),
@@ -86,16 +86,12 @@ pub fn ask(config: &Config, links: &[Link], held: &BTreeSet<IpAddr>) -> Result<V
     Ok(asked)
 }
 
-/// How long it takes from now until another host answers by ARP for `address` on `interface`; `None` where nobody
+/// How long it takes from now until another host answers for `address`, by ARP or as a neighbour, on `interface`; `None` where nobody
 /// does `within` that time. Needs `CAP_NET_RAW`.
 ///
 /// # Errors
 /// One line.
-pub fn first_answer(
-    interface: &str,
-    address: Ipv4Addr,
-    within: Duration,
-) -> Result<Option<Duration>, String> {
+pub fn first_answer(interface: &str, address: IpAddr, within: Duration) -> Result<Option<Duration>, String> {
     let mut links = getifaddrs().map_err(|error| error.to_string())?;
     let link = links.find_map(|entry| {
         let link = *entry.address?.as_link_addr()?;
@@ -104,8 +100,8 @@ pub fn first_answer(
     let link = link.ok_or_else(|| format!("{interface} is not in this network namespace"))?;
     let (index, mac) = (u32::try_from(link.ifindex()).unwrap_or_default(), link.addr());
     let mac = mac.ok_or_else(|| format!("{interface} has no MAC address"))?;
-    arp_probe::first(index, mac, address, within)
-        .map_err(|error| format!("ARP on {interface}: {error}; run as root"))
+    probe::first(index, mac, address, within)
+        .map_err(|error| format!("asking on {interface}: {error}; run as root"))
 }
 
 /// Each address of a router and each peer of its network, and the interface for both, where that is up.

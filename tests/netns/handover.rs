@@ -1,6 +1,6 @@
 //! Planned moves: `locum handover` and `locum resume`.
 
-use crate::lab::{LONG, Lab, VIP, wait_until};
+use crate::lab::{LONG, Lab, VIP, VIP6, wait_until};
 use crate::locum::{Router, settle};
 
 #[test]
@@ -33,6 +33,20 @@ fn a_handover_moves_the_address_without_a_client_noticing_and_resume_brings_it_b
     settle(2);
     println!("resume: {}; {}; {said}", probe.end(), watch.end());
     assert_eq!(a.router()["drained"], false);
+}
+
+#[test]
+fn the_gap_is_measured_for_an_ipv6_address_too() {
+    let lab = Lab::new(&["a", "b", "client"]);
+    let six = |priority| Router::new(priority).with("addresses", &format!(r#"["{VIP6}"]"#));
+    let a = lab["a"].locum(&six(150));
+    lab.wait_owner(VIP6, &["a"]);
+    let b = lab["b"].locum(&six(100));
+    wait_until("b hears a", LONG, || b.router()["instances"][0]["master"].is_string());
+    let (code, said) = a.cli(&["handover"]);
+    println!("{said}");
+    assert_eq!((code, lab.owners(VIP6)), (Some(0), vec!["b"]), "{said}");
+    assert!(said.contains(", gap ") && said.ends_with(" ms\n"), "somebody was asked and answered: {said}");
 }
 
 #[test]

@@ -1,18 +1,22 @@
-//! Asks by ARP who has an address, and changes nothing: RFC 5227 section 1.1.
+//! Asks who has an address, and changes nothing: by ARP (RFC 5227 section 1.1), and for IPv6 by a neighbour
+//! solicitation (RFC 4862 section 5.4.2).
 //!
 //! A probe names no sender address, so nobody learns anything from it. What the answers mean is not decided
 //! here.
 
-use super::announce::{Announcer, arp_probe};
+use super::announce::{Announcer, arp_probe, solicitation};
+use super::lookout;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, socket};
 use pnet::packet::arp::{ArpOperations, ArpPacket};
-use pnet::packet::ethernet::EtherTypes;
+use pnet::packet::ethernet::{EtherType, EtherTypes};
+use pnet::packet::icmpv6::Icmpv6Types;
+use pnet::packet::ip::IpNextHeaderProtocols;
 use socket2::{SockFilter, SockRef};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -20,6 +24,8 @@ use std::time::{Duration, Instant};
 const OUTGOING: u8 = 4;
 /// The pause between two questions for one address.
 const AGAIN: Duration = Duration::from_millis(5);
+/// An IPv6 header, an advertisement and options enough; of ARP no more than its packet counts.
+const LONGEST: usize = 256;
 
 /// Who answers for each of `addresses`, by MAC address, on the interface with this index and MAC address.
 /// Waits for answers for as long as `patience`. Addresses that nobody answers for are missing.
@@ -32,7 +38,7 @@ pub fn ask(
     addresses: &BTreeSet<Ipv4Addr>,
     patience: Duration,
 ) -> io::Result<BTreeMap<Ipv4Addr, BTreeSet<[u8; 6]>>> {
-    let answers = open()?;
+    let answers = open(EtherTypes::Arp)?;
     let frames: Vec<_> = addresses.iter().map(|address| arp_probe(mac, *address)).collect();
     let sent = Announcer::open(index)?.send(&frames);
     if sent < frames.len() {
@@ -41,7 +47,10 @@ pub fn ask(
     let mut found: BTreeMap<Ipv4Addr, BTreeSet<[u8; 6]>> = BTreeMap::new();
     let end = Instant::now() + patience;
     while wait(&answers, end)? {
-        let Some((address, mac)) = take(&answers, index)? else { continue };
+        let Some((address, mac)) = take(&answers, index, EtherTypes::Arp, |_, _, packet| reply(packet))?
+        else {
+            continue;
+        };
         if addresses.contains(&address) {
             found.entry(address).or_default().insert(mac);
         }
@@ -54,20 +63,27 @@ pub fn ask(
 ///
 /// # Errors
 /// As of [`ask`].
-pub fn first(
-    index: u32,
-    mac: [u8; 6],
-    address: Ipv4Addr,
-    patience: Duration,
-) -> io::Result<Option<Duration>> {
-    let (answers, announcer) = (open()?, Announcer::open(index)?);
+pub fn first(index: u32, mac: [u8; 6], address: IpAddr, patience: Duration) -> io::Result<Option<Duration>> {
+    let (kind, question, read): (_, _, Read<IpAddr>) = match address {
+        IpAddr::V4(address) => {
+            let read: Read<IpAddr> = |_, _, packet| Some(reply(packet)?.0.into());
+            (EtherTypes::Arp, arp_probe(mac, address), read)
+        }
+        // Whoever asks without an address of his own is answered before all.
+        IpAddr::V6(address) => {
+            let read: Read<IpAddr> = |kind, from, packet| Some(lookout::advertisement(kind, from, packet)?.0);
+            (EtherTypes::Ipv6, solicitation(mac, address), read)
+        }
+    };
+    let (answers, announcer) = (open(kind)?, Announcer::open(index)?);
+    let question = [question];
     let began = Instant::now();
     while began.elapsed() < patience {
         // What cannot be sent now is sent the next time.
-        let _ = announcer.send(&[arp_probe(mac, address)]);
+        let _ = announcer.send(&question);
         let next = Instant::now() + AGAIN;
         while wait(&answers, next)? {
-            if take(&answers, index)?.is_some_and(|(whose, _)| whose == address) {
+            if take(&answers, index, kind, read)? == Some(address) {
                 return Ok(Some(began.elapsed()));
             }
         }
@@ -75,18 +91,27 @@ pub fn first(
     Ok(None)
 }
 
-/// A socket that gets ARP packets, of whatever interface.
-fn open() -> io::Result<OwnedFd> {
+/// A socket that gets ARP packets or neighbour advertisements, of whatever interface.
+fn open(kind: EtherType) -> io::Result<OwnedFd> {
     /// Where the kind of a packet stands for a filter: ancillary data of `linux/filter.h`.
     const PROTOCOL: u32 = 0xFFFF_F000;
+    const WORD: u16 = 0x20;
+    const BYTE: u16 = 0x30;
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Packet, SockType::Datagram, flags, SockProtocol::EthAll)?;
-    let filter = [
-        SockFilter::new(0x20, 0, 0, PROTOCOL),
-        SockFilter::new(0x15, 0, 1, u32::from(EtherTypes::Arp.0)),
-        SockFilter::new(0x06, 0, 0, u32::MAX),
-        SockFilter::new(0x06, 0, 0, 0),
-    ];
+    let mut tests = vec![(WORD, PROTOCOL, u32::from(kind.0))];
+    if kind == EtherTypes::Ipv6 {
+        tests.push((BYTE, 6, u32::from(IpNextHeaderProtocols::Icmpv6.0)));
+        tests.push((BYTE, 40, u32::from(Icmpv6Types::NeighborAdvert.0)));
+    }
+    let mut filter: Vec<_> = tests
+        .into_iter()
+        .flat_map(|(size, at, value)| {
+            let (load, equal) = (SockFilter::new(size, 0, 0, at), SockFilter::new(0x15, 1, 0, value));
+            [load, equal, SockFilter::new(0x06, 0, 0, 0)]
+        })
+        .collect();
+    filter.push(SockFilter::new(0x06, 0, 0, u32::MAX));
     SockRef::from(&socket).attach_filter(&filter)?;
     Ok(socket)
 }
@@ -104,21 +129,30 @@ fn wait(socket: &OwnedFd, end: Instant) -> io::Result<bool> {
     }
 }
 
-/// The next answer that came in by the interface; `None` for what is none.
-fn take(socket: &OwnedFd, index: u32) -> io::Result<Option<(Ipv4Addr, [u8; 6])>> {
-    let mut bytes = [0; ArpPacket::minimum_packet_size()];
+/// What is in a packet, given its kind (`linux/if_packet.h`) and the Ethernet address that it came from.
+type Read<T> = fn(u8, [u8; 6], &[u8]) -> Option<T>;
+
+/// The next answer of this `kind` that came in by the interface; `None` for what is none.
+fn take<T>(socket: &OwnedFd, index: u32, kind: EtherType, read: Read<T>) -> io::Result<Option<T>> {
+    let mut bytes = [0; LONGEST];
     let (length, from) = match recvfrom::<LinkAddr>(socket.as_raw_fd(), &mut bytes) {
         Ok(got) => got,
         Err(Errno::EAGAIN | Errno::EINTR | Errno::ENETDOWN) => return Ok(None),
         Err(errno) => return Err(errno.into()),
     };
-    let ours = |from: &LinkAddr| {
-        from.pkttype() != OUTGOING
-            && u16::from_be(from.protocol()) == EtherTypes::Arp.0
-            && u32::try_from(from.ifindex()) == Ok(index)
-    };
     // What came before the filter was there may be anything.
-    let answer = from.filter(ours).and_then(|_| bytes.get(..length)).and_then(ArpPacket::new);
-    let answer = answer.filter(|arp| arp.get_operation() == ArpOperations::Reply);
-    Ok(answer.map(|arp| (arp.get_sender_proto_addr(), arp.get_sender_hw_addr().octets())))
+    let answer = || {
+        let from = from?;
+        let ours = from.pkttype() != OUTGOING
+            && u16::from_be(from.protocol()) == kind.0
+            && u32::try_from(from.ifindex()) == Ok(index);
+        read(from.pkttype(), from.addr()?, bytes.get(..length).filter(|_| ours)?)
+    };
+    Ok(answer())
+}
+
+/// Who answers to ARP, and for which address.
+fn reply(packet: &[u8]) -> Option<(Ipv4Addr, [u8; 6])> {
+    let arp = ArpPacket::new(packet).filter(|arp| arp.get_operation() == ArpOperations::Reply)?;
+    Some((arp.get_sender_proto_addr(), arp.get_sender_hw_addr().octets()))
 }
