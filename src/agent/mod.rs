@@ -107,6 +107,7 @@ pub struct Agent {
     judge_at: Option<Time>,
     /// Nobody takes part before this.
     start_at: Option<Time>,
+    start_delay: std::time::Duration,
     /// Sockets that could not be opened, and why.
     sockets: BTreeMap<(String, Family), String>,
     listening: BTreeSet<Listen>,

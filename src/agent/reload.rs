@@ -159,6 +159,9 @@ impl Agent {
         if self.links.delays != config.link_delays {
             plan.push("link delays: changed".to_owned());
         }
+        if self.start_delay != config.start_delay {
+            plan.push("start_delay: changed, for the next start".to_owned());
+        }
         if self.paces != config.paces {
             plan.push("pauses of announcements: changed".to_owned());
         }
@@ -217,6 +220,7 @@ impl Agent {
             self.paces.clone_from(&config.paces);
             effects.push(Effect::Pace(config.paces.clone()));
         }
+        self.start_delay = config.start_delay;
         effects.extend(self.fixed.adopt(&config.fixed));
         self.adopt_checks(now, config, &mut effects);
         self.links.delays.clone_from(&config.link_delays);

@@ -16,6 +16,7 @@ use crate::health::{self, CheckName, Initial};
 use crate::process::Inherit;
 use hyper::Uri;
 use serde_spanned::Spanned;
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -50,9 +51,25 @@ enum Kind {
     Link,
 }
 
+/// Every check that is right: how it is counted, and what it probes, if anything, by its name.
+pub(super) fn checks(
+    sections: Vec<(Spanned<String>, Section<'_>)>,
+    script_user: Option<&Spanned<String>>,
+    keys: &Keys<'_>,
+) -> (Vec<health::Config>, BTreeMap<CheckName, Spec>) {
+    let (mut counted, mut specs) = (Vec::new(), BTreeMap::new());
+    for (name, section) in sections {
+        if let Some((config, spec)) = check(&name, section, script_user, keys) {
+            specs.extend(spec.map(|spec| (config.name.clone(), spec)));
+            counted.push(config);
+        }
+    }
+    (counted, specs)
+}
+
 /// One check in full: how it is counted and what it probes, if anything. `None` where it is wrong,
 /// which is reported. `script_user` is the user of `[agent]`.
-pub(super) fn check(
+fn check(
     name: &Spanned<String>,
     section: Section<'_>,
     script_user: Option<&Spanned<String>>,

@@ -283,13 +283,11 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
     let (mut told, priorities) = tell::told(&mut file.agent, &host_name(), &keys);
     told.receivers = receivers(&mut file, &keys);
     let script_user = file.agent.script_user.as_ref();
-    let (mut counted, mut specs) = (Vec::new(), BTreeMap::new());
-    for (name, section) in std::mem::take(&mut file.checks) {
-        if let Some((config, spec)) = checks::check(&name, section, script_user, &keys) {
-            specs.extend(spec.map(|spec| (config.name.clone(), spec)));
-            counted.push(config);
-        }
+    if let Some(named) = script_user {
+        // Perhaps nobody uses it yet.
+        hooks::user(script_user, &named.span(), sink);
     }
+    let (counted, specs) = checks::checks(std::mem::take(&mut file.checks), script_user, &keys);
     let mut config = Config {
         agent: agent::config::Config {
             checks: counted,

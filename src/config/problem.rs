@@ -237,10 +237,14 @@ impl Sink {
         start
     }
 
+    /// Keeps a finding; what is wrong with a value that is used twice is told once.
     pub(super) fn add(&self, finding: Finding) {
         let start = finding.span.start;
-        let problem = self.problem(finding);
-        self.found.borrow_mut().push((start, problem));
+        let found = (start, self.problem(finding));
+        let mut known = self.found.borrow_mut();
+        if !known.contains(&found) {
+            known.push(found);
+        }
     }
 
     /// A finding with its place, not kept.

@@ -23,11 +23,33 @@ pub(super) fn broken(error: &toml::de::Error, text: &str) -> Finding {
     let span = error.span().unwrap_or(0..0);
     let message = error.message().trim().replace('\n', ", ");
     let twice = message.starts_with("duplicate key");
-    let finding = Finding::error(&span, message);
+    let finding = Finding::error(&span, message.clone());
     match first(&span, text).filter(|_| twice) {
         Some(first) => finding.also(&first, "first here").help("remove one of the two"),
         None if twice => finding.help("it stands above already: remove one of the two"),
-        None => finding,
+        None => finding.help(mend(&message, text.get(span).unwrap_or_default())),
+    }
+}
+
+/// How to mend what `message` complains of, at `word`.
+fn mend(message: &str, word: &str) -> String {
+    let (what, expected) = message.split_once(", expected ").unwrap_or((message, ""));
+    let truth = match word.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" => Some("true"),
+        "false" | "no" | "off" => Some("false"),
+        _ => None,
+    };
+    match what {
+        "string values must be quoted" | "invalid boolean" if truth.is_some() => {
+            format!("write {}", truth.unwrap_or_default())
+        }
+        "string values must be quoted" if word.is_empty() => "write a value here".to_owned(),
+        "string values must be quoted" => format!("write \"{word}\""),
+        "key with no value" => "write it as KEY = VALUE; a comment begins with #".to_owned(),
+        _ if what.starts_with("missing comma") => "put a comma before this".to_owned(),
+        "unexpected leading zero" => "write the number without it".to_owned(),
+        _ if expected.starts_with('`') => format!("write {} here", expected.replace(", `", " or `")),
+        _ => "a line of TOML is KEY = VALUE, or [SECTION], or a comment that begins with #".to_owned(),
     }
 }
 

@@ -54,6 +54,27 @@ fn scripts_and_users_that_are_not_there_have_their_mend_apart() {
 }
 
 #[test]
+fn a_user_that_is_not_there_is_told_of_once_whoever_uses_it() {
+    let agent = |used: &str| told(&format!("[agent]\nscript_user = 'no-such-user'\n{}", router(used)));
+    let alone = agent("");
+    assert_eq!(alone[0].1, "create it (useradd --system no-such-user) or name another");
+    assert_eq!((alone.len(), agent("notify = { any = '/bin/true', master = '/bin/true' }")), (1, alone));
+}
+
+#[test]
+fn what_is_no_toml_has_its_mend() {
+    mend("source = eth0", "write \"eth0\"");
+    mend("preempt = yes", "write true");
+    mend("preempt = False", "write false");
+    mend("interval =", "write a value here");
+    mend("unicast { a }", "write it as KEY = VALUE; a comment begins with #");
+    mend("peers = ['10.0.0.2' '10.0.0.3']", "put a comma before this");
+    mend("source = '10.0.0.1", "write `'` here");
+    mend("priority = 0100", "write the number without it");
+    mend("}", "a line of TOML is KEY = VALUE, or [SECTION], or a comment that begins with #");
+}
+
+#[test]
 fn what_stands_twice_is_shown_both_times() {
     let first = |text: &str| {
         let problems = read(text).unwrap_err().0;

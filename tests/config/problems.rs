@@ -19,25 +19,31 @@ fn every_problem_of_a_bad_file_is_told_at_once_with_its_place_and_its_mend() {
 fn every_syntax_error_is_told_and_nothing_besides() {
     same(
         &said("a = \nb = 5x\n[router.web\nvrid = 0\n"),
-        r"
+        r#"
 error: string values must be quoted, expected literal string
  --> locum.toml:1:5
   |
 1 | a = 
   |     ^
+  |
+  = help: write a value here
 
 error: string values must be quoted, expected literal string
  --> locum.toml:2:5
   |
 2 | b = 5x
   |     ^^
+  |
+  = help: write "5x"
 
 error: unclosed table, expected `]`
  --> locum.toml:3:12
   |
 3 | [router.web
   |            ^
-",
+  |
+  = help: write `]` here
+"#,
     );
 }
 
