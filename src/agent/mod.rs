@@ -214,7 +214,7 @@ impl Agent {
             }
             Input::Held { instance, result } => self.held(now, instance, result, &mut effects),
             Input::Restored { instance, address } => self.restored(now, instance, address, &mut effects),
-            Input::Sighted(sighting) => self.sighted(now, sighting),
+            Input::Sighted(sighting) => self.sighted(now, sighting, &mut effects),
             Input::Answered { instance, result } => self.answered(instance, result, &mut effects),
             Input::Announced { instance, sent, failed } => {
                 if let Some((router, place)) = self.find(instance) {

@@ -173,11 +173,18 @@ impl Rivals {
 }
 
 impl Agent {
-    /// Somebody says that it has what is held here. Of no concern to whoever is not Master, or is on the way out.
-    pub(super) fn sighted(&mut self, now: Time, sighting: Sighting) {
+    /// Somebody says that it has what is held here. For whoever is on the way out that is the successor, and the
+    /// end of the wait, where it says so of all that there is. Of no concern to whoever else is not Master.
+    pub(super) fn sighted(&mut self, now: Time, sighting: Sighting, effects: &mut Vec<Effect>) {
         let Some((index, member)) = self.find(sighting.instance) else { return };
-        let busy = self.routers[index].rivals.suspect.is_some();
-        if busy || !self.is_settled(now, index, member) || self.is_own(index, sighting.mac) {
+        if self.is_own(index, sighting.mac) {
+            return;
+        }
+        let all = self.instance(index, member).config().addresses[..] == [sighting.address];
+        if all && self.routers[index].config.excluded.is_empty() {
+            self.pass_member(now, index, member, Event::Taken, effects);
+        }
+        if self.routers[index].rivals.suspect.is_some() || !self.is_settled(now, index, member) {
             return;
         }
         let moment = self.moment(index, member);

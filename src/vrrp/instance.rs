@@ -217,6 +217,7 @@ impl Instance {
                 self.state = State::Leaving { until, successor: self.source, then: *then };
                 Actions::new()
             }
+            (State::Leaving { successor: Some(_), .. }, Event::Taken) => self.left(now),
             // What does not concern a state leaves it as it is.
             _ => Actions::new(),
         }

@@ -1,6 +1,6 @@
 //! Other holders that a Master sees by ARP or neighbour discovery: what counts, what it does, and how little.
 
-use crate::desk::{BELOW, Desk, SECOND, advert, handover, ip};
+use crate::desk::{BELOW, Desk, SECOND, advert, handover, ip, moved_to};
 use locum::agent::incident::Kind;
 use locum::agent::{Effect, Input, InstanceId, Mac, Rival, Sighting, Standing};
 use std::time::Duration;
@@ -106,6 +106,28 @@ fn whoever_is_on_the_way_out_or_out_looks_for_nobody() {
     see(&mut desk, instance, THEIRS);
     desk.wait(2 * SECOND);
     assert_eq!(desk.status().dual_master_seen, 0);
+}
+
+#[test]
+fn once_the_successor_has_told_the_neighbours_whoever_leaves_has_left() {
+    let sight = |instance, mac| Input::Sighted(Sighting { instance, address: ip(VIP), mac });
+    let leave = |more: &str| {
+        let (mut desk, instance) = settled(more);
+        desk.ask(handover());
+        // Anybody can say so: the successor's advert comes first.
+        assert_eq!(desk.give(sight(instance, THEIRS)), []);
+        desk.hear(&advert(BELOW, 50));
+        assert_eq!(desk.give(sight(instance, OURS)), []);
+        let effects = desk.give(sight(instance, THEIRS));
+        (desk, moved_to(&effects))
+    };
+    let (desk, moved) = leave("");
+    assert_eq!((moved, desk.state()), (Some(vec![ip(BELOW)]), Standing::Backup));
+    // The other address may not be there yet.
+    let (mut desk, moved) = leave("addresses = ['10.0.0.100', '10.0.0.101']");
+    assert_eq!((moved, desk.state()), (None, Standing::Master));
+    desk.wait(SECOND);
+    assert_eq!(desk.state(), Standing::Backup);
 }
 
 #[test]
