@@ -8,16 +8,15 @@ use super::lan::Lan;
 use super::node::{Node, Seat, link, seat_of};
 use super::rng::Rng;
 use super::scenario::{Event, File, Member, Move, Names, Op, Packet, Said, Scenario, VirtualRouter};
+use super::setup::plain;
 use super::trace::{Trace, clock};
 use super::wire::Crafted;
 use super::world::{Sent, World};
-use crate::agent::config::{Interface, Router};
-use crate::agent::{Config, Install, RouterName, Standing, VirtualInterface, VirtualMac};
+use crate::agent::config::Router;
+use crate::agent::{Config, RouterName, Standing};
 use crate::time::Time;
-use crate::vrrp::announcing::Announcing;
-use crate::vrrp::auth::Auth;
 use crate::vrrp::instance::Manner;
-use crate::vrrp::{ChecksumPolicy, Family, Interval, Priority, Version, Vip, Vrid};
+use crate::vrrp::{Family, Interval, Priority, Version, Vip, Vrid};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::Duration;
@@ -325,43 +324,13 @@ fn router(name: RouterName, vr: &VirtualRouter, member: &Member) -> Result<Route
     Ok(Router {
         // Scenarios follow the RFCs, which know no going on.
         manner: Manner { goes_on: false, answer_losing: version == Version::V3, ..Manner::default() },
-        excluded: Vec::new(),
-        named: Vec::new(),
-        ignore_link: false,
-        routes: Vec::new(),
-        rules: Vec::new(),
-        install: Install::Address,
-        virtual_mac: VirtualMac::Off,
-        virtual_interface: VirtualInterface::default(),
-        adverts_from_base: false,
-        groups: Vec::new(),
-        family: None,
-        ttl: 255,
-        accept: true,
-        close_connections: true,
-        drain_ports: BTreeSet::new(),
-        second_path: None,
-        quorum: crate::claim::quorum::Quorum::Off,
-        name,
-        interface: Interface::Named("lan".to_owned()),
-        vrid: Vrid::new(vr.vrid).ok_or("VRID 0")?,
         version,
         priority: Priority::new(member.priority).ok_or("priority 0 cannot be configured")?,
         interval: interval(member.interval_cs)?,
         preempt: member.preempt,
         vips: vr.vips.iter().map(vip).collect(),
-        peers: Vec::new(),
         sources: vec![member.ip],
-        min_ttl: None,
-        ttls: Vec::new(),
-        checksum: ChecksumPolicy::Pseudo,
-        auth: Auth::None,
-        strict: false,
-        announce: Announcing::default(),
-        tracks: Vec::new(),
-        damping: None,
-        barred: None,
-        fingerprint: 0,
+        ..plain(name, "lan", Vrid::new(vr.vrid).ok_or("VRID 0")?)
     })
 }
 
