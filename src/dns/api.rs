@@ -5,6 +5,7 @@ use crate::stream::dial::Lane;
 use crate::stream::http::{authority, exchange, retry_after};
 use crate::stream::retry::{Refusal, judge};
 use crate::stream::tls;
+use crate::vrrp::auth::Secret;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
@@ -88,11 +89,12 @@ impl Api {
         &self,
         method: Method,
         path: &str,
-        token: &str,
+        token: &Secret,
         body: Option<&Value>,
         lane: &Lane,
     ) -> Result<Option<Value>, Refusal> {
-        let headers = [("authorization", format!("Bearer {token}")), ("accept", JSON.to_owned())];
+        let token = format!("Bearer {}", String::from_utf8_lossy(token.expose()));
+        let headers = [("authorization", token), ("accept", JSON.to_owned())];
         let body = body.map(Value::to_string).unwrap_or_default();
         let answer = self.send(method, path, &headers, (body, JSON), lane).await?;
         let read = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
@@ -108,18 +110,30 @@ impl Api {
         Ok(Some(read))
     }
 
+    /// Changes what is at `item`, which may be gone.
+    pub(super) async fn change(
+        &self,
+        item: &str,
+        token: &Secret,
+        changed: &Value,
+        lane: &Lane,
+    ) -> Result<Wrote, Refusal> {
+        let answer = self.json(Method::PATCH, item, token, Some(changed), lane).await?;
+        Ok(if answer.is_some() { Wrote::Done } else { Wrote::Conflict })
+    }
+
     /// Changes the first of what was `found` below `path`, or makes one, and deletes the others.
     pub(super) async fn replace(
         &self,
         path: &str,
-        token: &str,
+        token: &Secret,
         found: &Found,
         (changed, made): (&Value, &Value),
         lane: &Lane,
     ) -> Result<Wrote, Refusal> {
         let mut ids = found.ids.iter().map(|(id, _)| format!("{path}/{id}"));
         if let Some(item) = ids.next() {
-            if self.json(Method::PATCH, &item, token, Some(changed), lane).await?.is_none() {
+            if self.change(&item, token, changed, lane).await? == Wrote::Conflict {
                 return Ok(Wrote::Conflict);
             }
         } else {

@@ -25,13 +25,9 @@ impl Account {
         format!("/zones/{}/dns_records", self.zone)
     }
 
-    fn token(&self) -> String {
-        String::from_utf8_lossy(self.token.expose()).into_owned()
-    }
-
     pub(super) async fn read(&self, record: &Record, lane: &Lane) -> Result<Found, Refusal> {
         let path = format!("{}?type={}&name={}", self.path(), record.kind(), record.host);
-        let answer = self.api.json(Method::GET, &path, &self.token(), None, lane).await?;
+        let answer = self.api.json(Method::GET, &path, &self.token, None, lane).await?;
         self.api.records(answer, "result", |one| {
             let address = one.get("content")?.as_str()?.parse().ok()?;
             // What goes by Cloudflare's own servers has a TTL of theirs.
@@ -53,20 +49,17 @@ impl Account {
         let changed = json!({ "content": address, "ttl": ttl });
         let made = json!({ "type": record.kind(), "name": record.host, "content": address, "ttl": ttl,
                            "proxied": false });
-        self.api.replace(&self.path(), &self.token(), found, (&changed, &made), lane).await
+        self.api.replace(&self.path(), &self.token, found, (&changed, &made), lane).await
     }
 
     pub(super) async fn rehearse(
         &self,
-        record: &Record,
+        _: &Record,
         found: &Found,
         lane: &Lane,
-    ) -> Result<bool, Refusal> {
-        let Some((id, address)) = found.ids.first() else { return Ok(false) };
+    ) -> Result<Option<Wrote>, Refusal> {
+        let Some((id, address)) = found.ids.first() else { return Ok(None) };
         let same = json!({ "content": address, "ttl": found.ttl.unwrap_or(1) });
-        let path = format!("{}/{id}", self.path());
-        let answer = self.api.json(Method::PATCH, &path, &self.token(), Some(&same), lane).await?;
-        let gone = || Refusal::later(self.api.named(&format!("{record} changes just now")));
-        answer.map(|_| true).ok_or_else(gone)
+        self.api.change(&format!("{}/{id}", self.path()), &self.token, &same, lane).await.map(Some)
     }
 }

@@ -25,10 +25,6 @@ impl Account {
         format!("/v2/domains/{}/records", self.domain)
     }
 
-    fn token(&self) -> String {
-        String::from_utf8_lossy(self.token.expose()).into_owned()
-    }
-
     /// The record's name within the domain: `www`, or `@` for the domain itself.
     fn within<'a>(&self, record: &'a Record) -> &'a str {
         let inner = record.host.strip_suffix(&self.domain).and_then(|name| name.strip_suffix('.'));
@@ -37,7 +33,7 @@ impl Account {
 
     pub(super) async fn read(&self, record: &Record, lane: &Lane) -> Result<Found, Refusal> {
         let path = format!("{}?type={}&name={}", self.path(), record.kind(), record.host);
-        let answer = self.api.json(Method::GET, &path, &self.token(), None, lane).await?;
+        let answer = self.api.json(Method::GET, &path, &self.token, None, lane).await?;
         self.api.records(answer, "domain_records", |one| {
             let address = one.get("data")?.as_str()?.parse().ok()?;
             let ttl = one.get("ttl").and_then(Value::as_u64).and_then(|ttl| u32::try_from(ttl).ok());
@@ -55,7 +51,7 @@ impl Account {
         let changed = json!({ "type": record.kind(), "data": address, "ttl": record.ttl });
         let made = json!({ "type": record.kind(), "name": self.within(record), "data": address,
                            "ttl": record.ttl });
-        self.api.replace(&self.path(), &self.token(), found, (&changed, &made), lane).await
+        self.api.replace(&self.path(), &self.token, found, (&changed, &made), lane).await
     }
 
     pub(super) async fn rehearse(
@@ -63,12 +59,9 @@ impl Account {
         record: &Record,
         found: &Found,
         lane: &Lane,
-    ) -> Result<bool, Refusal> {
-        let Some((id, address)) = found.ids.first() else { return Ok(false) };
+    ) -> Result<Option<Wrote>, Refusal> {
+        let Some((id, address)) = found.ids.first() else { return Ok(None) };
         let same = json!({ "type": record.kind(), "data": address, "ttl": found.ttl });
-        let path = format!("{}/{id}", self.path());
-        let answer = self.api.json(Method::PATCH, &path, &self.token(), Some(&same), lane).await?;
-        let gone = || Refusal::later(self.api.named(&format!("{record} changes just now")));
-        answer.map(|_| true).ok_or_else(gone)
+        self.api.change(&format!("{}/{id}", self.path()), &self.token, &same, lane).await.map(Some)
     }
 }

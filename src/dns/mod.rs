@@ -73,6 +73,18 @@ impl Provider {
     }
 }
 
+/// Asks whoever keeps a record. All of them have the same three calls; the largest is too large not to be boxed.
+macro_rules! ask {
+    ($record:ident.$call:ident($($with:expr),*)) => {
+        match &$record.provider {
+            Provider::Rfc2136(it) => Box::pin(it.$call($record, $($with),*)).await,
+            Provider::Cloudflare(it) => Box::pin(it.$call($record, $($with),*)).await,
+            Provider::Route53(it) => Box::pin(it.$call($record, $($with),*)).await,
+            Provider::DigitalOcean(it) => Box::pin(it.$call($record, $($with),*)).await,
+        }
+    };
+}
+
 impl Record {
     /// `A` or `AAAA`
     #[must_use]
@@ -95,31 +107,21 @@ impl Record {
     }
 
     async fn read(&self, lane: &Lane) -> Result<Found, Refusal> {
-        match &self.provider {
-            Provider::Rfc2136(server) => Box::pin(server.read(self, lane)).await,
-            Provider::Cloudflare(account) => Box::pin(account.read(self, lane)).await,
-            Provider::Route53(account) => Box::pin(account.read(self, lane)).await,
-            Provider::DigitalOcean(account) => Box::pin(account.read(self, lane)).await,
-        }
+        ask!(self.read(lane))
     }
 
     /// Has the record hold `address` alone.
     async fn write(&self, found: &Found, address: IpAddr, lane: &Lane) -> Result<Wrote, Refusal> {
-        match &self.provider {
-            Provider::Rfc2136(server) => Box::pin(server.write(self, found, address, lane)).await,
-            Provider::Cloudflare(account) => Box::pin(account.write(self, found, address, lane)).await,
-            Provider::Route53(account) => Box::pin(account.write(self, found, address, lane)).await,
-            Provider::DigitalOcean(account) => Box::pin(account.write(self, found, address, lane)).await,
-        }
+        ask!(self.write(found, address, lane))
     }
 
     /// Writes what is there already. Whether that was possible, which proves that we may.
     async fn rehearse(&self, found: &Found, lane: &Lane) -> Result<bool, Refusal> {
-        match &self.provider {
-            Provider::Rfc2136(server) => Box::pin(server.rehearse(self, found, lane)).await.map(|()| true),
-            Provider::Cloudflare(account) => Box::pin(account.rehearse(self, found, lane)).await,
-            Provider::Route53(account) => Box::pin(account.rehearse(self, found, lane)).await,
-            Provider::DigitalOcean(account) => Box::pin(account.rehearse(self, found, lane)).await,
+        match ask!(self.rehearse(found, lane))? {
+            Some(Wrote::Conflict) => {
+                Err(Refusal::later(format!("somebody else changes {self} at the same time")))
+            }
+            wrote => Ok(wrote.is_some()),
         }
     }
 }

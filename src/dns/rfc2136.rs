@@ -95,7 +95,12 @@ impl Server {
     }
 
     /// Adds what is there, or deletes what is not there (RFC 2136 section 3.4.2).
-    pub(super) async fn rehearse(&self, record: &Record, found: &Found, lane: &Lane) -> Result<(), Refusal> {
+    pub(super) async fn rehearse(
+        &self,
+        record: &Record,
+        found: &Found,
+        lane: &Lane,
+    ) -> Result<Option<Wrote>, Refusal> {
         let (host, kind) = (name(&record.host)?, kind(record));
         let mut update = self.update(record, found)?;
         match (found.addresses.first(), found.ttl) {
@@ -104,10 +109,7 @@ impl Server {
             }
             _ => drop(update.add_authority(none_of(&host, kind, DNSClass::ANY))),
         }
-        match self.send(update, lane).await? {
-            Wrote::Done => Ok(()),
-            Wrote::Conflict => Err(Refusal::later(self.named("somebody else changes it at the same time"))),
-        }
+        self.send(update, lane).await.map(Some)
     }
 
     /// An update of nothing yet, provided that the record still holds what was `found`.

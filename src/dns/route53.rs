@@ -76,13 +76,10 @@ impl Account {
         record: &Record,
         found: &Found,
         lane: &Lane,
-    ) -> Result<bool, Refusal> {
-        let Some(ttl) = found.ttl else { return Ok(false) };
+    ) -> Result<Option<Wrote>, Refusal> {
+        let Some(ttl) = found.ttl else { return Ok(None) };
         let same = ["DELETE", "CREATE"].map(|action| change(action, record, ttl, found.addresses.iter()));
-        match self.change(&same.concat(), lane).await? {
-            Wrote::Done => Ok(true),
-            Wrote::Conflict => Err(Refusal::later(self.api.named(&format!("{record} changes just now")))),
-        }
+        self.change(&same.concat(), lane).await.map(Some)
     }
 
     async fn change(&self, changes: &str, lane: &Lane) -> Result<Wrote, Refusal> {

@@ -3,6 +3,8 @@
 
 mod name_servers;
 mod providers;
+#[path = "../messages/request.rs"]
+mod request;
 mod strict;
 
 use locum::agent::RouterName;

@@ -33,6 +33,17 @@ fn kept(kind: Kind, server: &Strict) -> Kept {
     Kept::start(keeps(kind, server, TOKEN))
 }
 
+/// Its first question is refused, and a wish that comes then makes it ask no other.
+async fn refused_once(kind: Kind, server: &Strict, secret: &str) -> Kept {
+    let kept = Kept::start(keeps(kind, server, secret));
+    kept.clerk.wish(Some(A));
+    kept.until("it is refused", |status| status.failing && status.paused).await;
+    kept.clerk.wish(Some(B));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!((server.asked().len(), server.addresses()), (1, vec!["192.0.2.9".to_owned()]), "{kind:?}");
+    kept
+}
+
 #[tokio::test]
 async fn a_record_is_made_changed_and_left_alone_where_it_is_as_wished() {
     for kind in ALL {
@@ -68,15 +79,10 @@ async fn of_several_addresses_one_is_left() {
 async fn a_wrong_secret_is_said_at_once_and_tried_no_more_for_minutes() {
     for kind in ALL {
         let server = Strict::start(kind, &["192.0.2.9"]).await;
-        let kept = Kept::start(keeps(kind, &server, "hushhush-wrong"));
-        kept.clerk.wish(Some(A));
-        kept.until("it is refused", |status| status.failing && status.paused).await;
+        let kept = refused_once(kind, &server, "hushhush-wrong").await;
         let status = if kind == Kind::Route53 { "status 403" } else { "status 401" };
         let error = kept.status().last_error.unwrap();
         assert!(error.contains(status), "{kind:?}: {error}");
-        kept.clerk.wish(Some(B));
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        assert_eq!((server.asked().len(), server.addresses()), (1, vec!["192.0.2.9".to_owned()]), "{kind:?}");
         let said = kept.clerk.test().await.unwrap_err();
         assert!(said.contains(status) && !said.contains("hush"), "{said}");
     }
@@ -87,12 +93,7 @@ async fn who_has_had_too_many_requests_is_left_alone_for_as_long_as_it_says() {
     for kind in ALL {
         let server = Strict::start(kind, &["192.0.2.9"]).await;
         server.be([Mood::Busy(3)]);
-        let kept = kept(kind, &server);
-        kept.clerk.wish(Some(A));
-        kept.until("it is refused", |status| status.failing && status.paused).await;
-        kept.clerk.wish(Some(B));
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        assert_eq!(server.asked().len(), 1, "{kind:?}");
+        let kept = refused_once(kind, &server, TOKEN).await;
         kept.until_it_holds(B).await;
         assert_eq!((server.addresses(), server.writes()), (vec![B.to_string()], 1), "{kind:?}");
         server.assert_nothing_wrong();

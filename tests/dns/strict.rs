@@ -1,14 +1,15 @@
 //! A server on loopback that speaks HTTP as a provider does: one zone with records, and requests that are exactly
 //! right or are refused. It writes down what it was asked.
 
+use super::request::{Request, listen};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 /// The tokens and keys that are good.
 pub const TOKEN: &str = super::HUSH;
@@ -55,33 +56,13 @@ pub struct Strict {
     state: Arc<Mutex<State>>,
 }
 
-struct Request {
-    method: String,
-    path: String,
-    headers: Vec<(String, String)>,
-    body: String,
-}
-
-impl Request {
-    fn header(&self, name: &str) -> &str {
-        let found: Vec<_> = self.headers.iter().filter(|(header, _)| header == name).collect();
-        if let [(_, value)] = &found[..] { value } else { "" }
-    }
-}
-
 impl Strict {
     pub async fn start(kind: Kind, rows: &[&str]) -> Strict {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
         let rows = (7..).zip(rows).map(|(number, address)| (number, (*address).to_owned(), 60)).collect();
         let (moods, asked, wrong) = <_>::default();
         let state = Arc::new(Mutex::new(State { rows, moods, asked, wrong }));
         let theirs = Arc::clone(&state);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, kind, port, Arc::clone(&theirs)));
-            }
-        });
+        let port = listen(move |stream, port| serve(stream, kind, port, Arc::clone(&theirs))).await;
         Strict { port, kind, state }
     }
 
@@ -116,37 +97,12 @@ impl Strict {
     }
 }
 
-async fn serve(stream: TcpStream, kind: Kind, port: u16, state: Arc<Mutex<State>>) {
-    let mut stream = BufReader::new(stream);
-    let mut lines = Vec::new();
-    loop {
-        let mut line = String::new();
-        if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
-            return;
-        }
-        match line.trim_end() {
-            "" => break,
-            line => lines.push(line.to_owned()),
-        }
-    }
-    let first: Vec<_> = lines.remove(0).split(' ').map(str::to_owned).collect();
-    let split = |line: &String| {
-        let (name, value) = line.split_once(": ").unwrap();
-        (name.to_lowercase(), value.to_owned())
-    };
-    let mut request = Request {
-        method: first[0].clone(),
-        path: first[1].clone(),
-        headers: lines.iter().map(split).collect(),
-        body: String::new(),
-    };
-    let mut body = vec![0; request.header("content-length").parse().unwrap_or(0)];
-    stream.read_exact(&mut body).await.unwrap();
-    request.body = String::from_utf8(body).unwrap();
+async fn serve(mut stream: TcpStream, kind: Kind, port: u16, state: Arc<Mutex<State>>) {
+    let Some(request) = Request::read(&mut stream).await else { return };
     let (mut pause, mut after) = (None, String::new());
     let (status, text) = {
         let mut state = state.lock().unwrap();
-        state.asked.push(format!("{} {}", request.method, request.path));
+        state.asked.push(request.line());
         let mood = state.moods.pop_front();
         match mood {
             Some(Mood::Status(status)) => (status, String::new()),
@@ -164,7 +120,7 @@ async fn serve(stream: TcpStream, kind: Kind, port: u16, state: Arc<Mutex<State>
                     Kind::Route53 => route53(&request, port, &mut state),
                 };
                 answer.unwrap_or_else(|(status, why)| {
-                    state.wrong.push(format!("{status} {why}: {} {}", request.method, request.path));
+                    state.wrong.push(format!("{status} {why}: {}", request.line()));
                     (status, why)
                 })
             }

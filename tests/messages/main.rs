@@ -2,6 +2,7 @@
 //! to some that say nothing.
 
 mod relay;
+mod request;
 mod web;
 
 use jiff::Timestamp;

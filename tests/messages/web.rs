@@ -1,5 +1,6 @@
 //! Receivers over HTTP: what they are sent, and what follows from what they answer.
 
+use super::request::{Request, listen};
 use super::{AMPLE, HUSH, Told, receiver, until};
 use locum::agent::Standing::{Backup, Fault, Master};
 use locum::notify::message::{Receiver, Severity, Way};
@@ -12,8 +13,8 @@ use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -22,54 +23,32 @@ const SILENCE: &str = "";
 const OK: &str = "200 OK\r\n";
 const FAILS: &str = "500 Internal Server Error\r\n";
 
-/// A request as it came, and when.
-#[derive(Clone, Debug)]
-struct Heard {
-    at: Instant,
-    /// `POST /path`
-    line: String,
-    /// In small letters.
-    headers: Vec<String>,
-    body: String,
-}
-
-impl Heard {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
-    }
+fn json(heard: &Request) -> Value {
+    serde_json::from_str(&heard.body).unwrap_or_else(|error| panic!("{error}: {}", heard.body))
 }
 
 /// A web server that gives the answers in their order, and the last one for ever.
 struct Web {
     port: u16,
-    heard: Arc<Mutex<Vec<Heard>>>,
+    heard: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Web {
     async fn answering(answers: &'static [&'static str]) -> Web {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let heard = Arc::<Mutex<Vec<Heard>>>::default();
+        let heard = Arc::<Mutex<Vec<Request>>>::default();
         let sink = Arc::clone(&heard);
-        tokio::spawn(async move {
-            let mut left = answers;
-            while let Ok((stream, _)) = listener.accept().await {
-                let answer = left[0];
-                left = if left.len() > 1 { &left[1..] } else { left };
-                tokio::spawn(answer_one(stream, answer, Arc::clone(&sink)));
-            }
+        let mut left = answers;
+        let port = listen(move |stream, _| {
+            let answer = left[0];
+            left = if left.len() > 1 { &left[1..] } else { left };
+            answer_one(stream, answer, Arc::clone(&sink))
         });
+        let port = port.await;
         Web { port, heard }
     }
 
     /// One that speaks TLS, and takes everything.
     async fn encrypted(made: &CertifiedKey<KeyPair>) -> Web {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let web = Web { port: listener.local_addr().unwrap().port(), heard: Arc::default() };
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -77,18 +56,20 @@ impl Web {
             .with_no_client_auth()
             .with_single_cert(vec![made.cert.der().clone()], key)
             .unwrap();
-        let (acceptor, sink) = (TlsAcceptor::from(Arc::new(config)), Arc::clone(&web.heard));
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                if let Ok(stream) = acceptor.accept(stream).await {
-                    answer_one(stream, OK, Arc::clone(&sink)).await;
+        let heard = Arc::<Mutex<Vec<Request>>>::default();
+        let (acceptor, sink) = (TlsAcceptor::from(Arc::new(config)), Arc::clone(&heard));
+        let port = listen(move |stream, _| {
+            let (accepted, sink) = (acceptor.accept(stream), Arc::clone(&sink));
+            async move {
+                if let Ok(stream) = accepted.await {
+                    answer_one(stream, OK, sink).await;
                 }
             }
         });
-        web
+        Web { port: port.await, heard }
     }
 
-    fn heard(&self) -> Vec<Heard> {
+    fn heard(&self) -> Vec<Request> {
         self.heard.lock().unwrap().clone()
     }
 
@@ -113,32 +94,12 @@ impl Web {
 }
 
 async fn answer_one(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
     answer: &str,
-    heard: Arc<Mutex<Vec<Heard>>>,
+    heard: Arc<Mutex<Vec<Request>>>,
 ) {
-    let mut stream = BufReader::new(stream);
-    let mut lines = Vec::new();
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line).await.unwrap();
-        match line.trim_end() {
-            "" => break,
-            line => lines.push(line.to_owned()),
-        }
-    }
-    let line = lines.remove(0).trim_end_matches(" HTTP/1.1").to_owned();
-    let small = |line: &String| {
-        let (name, value) = line.split_once(": ").unwrap();
-        format!("{}: {value}", name.to_lowercase())
-    };
-    let mut one =
-        Heard { at: Instant::now(), line, headers: lines.iter().map(small).collect(), body: String::new() };
-    let length = one.header("content-length").map_or(0, |length| length.parse().unwrap());
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await.unwrap();
-    one.body = String::from_utf8(body).unwrap();
-    heard.lock().unwrap().push(one);
+    let Some(request) = Request::read(&mut stream).await else { return };
+    heard.lock().unwrap().push(request);
     if answer == SILENCE {
         let _ = stream.read_to_end(&mut Vec::new()).await;
     } else {
@@ -159,19 +120,19 @@ async fn a_webhook_gets_what_its_template_says_and_a_signature_that_it_can_verif
     told.tell("web", Master);
     told.until("sent", |status| status.sent == 1).await;
     let heard = web.heard().remove(0);
-    assert_eq!(heard.line, format!("POST /{HUSH}"));
-    assert_eq!(heard.header("content-type"), Some("application/json"));
-    assert_eq!(heard.header("authorization"), Some(format!("Bearer {HUSH}").as_str()));
-    let json = heard.json();
+    assert_eq!(heard.line(), format!("POST /{HUSH}"));
+    assert_eq!(heard.header("content-type"), "application/json");
+    assert_eq!(heard.header("authorization"), format!("Bearer {HUSH}"));
+    let said = json(&heard);
     assert_eq!(
-        (&json["who"], &json["is"], &json["was"]),
+        (&said["who"], &said["is"], &said["was"]),
         (&"web".into(), &"MASTER".into(), &"BACKUP".into())
     );
-    assert_eq!((&json["on"], &json["priority"]), (&"lb1".into(), &150.into()));
-    assert_eq!((&json["holds"], &json["how"]), (&"192.0.2.1".into(), &"warning".into()));
-    assert_eq!(json["why"], "no Master heard for the down interval");
-    let at: jiff::Timestamp = json["at"].as_str().unwrap().parse().unwrap();
-    let signature = heard.header("locum-signature").unwrap();
+    assert_eq!((&said["on"], &said["priority"]), (&"lb1".into(), &150.into()));
+    assert_eq!((&said["holds"], &said["how"]), (&"192.0.2.1".into(), &"warning".into()));
+    assert_eq!(said["why"], "no Master heard for the down interval");
+    let at: jiff::Timestamp = said["at"].as_str().unwrap().parse().unwrap();
+    let signature = heard.header("locum-signature");
     assert!(jiff::Timestamp::now().duration_since(at) < jiff::SignedDuration::from_mins(1), "{at}");
 
     assert_eq!(verified(signature, &heard.body), Ok(()));
@@ -208,7 +169,7 @@ async fn a_slack_gets_a_text_that_calls_nobody_and_a_gateway_a_query() {
     });
     told.tell("web", Master);
     told.until("sent", |status| status.sent == 1).await;
-    assert_eq!(web.heard()[0].json(), serde_json::json!({ "text": "&lt;!channel&gt; MASTER" }));
+    assert_eq!(json(&web.heard()[0]), serde_json::json!({ "text": "&lt;!channel&gt; MASTER" }));
 
     let sms = Post {
         path: Template::parse(&format!("/send?key={HUSH}&to=4915112345&text={{text}}")).unwrap(),
@@ -220,7 +181,7 @@ async fn a_slack_gets_a_text_that_calls_nobody_and_a_gateway_a_query() {
     let told = Told::start(Receiver { text, ..receiver(Way::Post(Box::new(sms))) });
     told.tell("web", Fault);
     told.until("sent", |status| status.sent == 1).await;
-    let line = web.heard()[1].line.clone();
+    let line = web.heard()[1].line();
     assert_eq!(line, format!("GET /send?key={HUSH}&to=4915112345&text=%3Cweb%3E%20FAULT"));
 }
 
@@ -335,14 +296,14 @@ async fn a_storm_of_fifty_transitions_is_one_summary() {
         told.tell(&format!("r{number}"), if number % 2 == 0 { Fault } else { Master });
     }
     told.until("taken", |status| status.sent == 1 && status.waiting == 0).await;
-    let json = web.heard()[0].json();
-    assert_eq!(json["count"], 50);
-    let text = json["text"].as_str().unwrap();
+    let said = json(&web.heard()[0]);
+    assert_eq!(said["count"], 50);
+    let text = said["text"].as_str().unwrap();
     assert!(text.starts_with("lb1: 50 transitions.\nrouter r0: FAULT now, after 1 transition\n"), "{text}");
     assert!(text.ends_with(" and 30 more"), "{text}");
     told.tell("web", Master);
     told.until("taken", |status| status.sent == 2).await;
-    assert_eq!(web.heard()[1].json()["text"], "lb1: web is MASTER");
+    assert_eq!(json(&web.heard()[1])["text"], "lb1: web is MASTER");
     assert_eq!(web.heard().len(), 2);
 }
 
@@ -358,7 +319,7 @@ async fn the_same_transition_is_told_once_and_only_what_is_wanted_is() {
     told.tell("web", Fault);
     told.until("taken", |status| status.sent == 1).await;
     told.messenger.finish(AMPLE).await;
-    let texts: Vec<_> = web.heard().iter().map(|request| request.json()["text"].clone()).collect();
+    let texts: Vec<_> = web.heard().iter().map(|request| json(request)["text"].clone()).collect();
     assert_eq!(texts, ["lb1: web is FAULT"]);
 }
 
