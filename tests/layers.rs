@@ -19,7 +19,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("dns", &["stream", "agent", "health", "vrrp"]),
     ("history", &["agent", "health", "vrrp"]),
     ("snmp", &["stream", "agent", "health", "vrrp"]),
-    ("web", &["agent", "health", "vrrp"]),
+    ("web", &["stream", "agent", "health", "vrrp"]),
     (
         "config",
         &[

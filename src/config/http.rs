@@ -2,15 +2,17 @@
 //! served at all.
 
 use super::Secrets;
+use super::checks::url_of;
 use super::problem::{Finding, Sink, Span};
 use super::router::Keys;
 use super::secret;
 use super::section::{Section, Value, Wrong};
 use super::value::{path, text};
+use crate::stream::tls;
 use crate::vrrp::auth::Secret;
-use crate::web::{Listen, Settings, Tls};
+use crate::web::{Listen, Peer, Settings, Tls};
 use serde_spanned::Spanned;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// `[http]` as written. Secrets are where they are to be found.
@@ -21,7 +23,16 @@ pub(super) struct Http {
     certificate: Option<Spanned<PathBuf>>,
     key: Option<Spanned<String>>,
     agent_check: Option<Spanned<SocketAddr>>,
+    peers: Vec<Spanned<Url>>,
+    peer_token: Option<Spanned<String>>,
+    peer_ca_file: Option<Spanned<PathBuf>>,
 }
+
+/// Host and port, and whether it is asked by TLS.
+type Url = ((String, u16), bool);
+
+/// The most nodes of a cluster that are asked how they stand.
+const MOST_PEERS: usize = 16;
 
 pub(super) fn read(top: &Section<'_>) -> Option<Http> {
     let section = top.raw("http").and_then(|value| top.inner("http", value, "[http]".to_owned()))?;
@@ -35,6 +46,9 @@ pub(super) fn read(top: &Section<'_>) -> Option<Http> {
         certificate: section.optional("certificate", path),
         key: section.optional("key", text),
         agent_check: section.optional("agent_check", socket),
+        peers: section.one_or_more("peers", peer).map_or_else(Vec::new, Spanned::into_inner),
+        peer_token: section.optional("peer_token", text),
+        peer_ca_file: section.optional("peer_ca_file", path),
     };
     section.finish();
     Some(http)
@@ -48,6 +62,14 @@ fn listen(value: &Value<'_>) -> Result<Listen, Wrong> {
         }
         None => socket(value).map(Listen::Tcp),
     }
+}
+
+fn peer(value: &Value<'_>) -> Result<Url, Wrong> {
+    let (target, encrypted, path) = url_of(&text(value)?, "http", "https")?;
+    if path != "/" {
+        return Err(Wrong::new("a peer has no path").help("write http://HOST:PORT or https://HOST:PORT"));
+    }
+    Ok(((target.host, target.port), encrypted))
 }
 
 fn socket(value: &Value<'_>) -> Result<SocketAddr, Wrong> {
@@ -67,12 +89,14 @@ impl Http {
         let token = self.token.as_ref().map(|at| reader.secret(at, secret::token)).transpose();
         let tls = self.tls(&reader);
         self.exposure(sink);
+        let peers = self.peers(&reader, token.as_ref().ok().and_then(Option::as_ref));
         // Never less than what is written.
         Some(Settings {
             listen: self.listen.iter().map(|listen| listen.get_ref().clone()).collect(),
             token: token.ok()?,
             tls: tls.ok()?,
             agent_check: self.agent_check.as_ref().map(|address| *address.get_ref()),
+            peers: peers.ok()?,
         })
     }
 
@@ -93,6 +117,44 @@ impl Http {
             .map_err(|error| format!("cannot read the certificate: {shown}: {error}"));
         let tls = chain.and_then(|chain| Tls::new(chain, private).map_err(|line| format!("{shown}: {line}")));
         tls.map(Some).map_err(|line| reader.report(&certificate.span(), Wrong::new(line), true))
+    }
+
+    /// The other nodes. They are shown the token that is wanted here, unless another is named.
+    fn peers(&self, reader: &Reader<'_>, own: Option<&Secret>) -> Result<Vec<Peer>, Reported> {
+        let token = self.peer_token.as_ref().map(|at| reader.secret(at, secret::token)).transpose()?;
+        let token = token.as_ref().or(own);
+        let spans =
+            [self.peer_token.as_ref().map(Spanned::span), self.peer_ca_file.as_ref().map(Spanned::span)];
+        if let Some(span) = spans.into_iter().flatten().next().filter(|_| self.peers.is_empty()) {
+            return Err(reader.lacks(&span, "peers = [\"https://10.0.0.2:5113\"]"));
+        }
+        if let Some(more) = self.peers.get(MOST_PEERS) {
+            let finding = Finding::error(&more.span(), format!("more than {MOST_PEERS} peers"));
+            reader.sink.add(finding.help("name those that share routers with this host"));
+        }
+        for (at, peer) in self.peers.iter().enumerate() {
+            let target = &peer.get_ref().0;
+            if self.peers.iter().take(at).any(|before| before.get_ref().0 == *target) {
+                let finding =
+                    Finding::error(&peer.span(), format!("{}:{} is named twice", target.0, target.1));
+                reader.sink.add(finding.help("name each peer once"));
+            }
+        }
+        let heard = |peer: &&Spanned<Url>| {
+            let ((host, _), encrypted) = peer.get_ref();
+            !encrypted && host != "localhost" && !host.parse::<IpAddr>().is_ok_and(|it| it.is_loopback())
+        };
+        if let Some(peer) = self.peers.iter().find(heard).filter(|_| token.is_some()) {
+            let message = format!("to {} the token goes in the clear", peer.get_ref().0.0);
+            reader.sink.add(Finding::warning(&peer.span(), message).help("write the peer with https://"));
+        }
+        let ca_file = self.peer_ca_file.as_ref().map(|path| path.get_ref().clone());
+        let peer = |url: &Spanned<Url>| {
+            let (target, encrypted) = url.get_ref().clone();
+            let tls = encrypted.then(|| tls::Config { verify: true, ca_file: ca_file.clone() });
+            Peer { target, tls, token: token.cloned() }
+        };
+        Ok(self.peers.iter().map(peer).collect())
     }
 
     /// Two of a kind in one place.
@@ -206,6 +268,34 @@ mod tests {
     }
 
     #[test]
+    fn peers_are_shown_the_token_that_is_wanted_here_unless_they_have_another() {
+        let place = tempfile::tempdir().unwrap();
+        for (name, text) in [("t", "0123456789abcdef\n"), ("p", "fedcba9876543210\n")] {
+            fs::write(place.path().join(name), text).unwrap();
+            fs::set_permissions(place.path().join(name), Permissions::from_mode(0o600)).unwrap();
+        }
+        let of = |lines: &str| {
+            let loaded = load(&format!("[http]\n{lines}\n"), &place.path().join("x.toml"), Secrets::MustRead);
+            let loaded = loaded.unwrap();
+            let warned = loaded.warnings.iter().map(|it| it.message.clone()).collect::<Vec<_>>();
+            (loaded.config.details.http.unwrap().peers, warned)
+        };
+        let (peers, warned) = of("peers = [\"http://10.0.0.2:5113\", \"https://[fd00::2]\"]");
+        let shown: Vec<_> = peers.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["http://10.0.0.2:5113", "https://[fd00::2]"]);
+        assert!(peers.iter().all(|peer| peer.token.is_none()) && warned.is_empty(), "{warned:?}");
+        let (own, clear) = of("token = \"file:t\"\npeers = \"http://10.0.0.2:5113\"");
+        assert_eq!(own[0].token, Some(crate::vrrp::auth::Secret::new(*b"0123456789abcdef")));
+        assert_eq!(clear, ["to 10.0.0.2 the token goes in the clear"]);
+        let (other, warned) = of("token = \"file:t\"\npeers = \"https://b:1\"\npeer_token = \"file:p\"");
+        assert_eq!(other[0].token, Some(crate::vrrp::auth::Secret::new(*b"fedcba9876543210")));
+        assert_eq!(warned, Vec::<String>::new());
+        let many: Vec<_> = (0..17).map(|number| format!("\"http://h{number}:1\"")).collect();
+        let wrong = loaded(&format!("[http]\npeers = [{}]\n", many.join(", "))).unwrap_err().to_string();
+        assert!(wrong.contains("more than 16 peers"), "{wrong}");
+    }
+
+    #[test]
     fn mistakes_are_named_with_their_mend() {
         for (text, said) in [
             ("listen = \"localhost\"", "write it like \"127.0.0.1:5113\""),
@@ -217,6 +307,11 @@ mod tests {
             ("key = \"file:/x.key\"", "[http] has no `certificate` to go with it"),
             ("token = \"abc\"", "a token does not stand in the configuration"),
             ("token = \"file:/none\"", "cannot read the token: /none"),
+            ("peers = \"10.0.0.2:5113\"", "write http://HOST:PORT"),
+            ("peers = \"http://10.0.0.2:5113/status\"", "a peer has no path"),
+            ("peers = [\"http://a:1\", \"http://a:1\"]", "a:1 is named twice"),
+            ("peer_token = \"file:/none\"", "cannot read the token: /none"),
+            ("peer_ca_file = \"/ca.pem\"", "[http] has no `peers` to go with it"),
             ("tokn = 1", "did you mean `token`?"),
         ] {
             let wrong = loaded(&format!("[http]\n{text}\n")).unwrap_err().to_string();

@@ -67,8 +67,10 @@ struct Shared {
 impl Recorder {
     /// `control`: where the control socket is, for the record is beside it where nobody says otherwise.
     pub(super) fn start(journal: &Journal, control: &Path, web: Web) -> Self {
+        let settings = journal.settings(control);
+        web.record_at(settings.as_ref().map(|settings| settings.path.clone()));
         let shared = Arc::new(Shared {
-            settings: Mutex::new(journal.settings(control)),
+            settings: Mutex::new(settings),
             apart: Mutex::new(Wanted::of(journal)),
             ..Shared::default()
         });
@@ -93,7 +95,9 @@ impl Recorder {
 
     /// Writes there from the next entry on.
     pub(super) fn adopt(&self, journal: &Journal, control: &Path) {
-        *lock(&self.shared.settings) = journal.settings(control);
+        let settings = journal.settings(control);
+        self.web.record_at(settings.as_ref().map(|settings| settings.path.clone()));
+        *lock(&self.shared.settings) = settings;
         *lock(&self.shared.apart) = Wanted::of(journal);
     }
 

@@ -5,10 +5,13 @@ use super::inbox::{Arrival, Inbox};
 use super::scheduling;
 use crate::agent::{Request, Response};
 use crate::control::{self, Asked, Question, Who};
-use crate::history::Entry;
-use crate::web::{Hub, Live, Report, Settings, serve};
+use crate::history::{Entry, FORMAT, incidents, recent};
+use crate::web::{Hub, Live, Read, Report, Settings, serve};
 use serde::Deserialize;
+use serde_json::json;
 use std::collections::BTreeMap;
+use std::mem::discriminant;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -20,6 +23,10 @@ use tracing::{info, warn};
 const WAITING: usize = 1024;
 /// How often to look whether it has ended.
 const LOOK: Duration = Duration::from_millis(1);
+/// How much of the record's end is read to show what happened, in bytes.
+const RECENT: u64 = 256 << 10;
+/// The most incidents that are shown.
+const INCIDENTS: usize = 50;
 
 /// What cannot be served, and why.
 type Troubles = BTreeMap<String, String>;
@@ -31,6 +38,8 @@ pub(super) struct Web {
     group: Option<u32>,
     running: Option<Running>,
     troubles: Arc<Mutex<Troubles>>,
+    /// Where the record is; `None` for nowhere.
+    record: Arc<Mutex<Option<PathBuf>>>,
 }
 
 struct Running {
@@ -41,7 +50,13 @@ struct Running {
 
 impl Web {
     pub(super) fn new(inbox: &Inbox, group: Option<u32>) -> Self {
-        Web { inbox: inbox.clone(), group, running: None, troubles: Arc::default() }
+        let (troubles, record) = <_>::default();
+        Web { inbox: inbox.clone(), group, running: None, troubles, record }
+    }
+
+    /// Where the record is from now on; `None` for nowhere.
+    pub(super) fn record_at(&self, path: Option<PathBuf>) {
+        *lock(&self.record) = path;
     }
 
     /// Serves this from now on. What stays as it is does not notice.
@@ -91,8 +106,10 @@ impl Web {
         let (settings, wanted) = watch::channel(settings);
         let (entries, told) = mpsc::channel(WAITING);
         let (inbox, group, troubles) = (self.inbox.clone(), self.group, self.troubles.clone());
+        let record = self.record.clone();
+        let past: Read = Arc::new(move |last| past(lock(&record).clone().as_deref(), &last));
         let body = move || match Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime.block_on(run(wanted, told, inbox, group, troubles)),
+            Ok(runtime) => runtime.block_on(run(wanted, told, inbox, group, troubles, past)),
             Err(error) => warn!("HTTP is not served: {error}"),
         };
         match scheduling::spawn("web", body) {
@@ -109,6 +126,7 @@ async fn run(
     inbox: Inbox,
     group: Option<u32>,
     troubles: Arc<Mutex<Troubles>>,
+    past: Read,
 ) {
     let live = Live::start(move |answer: oneshot::Sender<Response>| {
         let who = Who { uid: nix::unistd::getuid().as_raw(), pid: None };
@@ -133,15 +151,34 @@ async fn run(
         let bind = move |path: &std::path::Path| control::server::bind(path, group);
         let mut goes_on = true;
         let until = async { goes_on = wanted.changed().await.is_ok() };
-        serve(settings, live.clone(), hub.clone(), bind, report, until).await;
+        serve(settings, live.clone(), hub.clone(), past.clone(), bind, report, until).await;
         if !goes_on {
             return;
         }
     }
 }
 
-fn lock(troubles: &Mutex<Troubles>) -> MutexGuard<'_, Troubles> {
-    troubles.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What `/history` says: the record and, where that is behind or there is none, what was told `last`.
+fn past(record: Option<&Path>, last: &[String]) -> Vec<u8> {
+    let mut entries = record.map(|path| recent(path, RECENT)).unwrap_or_default();
+    let written = entries.len();
+    for entry in last.iter().filter_map(|line| serde_json::from_str::<Entry>(line).ok()) {
+        // Not compared as a whole: what waits for the disk is added to some only when they are written.
+        let is_it = |other: &Entry| {
+            (other.time, other.clock_ms) == (entry.time, entry.clock_ms)
+                && discriminant(&other.event) == discriminant(&entry.event)
+                && other.event.subject() == entry.event.subject()
+        };
+        if !entries.iter().take(written).rev().any(is_it) {
+            entries.push(entry);
+        }
+    }
+    let said = json!({ "v": FORMAT, "incidents": incidents(&entries, INCIDENTS) });
+    said.to_string().into_bytes()
 }
 
 /// What kind of entry a line is.

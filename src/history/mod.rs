@@ -1,12 +1,13 @@
 //! The record of what happened: who was Master when, why, and who gave which order.
 //!
 //! `entry` is what one line says, `file` appends lines and keeps the files bounded, `read` reads them back
-//! whatever a crash has left, `outage` makes outages of them. Nothing here decides or waits: a thread of
+//! whatever a crash has left, `outage` makes outages of them and `incident` incidents. Nothing here decides or waits: a thread of
 //! the daemon writes, the command line reads, and either does without the other. Addresses that are held
 //! now are noted elsewhere, by `net::journal`.
 
 mod entry;
 mod file;
+mod incident;
 mod outage;
 mod read;
 
@@ -15,8 +16,9 @@ pub use entry::{
     Started,
 };
 pub use file::{File, Settings, rotated};
+pub use incident::{Incident, Step, incidents};
 pub use outage::{Outage, outages};
-pub use read::{Damage, Line, Record, parse, read};
+pub use read::{Damage, Line, Record, parse, read, recent};
 
 use std::path::{Path, PathBuf};
 

@@ -8,7 +8,7 @@ use super::file::rotated;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -106,6 +106,37 @@ pub fn parse(bytes: &[u8], path: &Path) -> Record {
         }
     }
     record
+}
+
+/// The last entries: what the last `most` bytes say of the file at `path` and of the full one before it. What cannot
+/// be read is left out.
+#[must_use]
+pub fn recent(path: &Path, most: u64) -> Vec<Entry> {
+    let (mut known, mut left, mut tails) = (None, most, Vec::new());
+    for name in [path.to_owned(), rotated(path, 1)] {
+        let Ok((file, identity)) = open(&name) else { continue };
+        // One that has moved on meanwhile is met again.
+        if known.replace(identity) != Some(identity) {
+            let tail = tail(file, left).unwrap_or_default();
+            left = left.saturating_sub(tail.len() as u64);
+            tails.push(parse(&tail, &name).lines);
+        }
+    }
+    tails.into_iter().rev().flatten().map(|line| line.entry).collect()
+}
+
+/// The whole lines in the last `most` bytes.
+fn tail(mut file: File, most: u64) -> io::Result<Vec<u8>> {
+    let cut = file.metadata()?.len().saturating_sub(most);
+    // One byte more: the end of a line before them.
+    file.seek(SeekFrom::Start(cut.saturating_sub(1)))?;
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if cut > 0 {
+        let begins = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
+        bytes.drain(..begins);
+    }
+    Ok(bytes)
 }
 
 /// All of a file.

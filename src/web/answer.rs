@@ -13,8 +13,7 @@ const JSON: &str = "application/json";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What there is to ask for.
-const PATHS: &str =
-    "/ /metrics /health /livez /readyz /master /backup /status /events; /master/ROUTER and /backup/ROUTER";
+const PATHS: &str = "/ /metrics /health /livez /readyz /master /backup /status /peers /history /events; /master/ROUTER and /backup/ROUTER";
 
 /// One answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +31,7 @@ impl Answer {
         Answer { code, kind: TEXT, body: format!("{line}\n").into_bytes() }
     }
 
-    fn json(good: bool, value: &impl Serialize) -> Self {
+    pub(super) fn json(good: bool, value: &impl Serialize) -> Self {
         match serde_json::to_vec(value) {
             Ok(body) => Answer { code: if good { 200 } else { 503 }, kind: JSON, body },
             Err(error) => Answer::text(500, &format!("this cannot be written as JSON: {error}")),
@@ -50,7 +49,7 @@ pub fn answer(path: &str, snapshot: Option<&Snapshot>, now: Timestamp) -> Answer
     let role = match name {
         "master" => Some(Standing::Master),
         "backup" => Some(Standing::Backup),
-        "metrics" | "health" | "livez" | "readyz" | "status" | "events" if router.is_none() => None,
+        "metrics" | "health" | "livez" | "readyz" | "status" | "peers" | "events" if router.is_none() => None,
         _ => return Answer::text(404, &format!("not here; there is {PATHS}")),
     };
     let Some(snapshot) = snapshot.filter(|snapshot| snapshot.is_fresh()) else {

@@ -1,13 +1,16 @@
 //! One client: one request, which has no body, and one answer; then the connection ends. Each step has its
 //! time. A stream of events lasts for as long as it is read.
 
-use super::Settings;
 use super::answer::{Answer, answer};
 use super::clients::{Client, Clients};
+use super::cluster;
 use super::events::{Hub, Reader};
 use super::live::Live;
 use super::page;
+use super::past::Past;
+use super::peers::Peers;
 use super::stall::Stall;
+use super::{AGE, Settings};
 use crate::vrrp::auth::Secret;
 use futures_util::stream::unfold;
 use http_body_util::{Either, Full, StreamBody};
@@ -31,8 +34,6 @@ const TO_ASK: Duration = Duration::from_secs(3);
 const TO_READ: Duration = Duration::from_secs(10);
 /// The longest head of a request, in bytes.
 const LONGEST_HEAD: usize = 16 << 10;
-/// How old an answer can be, in milliseconds.
-const AGE: &str = "locum-age-ms";
 
 /// What an answer is made of.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub(super) struct Desk {
     pub(super) live: Live,
     pub(super) hub: Hub,
     pub(super) clients: Arc<Clients>,
+    pub(super) peers: Arc<Peers>,
+    pub(super) past: Past,
 }
 
 type Content = Either<Full<Bytes>, Stream>;
@@ -109,6 +112,10 @@ impl Desk {
         if !admitted(request.headers(), token) {
             return whole(Answer::text(401, "show the token: Authorization: Bearer TOKEN"), None);
         }
+        // It is over, whatever the core says now.
+        if request.uri().path() == "/history" {
+            return whole(self.past.answer(self.hub.last()).await, None);
+        }
         let snapshot = self.live.snapshot().await;
         if request.uri().path() == "/events"
             && let Some(snapshot) = &snapshot
@@ -119,7 +126,12 @@ impl Desk {
             let seen = request.headers().get("last-event-id").and_then(|id| id.to_str().ok());
             return stream(self.hub.reader(snapshot, seen), place);
         }
-        let answer = answer(request.uri().path(), snapshot.as_deref(), Timestamp::now());
+        let path = request.uri().path();
+        let answer = match &snapshot {
+            // To ask them takes its time: `nodes` says how old each answer is.
+            Some(snapshot) if path == "/peers" => cluster::answer(&self.peers.nodes(snapshot).await),
+            _ => answer(path, snapshot.as_deref(), Timestamp::now()),
+        };
         whole(answer, snapshot.map(|snapshot| snapshot.age()))
     }
 }

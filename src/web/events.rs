@@ -78,6 +78,13 @@ impl Hub {
         let _ = self.shared.out.send(Word::Say(word));
     }
 
+    /// The data of the last events.
+    pub(super) fn last(&self) -> Vec<String> {
+        let data =
+            |word: &Arc<str>| word.lines().find_map(|line| line.strip_prefix("data: ").map(str::to_owned));
+        self.kept().last.iter().filter_map(data).collect()
+    }
+
     /// A new reader: first how everything stands; then what it has missed, where it says what it has seen last.
     pub(super) fn reader(&self, now: &Snapshot, seen: Option<&str>) -> Reader {
         let kept = self.kept();

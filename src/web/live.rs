@@ -92,7 +92,7 @@ async fn answer(
 }
 
 /// A clock that goes on while the host sleeps.
-fn clock() -> Duration {
+pub(super) fn clock() -> Duration {
     clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
 }
 

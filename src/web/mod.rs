@@ -2,7 +2,7 @@
 //!
 //! Every answer comes from the live core, at once, or is 503: `live` asks it, and nothing is kept. What is
 //! said is made of that one status by functions without any I/O: `answer`, `health`, `metrics`,
-//! `agent_check`. The `page` for people is made of the same answers, in their browser. The rest lets nobody
+//! `agent_check`. How the other nodes stand `peers` asks them, and `cluster` compares. The `page` for people is made of the same answers, in their browser. The rest lets nobody
 //! who asks cost anybody else anything: `clients` counts connections, `connection` gives each its time,
 //! `stall` ends those who do not read. Runs on a thread of its own, which the daemon makes; HTTP/1.1
 //! (RFC 9112), server-sent events (WHATWG HTML), bearer tokens (RFC 6750).
@@ -10,6 +10,7 @@
 pub mod agent_check;
 pub mod answer;
 mod clients;
+pub mod cluster;
 mod connection;
 pub mod events;
 mod exposition;
@@ -17,12 +18,16 @@ mod health;
 pub mod live;
 pub mod metrics;
 mod page;
+mod past;
+mod peers;
 mod ports;
 mod stall;
 mod tls;
 
 pub use events::Hub;
 pub use live::{Live, Snapshot};
+pub use past::Read;
+pub use peers::Peer;
 pub use ports::{Report, serve};
 pub use tls::Tls;
 
@@ -33,6 +38,9 @@ use std::path::PathBuf;
 
 /// The usual port, on the loopback address.
 pub const PORT: u16 = 5113;
+
+/// How old an answer can be, in milliseconds.
+const AGE: &str = "locum-age-ms";
 
 /// What is served, and to whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,13 +53,21 @@ pub struct Settings {
     pub token: Option<Secret>,
     /// Where `HAProxy` asks by its agent-check.
     pub agent_check: Option<SocketAddr>,
+    /// The other nodes of the cluster, as far as they are asked how they stand.
+    pub peers: Vec<Peer>,
 }
 
 impl Default for Settings {
     /// Loopback alone, in the clear.
     fn default() -> Self {
         let own = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT);
-        Settings { listen: vec![Listen::Tcp(own)], tls: None, token: None, agent_check: None }
+        Settings {
+            listen: vec![Listen::Tcp(own)],
+            tls: None,
+            token: None,
+            agent_check: None,
+            peers: Vec::new(),
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-// The page of one daemon. It asks /status, and asks again at once when /events says that something happened:
+// The page of one daemon. It asks /status, /peers and /history, and again at once when /events says that something
+// happened:
 // what stands here is never a guess. Without an answer nothing is claimed any more.
 'use strict';
 
@@ -6,16 +7,15 @@ const AGAIN = 2000;          // how often it asks without being told to, in mill
 const SILENT = 12000;        // a stream has a beat every 5 s: without any for so long it is dead
 const OLD = 5000;            // without an answer for so long nothing is believed
 const SAMPLES = 60;          // of a check's latency
-const ENTRIES = 400;         // of what happened
-const APART = 10000;         // what happens so long after the rest is another incident
 const TOLD = ['started', 'stopped', 'transition', 'master_heard', 'dual_master_seen', 'priority', 'check', 'hook',
-  'order', 'claim', 'refused', 'reloaded', 'repaired', 'swept', 'trouble', 'lost'];
+  'order', 'claim', 'refused', 'reloaded', 'repaired', 'swept', 'trouble', 'lost', 'dns_written', 'dns_ordered'];
 
 const $ = (id) => document.getElementById(id);
 let token = sessionStorage.getItem('token') || '';
+let named = 'Locum';         // as the title has it
 let answered = 0;            // when the last answer came, by performance.now()
-let seen = '0';              // the last event
-let entries = [];
+let clustered = 0;           // when the other nodes were last told of
+let rivals = false;          // whether two of them are Master of the same
 const latencies = new Map();
 const states = new Map();
 
@@ -49,6 +49,8 @@ function told(it) {
     case 'reloaded': return `read again: ${it.lines.join('; ')}`;
     case 'repaired': return `${it.what} was removed by something else, and put back`;
     case 'swept': return `${it.what} was left by an earlier run, and removed`;
+    case 'dns_written': return `${it.name} holds ${it.now}`;
+    case 'dns_ordered': return `${it.address} ordered by ${it.by ? it.by.user || 'uid ' + it.by.uid : 'a signal'}`;
     case 'trouble': return it.text;
     case 'started': return `the daemon started, version ${it.version}`;
     case 'stopped': return 'the daemon stopped';
@@ -147,6 +149,16 @@ function tick() {
     say($('link'), `the daemon has not answered for ${span(age)}; what it said is not shown any more`);
     $('main').hidden = true;
   }
+  if (clustered && now - clustered > OLD) {
+    clustered = 0;
+    each($('nodes'), [], String);
+    say($('unasked'), 'How the other nodes stand is not known at present.');
+    alarm([]);
+  }
+}
+
+function title() {
+  document.title = (rivals ? 'TWO MASTERS – ' : '') + named;
 }
 
 // ---- checks ----
@@ -182,42 +194,69 @@ function updateCheck(row, check) {
   svg.setAttribute('aria-label', `latency of the last ${plural(known.list.length, 'look')}, ${most.toFixed(1)} ms at most`);
 }
 
+// ---- the cluster ----
+
+function createNode() {
+  const text = make('span', 'text grow');
+  return make('li', '', make('div', 'row', make('strong', 'name'), make('strong', 'badge'), text), make('ul', 'plain'));
+}
+
+function updateNode(row, node) {
+  const where = node.peer || 'this host';
+  say(row.querySelector('.name'), node.node || where);
+  badge(row.querySelector('.badge'), node.error ? 'NO ANSWER' : node.health.toUpperCase(), node.error ? 'fault' : node.health);
+  const heard = node.heard_ms === null ? 'never heard' : `last heard ${span(node.heard_ms)} ago`;
+  say(row.querySelector('.text'), node.error ? `${where}: ${node.error}; ${heard}` : `${where}, ${span(node.age_ms)} ago`);
+  each(row.querySelector('ul'), node.routers, (it) => it.name,
+    () => make('li', 'row', make('strong', 'badge'), make('span', 'grow')),
+    (item, it) => {
+      badge(item.querySelector('.badge'), it.state);
+      const more = `${it.drained ? ', handed over' : ''}, priority ${it.priority}: ${it.why}`;
+      say(item.querySelector('.grow'), `${it.name} for ${span(it.since_ms)}${more}`);
+    });
+}
+
+function showCluster({ nodes, rivals }) {
+  clustered = performance.now();
+  $('cluster-part').hidden = nodes.length < 2;
+  say($('unasked'), '');
+  each($('nodes'), nodes, (it) => it.peer || '', createNode, updateNode);
+  alarm(rivals);
+}
+
+function alarm(lines) {
+  rivals = lines.length > 0;
+  $('rivals-part').hidden = !rivals;
+  each($('rivals'), lines, (line) => line, (line) => make('li', '', line), () => {});
+  title();
+}
+
 // ---- incidents ----
 
-// What comes shortly after something else belongs to it.
-function incidents() {
-  const found = [];
-  for (const entry of entries) {
-    const open = found.at(-1);
-    if (open && entry.clock_ms - open.at(-1).clock_ms <= APART && entry.clock_ms >= open[0].clock_ms) open.push(entry);
-    else found.push([entry]);
-  }
-  return found.reverse();
-}
-
-// It began before it was noticed.
-const began = (step) => step.clock_ms - (step.silent_ms || step.after_ms || step.took_ms || 0);
-const subject = (it) => it.router || it.group || it.check || it.office || '';
+const subject = (it) => it.router || it.group || it.check || it.office || it.record || '';
 const clock = (time) => new Date(time).toLocaleString(undefined, { dateStyle: 'short', timeStyle: 'medium' });
 
-function createIncident() {
-  return make('li', '', make('details', '', make('summary', ''), make('ol')));
+function outage({ router, why, detect_ms: found, recover_ms: took, by }) {
+  const over = took === null ? 'its end was not seen' : `${span(took)} until ${by || 'this host'} was Master`;
+  return `${router}: ${over}` + (found === null ? '' : `, found after ${span(found)}`) + `: ${why}`;
 }
 
-function updateIncident(row, steps) {
-  const start = Math.min(...steps.map(began));
+function createIncident() {
+  return make('li', '', make('details', '', make('summary', ''), make('ul', 'outages'), make('ol')));
+}
+
+function updateIncident(row, { steps, outages, took_ms: took }) {
   const main = steps.filter((it) => it.event === 'transition').at(-1) || steps[0];
-  const took = steps.at(-1).clock_ms - start;
   say(row.querySelector('summary'),
     `${clock(steps[0].time)} ${subject(main)} ${told(main)} (${plural(steps.length, 'step')}, ${span(took)})`);
-  each(row.querySelector('ol'), steps, (step) => step.id, () => make('li', 'clock'), (item, step) => {
-    say(item, `+${span(step.clock_ms - start)} ${subject(step)} ${told(step)}`);
-  });
+  each(row.querySelector('ul'), outages, (it) => it.router + it.began, () => make('li'), (item, it) => say(item, outage(it)));
+  each(row.querySelector('ol'), steps, (step) => steps.indexOf(step), () => make('li', 'clock'),
+    (item, step) => say(item, `+${span(step.after_ms)} ${subject(step)} ${told(step)}`));
 }
 
-function showIncidents() {
-  $('quiet').hidden = entries.length > 0;
-  each($('incidents'), incidents(), (steps) => steps[0].id, createIncident, updateIncident);
+function showIncidents({ incidents }) {
+  $('quiet').hidden = incidents.length > 0;
+  each($('incidents'), incidents, (it) => it.steps[0].time + it.steps[0].clock_ms, createIncident, updateIncident);
 }
 
 // ---- asking ----
@@ -229,7 +268,8 @@ function show(status) {
   badge($('health'), status.health.toUpperCase(), status.health);
   say($('link'), 'live');
   say($('node'), status.daemon.node || '');
-  document.title = `${status.health} – Locum ${status.daemon.node || ''}`;
+  named = `${status.health} – Locum ${status.daemon.node || ''}`;
+  title();
   $('complaints-part').hidden = status.complaints.length === 0;
   $('checks-part').hidden = status.checks.length === 0;
   each($('complaints'), status.complaints, (line) => line, (line) => make('li', '', line), () => {});
@@ -254,45 +294,43 @@ function wantToken() {
   say($('link'), 'the daemon wants its token: it stands in the file that [http] names');
 }
 
-let asking = false;
-let more = false;
-
-// One question at a time; who asks meanwhile has the answer to another one.
-async function ask() {
-  if (asking) {
+// One question of a kind at a time; who asks meanwhile has the answer to another one.
+function question(path, show) {
+  let asking = false;
+  let more = false;
+  return async () => {
     more = true;
-    return;
-  }
-  asking = true;
-  try {
-    do {
-      more = false;
-      const response = await fetch('/status', { headers: headers(), signal: AbortSignal.timeout(OLD) });
-      if (response.status === 401) wantToken();
-      else if (response.ok) show(await response.json());
-    } while (more);
-  } catch {
-    // tick() says so in time.
-  } finally {
-    asking = false;
-  }
+    if (asking) return;
+    asking = true;
+    try {
+      while (more) {
+        more = false;
+        const response = await fetch(path, { headers: headers(), signal: AbortSignal.timeout(OLD) });
+        if (response.status === 401) wantToken();
+        else if (response.ok) show(await response.json());
+      }
+    } catch {
+      // tick() says so in time.
+    } finally {
+      asking = false;
+    }
+  };
 }
 
-function hear(kind, id, data) {
-  if (id) seen = id;
-  if (!TOLD.includes(kind)) return;
-  entries = entries.concat({ ...JSON.parse(data), id }).slice(-ENTRIES);
-  showIncidents();
-  ask();
-}
+const ask = question('/status', show);
+const askCluster = question('/peers', showCluster);
+const askHistory = question('/history', showIncidents);
+const askAll = () => Promise.all([ask(), askCluster(), askHistory()]);
 
 // A stream of events by fetch: an EventSource cannot show a token.
 async function listen() {
   const end = new AbortController();
   let watch = setTimeout(() => end.abort(), SILENT);
   try {
-    const response = await fetch('/events', { headers: { ...headers(), 'Last-Event-ID': seen }, signal: end.signal });
+    const response = await fetch('/events', { headers: headers(), signal: end.signal });
     if (!response.ok) return;
+    // Whatever was missed meanwhile.
+    askAll();
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     for (let text = ''; ;) {
       const { done, value } = await reader.read();
@@ -302,8 +340,8 @@ async function listen() {
       const words = (text + value).split('\n\n');
       text = words.pop();
       for (const word of words) {
-        const line = (name) => (word.split('\n').find((it) => it.startsWith(name)) || name).slice(name.length);
-        hear(line('event: '), line('id: '), line('data: '));
+        const kind = word.split('\n').find((it) => it.startsWith('event: '));
+        if (kind && TOLD.includes(kind.slice(7))) askAll();
       }
     }
   } catch {
@@ -318,7 +356,7 @@ $('ask').addEventListener('submit', (event) => {
   token = $('token').value.trim();
   $('token').value = '';
   sessionStorage.setItem('token', token);
-  ask();
+  askAll();
 });
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -331,7 +369,8 @@ async function forever(work, wait) {
   }
 }
 
-document.addEventListener('visibilitychange', () => document.hidden || ask());
+document.addEventListener('visibilitychange', () => document.hidden || askAll());
 setInterval(tick, 200);
-ask().then(() => forever(listen, 1000));
+askAll().then(() => forever(listen, 1000));
 forever(ask, AGAIN);
+forever(askCluster, AGAIN);

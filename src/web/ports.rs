@@ -4,6 +4,8 @@
 use super::agent_check;
 use super::clients::{Client, Clients};
 use super::connection::{Desk, attend_tcp, attend_unix};
+use super::past::{Past, Read};
+use super::peers::Peers;
 use super::{Hub, Listen, Live, Settings};
 use socket2::SockRef;
 use std::future::Future;
@@ -45,18 +47,26 @@ pub enum Report {
 /// Makes a unix socket at a path.
 type Bind = dyn Fn(&Path) -> io::Result<UnixListener> + Send + Sync;
 
-/// Serves until that is over; then every port is closed.
+/// Serves until that is over; then every port is closed. `past` answers `/history`.
 pub async fn serve(
     settings: Settings,
     live: Live,
     hub: Hub,
+    past: Read,
     bind: impl Fn(&Path) -> io::Result<UnixListener> + Send + Sync + 'static,
     report: impl Fn(Report) + Send + Sync + 'static,
     until: impl Future<Output = ()>,
 ) {
     let settings = Arc::new(settings);
     let clients = Arc::new(Clients::default());
-    let desk = Desk { settings: settings.clone(), live: live.clone(), hub, clients: clients.clone() };
+    let desk = Desk {
+        settings: settings.clone(),
+        live: live.clone(),
+        hub,
+        clients: clients.clone(),
+        peers: Arc::new(Peers::new(&settings.peers)),
+        past: Past::new(past),
+    };
     let (bind, report): (Arc<Bind>, Arc<dyn Fn(Report) + Send + Sync>) = (Arc::new(bind), Arc::new(report));
     let mut ports = JoinSet::new();
     for listen in settings.listen.clone() {

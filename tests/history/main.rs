@@ -3,6 +3,7 @@
 
 mod disk;
 mod files;
+mod incidents;
 
 use locum::agent::RouterName;
 use locum::history::{Entry, Event, FORMAT, File, Settings};

@@ -32,7 +32,10 @@ fn shown_after(browser: &Browser<'_>, state: &str, change: impl FnOnce()) -> Dur
     change();
     wait_until(&format!("the page shows {state}"), LONG, || !browser.run("return window.shown").is_null());
     let script = format!(
-        "return window.shown - Date.parse(entries.findLast((it) => it.event === 'transition' && it.to === '{state}').time)"
+        "return fetch('/history').then((it) => it.json()).then(({{ incidents }}) => {{
+             const steps = incidents.toReversed().flatMap((it) => it.steps);
+             const step = steps.findLast((it) => it.event === 'transition' && it.to === '{state}');
+             return window.shown - Date.parse(step.time); }})"
     );
     Duration::from_millis(browser.run(&script).as_u64().expect("it was shown after it happened"))
 }
@@ -139,4 +142,80 @@ fn it_asks_for_the_token_and_claims_nothing_once_the_daemon_is_gone() {
     assert!(!browser.text().contains("MASTER"), "{}", browser.text());
     locum.restart();
     browser.wait_text("MASTER");
+}
+
+/// A member of a cluster of two, whose file names both nodes on both hosts.
+fn member(host: &Host, priority: u8) -> Router {
+    let ip = host.ipv4();
+    Router::new(priority).and(&format!(
+        "[agent]\nnode = \"{host}\"\n[http]\nlisten = [\"127.0.0.1:5113\", \"{ip}:5113\"]\n\
+         peers = [\"http://10.77.0.1:5113\", \"http://10.77.0.2:5113\"]\n"
+    ))
+}
+
+#[test]
+fn it_shows_the_whole_cluster_and_two_masters_are_loud() {
+    let lab = Lab::new(&["left", "right"]);
+    let (left, right) = two(&lab);
+    let first = left.locum(&member(left, 150));
+    first.wait_state("MASTER");
+    let mut second = right.locum(&member(right, 100));
+    second.wait_state("BACKUP");
+    let browser = Browser::start(left);
+    browser.size(1000, 900);
+    browser.scheme("light");
+    browser.open("http://127.0.0.1:5113/");
+    let cluster = || {
+        browser.run("return document.getElementById('cluster-part').innerText").as_str().unwrap().to_owned()
+    };
+    let shows = |what: &str| wait_until(what, LONG, || cluster().contains(what));
+    let alarmed = || browser.run("return !document.getElementById('rivals-part').hidden") == true;
+    for what in
+        ["left", "this host", "MASTER", "right", "http://10.77.0.2:5113", "BACKUP", "heard from 10.77.0.1"]
+    {
+        shows(what);
+    }
+    assert!(!alarmed() && !cluster().contains("10.77.0.1:5113"), "itself is no peer: {}", cluster());
+    picture(&browser, "page-cluster.png");
+    // They do not hear each other any more: another number for the same address.
+    assert_eq!(second.reload(&member(right, 100).with("vrid", "52").toml()).0, Some(0));
+    second.wait_state("MASTER");
+    browser.wait_text("10.77.0.100: left and right are both MASTER");
+    assert!(alarmed());
+    assert_eq!(browser.run("return document.title.startsWith('TWO MASTERS')"), true);
+    picture(&browser, "page-rivals.png");
+    assert_eq!(second.reload(&member(right, 100).toml()).0, Some(0));
+    second.wait_state("BACKUP");
+    wait_until("the alarm ends", LONG, || !alarmed());
+    // Nothing is claimed of one that says nothing.
+    second.kill9();
+    shows("NO ANSWER");
+    shows("connection refused by 10.77.0.2; last heard");
+    assert!(!cluster().contains("BACKUP"), "{}", cluster());
+    second.restart();
+    shows("BACKUP");
+    let mut console = browser.console();
+    console.retain(|line| !line.contains("ERR_NETWORK_CHANGED"));
+    assert_eq!(console, Vec::<String>::new());
+}
+
+#[test]
+fn its_incidents_are_those_of_the_record_and_outlive_the_daemon() {
+    let lab = Lab::new(&["left", "right"]);
+    let (left, right) = two(&lab);
+    let mut first = left.locum(&Router::new(150));
+    first.wait_state("MASTER");
+    let mut second = right.locum(&served(100));
+    second.wait_state("BACKUP");
+    first.kill9();
+    second.wait_state("MASTER");
+    assert!(second.stop().success());
+    second.restart();
+    second.wait_state("MASTER");
+    let browser = Browser::start(right);
+    browser.open("http://127.0.0.1:5113/");
+    browser.wait_text("no Master heard for the down interval");
+    browser.run("document.querySelectorAll('#incidents details').forEach((it) => { it.open = true; })");
+    browser.wait_text("until this host was Master, found after");
+    browser.wait_text("the daemon stopped");
 }

@@ -23,6 +23,8 @@ pub struct Core {
     /// Questions put so far, and those that wait at present.
     pub asked: AtomicUsize,
     waiting: Mutex<Vec<oneshot::Sender<Response>>>,
+    /// What it says, where that is not [`status`].
+    says: Mutex<Option<Status>>,
 }
 
 impl Core {
@@ -31,8 +33,14 @@ impl Core {
         if self.hangs.load(Ordering::SeqCst) {
             self.waiting.lock().unwrap().push(answer);
         } else {
-            let _ = answer.send(Response::Status(Box::new(status())));
+            let says = self.says.lock().unwrap().clone();
+            let _ = answer.send(Response::Status(Box::new(says.unwrap_or_else(status))));
         }
+    }
+
+    /// Says this from now on.
+    pub fn be(&self, status: Status) {
+        *self.says.lock().unwrap() = Some(status);
     }
 
     pub fn hang(&self) {
@@ -98,7 +106,8 @@ impl Http {
                 };
                 tell.send(Some(hub.clone())).unwrap();
                 let ever = std::future::pending();
-                serve(settings, live, hub, |path| UnixListener::bind(path), report, ever).await;
+                let past = Arc::new(|last: Vec<String>| last.join("\n").into_bytes());
+                serve(settings, live, hub, past, |path| UnixListener::bind(path), report, ever).await;
             });
         });
         let hub = told.recv().unwrap().expect("the hub comes first");

@@ -8,6 +8,7 @@ mod core;
 
 mod answers;
 mod clients;
+mod cluster;
 mod events;
 mod guarded;
 mod liveness;

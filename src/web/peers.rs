@@ -1,0 +1,159 @@
+//! Asks the other nodes of the cluster how they stand, each by its own `/status`, when somebody asks here and not
+//! otherwise. However many ask, every node has one question at a time. An answer serves for half a second; of one
+//! that does not come nothing is said but that: no state is kept.
+
+use super::cluster::Node;
+use super::live::{FRESH, Snapshot, clock};
+use crate::agent::status::Status;
+use crate::stream::dial::Lane;
+use crate::stream::http::{authority, exchange};
+use crate::stream::retry::judge;
+use crate::stream::tls;
+use crate::vrrp::auth::Secret;
+use futures_util::future::join_all;
+use http_body_util::Full;
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::header::{AUTHORIZATION, CONNECTION, HOST, HeaderValue};
+use std::fmt;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+/// How long one may take to answer.
+const WITHIN: Duration = Duration::from_secs(1);
+/// How long an answer serves for those who ask next.
+const SERVES: Duration = Duration::from_millis(500);
+/// The longest status, in bytes: several times that of 255 routers.
+const LONGEST: usize = 2 << 20;
+/// The longest word on what is wrong, in characters.
+const WORDS: usize = 200;
+
+/// Another node of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Host and port of its HTTP.
+    pub target: (String, u16),
+    /// TLS; plain when absent.
+    pub tls: Option<tls::Config>,
+    /// What it wants to be shown.
+    pub token: Option<Secret>,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let encrypted = self.tls.is_some();
+        let scheme = if encrypted { "https" } else { "http" };
+        write!(f, "{scheme}://{}", authority(&self.target, encrypted))
+    }
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Peers(Mutex<Vec<Asked>>);
+
+#[derive(Debug)]
+struct Asked {
+    peer: Peer,
+    lane: Lane,
+    /// When it was last asked, when that ended, and with what.
+    at: Duration,
+    until: Option<Duration>,
+    said: Result<Told, String>,
+    /// When what it last said was true.
+    heard: Option<Duration>,
+}
+
+/// A status, and how old it was when it was told.
+type Told = (Box<Status>, Duration);
+
+impl Peers {
+    pub(super) fn new(peers: &[Peer]) -> Self {
+        let asked = |peer: &Peer| {
+            let said = Err("not asked yet".to_owned());
+            Asked {
+                peer: peer.clone(),
+                lane: Lane::default(),
+                at: Duration::ZERO,
+                until: None,
+                said,
+                heard: None,
+            }
+        };
+        Peers(Mutex::new(peers.iter().map(asked).collect()))
+    }
+
+    /// Every node: first the one that answers, whose `snapshot` this is; then the others, in the order of the
+    /// configuration. Who finds itself among them leaves it out.
+    pub(super) async fn nodes(&self, snapshot: &Snapshot) -> Vec<Node> {
+        let mut all = self.0.lock().await;
+        join_all(all.iter_mut().map(Asked::ask)).await;
+        let others = all.iter().filter(|asked| !asked.is(&snapshot.status)).map(Asked::node);
+        std::iter::once(Node::own(snapshot)).chain(others).collect()
+    }
+}
+
+impl Asked {
+    async fn ask(&mut self) {
+        let now = clock();
+        if self.until.is_some_and(|until| now.saturating_sub(until) < SERVES) {
+            return;
+        }
+        let said = timeout(WITHIN, self.peer.status(&self.lane)).await;
+        let said = said.unwrap_or_else(|_| Err(format!("no answer within {}s", WITHIN.as_secs())));
+        (self.at, self.until) = (now, Some(clock()));
+        self.said = said.map_err(|why| why.chars().take(WORDS).collect());
+        if let Ok((_, age)) = &self.said {
+            self.heard = Some(now.saturating_sub(*age));
+        }
+    }
+
+    /// Whether it is the one that asks.
+    fn is(&self, own: &Status) -> bool {
+        let same = |theirs: &Status| {
+            ["node", "pid"].iter().all(|key| theirs.daemon.get(*key) == own.daemon.get(*key))
+        };
+        own.daemon.contains_key("pid") && self.said.as_ref().is_ok_and(|(status, _)| same(status))
+    }
+
+    fn node(&self) -> Node {
+        let (now, peer) = (clock(), self.peer.to_string());
+        match &self.said {
+            Ok((status, age)) => {
+                let age = *age + now.saturating_sub(self.at);
+                Node::said(Some(peer), status, age)
+            }
+            Err(why) => Node::silent(peer, why.clone(), self.heard.map(|at| now.saturating_sub(at))),
+        }
+    }
+}
+
+impl Peer {
+    async fn status(&self, lane: &Lane) -> Result<Told, String> {
+        let mut request = Request::new(Full::new(Bytes::new()));
+        *request.uri_mut() = hyper::Uri::from_static("/status");
+        let headers = request.headers_mut();
+        let host = HeaderValue::from_str(&authority(&self.target, self.tls.is_some()));
+        headers.insert(HOST, host.map_err(|_| "it is no host")?);
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        if let Some(token) = &self.token {
+            let shown = [b"Bearer ", token.expose()].concat();
+            let mut shown =
+                HeaderValue::from_bytes(&shown).map_err(|_| "its token cannot be shown in a header")?;
+            shown.set_sensitive(true);
+            headers.insert(AUTHORIZATION, shown);
+        }
+        let answer = exchange(&self.target, self.tls.as_ref(), request, WITHIN, LONGEST, lane).await;
+        let answer = answer.map_err(|refusal| refusal.why().to_owned())?;
+        judge(answer.status().as_u16(), None).map_err(|refusal| refusal.why().to_owned())?;
+        let age = answer.headers().get(super::AGE).and_then(|age| age.to_str().ok()?.parse().ok());
+        let age = age.map(Duration::from_millis).ok_or("it does not say how old its answer is")?;
+        if age > FRESH {
+            return Err("its answer is too old".to_owned());
+        }
+        let status = serde_json::from_slice(answer.body());
+        status
+            .map(|status| (Box::new(status), age))
+            .map_err(|error| format!("its answer is no status: {error}"))
+    }
+}
