@@ -25,7 +25,7 @@ pub struct Incident {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Step {
     /// How long after the beginning of the incident, in milliseconds.
-    pub after_ms: u64,
+    pub at_ms: u64,
     /// What.
     #[serde(flatten)]
     pub entry: Entry,
@@ -54,7 +54,7 @@ pub fn incidents(entries: &[Entry], most: usize) -> Vec<Incident> {
         let since = |entry: &Entry| entry.clock_ms.saturating_sub(start);
         let (first, last) = (group.first(), group.last());
         let began = first.map_or(Timestamp::UNIX_EPOCH, |first| before(first.time, since(first)));
-        let step = |entry: &&Entry| Step { after_ms: since(entry), entry: (*entry).clone() };
+        let step = |entry: &&Entry| Step { at_ms: since(entry), entry: (*entry).clone() };
         // The latest incidents come first: what began before this one is another's.
         let theirs = open.iter().position(|outage| outage.began >= began).unwrap_or(open.len());
         Incident {

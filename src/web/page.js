@@ -251,7 +251,7 @@ function updateIncident(row, { steps, outages, took_ms: took }) {
     `${clock(steps[0].time)} ${subject(main)} ${told(main)} (${plural(steps.length, 'step')}, ${span(took)})`);
   each(row.querySelector('ul'), outages, (it) => it.router + it.began, () => make('li'), (item, it) => say(item, outage(it)));
   each(row.querySelector('ol'), steps, (step) => steps.indexOf(step), () => make('li', 'clock'),
-    (item, step) => say(item, `+${span(step.after_ms)} ${subject(step)} ${told(step)}`));
+    (item, step) => say(item, `+${span(step.at_ms)} ${subject(step)} ${told(step)}`));
 }
 
 function showIncidents({ incidents }) {
@@ -282,7 +282,7 @@ function show(status) {
 const headers = () => (token ? { Authorization: 'Bearer ' + token } : {});
 
 function wantToken() {
-  say($('refused'), token ? 'This token is not the one.' : '');
+  if (token) say($('refused'), 'This token is not the one.');
   token = '';
   sessionStorage.removeItem('token');
   $('main').hidden = true;
@@ -305,8 +305,10 @@ function question(path, show) {
     try {
       while (more) {
         more = false;
+        const shown = token;
         const response = await fetch(path, { headers: headers(), signal: AbortSignal.timeout(OLD) });
-        if (response.status === 401) wantToken();
+        // Another question may have had the same answer before.
+        if (response.status === 401 && shown === token) wantToken();
         else if (response.ok) show(await response.json());
       }
     } catch {
@@ -355,6 +357,7 @@ $('ask').addEventListener('submit', (event) => {
   event.preventDefault();
   token = $('token').value.trim();
   $('token').value = '';
+  say($('refused'), '');
   sessionStorage.setItem('token', token);
   askAll();
 });

@@ -29,7 +29,7 @@ fn small(at: u64) -> Entry {
 }
 
 fn steps(incident: &Incident) -> Vec<u64> {
-    incident.steps.iter().map(|step| step.after_ms).collect()
+    incident.steps.iter().map(|step| step.at_ms).collect()
 }
 
 #[test]

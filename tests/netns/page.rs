@@ -171,7 +171,7 @@ fn it_shows_the_whole_cluster_and_two_masters_are_loud() {
     let shows = |what: &str| wait_until(what, LONG, || cluster().contains(what));
     let alarmed = || browser.run("return !document.getElementById('rivals-part').hidden") == true;
     for what in
-        ["left", "this host", "MASTER", "right", "http://10.77.0.2:5113", "BACKUP", "heard from 10.77.0.1"]
+        ["left", "this host", "MASTER", "right", "http://10.77.0.2:5113", "BACKUP", "just started"]
     {
         shows(what);
     }
@@ -207,6 +207,7 @@ fn its_incidents_are_those_of_the_record_and_outlive_the_daemon() {
     first.wait_state("MASTER");
     let mut second = right.locum(&served(100));
     second.wait_state("BACKUP");
+    wait_until("the Master is heard", LONG, || second.router()["instances"][0]["master"] == "10.77.0.1");
     first.kill9();
     second.wait_state("MASTER");
     assert!(second.stop().success());
