@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Show what the daemon logs, or have it log more or less, for all modules or one, for good or for a time
 #[derive(Debug, Args)]
 #[command(
-    after_help = "As in: locum log debug vrrp 10m. Modules: vrrp, check, claim, config, daemon, history, net, \
+    after_help = "As in: locum log debug vrrp 10m. Modules: vrrp, check, claim, config, daemon, dns, history, net, \
                         notify, snmp. A restart forgets it."
 )]
 pub(super) struct Log {

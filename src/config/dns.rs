@@ -8,7 +8,8 @@ use super::secret;
 use super::section::{Section, Value, Wrong};
 use super::suggest::nearest;
 use super::value::{choice, host_and_port, ip, some_time, text};
-use crate::agent::RouterName;
+use crate::agent::config::GroupName;
+use crate::agent::{RouterName, Subject};
 use crate::dns::rfc2136::{self, Algorithm};
 use crate::dns::signature::Credentials;
 use crate::dns::{Api, Choice, Plan, Provider, Record, cloudflare, digitalocean, route53};
@@ -74,6 +75,7 @@ impl Kind {
 /// What else is in the file.
 pub(super) struct Known<'a> {
     pub(super) routers: Vec<&'a str>,
+    pub(super) groups: Vec<&'a str>,
     pub(super) checks: Vec<&'a str>,
 }
 
@@ -133,6 +135,16 @@ fn plan(section: &Section<'_>, known: &Known<'_>) -> Option<Plan> {
     if let Some(router) = &router {
         must_be("router", router, &known.routers, section.sink());
     }
+    let group = section.optional("group", text);
+    if let Some(group) = &group {
+        must_be("group", group, &known.groups, section.sink());
+        if router.is_some() {
+            let finding = Finding::error(&group.span(), "there is `router`, and `group` as well");
+            section
+                .sink()
+                .add(finding.help("remove one: the Master of the whole group writes, or that of one router"));
+        }
+    }
     let address = section.optional("address", ip);
     let written = section.raw("choices").is_some();
     let members = if written { section.members("choices", "a list of tables") } else { None };
@@ -144,9 +156,9 @@ fn plan(section: &Section<'_>, known: &Known<'_>) -> Option<Plan> {
             let finding = Finding::error(&address.span(), "there is `address`, and `choices` as well");
             section.sink().add(finding.help("put it into `choices`, or remove these"));
         }
-        (Some(address), false) if router.is_none() => {
+        (Some(address), false) if router.is_none() && group.is_none() => {
             let finding = Finding::error(&address.span(), "nothing says when this host writes its address");
-            let help = "add router = \"NAME\", whose Master writes; or write choices = [{ address = …, checks = […] }, …]";
+            let help = "add router = \"NAME\" or group = \"NAME\", whose Master writes; or write choices = [{ address = …, checks = […] }, …]";
             section.sink().add(finding.help(help));
         }
         (None, true) if choices.is_empty() => {
@@ -164,8 +176,10 @@ fn plan(section: &Section<'_>, known: &Known<'_>) -> Option<Plan> {
     }
     let own = address.map(|address| Choice { address: address.into_inner(), checks: Vec::new() });
     let choices: Vec<_> = own.into_iter().chain(choices).collect();
-    let router = router.map(|router| RouterName(router.into_inner().into()));
-    (!choices.is_empty()).then_some(Plan { router, choices })
+    let router = router.map(|router| Subject::Router(RouterName(router.into_inner().into())));
+    let group = || group.map(|group| Subject::Group(GroupName(group.into_inner().into())));
+    let role = router.or_else(group);
+    (!choices.is_empty()).then_some(Plan { role, choices })
 }
 
 fn one_choice<'a>(section: &Section<'a>, value: &'a Value<'a>, known: &Known<'_>) -> Option<Choice> {

@@ -31,11 +31,13 @@ pub struct Journal {
     pub transitions: Option<PathBuf>,
     /// Another for changes of checks.
     pub health: Option<PathBuf>,
+    /// Another for records of DNS: what was written, and what was ordered.
+    pub dns: Option<PathBuf>,
 }
 
 impl Default for Journal {
     fn default() -> Self {
-        Journal { on: true, path: None, size: 1 << 20, keep: 9, transitions: None, health: None }
+        Journal { on: true, path: None, size: 1 << 20, keep: 9, transitions: None, health: None, dns: None }
     }
 }
 
@@ -61,6 +63,7 @@ pub(super) fn read(top: &Section<'_>) -> Journal {
         keep: section.optional("keep", number(0, MOST_KEPT)).map_or(usual.keep, Spanned::into_inner),
         transitions: section.optional("transitions", self::path).map(Spanned::into_inner),
         health: section.optional("health", self::path).map(Spanned::into_inner),
+        dns: section.optional("dns", self::path).map(Spanned::into_inner),
     };
     section.finish();
     journal

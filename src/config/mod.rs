@@ -381,6 +381,7 @@ fn records(
 ) -> Vec<Record> {
     let known = dns::Known {
         routers: file.routers.iter().map(|router| &*router.name.get_ref().0).collect(),
+        groups: file.groups.iter().map(|group| group.name.get_ref().as_str()).collect(),
         checks: checks.iter().map(|name| name.get_ref().as_str()).collect(),
     };
     let sections = std::mem::take(&mut file.records);

@@ -1,5 +1,5 @@
-//! Files for one kind of entry each, beside the record of everything: changes of state, changes of checks. Written by
-//! the record's own thread; one that cannot be written costs the record nothing.
+//! Files for one kind of entry each, beside the record of everything: changes of state, changes of checks, records of
+//! DNS. Written by the record's own thread; one that cannot be written costs the record nothing.
 
 use crate::config::Journal;
 use crate::history::{Entry, Event, File, Settings};
@@ -10,6 +10,7 @@ use tracing::warn;
 pub(super) struct Wanted {
     transitions: Option<Settings>,
     health: Option<Settings>,
+    dns: Option<Settings>,
 }
 
 impl Wanted {
@@ -17,7 +18,11 @@ impl Wanted {
         let settings = |path: &Option<_>| {
             path.clone().map(|path| Settings { path, size: journal.size, keep: journal.keep })
         };
-        Wanted { transitions: settings(&journal.transitions), health: settings(&journal.health) }
+        Wanted {
+            transitions: settings(&journal.transitions),
+            health: settings(&journal.health),
+            dns: settings(&journal.dns),
+        }
     }
 }
 
@@ -26,6 +31,7 @@ impl Wanted {
 pub(super) struct Apart {
     transitions: Kept,
     health: Kept,
+    dns: Kept,
 }
 
 #[derive(Default)]
@@ -41,6 +47,9 @@ impl Apart {
         match entry.event {
             Event::Transition(_) => self.transitions.append(wanted.transitions.as_ref(), entry),
             Event::Check(_) => self.health.append(wanted.health.as_ref(), entry),
+            Event::DnsWritten { .. } | Event::DnsOrdered { .. } => {
+                self.dns.append(wanted.dns.as_ref(), entry)
+            }
             _ => {}
         }
     }

@@ -8,8 +8,8 @@ use std::str::FromStr;
 use tracing::level_filters::LevelFilter;
 
 /// The modules that have levels of their own.
-pub const MODULES: [&str; 9] =
-    ["vrrp", "check", "claim", "config", "daemon", "history", "net", "notify", "snmp"];
+pub const MODULES: [&str; 10] =
+    ["vrrp", "check", "claim", "config", "daemon", "dns", "history", "net", "notify", "snmp"];
 /// The levels, the most silent first.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn levels_are_read_as_they_are_shown() {
-        for text in ["info", "warn,vrrp=debug", "off,check=trace,net=info"] {
+        for text in ["info", "warn,vrrp=debug", "off,check=trace,net=info", "info,dns=debug"] {
             assert_eq!(text.parse::<Levels>().unwrap().to_string(), text);
         }
         assert_eq!("vrrp=debug".parse::<Levels>().unwrap().to_string(), "info,vrrp=debug");

@@ -5,12 +5,13 @@ use super::inbox::{Arrival, Inbox};
 use super::perform::Performer;
 use super::tasks::Command;
 use crate::agent::effect::{CheckChange, Note};
-use crate::agent::status::Status;
+use crate::agent::status::{RouterStatus, Status};
 use crate::agent::{Input, Request, Response, Subject, Ticket, Transition};
 use crate::control::{Asked, Question};
 use crate::dns::clerk::{Report, Written};
 use crate::dns::{Clerk, Fact, Facts, Record};
 use crate::history::{Event, Order};
+use std::collections::BTreeMap;
 use tracing::{info, warn};
 
 /// All of them, on the tasks' thread.
@@ -102,8 +103,8 @@ fn refuse(inbox: &Inbox, asked: Asked, lines: Vec<String>) {
 
 fn said(inbox: &Inbox, record: &str, report: Report) {
     match report.line {
-        Some(Ok(line)) => info!("{line}"),
-        Some(Err(line)) => warn!("{line}"),
+        Some(Ok(line)) => info!(target: "locum::dns", "{line}"),
+        Some(Err(line)) => warn!(target: "locum::dns", "{line}"),
         None => {}
     }
     if let Some(Written { record: name, was, now }) = report.written {
@@ -146,9 +147,7 @@ impl Performer {
     }
 
     pub(super) fn learn_role(&self, transition: &Transition) {
-        if let Subject::Router(router) = &transition.subject {
-            self.learn(Fact::Role(router.clone(), transition.to));
-        }
+        self.learn(Fact::Role(transition.subject.clone(), transition.to));
     }
 
     pub(super) fn learn_check(&self, note: &Note) {
@@ -165,8 +164,14 @@ impl Performer {
 }
 
 fn facts(status: &Status) -> Facts {
-    Facts {
-        roles: status.routers.iter().map(|router| (router.name.clone(), router.state)).collect(),
-        checks: status.checks.iter().map(|check| (check.name.clone(), check.state)).collect(),
+    let mut roles = BTreeMap::new();
+    for RouterStatus { name, group, state, .. } in &status.routers {
+        roles.insert(Subject::Router(name.clone()), *state);
+        if let Some(group) = group {
+            // A group is what all of its routers are.
+            let whole = roles.entry(Subject::Group(group.clone())).or_insert(*state);
+            *whole = (*whole).min(*state);
+        }
     }
+    Facts { roles, checks: status.checks.iter().map(|check| (check.name.clone(), check.state)).collect() }
 }

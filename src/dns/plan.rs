@@ -1,7 +1,7 @@
 //! What a record should hold, by the state of a router and of checks. Computes; what is written when, is in
 //! `desk`.
 
-use crate::agent::{RouterName, Standing};
+use crate::agent::{Standing, Subject};
 use crate::health::{self, CheckName};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,8 +9,8 @@ use std::net::IpAddr;
 /// Who writes a record, and what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// This host writes only while it is this router's Master; always where there is none.
-    pub router: Option<RouterName>,
+    /// This host writes only while it is the Master of this router or group; always where there is none.
+    pub role: Option<Subject>,
     /// The best one first.
     pub choices: Vec<Choice>,
 }
@@ -27,8 +27,8 @@ pub struct Choice {
 /// What is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// Of routers.
-    pub roles: BTreeMap<RouterName, Standing>,
+    /// Of routers and groups.
+    pub roles: BTreeMap<Subject, Standing>,
     /// Of checks.
     pub checks: BTreeMap<CheckName, health::Standing>,
 }
@@ -36,8 +36,8 @@ pub struct Facts {
 /// What has come to be known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
-    /// A router changed its state.
-    Role(RouterName, Standing),
+    /// A router or a group changed its state.
+    Role(Subject, Standing),
     /// A check came up or went down.
     Check(CheckName, health::Standing),
     /// How everything stands.
@@ -48,7 +48,7 @@ impl Facts {
     /// Takes in one more.
     pub fn learn(&mut self, fact: Fact) {
         match fact {
-            Fact::Role(router, state) => drop(self.roles.insert(router, state)),
+            Fact::Role(subject, state) => drop(self.roles.insert(subject, state)),
             Fact::Check(check, state) => drop(self.checks.insert(check, state)),
             Fact::All(facts) => *self = facts,
         }
@@ -60,7 +60,7 @@ impl Plan {
     /// known yet which choice is good, or none is.
     #[must_use]
     pub fn wish(&self, facts: &Facts) -> Option<IpAddr> {
-        let writes = self.router.as_ref().is_none_or(|name| facts.roles.get(name) == Some(&Standing::Master));
+        let writes = self.role.as_ref().is_none_or(|role| facts.roles.get(role) == Some(&Standing::Master));
         if !writes {
             return None;
         }
@@ -81,10 +81,11 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::RouterName;
     use health::Standing::{Down, Pending, Up};
 
-    fn web() -> RouterName {
-        RouterName("web".into())
+    fn web() -> Subject {
+        Subject::Router(RouterName("web".into()))
     }
 
     fn check(name: &str) -> CheckName {
@@ -99,15 +100,15 @@ mod tests {
         Facts { checks: [(check("a"), a), (check("b"), b)].into(), ..Facts::default() }
     }
 
-    fn two(router: Option<RouterName>) -> Plan {
+    fn two(role: Option<Subject>) -> Plan {
         let choice = |(last, name)| Choice { address: address(last), checks: vec![check(name)] };
-        Plan { router, choices: [(1, "a"), (2, "b")].map(choice).into() }
+        Plan { role, choices: [(1, "a"), (2, "b")].map(choice).into() }
     }
 
     #[test]
     fn only_the_master_writes() {
         let choices = vec![Choice { address: address(1), checks: Vec::new() }];
-        let plan = Plan { router: Some(web()), choices };
+        let plan = Plan { role: Some(web()), choices };
         let mut facts = Facts::default();
         assert_eq!(plan.wish(&facts), None);
         for (state, wish) in [

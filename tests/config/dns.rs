@@ -1,7 +1,8 @@
 //! `[dns.NAME]`: what is read, and what is wrong with it. Keys stay where they are.
 
 use super::{config, router, said};
-use locum::agent::RouterName;
+use locum::agent::config::GroupName;
+use locum::agent::{RouterName, Subject};
 use locum::dns::rfc2136::Algorithm;
 use locum::dns::{Choice, Plan, Provider, Record};
 use locum::health::CheckName;
@@ -56,12 +57,27 @@ const MASTER: &str = "router = 'web'\naddress = '192.0.2.1'\n";
 fn a_record_follows_the_master_of_a_router() {
     let record = Place::new().record(&format!("{SERVER}{MASTER}"));
     let choices = vec![Choice { address: [192, 0, 2, 1].into(), checks: Vec::new() }];
-    assert_eq!(record.plan, Plan { router: Some(RouterName("web".into())), choices });
+    assert_eq!(record.plan, Plan { role: Some(Subject::Router(RouterName("web".into()))), choices });
     assert_eq!((record.to_string(), record.ttl), ("www.example.org A".to_owned(), 5));
     assert_eq!((record.family, record.timeout), (Family::Ipv4, Duration::from_secs(5)));
     let Provider::Rfc2136(server) = record.provider else { panic!("{record:?}") };
     assert_eq!((server.target, server.algorithm), (("10.0.0.53".to_owned(), 53), Algorithm::Sha256));
     assert_eq!(server.key.expose(), b"hushhush");
+}
+
+#[test]
+fn a_record_follows_the_master_of_a_whole_group() {
+    let place = Place::new();
+    let lines = |who: &str| format!("{SERVER}{who}address = '192.0.2.1'\n[group.pair]\nrouters = ['web']\n");
+    let record = place.record(&lines("group = 'pair'\n"));
+    assert_eq!(record.plan.role, Some(Subject::Group(GroupName("pair".into()))));
+    let wrong = place.said(&lines("group = 'pairs'\n"));
+    assert!(
+        wrong.contains("there is no group \"pairs\"") && wrong.contains("did you mean \"pair\"?"),
+        "{wrong}"
+    );
+    let both = place.said(&lines("group = 'pair'\nrouter = 'web'\n"));
+    assert!(both.contains("there is `router`, and `group` as well"), "{both}");
 }
 
 #[test]
@@ -71,7 +87,7 @@ fn a_record_may_follow_checks_alone() {
     ));
     let choice = |last: u16, checks| Choice { address: [0x2001, 0xdb8, 0, 0, 0, 0, 0, last].into(), checks };
     let choices = vec![choice(1, vec![CheckName("app".into())]), choice(2, vec![])];
-    assert_eq!((record.plan, record.family), (Plan { router: None, choices }, Family::Ipv6));
+    assert_eq!((record.plan, record.family), (Plan { role: None, choices }, Family::Ipv6));
 }
 
 #[test]

@@ -7,8 +7,8 @@ mod providers;
 mod request;
 mod strict;
 
-use locum::agent::RouterName;
 use locum::agent::status::DnsStatus;
+use locum::agent::{RouterName, Subject};
 use locum::dns::clerk::{Report, Written};
 use locum::dns::{Choice, Clerk, Plan, Provider, Record};
 use locum::vrrp::Family;
@@ -39,7 +39,7 @@ fn record(host: &str, provider: Provider) -> Record {
         host: host.to_owned(),
         family: Family::Ipv4,
         ttl: 60,
-        plan: Plan { router: Some(RouterName("web".into())), choices },
+        plan: Plan { role: Some(Subject::Router(RouterName("web".into()))), choices },
         provider,
         timeout: Duration::from_secs(2),
     }

@@ -7,6 +7,7 @@ use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::{RData, RecordType};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
@@ -172,7 +173,9 @@ fn without_a_virtual_address_checks_alone_say_what_a_record_holds_and_a_person_m
     };
     let choices = "choices = [{ address = '192.0.2.1', checks = ['first'] }, \
                    { address = '192.0.2.2', checks = ['second'] }]";
-    let toml = server.section(choices) + &check("first") + &check("second");
+    let apart = |name: &str| fs::read_to_string(path(name)).unwrap_or_default();
+    let journal = format!("[journal]\nhealth = {:?}\ndns = {:?}\n", path("health"), path("dns"));
+    let toml = server.section(choices) + &check("first") + &check("second") + &journal;
     let a = lab["a"].locum_toml(&toml);
     let (code, said) = a.cli(&["dns", "test"]);
     assert_eq!((code, said.trim()), (Some(0), "dns www: www.example A holds nothing; it could be written"));
@@ -198,9 +201,47 @@ fn without_a_virtual_address_checks_alone_say_what_a_record_holds_and_a_person_m
     let (ordered, written) = (events(&a, "dns_ordered"), events(&a, "dns_written"));
     assert_eq!((ordered.len(), &ordered[0]["by"]["uid"]), (1, &json!(0)), "{ordered:?}");
     assert_eq!(written.last().unwrap()["now"], "192.0.2.9");
+    // Each kind in its own file, and nothing else there.
+    wait_until("the write stands there", LONG, || apart("dns").contains("\"now\":\"192.0.2.9\""));
+    let kinds = |name: &str| {
+        let event =
+            |line: &str| serde_json::from_str::<Value>(line).unwrap()["event"].as_str().unwrap().to_owned();
+        apart(name).lines().map(event).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(
+        (kinds("health"), kinds("dns")),
+        (["check".to_owned()].into(), ["dns_ordered", "dns_written"].map(str::to_owned).into())
+    );
+    assert!(
+        apart("health").contains("\"check\":\"second\"") && apart("dns").contains("\"was\":[\"192.0.2.2\"]")
+    );
     let (code, said) = a.cli(&["dns", "set", "--yes", "ww", "192.0.2.9"]);
     assert!(code == Some(1) && said.contains("there is no [dns.ww]"), "{said}");
     wait_until("it is told", LONG, || events(&a, "refused").iter().any(|it| it["order"] == "dns_set"));
     fs::write(path("first"), "").unwrap();
     server.wait_www("192.0.2.1");
+}
+
+#[test]
+fn a_record_follows_the_master_of_a_whole_group() {
+    let lab = Lab::new(&["a", "b", "client"]);
+    let server = NameServer::start(&lab);
+    let pair = |priority: u8, more: &str| {
+        Router::new(priority).with("interval", "'500ms'").and(&format!(
+            "[router.db]\ninterface = 'eth0'\nvrid = 52\npriority = {priority}\ninterval = '500ms'\n\
+             addresses = ['10.77.0.101']\n[group.pair]\nrouters = ['web', 'db']\n{more}"
+        ))
+    };
+    let follows = |address: &str| server.section(&format!("group = 'pair'\naddress = '{address}'"));
+    // Of one that is Master already it learns by asking, of the other by what happens.
+    let mut a = lab["a"].locum(&pair(150, ""));
+    lab.wait_owner("10.77.0.101", &["a"]);
+    let (code, said) = a.reload(&pair(150, &follows("192.0.2.1")).toml());
+    assert_eq!(code, Some(0), "{said}");
+    server.wait_www("192.0.2.1");
+    let b = lab["b"].locum(&pair(100, &follows("192.0.2.2")));
+    wait_until("b hears a", LONG, || b.router()["instances"][0]["master"] == lab["a"].ipv4());
+    a.kill9();
+    lab.wait_owner("10.77.0.101", &["b"]);
+    server.wait_www("192.0.2.2");
 }

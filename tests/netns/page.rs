@@ -170,9 +170,7 @@ fn it_shows_the_whole_cluster_and_two_masters_are_loud() {
     };
     let shows = |what: &str| wait_until(what, LONG, || cluster().contains(what));
     let alarmed = || browser.run("return !document.getElementById('rivals-part').hidden") == true;
-    for what in
-        ["left", "this host", "MASTER", "right", "http://10.77.0.2:5113", "BACKUP", "just started"]
-    {
+    for what in ["left", "this host", "MASTER", "right", "http://10.77.0.2:5113", "BACKUP", "just started"] {
         shows(what);
     }
     assert!(!alarmed() && !cluster().contains("10.77.0.1:5113"), "itself is no peer: {}", cluster());
