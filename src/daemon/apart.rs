@@ -48,7 +48,7 @@ impl Apart {
             Event::Transition(_) => self.transitions.append(wanted.transitions.as_ref(), entry),
             Event::Check(_) => self.health.append(wanted.health.as_ref(), entry),
             Event::DnsWritten { .. } | Event::DnsOrdered { .. } => {
-                self.dns.append(wanted.dns.as_ref(), entry)
+                self.dns.append(wanted.dns.as_ref(), entry);
             }
             _ => {}
         }

@@ -19,12 +19,9 @@ pub struct Request {
 }
 
 /// Has `serve` attend to every connection; where that is.
-pub async fn listen<Served: Future<Output = ()> + Send>(
+pub async fn listen<Served: Future<Output = ()> + Send + 'static>(
     mut serve: impl FnMut(TcpStream, u16) -> Served + Send + 'static,
-) -> u16
-where
-    Served: 'static,
-{
+) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {

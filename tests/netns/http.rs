@@ -160,8 +160,8 @@ fn every_query_of_the_dashboard_finds_something() {
     }
 }
 
-/// For so many seconds: two hundred readers of events who do not read, clients that send half a request, and one
-/// that asks for everything, again and again.
+/// For so many seconds: two hundred readers of events who do not read, clients that send half a request, some that ask
+/// for peers and the record and do not read either, and one that asks for everything, again and again.
 const FLOOD: &str = r#"
 import socket, sys, time
 host, end, half, answers = sys.argv[1], time.time() + float(sys.argv[2]), [], 0
@@ -175,6 +175,7 @@ while time.time() < end:
     client = say(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
     while client.recv(65536):
         answers += 1
+    half += [say(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path) for path in (b"/peers", b"/history")]
 print("answers:", answers)
 "#;
 
@@ -182,10 +183,13 @@ print("answers:", answers)
 fn a_flood_of_clients_costs_no_advert() {
     let lab = Lab::new(&["left", "right", "crowd"]);
     let (left, right, crowd) = (&lab["left"], &lab["right"], &lab["crowd"]);
-    let first = left.locum(&served(left, 150));
+    // A peer that never answers, and one that nobody is.
+    let peers = "peers = [\"http://10.77.0.2:5113\", \"http://10.77.0.99:5113\"]\n";
+    let first = left.locum(&served(left, 150).and(peers));
     first.wait_state("MASTER");
     let second = right.locum(&Router::new(100));
     second.wait_state("BACKUP");
+    let _mute = right.within(|| std::net::TcpListener::bind("10.77.0.2:5113").unwrap());
     let sent = || first.router()["instances"][0]["sent"].as_u64().unwrap();
     let (before, began) = (sent(), Instant::now());
     let mut command = crowd.command("python3");
