@@ -195,3 +195,38 @@ async fn pass_on(mut told: mpsc::Receiver<Entry>, hub: Hub) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{Event, File, Settings};
+
+    fn trouble(clock_ms: u64, text: &str) -> Entry {
+        let event = Event::Trouble { text: text.to_owned() };
+        Entry { v: FORMAT, time: jiff::Timestamp::UNIX_EPOCH, clock_ms, event }
+    }
+
+    /// The texts of all steps, the latest incident first.
+    fn told(record: Option<&Path>, last: &[Entry]) -> Vec<String> {
+        let lines: Vec<_> = last.iter().map(|entry| serde_json::to_string(entry).unwrap()).collect();
+        let said: serde_json::Value = serde_json::from_slice(&past(record, &lines)).unwrap();
+        let incidents = said["incidents"].as_array().unwrap().iter();
+        let steps = incidents.flat_map(|incident| incident["steps"].as_array().unwrap());
+        steps.map(|step| step["text"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_past_is_the_record_and_what_it_does_not_have_yet() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("history.jsonl");
+        let last = [trouble(20_000, "b"), trouble(20_001, "c")];
+        assert_eq!(told(None, &last), ["b", "c"], "nothing is recorded");
+        assert_eq!(told(Some(&path), &last), ["b", "c"], "nothing yet");
+        let mut file = File::new(Settings { path: path.clone(), size: 1 << 20, keep: 1 });
+        for entry in [trouble(1, "a"), trouble(20_000, "b")] {
+            file.append(&entry).unwrap();
+        }
+        assert_eq!(told(Some(&path), &last), ["b", "c", "a"]);
+        assert_eq!(told(Some(&path), &[]), ["b", "a"]);
+    }
+}

@@ -61,12 +61,20 @@ impl Node {
         Node {
             peer,
             node: status.daemon.get("node").cloned(),
-            age_ms: Some(millis(age)),
-            heard_ms: Some(millis(age)),
+            age_ms: None,
+            heard_ms: None,
             error: None,
             health: Some(status.health),
             routers: status.routers.iter().map(Router::of).collect(),
         }
+        .aged(age)
+    }
+
+    /// The same, this long ago.
+    #[must_use]
+    pub fn aged(self, age: Duration) -> Self {
+        let age = Some(millis(age));
+        Node { age_ms: age, heard_ms: age, ..self }
     }
 
     /// A node that says nothing.

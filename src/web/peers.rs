@@ -50,12 +50,15 @@ impl fmt::Display for Peer {
 
 /// All of them.
 #[derive(Debug)]
-pub(super) struct Peers(Mutex<Vec<Asked>>);
+pub(super) struct Peers {
+    asked: Mutex<Vec<Asked>>,
+    /// One for all of them: names that nobody looks up hold up other peers, and not messages and records of DNS.
+    lane: Lane,
+}
 
 #[derive(Debug)]
 struct Asked {
     peer: Peer,
-    lane: Lane,
     /// When it was last asked, when that ended, and with what.
     at: Duration,
     until: Option<Duration>,
@@ -64,66 +67,64 @@ struct Asked {
     heard: Option<Duration>,
 }
 
-/// A status, and how old it was when it was told.
-type Told = (Box<Status>, Duration);
+/// What is kept of a status.
+#[derive(Debug)]
+struct Told {
+    node: Node,
+    /// The daemon's process.
+    pid: Option<String>,
+    /// How old it was when it was told.
+    age: Duration,
+}
 
 impl Peers {
     pub(super) fn new(peers: &[Peer]) -> Self {
         let asked = |peer: &Peer| {
             let said = Err("not asked yet".to_owned());
-            Asked {
-                peer: peer.clone(),
-                lane: Lane::default(),
-                at: Duration::ZERO,
-                until: None,
-                said,
-                heard: None,
-            }
+            Asked { peer: peer.clone(), at: Duration::ZERO, until: None, said, heard: None }
         };
-        Peers(Mutex::new(peers.iter().map(asked).collect()))
+        Peers { asked: Mutex::new(peers.iter().map(asked).collect()), lane: Lane::default() }
     }
 
     /// Every node: first the one that answers, whose `snapshot` this is; then the others, in the order of the
     /// configuration. Who finds itself among them leaves it out.
     pub(super) async fn nodes(&self, snapshot: &Snapshot) -> Vec<Node> {
-        let mut all = self.0.lock().await;
-        join_all(all.iter_mut().map(Asked::ask)).await;
+        let mut all = self.asked.lock().await;
+        join_all(all.iter_mut().map(|asked| asked.ask(&self.lane))).await;
         let others = all.iter().filter(|asked| !asked.is(&snapshot.status)).map(Asked::node);
         std::iter::once(Node::own(snapshot)).chain(others).collect()
     }
 }
 
 impl Asked {
-    async fn ask(&mut self) {
+    async fn ask(&mut self, lane: &Lane) {
         let now = clock();
         if self.until.is_some_and(|until| now.saturating_sub(until) < SERVES) {
             return;
         }
-        let said = timeout(WITHIN, self.peer.status(&self.lane)).await;
+        let said = timeout(WITHIN, self.peer.status(lane)).await;
         let said = said.unwrap_or_else(|_| Err(format!("no answer within {}s", WITHIN.as_secs())));
         (self.at, self.until) = (now, Some(clock()));
         self.said = said.map_err(|why| why.chars().take(WORDS).collect());
-        if let Ok((_, age)) = &self.said {
-            self.heard = Some(now.saturating_sub(*age));
+        if let Ok(told) = &self.said {
+            self.heard = Some(now.saturating_sub(told.age));
         }
     }
 
     /// Whether it is the one that asks.
     fn is(&self, own: &Status) -> bool {
-        let same = |theirs: &Status| {
-            ["node", "pid"].iter().all(|key| theirs.daemon.get(*key) == own.daemon.get(*key))
-        };
-        own.daemon.contains_key("pid") && self.said.as_ref().is_ok_and(|(status, _)| same(status))
+        let (node, pid) = (own.daemon.get("node"), own.daemon.get("pid"));
+        let same = |told: &Told| (told.node.node.as_ref(), told.pid.as_ref()) == (node, pid);
+        pid.is_some() && self.said.as_ref().is_ok_and(same)
     }
 
     fn node(&self) -> Node {
-        let (now, peer) = (clock(), self.peer.to_string());
+        let now = clock();
         match &self.said {
-            Ok((status, age)) => {
-                let age = *age + now.saturating_sub(self.at);
-                Node::said(Some(peer), status, age)
+            Ok(Told { node, age, .. }) => node.clone().aged(*age + now.saturating_sub(self.at)),
+            Err(why) => {
+                Node::silent(self.peer.to_string(), why.clone(), self.heard.map(|at| now.saturating_sub(at)))
             }
-            Err(why) => Node::silent(peer, why.clone(), self.heard.map(|at| now.saturating_sub(at))),
         }
     }
 }
@@ -151,9 +152,9 @@ impl Peer {
         if age > FRESH {
             return Err("its answer is too old".to_owned());
         }
-        let status = serde_json::from_slice(answer.body());
-        status
-            .map(|status| (Box::new(status), age))
-            .map_err(|error| format!("its answer is no status: {error}"))
+        let status = serde_json::from_slice::<Status>(answer.body());
+        let status = status.map_err(|error| format!("its answer is no status: {error}"))?;
+        let node = Node::said(Some(self.to_string()), &status, age);
+        Ok(Told { node, pid: status.daemon.get("pid").cloned(), age })
     }
 }
