@@ -226,7 +226,9 @@ mkdir -p "$1" && mount -t tmpfs tmpfs "$1" && cd "$1" && mkdir up work root
 mount -t overlay overlay -o lowerdir=/,upperdir=up,workdir=work root
 mkdir -p "root$2" && mount --bind "$2" "root$2" && cp "$3" root/usr/local/bin/systemctl
 mount -t proc proc root/proc && mount --rbind /dev root/dev && mount --rbind /sys root/sys
-mount -t tmpfs tmpfs root/run && mkdir -p root/etc/locum root/root
+mount -t tmpfs tmpfs root/run
+# A host that runs Locum has files of its own; here they are as if they had never been.
+rm -rf root/etc/locum root/var/lib/locum && mkdir -p root/etc/locum root/root
 exec chroot root /bin/bash -c 'cd /root && PATH="/usr/local/bin:$PATH" exec bash'
 "#;
 
