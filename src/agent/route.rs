@@ -49,6 +49,12 @@ pub struct Route {
     pub tos: u8,
     /// What is set for the connections over it.
     pub options: BTreeMap<RouteOption, u32>,
+    /// How the connections over it avoid congestion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub congestion: Option<Congestion>,
+    /// Which one of several equal routers is taken, IPv6 only. `None`: what the kernel does, medium.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preference: Option<Preference>,
 }
 
 impl Route {
@@ -66,7 +72,46 @@ impl Route {
             scope: None,
             tos: 0,
             options: BTreeMap::new(),
+            congestion: None,
+            preference: None,
         }
+    }
+}
+
+/// An algorithm of congestion control (`RTAX_CC_ALGO`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Congestion {
+    /// Its name, such as `bbr`; at most 15 bytes.
+    pub algorithm: String,
+    /// A program cannot choose another.
+    pub locked: bool,
+}
+
+/// The preference of a router (RFC 4191 section 2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "they are named as the words they stand for")]
+pub enum Preference {
+    Low,
+    Medium,
+    High,
+}
+
+/// What packets are counted under, IPv4 only: see `tc-route(8)`. 0 is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Realms {
+    /// That of where they come from.
+    pub from: u16,
+    /// That of where they go.
+    pub to: u16,
+}
+
+impl fmt::Display for Realms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.from > 0 {
+            write!(f, "{}/", self.from)?;
+        }
+        write!(f, "{}", self.to)
     }
 }
 
@@ -118,6 +163,9 @@ pub struct Hop {
     pub extra_weight: u8,
     /// The gateway is on the link, whatever the addresses say.
     pub onlink: bool,
+    /// What packets this way are counted under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub realms: Option<Realms>,
 }
 
 /// What a route sets for the connections over it (`RTAX_*`).
@@ -146,6 +194,8 @@ pub enum RouteOption {
     HopLimit,
     /// The first congestion window in segments.
     InitialWindow,
+    /// Explicit congestion notification: 1.
+    Ecn,
     /// The smallest retransmission timeout in milliseconds.
     MinimumTimeout,
     /// The first window that is advertised, in segments.
@@ -191,6 +241,12 @@ pub struct Rule {
     pub suppress_prefix: Option<u32>,
     /// Take no route of the table out of an interface of this group.
     pub suppress_group: Option<u32>,
+    /// Packets that came by the tunnel of this number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tunnel: Option<u64>,
+    /// What packets are counted under, where the route does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub realms: Option<Realms>,
 }
 
 impl Rule {
@@ -214,6 +270,8 @@ impl Rule {
             action,
             suppress_prefix: None,
             suppress_group: None,
+            tunnel: None,
+            realms: None,
         }
     }
 }
@@ -224,6 +282,8 @@ impl Rule {
 pub enum RuleAction {
     /// Asks this table.
     Lookup(u32),
+    /// Asks the table of the VRF that the packet's interface is in (`l3mdev`).
+    Vrf,
     /// Goes on with the rule of this priority, which comes later.
     Goto(u32),
     /// Does nothing.
@@ -287,6 +347,7 @@ impl fmt::Display for Rule {
         }
         match self.action {
             RuleAction::Lookup(table) => write!(f, " lookup {table}"),
+            RuleAction::Vrf => write!(f, " lookup [l3mdev-table]"),
             RuleAction::Goto(priority) => write!(f, " goto {priority}"),
             RuleAction::Nop => write!(f, " nop"),
             RuleAction::Blackhole => write!(f, " blackhole"),

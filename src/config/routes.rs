@@ -4,7 +4,9 @@ use super::address::scope;
 use super::problem::Finding;
 use super::section::{Section, Value, Wrong};
 use super::value::{choice, flag, interface, ip, number, subnet, text};
-use crate::agent::route::{Hop, MAIN_TABLE, Network, Route, RouteKind, RouteOption, Rule, RuleAction};
+use crate::agent::route::{
+    Congestion, Hop, MAIN_TABLE, Network, Preference, Realms, Route, RouteKind, RouteOption, Rule, RuleAction,
+};
 use crate::vrrp::Family;
 use serde_spanned::Spanned;
 use std::collections::BTreeMap;
@@ -34,14 +36,20 @@ pub(super) const OPTIONS: &[(&str, RouteOption)] = &[
     ("reordering", RouteOption::Reordering),
     ("hop_limit", RouteOption::HopLimit),
     ("initial_window", RouteOption::InitialWindow),
+    ("ecn", RouteOption::Ecn),
     ("minimum_timeout", RouteOption::MinimumTimeout),
     ("initial_receive_window", RouteOption::InitialReceiveWindow),
     ("quick_ack", RouteOption::QuickAck),
     ("fast_open_no_cookie", RouteOption::FastOpenNoCookie),
 ];
 pub(super) const FAMILIES: &[(&str, Family)] = &[("ipv4", Family::Ipv4), ("ipv6", Family::Ipv6)];
+pub(super) const PREFERENCES: &[(&str, Preference)] =
+    &[("low", Preference::Low), ("medium", Preference::Medium), ("high", Preference::High)];
+/// The longest name of an algorithm of congestion control, in bytes (`TCP_CA_NAME_MAX`).
+pub(super) const LONGEST_ALGORITHM: usize = 15;
 pub(super) const ACTIONS: &[(&str, RuleAction)] = &[
     ("nothing", RuleAction::Nop),
+    ("vrf", RuleAction::Vrf),
     ("blackhole", RuleAction::Blackhole),
     ("unreachable", RuleAction::Unreachable),
     ("prohibit", RuleAction::Prohibit),
@@ -90,11 +98,20 @@ fn route(table: &Section<'_>) -> Option<Route> {
             Some(hop(table))
         });
     let options = options(table);
+    let congestion = congestion(table);
+    let preference = table.optional("preference", choice(PREFERENCES));
     let (network, family) = network(to?.into_inner());
+    if let Some(preference) = preference.as_ref().filter(|_| family == Family::Ipv4) {
+        let finding = Finding::error(&preference.span(), "only IPv6 routes have a preference");
+        table.sink().add(finding.help("write a metric: the smaller one wins"));
+    }
     if let Some(source) = &source {
         same_family(table, family, source);
     }
     let hops: Vec<_> = std::iter::once(first).chain(others).filter(leads).collect();
+    if family == Family::Ipv6 && hops.iter().any(|hop| hop.realms.is_some()) {
+        no_realms(table);
+    }
     if family == Family::Ipv6
         && let Some(via) = hops.iter().filter_map(|hop| hop.via).find(IpAddr::is_ipv4)
     {
@@ -120,6 +137,8 @@ fn route(table: &Section<'_>) -> Option<Route> {
         scope,
         tos,
         options,
+        congestion,
+        preference: preference.map(Spanned::into_inner),
         ..Route::new(family, network)
     })
 }
@@ -134,7 +153,48 @@ fn hop(table: &Section<'_>) -> Hop {
         dev: table.optional("dev", interface).map(Spanned::into_inner),
         extra_weight: table.optional("weight", number::<u16>(1, 256)).map_or(0, less_one),
         onlink: table.optional("onlink", flag).is_some_and(Spanned::into_inner),
+        realms: table.optional("realms", realms).map(Spanned::into_inner),
     }
+}
+
+fn no_realms(table: &Section<'_>) {
+    let finding = Finding::error(&table.span, "only IPv4 has realms");
+    table.sink().add(finding.help("remove `realms`"));
+}
+
+/// To which realm, or from which and to which: `5`, or `"3/5"`.
+fn realms(value: &Value<'_>) -> Result<Realms, Wrong> {
+    if value.get_ref().is_integer() {
+        return number(0, u16::MAX.into())(value).map(|to| Realms { from: 0, to });
+    }
+    let text = text(value)?;
+    let (from, to) = text.split_once('/').unwrap_or(("0", &text));
+    let found = from.parse().ok().zip(to.parse().ok()).map(|(from, to)| Realms { from, to });
+    found.ok_or_else(|| Wrong::new(format!("\"{text}\" is no realm")).help("write it like 5, or \"3/5\""))
+}
+
+/// `congestion`, and `locked_congestion` which no program can change.
+fn congestion(table: &Section<'_>) -> Option<Congestion> {
+    let name = |value: &Value<'_>| {
+        let name = text(value)?;
+        let fits = !name.is_empty() && name.len() <= LONGEST_ALGORITHM;
+        let wrong = || Wrong::new(format!("\"{name}\" is no algorithm of congestion control"));
+        if fits {
+            Ok(name)
+        } else {
+            Err(wrong().help("see sysctl net.ipv4.tcp_available_congestion_control"))
+        }
+    };
+    let read = |key, locked| {
+        let algorithm = table.optional(key, name)?.into_inner();
+        Some(Congestion { algorithm, locked })
+    };
+    let (open, locked) = (read("congestion", false), read("locked_congestion", true));
+    if open.is_some() && locked.is_some() {
+        let finding = Finding::error(&table.span, "this route has two algorithms of congestion control");
+        table.sink().add(finding.help("write `congestion`, or `locked_congestion`"));
+    }
+    locked.or(open)
 }
 
 /// The kernel counts weights from 0.
@@ -172,6 +232,8 @@ fn rule(table: &Section<'_>) -> Option<Rule> {
         priority: number_of("priority"),
         suppress_prefix: number_of("suppress_prefix"),
         suppress_group: number_of("suppress_group"),
+        tunnel: table.optional("tunnel", number(0, i64::MAX)).map(Spanned::into_inner),
+        realms: table.optional("realms", realms).map(Spanned::into_inner),
         ..Rule::new(Family::Ipv4, RuleAction::Nop)
     };
     let families: Vec<_> =
@@ -184,6 +246,9 @@ fn rule(table: &Section<'_>) -> Option<Rule> {
     if families.iter().any(|other| *other != family) {
         let finding = Finding::error(&table.span, "this rule has networks of both families");
         table.sink().add(finding.help("make two rules of it"));
+    }
+    if family == Family::Ipv6 && rest.realms.is_some() {
+        no_realms(table);
     }
     let net = |written: Option<Spanned<(IpAddr, u8)>>| network(written?.into_inner()).0;
     Some(Rule { family, from: net(from), to: net(to), action: action?, ..rest })

@@ -1,11 +1,13 @@
 //! Routes as the kernel's messages: there, and back again as far as telling them apart needs it.
 
 use super::netlink::MARK;
-use crate::agent::{Hop, Route, RouteKind, RouteOption};
+use crate::agent::{Hop, Preference, Realms, Route, RouteKind, RouteOption};
 use crate::vrrp::Family;
+use netlink_packet_core::Nla;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::route::{
-    RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteNextHop, RouteProtocol, RouteScope, RouteType,
+    RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteNextHop, RoutePreference, RouteProtocol,
+    RouteRealm, RouteScope, RouteType,
 };
 use nix::net::if_::if_nametoindex;
 use rtnetlink::{RouteMessageBuilder, RouteNextHopBuilder};
@@ -17,6 +19,8 @@ const SCOPE_HOST: u8 = 254;
 const IPV6_METRIC: u32 = 1024;
 /// `RTAX_MTU` as a bit of `RTAX_LOCK`.
 const MTU_LOCKED: u32 = 1 << 2;
+/// `RTAX_CC_ALGO`, the same way.
+const CONGESTION_LOCKED: u32 = 1 << 16;
 
 /// Who put a route or a rule there: Locum.
 pub(super) const OURS: RouteProtocol = RouteProtocol::Other(MARK);
@@ -55,14 +59,19 @@ pub(super) fn message(route: &Route) -> Result<RouteMessage, String> {
         if hop.onlink {
             builder = builder.onlink();
         }
+        if let Some(realms) = hop.realms {
+            builder.get_mut().attributes.push(RouteAttribute::Realm(realm(realms)));
+        }
     } else if !route.hops.is_empty() {
         let hops: Result<_, String> = route.hops.iter().map(|hop| next_hop(route.family, hop)).collect();
         builder = builder.multipath(hops?);
     }
     let mut message = builder.build();
-    if !route.options.is_empty() {
-        message.attributes.push(RouteAttribute::Metrics(metrics(route)));
+    let metrics = metrics(route);
+    if !metrics.is_empty() {
+        message.attributes.push(RouteAttribute::Metrics(metrics));
     }
+    message.attributes.extend(route.preference.map(|of| RouteAttribute::Preference(preference(of))));
     Ok(message)
 }
 
@@ -74,7 +83,21 @@ fn next_hop(of: Family, hop: &Hop) -> Result<RouteNextHop, String> {
     if let Some(dev) = &hop.dev {
         builder = builder.interface(index(dev)?);
     }
-    Ok(if hop.onlink { builder.onlink() } else { builder }.build())
+    let mut built = if hop.onlink { builder.onlink() } else { builder }.build();
+    built.attributes.extend(hop.realms.map(|realms| RouteAttribute::Realm(realm(realms))));
+    Ok(built)
+}
+
+pub(super) fn realm(realms: Realms) -> RouteRealm {
+    RouteRealm { source: realms.from, destination: realms.to }
+}
+
+fn preference(preference: Preference) -> RoutePreference {
+    match preference {
+        Preference::Low => RoutePreference::Low,
+        Preference::Medium => RoutePreference::Medium,
+        Preference::High => RoutePreference::High,
+    }
 }
 
 fn wrong_family(via: IpAddr) -> String {
@@ -112,8 +135,12 @@ fn kind(kind: RouteKind) -> RouteType {
 
 /// In the order of their numbers, as the kernel says them.
 fn metrics(route: &Route) -> Vec<RouteMetric> {
-    let locked = route.options.contains_key(&RouteOption::LockedMtu);
-    let lock = locked.then_some(RouteMetric::Lock(MTU_LOCKED));
+    let mtu = route.options.contains_key(&RouteOption::LockedMtu).then_some(MTU_LOCKED);
+    let by_name = route.congestion.as_ref();
+    let congestion = by_name.and_then(|it| it.locked.then_some(CONGESTION_LOCKED));
+    let locks = mtu.unwrap_or(0) | congestion.unwrap_or(0);
+    let lock = (locks > 0).then_some(RouteMetric::Lock(locks));
+    let algorithm = by_name.map(|it| RouteMetric::CcAlgo(it.algorithm.clone()));
     let metric = |(option, value): (&RouteOption, &u32)| match option {
         RouteOption::Mtu | RouteOption::LockedMtu => RouteMetric::Mtu(*value),
         RouteOption::Window => RouteMetric::Window(*value),
@@ -126,12 +153,15 @@ fn metrics(route: &Route) -> Vec<RouteMetric> {
         RouteOption::Reordering => RouteMetric::Reordering(*value),
         RouteOption::HopLimit => RouteMetric::Hoplimit(*value),
         RouteOption::InitialWindow => RouteMetric::InitCwnd(*value),
+        RouteOption::Ecn => RouteMetric::Features(*value),
         RouteOption::MinimumTimeout => RouteMetric::RtoMin(*value),
         RouteOption::InitialReceiveWindow => RouteMetric::InitRwnd(*value),
         RouteOption::QuickAck => RouteMetric::QuickAck(*value),
         RouteOption::FastOpenNoCookie => RouteMetric::FastopenNoCookie(*value),
     };
-    lock.into_iter().chain(route.options.iter().map(metric)).collect()
+    let mut all: Vec<_> = lock.into_iter().chain(route.options.iter().map(metric)).chain(algorithm).collect();
+    all.sort_by_key(Nla::kind);
+    all
 }
 
 /// Whether the kernel's `present` is what `wanted` has asked it for.
@@ -158,11 +188,14 @@ pub(super) fn same(wanted: &RouteMessage, present: &RouteMessage) -> bool {
 
 /// Whether this is there only if it was asked for; all else the kernel may add by itself.
 fn is_asked(attribute: &RouteAttribute) -> bool {
-    use RouteAttribute::{Destination, Gateway, Metrics, PrefSource, Priority, Table, Via};
-    matches!(
-        attribute,
+    use RouteAttribute::{Destination, Gateway, Metrics, PrefSource, Priority, Realm, Table, Via};
+    match attribute {
         Destination(_) | Gateway(_) | Via(_) | Priority(_) | PrefSource(_) | Metrics(_) | Table(_)
-    )
+        | Realm(_) => true,
+        // What the kernel has of every IPv6 route.
+        RouteAttribute::Preference(preference) => *preference != RoutePreference::Medium,
+        _ => false,
+    }
 }
 
 /// The order of the hops is the kernel's, and its flags say what has become of their links.

@@ -1,6 +1,6 @@
 //! Rules as the kernel's messages: there, and back again as far as telling them apart needs it.
 
-use super::route::{OURS, family};
+use super::route::{OURS, family, realm};
 use crate::agent::{Network, Rule, RuleAction};
 use netlink_packet_route::route::RouteHeader;
 use netlink_packet_route::rule::{self, RuleAttribute, RuleFlags, RuleMessage};
@@ -34,6 +34,9 @@ pub(super) fn message(rule: &Rule) -> RuleMessage {
         rule.priority.map(RuleAttribute::Priority),
         rule.suppress_prefix.map(RuleAttribute::SuppressPrefixLen),
         rule.suppress_group.map(RuleAttribute::SuppressIfGroup),
+        rule.tunnel.map(RuleAttribute::TunId),
+        rule.realms.map(|realms| RuleAttribute::Realm(realm(realms))),
+        (rule.action == RuleAction::Vrf).then_some(RuleAttribute::L3MDev(true)),
         Some(RuleAttribute::Protocol(OURS)),
         match rule.action {
             RuleAction::Lookup(table) => Some(RuleAttribute::Table(table)),
@@ -51,7 +54,7 @@ fn ports(start: u16, end: u16) -> rule::RulePortRange {
 
 fn action(action: RuleAction) -> rule::RuleAction {
     match action {
-        RuleAction::Lookup(_) => rule::RuleAction::ToTable,
+        RuleAction::Lookup(_) | RuleAction::Vrf => rule::RuleAction::ToTable,
         RuleAction::Goto(_) => rule::RuleAction::Goto,
         RuleAction::Nop => rule::RuleAction::Nop,
         RuleAction::Blackhole => rule::RuleAction::Blackhole,

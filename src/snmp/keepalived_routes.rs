@@ -56,9 +56,12 @@ fn route(view: &View<'_>, index: &[u32], route: &Route, held: bool, rows: &mut R
         (14, Some(Value::either(held, 1, 2))),
         (17, (route.tos > 0).then(|| Value::number(route.tos))),
         (18, Some(Value::Integer(PROTOCOL))),
-        // Explicit congestion notification is never asked for.
-        (19, Some(Value::truth(false))),
+        (19, Some(Value::truth(route.options.get(&RouteOption::Ecn) == Some(&1)))),
         (20, Some(Value::truth(route.options.get(&RouteOption::QuickAck) == Some(&1)))),
+        (42, route.congestion.as_ref().map(|congestion| Value::text(&congestion.algorithm))),
+        (43, route.preference.map(|preference| Value::Integer(preference as i32 + 1))),
+        (44, hop.and_then(|hop| hop.realms).and_then(|realms| realm(realms.to))),
+        (45, hop.and_then(|hop| hop.realms).and_then(|realms| realm(realms.from))),
         (55, route.options.get(&RouteOption::FastOpenNoCookie).map(|value| Value::truth(*value == 1))),
     ];
     rows.row(ROUTE, index, columns);
@@ -80,6 +83,8 @@ fn route(view: &View<'_>, index: &[u32], route: &Route, held: bool, rows: &mut R
             (5, dev.map(Value::text)),
             (6, (hop.extra_weight > 0).then(|| Value::number(u32::from(hop.extra_weight) + 1))),
             (7, Some(Value::truth(hop.onlink))),
+            (8, hop.realms.and_then(|realms| realm(realms.to))),
+            (9, hop.realms.and_then(|realms| realm(realms.from))),
         ];
         rows.row(HOP, &[index, &[at]].concat(), columns);
     }
@@ -100,7 +105,7 @@ const fn option_columns(option: RouteOption) -> Option<(u32, Option<u32>)> {
         RouteOption::MinimumTimeout => (38, Some(39)),
         RouteOption::InitialWindow => (40, None),
         RouteOption::InitialReceiveWindow => (41, None),
-        RouteOption::QuickAck | RouteOption::FastOpenNoCookie => return None,
+        RouteOption::Ecn | RouteOption::QuickAck | RouteOption::FastOpenNoCookie => return None,
     })
 }
 
@@ -120,7 +125,7 @@ fn route_kind(route: &Route) -> i32 {
 
 fn rule(index: &[u32], rule: &Rule, held: bool, rows: &mut Rows) {
     let action = match rule.action {
-        RuleAction::Lookup(_) => 1,
+        RuleAction::Lookup(_) | RuleAction::Vrf => 1,
         RuleAction::Goto(_) => 2,
         RuleAction::Nop => 3,
         RuleAction::Blackhole => 6,
@@ -136,6 +141,8 @@ fn rule(index: &[u32], rule: &Rule, held: bool, rows: &mut Rows) {
         (15, Some(Value::number(rule.tos))),
         (16, rule.mark.map(|(mark, _)| Value::number(mark))),
         (17, rule.mark.map(|(_, mask)| Value::number(mask))),
+        (18, rule.realms.and_then(|realms| realm(realms.to))),
+        (19, rule.realms.and_then(|realms| realm(realms.from))),
         (20, rule.iif.as_deref().map(Value::text)),
         (21, rule.oif.as_deref().map(Value::text)),
         (22, target),
@@ -143,8 +150,14 @@ fn rule(index: &[u32], rule: &Rule, held: bool, rows: &mut Rows) {
         (24, table),
         (25, rule.priority.map(Value::number)),
         (26, rule.suppress_prefix.map(Value::number)),
+        (28, rule.tunnel.map(|tunnel| Value::number(u32::try_from(tunnel >> 32).unwrap_or_default()))),
+        (
+            29,
+            rule.tunnel.map(|tunnel| Value::number(u32::try_from(tunnel & 0xffff_ffff).unwrap_or_default())),
+        ),
         (30, rule.users.map(|(first, _)| Value::number(first))),
         (31, rule.users.map(|(_, last)| Value::number(last))),
+        (32, Some(Value::truth(rule.action == RuleAction::Vrf))),
         (34, rule.protocol.map(Value::number)),
         (35, rule.source_ports.map(|(first, _)| Value::number(first))),
         (36, rule.source_ports.map(|(_, last)| Value::number(last))),
@@ -161,6 +174,11 @@ fn rule(index: &[u32], rule: &Rule, held: bool, rows: &mut Rows) {
             }
         }
     }
+}
+
+/// 0 is none, which the MIB has no number for.
+fn realm(number: u16) -> Option<Value> {
+    (number > 0).then(|| Value::number(number))
 }
 
 fn family(family: Family) -> Value {

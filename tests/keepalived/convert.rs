@@ -207,12 +207,14 @@ const INSTANCE: &str = "vrrp_instance web {
  2001:db8::9/64 home -nodad mngtmpaddr preferred_lft 5
  2001:db8::10 preferred_lft forever }
  virtual_routes { 10.1.0.0/16 via 10.0.0.1 dev eth0 src 10.0.0.100 metric 5 table 9 scope site tos 4 mtu lock 1400 quickack 1
- default nexthop via 10.0.0.1 weight 3 nexthop via 10.0.0.2 dev eth0 onlink
+ 10.4.0.0/16 via 10.0.0.1 dev eth0 realms 1/2 congctl lock reno features ecn
+ default nexthop via 10.0.0.1 weight 3 realms 4 nexthop via 10.0.0.2 dev eth0 onlink
  unreachable 10.9.0.0/16
- 2001:db8:1::/48 dev eth0 hoplimit 9 }
+ 2001:db8:1::/48 dev eth0 hoplimit 9 congctl bbr pref low }
  virtual_rules { from 10.1.0.0/16 to 10.2.0.0/16 iif eth0 table 100 priority 40000
  not fwmark 5/0xff oif eth1 blackhole priority 7
  from all to 10.5.0.0/16 ipproto tcp sport 80-89 dport 443 uidrange 5-9 goto 50000 priority 9
+ from 10.1.0.0/16 l3mdev tunnel-id 5 realms 3/4 priority 12
  inet6 tos 4 table 9 suppress_prefixlength 3 suppress_ifgroup 2 priority 11 }
  track_script { c weight -20
  r reverse
@@ -245,7 +247,7 @@ fn all_that_can_be_said_means_the_same_in_toml() {
     let agent = &found.config.agent;
     let router = &agent.routers[0];
     let known = (router.routes.len(), router.rules.len(), router.tracks.len(), agent.groups.len());
-    assert_eq!(known, (4, 4, 9, 1), "{:#?}", found.lost);
+    assert_eq!(known, (5, 5, 9, 1), "{:#?}", found.lost);
     let told = &found.config.details.told;
     assert_eq!((told.fifos.len(), told.mailed.len(), told.priorities.len()), (2, 1, 1));
     assert_eq!(agent.fixed.vips.len(), 2);

@@ -1,6 +1,7 @@
 //! Held routes and rules: there while held, put back when somebody takes them, gone when released.
 
 use crate::namespace::{Namespace, Reports};
+use locum::agent::route::{Congestion, Preference, Realms};
 use locum::agent::{Holding, Hop, Network, Route, RouteKind, RouteOption, Rule, RuleAction};
 use locum::net::address::{Holder, Means, Order, Report};
 use locum::vrrp::{Family, Vip};
@@ -106,6 +107,17 @@ fn every_kind() -> (Vec<Route>, Vec<Rule>) {
             metric: Some(5),
             ..Route::new(Family::Ipv6, None)
         },
+        Route {
+            options: [(RouteOption::LockedMtu, 1400), (RouteOption::Ecn, 1), (RouteOption::QuickAck, 1)]
+                .into(),
+            congestion: Some(Congestion { algorithm: "reno".to_owned(), locked: true }),
+            ..route("192.0.3.0/24", vec![Hop { realms: Some(Realms { from: 3, to: 4 }), ..via("10.9.0.2") }])
+        },
+        route(
+            "192.0.4.0/24",
+            vec![Hop { realms: Some(Realms { from: 0, to: 5 }), ..via("10.9.0.2") }, via("10.9.0.3")],
+        ),
+        Route { preference: Some(Preference::High), ..route("2001:db8:c::/48", vec![via("2001:db8:9::2")]) },
         route("192.0.0.0/24", vec![Hop { dev: Some("eth0".to_owned()), ..via("fe80::2") }]),
     ];
     let rule = |family, action| Rule::new(family, action);
@@ -134,6 +146,13 @@ fn every_kind() -> (Vec<Route>, Vec<Rule>) {
             ..rule(Family::Ipv4, RuleAction::Lookup(254))
         },
         Rule { priority: Some(40), ..rule(Family::Ipv4, RuleAction::Goto(60)) },
+        Rule {
+            tunnel: Some(5),
+            realms: Some(Realms { from: 3, to: 4 }),
+            priority: Some(41),
+            ..rule(Family::Ipv4, RuleAction::Lookup(1000))
+        },
+        Rule { priority: Some(42), ..rule(Family::Ipv4, RuleAction::Vrf) },
         Rule {
             from: Some(network("2001:db8:9::100/128")),
             priority: Some(70),
@@ -167,6 +186,12 @@ fn every_kind_of_route_and_rule_is_there_while_held_and_knows_itself_again() {
     has(&left, "60: not from all tos 0x10 fwmark 0x1/0xff prohibit");
     has(&left, "61: oif eth0 uidrange 5-9 ipproto tcp dport 80-443 suppress_prefixlength 0");
     has(&left, "40: goto 60");
+    has(&left, "192.0.3.0/24 realms 3/4 lock 1400 features ecn quickack 1 congctl reno");
+    has(&left, "2001:db8:c::/48 pref high");
+    has(&left, "41: tun_id 5 lookup 1000 realms 3/4");
+    has(&left, "42: lookup [l3mdev-table]");
+    let ways = ip(&left, "-4 route show 192.0.4.0/24");
+    assert!(ways.contains(&"nexthop via 10.9.0.2 realm 5 dev eth0 weight 1".to_owned()), "{ways:#?}");
     has(&left, "from 2001:db8:f::/48 blackhole");
     let before = ours(&left);
     // iproute2 shows the same mark once for each way to several hops of IPv6.

@@ -3,6 +3,7 @@
 use super::document::Written;
 use super::report::Report;
 use super::statement::Statement;
+use super::statics::only_static;
 use super::tree::{Node, Word};
 use super::value;
 use crate::config::problem::{Finding, Span};
@@ -78,7 +79,11 @@ const OPTIONS: [&str; 16] = [
 /// Reads every line of the block of `statement` onto `list`.
 pub(super) fn addresses(statement: &Statement<'_>, list: &mut Vec<Address>) {
     for node in statement.members() {
-        list.extend(one(node, statement.report()));
+        let mut found = one(node, statement.report());
+        if let Some(address) = found.as_mut().filter(|_| statement.name != "static_ipaddress") {
+            only_static(&mut address.track_group, statement.report());
+        }
+        list.extend(found);
     }
     statement.no_more_words();
 }

@@ -5,6 +5,7 @@ use super::document::{Document, File, Instance, Script, Track, Tracking, Weight}
 use super::process;
 use super::report::Report;
 use super::runs::Runner;
+use super::statics;
 use super::tells::rooted;
 use crate::check::{self, Probe, Schedule, Spec};
 use crate::config::problem::{Finding, Span};
@@ -79,16 +80,17 @@ pub(super) fn checks(document: &Document, runner: &Runner<'_>, report: &Report, 
 }
 
 fn interfaces(document: &Document, config: &mut Config) {
+    let tied = document.instances.iter().flat_map(|instance| statics::tracks(document, instance));
+    let written = all(document).flat_map(|tracking| &tracking.interfaces).cloned();
+    let tracks: Vec<Track> = written.chain(tied).collect();
     let mut names: Vec<&String> = Vec::new();
-    for track in all(document).flat_map(|tracking| &tracking.interfaces) {
+    for track in &tracks {
         if !names.contains(&track.name.get_ref()) {
             names.push(track.name.get_ref());
         }
     }
     for name in names {
-        let tracks = all(document)
-            .flat_map(|tracking| &tracking.interfaces)
-            .filter(|track| track.name.get_ref() == name);
+        let tracks = tracks.iter().filter(|track| track.name.get_ref() == name);
         let weights: Vec<_> = tracks.map(|track| weight(track, None)).collect();
         add(config, &format!("{LINK}{name}"), &weights, (1, 1, Initial::Pending), None, Some(name));
     }
@@ -212,6 +214,10 @@ pub(super) fn tracks(
     let mine = |name: &Spanned<String>| name.get_ref() == instance.name.get_ref();
     let groups = document.groups.iter().filter(|group| group.group.iter().any(mine));
     let mut found = Tracks { document, config, report, shared: false, found: Vec::new() };
+    // Before all else: a fault, whatever weight is written elsewhere, as in keepalived.
+    for track in statics::tracks(document, instance) {
+        found.interface(&track, instance);
+    }
     for (at, tracking) in
         iter::once(&instance.tracking).chain(groups.map(|group| &group.tracking)).enumerate()
     {

@@ -42,6 +42,8 @@ pub struct Document {
     pub static_routes: Vec<Route>,
     /// `static_rules`
     pub static_rules: Vec<Rule>,
+    /// `track_group`
+    pub track_groups: Vec<TrackGroup>,
     /// `interface_up_down_delays`
     pub delays: Vec<LinkDelay>,
     /// `garp_group`
@@ -57,6 +59,15 @@ pub struct LinkDelay {
     pub down: Duration,
     /// How long it must be up to count as up.
     pub up: Duration,
+}
+
+/// `track_group`: the instances that are out of order while the interface of a static entry is down which names it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrackGroup {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// Its instances.
+    pub group: Vec<Spanned<String>>,
 }
 
 /// `garp_group`: announcements on these interfaces together keep this distance.

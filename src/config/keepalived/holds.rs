@@ -116,13 +116,6 @@ fn label(address: &Address, report: &Report) -> Option<Spanned<String>> {
 }
 
 pub(super) fn vip(address: &Address, advertise: bool, report: &Report) -> file::Address {
-    if let Some(group) = &address.track_group {
-        let message = format!(
-            "known to keepalived, not done by Locum, effect: {} is there whatever the group's state",
-            address.address
-        );
-        report.warning(&group.span(), message, "remove track_group if it is the same to you");
-    }
     let link_local = matches!(address.address, IpAddr::V6(six) if six.is_unicast_link_local());
     let label = label(address, report);
     let vip = Vip {

@@ -126,7 +126,7 @@ const KEYWORDS: &[Keyword] = &[
     row(Top, "instance", C, Done),
     row(Top, "interface_up_down_delays", C, Done),
     row(Top, "garp_group", C, Done),
-    row(Top, "track_group", C, Effect("a static entry that cannot be set changes no instance")),
+    row(Top, "track_group", C, Done),
     row(Top, "bfd_instance", B, Done),
     row(Top, "use_pid_dir", C, Effect("pid files stay where they are")),
     row(Top, "linkbeat_use_polling", C, Effect("links are watched by netlink, not polled")),

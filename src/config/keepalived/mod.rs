@@ -190,6 +190,10 @@ fn document_of(nodes: &[Node], context: &Context<'_>) -> Document {
             "static_ipaddress" => address::addresses(&statement, &mut document.static_addresses),
             "static_routes" => route::routes(&statement, &mut document.static_routes),
             "static_rules" => route::rules(&statement, &mut document.static_rules),
+            "track_group" => {
+                let found = statics::track_group(&statement);
+                add(&statement, &mut document.track_groups, found, |group| &group.name);
+            }
             "interface_up_down_delays" => statics::delays(&statement, &mut document.delays),
             "garp_group" => document.pacing.push(statics::pacing(&statement)),
             "net_namespace" => statement.one(&mut document.net_namespace, value::text),

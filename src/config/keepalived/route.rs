@@ -5,6 +5,7 @@ use super::address::{Words, scope};
 use super::document::Written;
 use super::report::Report;
 use super::statement::Statement;
+use super::statics::only_static;
 use super::tree::{Node, Word};
 use super::value;
 use crate::config::problem::Span;
@@ -99,7 +100,7 @@ pub struct Route {
     pub track_group: Written<String>,
 }
 
-/// `nexthop via IP dev IF weight N onlink`
+/// `nexthop via IP dev IF weight N onlink realms A/B`
 #[derive(Clone, Debug, Default, PartialEq)]
 #[expect(missing_docs, reason = "the fields are named as the words they hold")]
 pub struct Nexthop {
@@ -107,6 +108,7 @@ pub struct Nexthop {
     pub dev: Written<String>,
     pub weight: Written<u8>,
     pub onlink: bool,
+    pub realms: Written<String>,
 }
 
 /// One rule.
@@ -220,12 +222,24 @@ const RULE_WORDS: [&str; 18] = [
 
 /// Reads every line of the block of `statement` as a route.
 pub(super) fn routes(statement: &Statement<'_>, list: &mut Vec<Route>) {
-    list.extend(statement.members().iter().filter_map(|node| route(node, statement.report())));
+    for node in statement.members() {
+        let Some(mut found) = route(node, statement.report()) else { continue };
+        if statement.name != "static_routes" {
+            only_static(&mut found.track_group, statement.report());
+        }
+        list.push(found);
+    }
 }
 
 /// Reads every line of the block of `statement` as a rule.
 pub(super) fn rules(statement: &Statement<'_>, list: &mut Vec<Rule>) {
-    list.extend(statement.members().iter().filter_map(|node| rule(node, statement.report())));
+    for node in statement.members() {
+        let Some(mut found) = rule(node, statement.report()) else { continue };
+        if statement.name != "static_rules" {
+            only_static(&mut found.track_group, statement.report());
+        }
+        list.push(found);
+    }
 }
 
 /// `default`, an address, or a network.
@@ -408,6 +422,10 @@ fn nexthop(words: &mut Words<'_>) -> Nexthop {
             "onlink" => {
                 words.next();
                 hop.onlink = true;
+            }
+            "realms" => {
+                words.next();
+                hop.realms = words.value(word, value::text);
             }
             _ => break,
         }

@@ -3,15 +3,23 @@
 
 use super::report::Report;
 use super::route::{self as written, Table};
-use crate::agent::route::{Hop, MAIN_TABLE, Network, Route, RouteKind, RouteOption, Rule, RuleAction};
+use crate::agent::route::{
+    Congestion, Hop, MAIN_TABLE, Network, Realms, Route, RouteKind, RouteOption, Rule, RuleAction,
+};
 use crate::config::problem::Span;
+use crate::config::routes::{LONGEST_ALGORITHM, PREFERENCES};
 use crate::vrrp::Family;
 use serde_spanned::Spanned;
 use std::fs;
 use std::net::IpAddr;
 
-/// Where names of tables are, the first to have one counts.
-const NAMES: [&str; 2] = ["/etc/iproute2/rt_tables", "/usr/share/iproute2/rt_tables"];
+/// Where names of tables, realms and groups of interfaces are, the first to have one counts.
+const NAMES: [&str; 2] = ["/etc/iproute2", "/usr/share/iproute2"];
+const TABLE_NAMES: &str = "rt_tables";
+const REALM_NAMES: &str = "rt_realms";
+const GROUP_NAMES: &str = "group";
+/// What keepalived tells routes and rules of its own by, in numbers and words.
+const KEEPALIVEDS: [&str; 2] = ["18", "keepalived"];
 /// Those that need no file.
 const TABLES: [(&str, u32); 3] = [("main", MAIN_TABLE), ("default", 253), ("local", 255)];
 /// Names of IP protocols in rules; others go by their number.
@@ -35,6 +43,9 @@ const OPTIONS: [(&str, RouteOption); 14] = [
     ("mtu", RouteOption::Mtu),
 ];
 
+/// Those of them that are times.
+const TIMES: [&str; 3] = ["rtt", "rttvar", "rto_min"];
+
 /// Makes routes and rules of one instance. `family` is for those that do not say theirs.
 pub(super) struct Router<'a> {
     pub(super) family: Family,
@@ -43,8 +54,23 @@ pub(super) struct Router<'a> {
 
 impl Router<'_> {
     fn not_done(&self, span: &Span, effect: &str) {
+        self.not_done_but(span, effect, "remove it if it is the same to you");
+    }
+
+    fn not_done_but(&self, span: &Span, effect: &str, help: &str) {
         let message = format!("known to keepalived, not done by Locum, effect: {effect}");
-        self.report.warning(span, message, "remove it if it is the same to you");
+        self.report.warning(span, message, help);
+    }
+
+    /// By its number a start finds what a Locum that died has left behind, and nothing else.
+    fn protocol(&self, span: &Span, what: &str, protocol: &str) {
+        let effect =
+            format!("the kernel has this {what} as one of protocol 112, Locum's own, not {protocol}");
+        self.not_done_but(
+            span,
+            &effect,
+            "remove it; what looks for these by their protocol has to look for 112",
+        );
     }
 
     fn table(&self, table: &Table, span: &Span) -> Option<u32> {
@@ -54,10 +80,25 @@ impl Router<'_> {
                 .iter()
                 .find(|(known, _)| known == name)
                 .map(|(_, number)| *number)
-                .or_else(|| NAMES.iter().find_map(|path| named(&fs::read_to_string(path).ok()?, name))),
+                .or_else(|| looked_up(TABLE_NAMES, name)),
         };
+        self.found(found, span, "routing table", TABLE_NAMES)
+    }
+
+    /// `A/B`, or `B`.
+    fn realms(&self, text: &str, span: &Span) -> Option<Realms> {
+        let number = |text: &str| {
+            let number = text.parse().ok().or_else(|| u16::try_from(looked_up(REALM_NAMES, text)?).ok());
+            self.found(number, span, "realm", REALM_NAMES)
+        };
+        let (from, to) = text.split_once('/').unwrap_or(("0", text));
+        Some(Realms { from: number(from)?, to: number(to)? })
+    }
+
+    fn found<T>(&self, found: Option<T>, span: &Span, what: &str, file: &str) -> Option<T> {
         if found.is_none() {
-            let message = format!("there is no routing table of this name in {}", NAMES.join(" or "));
+            let paths = NAMES.map(|folder| format!("{folder}/{file}")).join(" or ");
+            let message = format!("there is no {what} of this name in {paths}");
             self.report.refuse(span, message, "write its number, or add it there");
         }
         found
@@ -69,8 +110,18 @@ impl Router<'_> {
             self.not_done(&from.span, "this route is not set, for its type");
             return None;
         };
-        if from.vrf.is_some() || from.options.iter().any(|(name, _)| name == "encap") {
-            self.not_done(&from.span, "this route is not set, for its vrf or encap");
+        if from.vrf.is_some() {
+            let effect = "this route is not set, for its vrf";
+            self.not_done_but(&from.span, effect, "write the table of the VRF instead: table N");
+            return None;
+        }
+        if from.options.iter().any(|(name, _)| name == "encap") {
+            let effect = "this route is not set, for its encap";
+            self.not_done_but(
+                &from.span,
+                effect,
+                "set it in the system's network configuration, or have a hook do it",
+            );
             return None;
         }
         let named = match from.to {
@@ -91,7 +142,7 @@ impl Router<'_> {
         };
         let mut route = Route {
             kind,
-            hops: hops(from),
+            hops: self.hops(from),
             source: value(from.src.as_ref()),
             table,
             metric: value(from.metric.as_ref()),
@@ -104,6 +155,10 @@ impl Router<'_> {
             return None;
         }
         let mut without = options(from, &mut route);
+        if family == Family::Ipv6 {
+            let realms = route.hops.iter_mut().filter_map(|hop| hop.realms.take()).count();
+            without.extend((realms > 0).then(|| "realms, which only IPv4 has".to_owned()));
+        }
         let drops = [RouteKind::Blackhole, RouteKind::Unreachable, RouteKind::Prohibit, RouteKind::Throw];
         if drops.contains(&kind) && !route.hops.is_empty() {
             // The kernel refuses such a route.
@@ -111,11 +166,39 @@ impl Router<'_> {
             without.push("via and dev".to_owned());
         }
         without.extend(from.or.as_ref().map(|_| "or".to_owned()));
-        without.extend(from.protocol.as_ref().map(|_| "protocol".to_owned()));
+        let protocol = from.protocol.as_ref().map(|it| it.get_ref().as_str());
+        if let Some(protocol) = protocol.filter(|protocol| !KEEPALIVEDS.contains(protocol)) {
+            self.protocol(&from.span, "route", protocol);
+            if !from.no_track {
+                self.report.count_flaw();
+            }
+        }
         if !without.is_empty() {
             self.not_done(&from.span, &format!("this route is set without {}", without.join(", ")));
         }
         Some(route)
+    }
+
+    /// The ways of a route. Those that name no realms are counted as the whole route is.
+    fn hops(&self, from: &written::Route) -> Vec<Hop> {
+        let all = from.options.iter().find(|(name, _)| name == "realms");
+        let all = all.and_then(|(_, values)| self.realms(values.last()?, &from.span));
+        let first = Hop {
+            via: value(from.via.as_ref()),
+            dev: inner(from.dev.as_ref()),
+            extra_weight: 0,
+            onlink: from.onlink,
+            realms: all,
+        };
+        let others = from.nexthops.iter().map(|hop| Hop {
+            via: value(hop.via.as_ref()),
+            dev: inner(hop.dev.as_ref()),
+            extra_weight: value(hop.weight.as_ref()).map_or(0, |weight: u8| weight.saturating_sub(1)),
+            onlink: hop.onlink,
+            realms: hop.realms.as_ref().and_then(|it| self.realms(it.get_ref(), &it.span())).or(all),
+        });
+        let leads = |hop: &Hop| hop.via.is_some() || hop.dev.is_some();
+        std::iter::once(first).chain(others).filter(leads).collect()
     }
 
     /// Whether all addresses of a route are of its family, which is told of.
@@ -153,6 +236,7 @@ impl Router<'_> {
             return None;
         }
         let action = match (&from.table, &from.goto, &from.verdict) {
+            _ if from.l3mdev => Some(RuleAction::Vrf),
             (Some(table), ..) => Some(RuleAction::Lookup(self.table(table.get_ref(), &table.span())?)),
             (_, Some(priority), _) => Some(RuleAction::Goto(*priority.get_ref())),
             (.., Some(verdict)) => match verdict.get_ref() {
@@ -164,8 +248,8 @@ impl Router<'_> {
             },
             _ => None,
         };
-        let Some(action) = action.filter(|_| !from.l3mdev) else {
-            self.not_done(&from.span, "this rule is not set, for its type or l3mdev");
+        let Some(action) = action else {
+            self.not_done(&from.span, "this rule is not set, for its type");
             return None;
         };
         let net = |written: &Option<Spanned<written::Network>>| network(*written.as_ref()?.get_ref());
@@ -181,6 +265,23 @@ impl Router<'_> {
             ..Rule::new(family, action)
         };
         for (name, text) in &from.options {
+            if name == "protocol" {
+                if !KEEPALIVEDS.contains(&text.as_str()) {
+                    self.protocol(&from.span, "rule", text);
+                }
+                if KEEPALIVEDS[0] != text && !from.no_track {
+                    self.report.count_flaw();
+                }
+                continue;
+            }
+            if name == "realms" {
+                if family == Family::Ipv6 {
+                    self.not_done(&from.span, "this rule is set without realms, which only IPv4 has");
+                } else {
+                    rule.realms = self.realms(text, &from.span);
+                }
+                continue;
+            }
             if !selector(&mut rule, name, text) {
                 self.not_done(&from.span, &format!("this rule is not set, for its {name} {text}"));
                 return None;
@@ -195,16 +296,36 @@ fn options(from: &written::Route, route: &mut Route) -> Vec<String> {
     let mut rest = Vec::new();
     for (name, values) in &from.options {
         let known = OPTIONS.iter().find(|(known, _)| known == name).map(|(_, option)| *option);
-        let last = values.last().map(|value| value.trim_end_matches("ms").parse::<u32>());
-        match (name.as_str(), known, last) {
-            ("mtu", _, Some(Ok(number))) if values.len() > 1 => {
-                route.options.insert(RouteOption::LockedMtu, number);
+        let locked = values.len() > 1;
+        let last = values.last().map_or("", String::as_str);
+        let number = if TIMES.contains(&name.as_str()) { milliseconds(last) } else { last.parse().ok() };
+        match (name.as_str(), known, number) {
+            // Of the ways of the route.
+            ("realms", ..) => {}
+            ("congctl", ..) if (1..=LONGEST_ALGORITHM).contains(&last.len()) => {
+                route.congestion = Some(Congestion { algorithm: last.to_owned(), locked });
             }
-            (_, Some(option), Some(Ok(number))) => drop(route.options.insert(option, number)),
+            ("features", ..) if last == "ecn" => drop(route.options.insert(RouteOption::Ecn, 1)),
+            ("pref", ..) if route.family == Family::Ipv6 => {
+                route.preference =
+                    PREFERENCES.iter().find(|(known, _)| *known == last).map(|(_, found)| *found);
+                rest.extend(route.preference.is_none().then(|| name.clone()));
+            }
+            ("mtu", _, Some(number)) if locked => drop(route.options.insert(RouteOption::LockedMtu, number)),
+            (_, Some(option), Some(number)) => {
+                route.options.insert(option, number);
+                rest.extend(locked.then(|| format!("the lock of {name}")));
+            }
             _ => rest.push(name.clone()),
         }
     }
     rest
+}
+
+/// A time, in milliseconds where no unit stands behind it.
+fn milliseconds(text: &str) -> Option<u32> {
+    let seconds = || text.strip_suffix('s')?.parse::<u32>().ok()?.checked_mul(1000);
+    text.strip_suffix("ms").unwrap_or(text).parse().ok().or_else(seconds)
 }
 
 /// Sets one of the rarer selectors; `false` where it has no meaning here.
@@ -222,9 +343,10 @@ fn selector(rule: &mut Rule, name: &str, text: &str) -> bool {
             rule.protocol = known.or_else(|| text.parse().ok());
         }
         "suppress_prefixlength" | "suppress_prefixlen" => rule.suppress_prefix = text.parse().ok(),
-        "suppress_ifgroup" => rule.suppress_group = text.parse().ok(),
-        // Who made a rule is not what it does.
-        "protocol" => return true,
+        "suppress_ifgroup" => {
+            rule.suppress_group = text.parse().ok().or_else(|| looked_up(GROUP_NAMES, text))
+        }
+        "tunnel-id" => rule.tunnel = text.parse().ok(),
         _ => return false,
     }
     match name {
@@ -233,6 +355,7 @@ fn selector(rule: &mut Rule, name: &str, text: &str) -> bool {
         "dport" => rule.destination_ports.is_some(),
         "ipproto" => rule.protocol.is_some(),
         "suppress_ifgroup" => rule.suppress_group.is_some(),
+        "tunnel-id" => rule.tunnel.is_some(),
         _ => rule.suppress_prefix.is_some(),
     }
 }
@@ -241,26 +364,13 @@ fn value<T: Clone>(written: Option<&Spanned<T>>) -> Option<T> {
     written.map(|written| written.get_ref().clone())
 }
 
-/// The number of a table in the text of `rt_tables`.
-fn hops(from: &written::Route) -> Vec<Hop> {
-    let first = Hop {
-        via: value(from.via.as_ref()),
-        dev: inner(from.dev.as_ref()),
-        extra_weight: 0,
-        onlink: from.onlink,
-    };
-    let others = from.nexthops.iter().map(|hop| Hop {
-        via: value(hop.via.as_ref()),
-        dev: inner(hop.dev.as_ref()),
-        extra_weight: value(hop.weight.as_ref()).map_or(0, |weight: u8| weight.saturating_sub(1)),
-        onlink: hop.onlink,
-    });
-    let leads = |hop: &Hop| hop.via.is_some() || hop.dev.is_some();
-    std::iter::once(first).chain(others).filter(leads).collect()
-}
-
 fn inner(written: Option<&Spanned<String>>) -> Option<String> {
     written.map(|written| written.get_ref().clone())
+}
+
+/// The number of a name in one of the files of iproute2.
+fn looked_up(file: &str, name: &str) -> Option<u32> {
+    NAMES.iter().find_map(|folder| named(&fs::read_to_string(format!("{folder}/{file}")).ok()?, name))
 }
 
 /// The number that `text` gives to `name`.

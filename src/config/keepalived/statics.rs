@@ -1,6 +1,6 @@
-//! What stands outside the large blocks: `static_*`, `interface_up_down_delays` and `garp_group`.
+//! What stands outside the large blocks: `static_*`, `track_group`, `interface_up_down_delays` and `garp_group`.
 
-use super::document::{Document, LinkDelay, Pacing, Written};
+use super::document::{Document, Instance, LinkDelay, Pacing, Track, TrackGroup, Written};
 use super::holds;
 use super::report::Report;
 use super::routing;
@@ -10,6 +10,8 @@ use super::value;
 use crate::agent::config::Pace;
 use crate::config::fixed::Fixed;
 use crate::config::pace;
+use crate::config::problem::Finding;
+use crate::config::suggest::nearest;
 use crate::vrrp::Family;
 use serde_spanned::Spanned;
 use std::time::Duration;
@@ -65,12 +67,114 @@ pub(super) fn pacing(statement: &Statement<'_>) -> Pacing {
     pacing
 }
 
+/// `track_group`
+pub(super) fn track_group(statement: &Statement<'_>) -> Option<TrackGroup> {
+    let mut group = TrackGroup { name: statement.title()?, group: Vec::new() };
+    for node in statement.members() {
+        let line = Statement { node, ..*statement };
+        if node.keyword() == "group" {
+            let words = line.words().map(|word| Spanned::new(word.span.clone(), word.text.clone()));
+            group.group.extend(words);
+        } else {
+            let message = format!("unknown keyword {} in track_group", node.keyword());
+            line.report().refuse(&node.span(), message, "a track_group has group { NAME … } alone");
+        }
+    }
+    Some(group)
+}
+
+/// Takes `track_group` from what moves with an instance: keepalived does not know it there.
+pub(super) fn only_static(group: &mut Written<String>, report: &Report) {
+    if let Some(group) = group.take() {
+        let message = "only static entries have a track_group: this moves with its instance anyway";
+        report.refuse(&group.span(), message, "remove it");
+    }
+}
+
+/// The interfaces that static entries name together with a `track_group`, and that group.
+pub(super) fn tied(document: &Document) -> impl Iterator<Item = (&str, &Spanned<String>)> {
+    let addresses = document.static_addresses.iter();
+    let addresses = addresses.map(|it| (&it.track_group, name(&it.dev).or(Some(default(document)))));
+    let routes = document.static_routes.iter().map(|it| (&it.track_group, name(&it.dev)));
+    let rules = document.static_rules.iter().map(|it| (&it.track_group, name(&it.iif)));
+    addresses.chain(routes).chain(rules).filter_map(|(group, interface)| Some((interface?, group.as_ref()?)))
+}
+
+/// What `instance` tracks by its track groups: without its interface a static entry is not there.
+pub(super) fn tracks(document: &Document, instance: &Instance) -> Vec<Track> {
+    let member = |group: &&TrackGroup| group.group.iter().any(|it| it.get_ref() == instance.name.get_ref());
+    let groups: Vec<_> = document.track_groups.iter().filter(member).map(|it| it.name.get_ref()).collect();
+    let own = instance.interface.as_ref().filter(|_| instance.dont_track_primary.is_none());
+    let tied = tied(document).filter(|(interface, group)| {
+        groups.contains(&group.get_ref()) && own.is_none_or(|own| own.get_ref() != interface)
+    });
+    tied.map(|(name, group)| Track { name: Spanned::new(group.span(), name.to_owned()), weight: None })
+        .collect()
+}
+
+/// Tells of names that do not exist, and of entries that no interface belongs to.
+fn judge_groups(document: &Document, report: &Report) {
+    for group in &document.track_groups {
+        if group.group.is_empty() {
+            report.flaw(
+                &group.name.span(),
+                "a track_group of no instance changes nothing",
+                "add: group { NAME }",
+            );
+        }
+        for member in &group.group {
+            let known = document.instances.iter().map(|instance| instance.name.get_ref().as_str());
+            if !known.clone().any(|known| known == member.get_ref()) {
+                let help = nearest(member.get_ref(), known)
+                    .map_or("add it, or remove the name".to_owned(), |near| format!("did you mean {near}?"));
+                report.warning(
+                    &member.span(),
+                    format!("there is no vrrp_instance {}", member.get_ref()),
+                    help,
+                );
+            }
+        }
+    }
+    let routes = document.static_routes.iter().map(|it| (&it.track_group, it.dev.is_some(), "dev"));
+    let rules = document.static_rules.iter().map(|it| (&it.track_group, it.iif.is_some(), "iif"));
+    let addresses = document.static_addresses.iter().map(|it| (&it.track_group, true, "dev"));
+    for (written, has, word) in addresses.chain(routes).chain(rules) {
+        let Some(written) = written else { continue };
+        let mut known = document.track_groups.iter().map(|group| &group.name);
+        let found = known.clone().find(|name| name.get_ref() == written.get_ref());
+        if let Some(group) = found.filter(|group| group.span().start > written.span().start) {
+            let message = "keepalived does otherwise here: it does not find a track_group that stands further down; \
+                           Locum does what is written";
+            let finding = Finding::warning(&written.span(), message).also(&group.span(), "here");
+            report.count_flaw();
+            report.add(finding.help("move the track_group before it"), &written.span());
+        } else if found.is_none() {
+            let help = nearest(written.get_ref(), known.by_ref().map(|name| name.get_ref().as_str()))
+                .map_or("add it, or remove the word".to_owned(), |near| format!("did you mean {near}?"));
+            report.refuse(&written.span(), format!("there is no track_group {}", written.get_ref()), help);
+        }
+        if !has {
+            let message = "no interface is named here, so that the track_group has none to watch";
+            report.refuse(&written.span(), message, format!("add: {word} IF"));
+        }
+    }
+}
+
+#[expect(clippy::ref_option, reason = "it is asked of fields")]
+fn name(written: &Written<String>) -> Option<&str> {
+    Some(written.as_ref()?.get_ref())
+}
+
+fn default(document: &Document) -> &str {
+    document.global.default_interface.as_ref().map_or(DEFAULT_INTERFACE, |name| name.get_ref())
+}
+
 /// What is held as long as the daemon runs.
 pub(super) fn fixed(document: &Document, report: &Report) -> Fixed {
     let routing = routing::Router { family: Family::Ipv4, report };
-    let default = document.global.default_interface.as_ref().map(Spanned::get_ref);
+    judge_groups(document, report);
     Fixed {
-        interface: Some(default.map_or(DEFAULT_INTERFACE, String::as_str).to_owned()),
+        interface: Some(default(document).to_owned()),
         addresses: document
             .static_addresses
             .iter()

@@ -4,7 +4,7 @@ use super::page::{inline, list, quoted};
 use crate::agent::VirtualInterface;
 use crate::agent::route::{Hop, MAIN_TABLE, Network, Route, RouteKind, Rule, RuleAction};
 use crate::config::address::{FLAGS, SCOPES};
-use crate::config::routes::{ACTIONS, FAMILIES, KINDS, OPTIONS};
+use crate::config::routes::{ACTIONS, FAMILIES, KINDS, OPTIONS, PREFERENCES};
 use crate::config::show;
 use crate::notify::Script;
 use crate::process::{User, group_name, resolve_user};
@@ -122,6 +122,7 @@ fn hop(hop: &Hop) -> Vec<(&'static str, String)> {
     if hop.onlink {
         pairs.push(("onlink", "true".to_owned()));
     }
+    pairs.extend(hop.realms.map(|realms| ("realms", quoted(&realms.to_string()))));
     pairs
 }
 
@@ -153,6 +154,13 @@ pub(super) fn route(route: &Route) -> String {
     if !options.is_empty() {
         pairs.push(("options", inline(&options)));
     }
+    pairs.extend(
+        route
+            .congestion
+            .as_ref()
+            .map(|it| (if it.locked { "locked_congestion" } else { "congestion" }, quoted(&it.algorithm))),
+    );
+    pairs.extend(route.preference.map(|preference| ("preference", word(PREFERENCES, &preference))));
     inline(&pairs)
 }
 
@@ -184,6 +192,8 @@ pub(super) fn rule(rule: &Rule) -> String {
         ("priority", number(&rule.priority)),
         ("suppress_prefix", number(&rule.suppress_prefix)),
         ("suppress_group", number(&rule.suppress_group)),
+        ("tunnel", rule.tunnel.map(|tunnel| tunnel.to_string())),
+        ("realms", rule.realms.map(|realms| quoted(&realms.to_string()))),
     ];
     let pairs: Vec<_> = pairs.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
     inline(&pairs)
