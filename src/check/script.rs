@@ -23,7 +23,7 @@ pub struct Config {
 
 impl Hash for Config {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.argv, self.user.uid, self.user.gid, self.inherit).hash(state);
+        (&self.argv, self.user.uid, self.user.gid, &self.user.groups, self.inherit).hash(state);
     }
 }
 

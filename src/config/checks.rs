@@ -1,6 +1,6 @@
 //! `[check.NAME]`: what every check has, and what each kind has of its own.
 
-use super::hooks;
+use super::hooks::{self, Usual};
 use super::lint;
 use super::problem::{Finding, Sink};
 use super::router::Keys;
@@ -13,7 +13,6 @@ use super::value::{
 use crate::check::{Endpoint, Probe, Schedule, Spec, Target};
 use crate::check::{bfd, bfd_session, dns, file, http, overlap, ping, process, script, tcp, tls, websocket};
 use crate::health::{self, CheckName, Initial};
-use crate::process::Inherit;
 use hyper::Uri;
 use serde_spanned::Spanned;
 use std::collections::BTreeMap;
@@ -54,12 +53,12 @@ enum Kind {
 /// Every check that is right: how it is counted, and what it probes, if anything, by its name.
 pub(super) fn checks(
     sections: Vec<(Spanned<String>, Section<'_>)>,
-    script_user: Option<&Spanned<String>>,
+    scripts: Usual<'_>,
     keys: &Keys<'_>,
 ) -> (Vec<health::Config>, BTreeMap<CheckName, Spec>) {
     let (mut counted, mut specs) = (Vec::new(), BTreeMap::new());
     for (name, section) in sections {
-        if let Some((config, spec)) = check(&name, section, script_user, keys) {
+        if let Some((config, spec)) = check(&name, section, scripts, keys) {
             specs.extend(spec.map(|spec| (config.name.clone(), spec)));
             counted.push(config);
         }
@@ -68,11 +67,11 @@ pub(super) fn checks(
 }
 
 /// One check in full: how it is counted and what it probes, if anything. `None` where it is wrong,
-/// which is reported. `script_user` is the user of `[agent]`.
+/// which is reported.
 fn check(
     name: &Spanned<String>,
     section: Section<'_>,
-    script_user: Option<&Spanned<String>>,
+    scripts: Usual<'_>,
     keys: &Keys<'_>,
 ) -> Option<(health::Config, Option<Spec>)> {
     let sink = section.sink();
@@ -99,7 +98,7 @@ fn check(
         Kind::Tcp => target(&section, "target").map(|target| Probe::Tcp(tcp::Config { target })),
         Kind::Http => http(&section, keys).map(Probe::Http),
         Kind::Websocket => websocket(&section, keys).map(Probe::Websocket),
-        Kind::Script => script(&section, script_user).map(Probe::Script),
+        Kind::Script => script(&section, scripts).map(Probe::Script),
         Kind::Process => Some(Probe::Process(process(&section))),
         Kind::File => file(&section).map(Probe::File),
         Kind::Ping => section
@@ -364,16 +363,16 @@ pub(super) fn headers(section: &Section<'_>, keys: &Keys<'_>) -> Result<Vec<(Str
     all.into_iter().map(|(name, value)| Ok((name, value?))).collect()
 }
 
-fn script(section: &Section<'_>, script_user: Option<&Spanned<String>>) -> Option<script::Config> {
+fn script(section: &Section<'_>, scripts: Usual<'_>) -> Option<script::Config> {
     let command = section.required("command", "command = [\"/path/to/script\", \"argument\"]", command);
     let user = section.optional("user", text);
     let command = command?;
-    let user = hooks::user(user.as_ref().or(script_user), &command.span(), section.sink());
+    let user = hooks::user(user.as_ref().or(scripts.user), &command.span(), section.sink());
     hooks::may_run(&command, user.as_ref(), section.sink());
     if let Some(finding) = lint::never_fails(command.get_ref(), &command.span()) {
         section.sink().add(finding);
     }
-    Some(script::Config { argv: command.into_inner(), user: user?, inherit: Inherit::Nothing })
+    Some(script::Config { argv: command.into_inner(), user: user?, inherit: scripts.inherit })
 }
 
 fn process(section: &Section<'_>) -> process::Config {

@@ -7,6 +7,7 @@ use super::auth;
 use super::claim::{self, Claim, QUORUMS};
 use super::damping;
 use super::fixed::{self, Fixed};
+use super::hooks::Usual;
 use super::http::{self, Http};
 use super::identity;
 use super::journal::{self, Journal};
@@ -28,6 +29,7 @@ use crate::agent::config::{Interface, LinkDelay};
 use crate::agent::route::{Route, Rule};
 use crate::agent::{Install, RouterName, VirtualMac};
 use crate::claim::quorum::Quorum;
+use crate::process::Inherit;
 use crate::snmp::Settings;
 use crate::vrrp::announcing::Announcing;
 use crate::vrrp::{AddressFlag, ChecksumPolicy, Family, Priority, Version, Vrid};
@@ -82,11 +84,20 @@ pub(super) struct Agent<'a> {
     pub(super) control: Option<PathBuf>,
     pub(super) group: Option<Spanned<String>>,
     pub(super) script_user: Option<Spanned<String>>,
+    /// Scripts have the daemon's environment.
+    pub(super) inherit_environment: bool,
     pub(super) notify_fifos: Vec<Section<'a>>,
     pub(super) mail: Option<Section<'a>>,
     pub(super) start_delay: Option<Duration>,
     pub(super) scheduling: Scheduling,
     pub(super) delay_after_boot: Option<Duration>,
+}
+
+impl Agent<'_> {
+    pub(super) fn scripts(&self) -> Usual<'_> {
+        let inherit = if self.inherit_environment { Inherit::Environment } else { Inherit::Nothing };
+        Usual { user: self.script_user.as_ref(), inherit }
+    }
 }
 
 /// `[router.NAME]`
@@ -224,6 +235,7 @@ fn agent(section: Section<'_>) -> Agent<'_> {
         node: inner(section.optional("node", text)),
         identity: identity(&section),
         script_user: section.optional("script_user", text),
+        inherit_environment: inner(section.optional("inherit_environment", flag)).unwrap_or_default(),
         notify_fifos: fifos(&section),
         mail: section.section("mail"),
         scheduling: Scheduling {

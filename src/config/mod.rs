@@ -85,6 +85,14 @@ pub struct Config {
     pub details: Details,
 }
 
+/// What an instance of a keepalived.conf says of itself. What it means for an election is done where it is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are named as the keywords they hold")]
+pub struct Dumped {
+    pub strict_mode: bool,
+    pub skip_check_adv_addr: bool,
+}
+
 /// Hosts, commands and paths, by the names that the agent uses.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Details {
@@ -116,6 +124,8 @@ pub struct Details {
     pub node: String,
     /// How long a failover may take at most, for the routers that promise it.
     pub max_failover: BTreeMap<RouterName, Duration>,
+    /// What a keepalived.conf says of its instances that only dumps tell of; absent is no.
+    pub dumped: BTreeMap<RouterName, Dumped>,
     /// The best priority among the peers, for the routers that say it.
     pub peer_priority: BTreeMap<RouterName, Priority>,
 }
@@ -282,12 +292,12 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
     across::across(&file.routers, &names, &records, sink);
     let (mut told, priorities) = tell::told(&mut file.agent, &host_name(), &keys);
     told.receivers = receivers(&mut file, &keys);
-    let script_user = file.agent.script_user.as_ref();
-    if let Some(named) = script_user {
+    let scripts = file.agent.scripts();
+    if let Some(named) = &file.agent.script_user {
         // Perhaps nobody uses it yet.
-        hooks::user(script_user, &named.span(), sink);
+        hooks::user(Some(named), &named.span(), sink);
     }
-    let (counted, specs) = checks::checks(std::mem::take(&mut file.checks), script_user, &keys);
+    let (counted, specs) = checks::checks(std::mem::take(&mut file.checks), scripts, &keys);
     let mut config = Config {
         agent: agent::config::Config {
             checks: counted,
@@ -312,6 +322,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
             scheduling: file.agent.scheduling.clone(),
             node: file.agent.node.clone().unwrap_or_else(host_name),
             max_failover: BTreeMap::new(),
+            dumped: BTreeMap::new(),
             peer_priority: BTreeMap::new(),
         },
     };
@@ -322,7 +333,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
     let usual = file.claim.as_ref().map_or(Quorum::Off, claim::Claim::usual);
     for part in &file.routers {
         let name = part.name.get_ref();
-        let hooks = hooks::hooks(&part.notify, script_user, sink);
+        let hooks = hooks::hooks(&part.notify, scripts, sink);
         let told = &mut config.details.told;
         let subject = Subject::Router(name.clone());
         told.add(subject.clone(), &part.notify, priorities, sink);
@@ -344,7 +355,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
     }
     for part in &file.groups {
         let name = GroupName(part.name.get_ref().as_str().into());
-        let hooks = hooks::hooks(&part.notify, script_user, sink);
+        let hooks = hooks::hooks(&part.notify, scripts, sink);
         let told = &mut config.details.told;
         let subject = Subject::Group(name.clone());
         told.add(subject.clone(), &part.notify, false, sink);

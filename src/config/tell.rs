@@ -1,7 +1,7 @@
 //! `[agent]`'s `notify_fifo` and `mail`: whom the daemon tells besides hooks.
 
 use super::file::{self, own_command};
-use super::hooks::{may_run, user};
+use super::hooks::{Usual, may_run, user};
 use super::problem::{Finding, Sink};
 use super::router::Keys;
 use super::secret;
@@ -13,7 +13,6 @@ use crate::notify::mail::{Mail, Mailbox};
 use crate::notify::message::Receiver;
 use crate::notify::smtp::{Login, Security, Transport};
 use crate::notify::{Script, User};
-use crate::process::Inherit;
 use crate::stream::tls;
 use crate::vrrp::auth::Secret;
 use serde_spanned::Spanned;
@@ -56,7 +55,7 @@ pub(super) fn told(agent: &mut file::Agent<'_>, host_name: &str, keys: &Keys<'_>
     let (mut fifos, mut priorities): (Vec<Fifo>, _) = (Vec::new(), false);
     for section in sections {
         let (span, sink) = (section.span.clone(), section.sink());
-        let Some((fifo, changes)) = fifo_of(section, agent.script_user.as_ref()) else { continue };
+        let Some((fifo, changes)) = fifo_of(section, agent.scripts()) else { continue };
         if fifos.iter().any(|other| other.path == fifo.path) {
             let finding = Finding::error(&span, "this FIFO stands here twice: every event would come twice");
             sink.add(finding.help("name another, or remove one"));
@@ -103,9 +102,8 @@ impl Told {
     }
 }
 
-/// The FIFO, and whether changes of priority are written to it. `script_user` is the user of
-/// `[agent]`.
-fn fifo_of(section: Section<'_>, script_user: Option<&Spanned<String>>) -> Option<(Fifo, bool)> {
+/// The FIFO, and whether changes of priority are written to it.
+fn fifo_of(section: Section<'_>, scripts: Usual<'_>) -> Option<(Fifo, bool)> {
     let sink = section.sink();
     let path = section.required("path", "path = \"/run/locum/events\"", path);
     let named = section.optional("user", text);
@@ -117,13 +115,13 @@ fn fifo_of(section: Section<'_>, script_user: Option<&Spanned<String>>) -> Optio
     let path = path?.into_inner();
     let reader = match &script {
         Some(script) => {
-            let by = script.user.as_ref().or(named.as_ref()).or(script_user);
+            let by = script.user.as_ref().or(named.as_ref()).or(scripts.user);
             let user = user(by, &script.words.span(), sink);
             may_run(&script.words, user.as_ref(), sink);
             Some(Script {
                 command: script.words.get_ref().clone(),
                 user: user?,
-                inherit: Inherit::Nothing,
+                inherit: scripts.inherit,
                 timeout: START_WITHIN,
             })
         }

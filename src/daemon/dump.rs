@@ -4,7 +4,7 @@
 //! together.
 //!
 //! What keepalived has and Locum has not stands at its neutral value: `promote_secondaries`,
-//! `skip_check_adv_addr`, `notify_deleted`, `invalid_authtype`.
+//! `notify_deleted`, `invalid_authtype`.
 
 use super::counters::counted;
 pub use super::counters::{Cleared, Counters, counters, stats};
@@ -69,11 +69,12 @@ fn data_of(now: &RouterStatus, router: &Router, config: &Config, at: Timestamp) 
     let mailed = config.details.told.mailed.contains(&Subject::Router(router.name.clone()));
     let garp = Garp::of(router);
     let vips = |excluded: bool| strings(now, router, excluded);
+    let said = config.details.dumped.get(&router.name).copied().unwrap_or_default();
     let mut data = json!({
         "iname": router.name,
         "dont_track_primary": u8::from(router.ignore_link),
-        "skip_check_adv_addr": 0,
-        "strict_mode": u8::from(router.strict),
+        "skip_check_adv_addr": u8::from(said.skip_check_adv_addr),
+        "strict_mode": u8::from(said.strict_mode || router.strict),
         "vmac_ifname": vmac(router).unwrap_or_default(),
         "ifp_ifname": vmac(router).unwrap_or_else(|| interface(now, router)),
         "master_priority": master_priority(now),

@@ -175,14 +175,32 @@ fn spawn(command: &Command) -> Result<Running, String> {
                 User::own().name
             ));
         }
-        // The standard library sets supplementary groups only on nightly (and `pre_exec` is
-        // unsafe): it drops all of the daemon's, so the script has its user's primary group only.
-        builder.uid(command.user.uid).gid(command.user.gid);
     }
     let output = Output::new(reader).map_err(failed)?;
-    let child = builder.spawn().map_err(failed)?;
+    let child = if command.user.is_own() {
+        builder.spawn()
+    } else if command.user.groups.is_empty() {
+        // The daemon's groups are dropped with it.
+        builder.uid(command.user.uid).gid(command.user.gid).spawn()
+    } else {
+        spawn_in_groups(builder, &command.user)
+    };
+    let child = child.map_err(failed)?;
     let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw));
     Ok(Running { child, group, output })
+}
+
+/// The standard library sets further groups only on nightly (and `pre_exec` is unsafe): a thread that has become
+/// the user starts it, and ends.
+fn spawn_in_groups(mut builder: tokio::process::Command, user: &User) -> io::Result<Child> {
+    let runtime = tokio::runtime::Handle::current();
+    let start = || {
+        let _entered = runtime.enter();
+        user.become_here()?;
+        builder.spawn()
+    };
+    let died = |_| Err(io::Error::other("the thread that was to start it has died"));
+    std::thread::scope(|scope| scope.spawn(start).join().unwrap_or_else(died))
 }
 
 /// Why the kernel refused, with the mend where there is a usual one.

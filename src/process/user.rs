@@ -2,9 +2,12 @@
 
 use caps::{CapSet, Capability};
 use nix::unistd::{self, Gid, Group, Uid, getegid, geteuid};
+use rustix::{process, thread};
+use std::ffi::CString;
+use std::io;
 
-/// A user of this machine. Supplementary groups are not here because a script gets none.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A user of this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct User {
     /// As in the user database.
     pub name: String,
@@ -12,6 +15,8 @@ pub struct User {
     pub uid: u32,
     /// The numeric id of the primary group.
     pub gid: u32,
+    /// The groups besides; usually none, whatever those of the user are.
+    pub groups: Vec<u32>,
 }
 
 impl User {
@@ -19,12 +24,31 @@ impl User {
     #[must_use]
     pub fn own() -> Self {
         let uid = geteuid().as_raw();
-        User { name: user_name(uid), uid, gid: getegid().as_raw() }
+        User { name: user_name(uid), uid, gid: getegid().as_raw(), groups: Vec::new() }
+    }
+
+    /// The same in all groups that the group database has it in. Blocks while that answers.
+    #[must_use]
+    pub fn in_all_groups(mut self) -> Self {
+        let name = CString::new(self.name.as_str()).ok();
+        let found = name.and_then(|name| unistd::getgrouplist(&name, Gid::from_raw(self.gid)).ok());
+        self.groups = found.unwrap_or_default().iter().map(|group| group.as_raw()).collect();
+        self
+    }
+
+    /// Makes the calling thread this user. What it starts from now on is too; it never is what it was.
+    pub(super) fn become_here(&self) -> io::Result<()> {
+        let gid = process::Gid::from_raw(self.gid);
+        let groups: Vec<_> = self.groups.iter().map(|group| process::Gid::from_raw(*group)).collect();
+        let uid = process::Uid::from_raw(self.uid);
+        thread::set_thread_groups(&groups)?;
+        thread::set_thread_res_gid(gid, gid, gid)?;
+        Ok(thread::set_thread_res_uid(uid, uid, uid)?)
     }
 
     /// Whether a child runs as this user without any change.
     pub(super) fn is_own(&self) -> bool {
-        self.uid == geteuid().as_raw() && self.gid == getegid().as_raw()
+        self.groups.is_empty() && self.uid == geteuid().as_raw() && self.gid == getegid().as_raw()
     }
 }
 
@@ -40,7 +64,9 @@ pub(super) fn may_become_another() -> bool {
 /// One line for people: no such user, or a database that does not answer.
 pub fn resolve_user(name: &str) -> Result<User, String> {
     match unistd::User::from_name(name) {
-        Ok(Some(user)) => Ok(User { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw() }),
+        Ok(Some(user)) => {
+            Ok(User { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw(), groups: Vec::new() })
+        }
         Ok(None) => Err(format!(
             "there is no user \"{name}\" on this machine: create it (useradd --system {name}) or name another"
         )),

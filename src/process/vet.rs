@@ -116,7 +116,7 @@ fn no_x(found: &Metadata, user: &User) -> Option<char> {
     let (class, bits) = match () {
         () if user.uid == 0 => ('u', 0o111),
         () if found.uid() == user.uid => ('u', 0o100),
-        () if found.gid() == user.gid => ('g', 0o010),
+        () if found.gid() == user.gid || user.groups.contains(&found.gid()) => ('g', 0o010),
         () => ('o', 0o001),
     };
     (found.mode() & bits == 0).then_some(class)

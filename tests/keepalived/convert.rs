@@ -235,6 +235,8 @@ vrrp_instance six {
  nopreempt
  virtual_ipaddress { 2001:db8::100/64 }
  notify_stop /bin/true nobody nogroup
+ notify_fault /bin/true nobody :nogroup
+ notify_backup /bin/true nobody :daemon
  notify_priority_changes off
  smtp_alert off
 }
@@ -309,7 +311,7 @@ fn comments_and_order_stay() {
                 10.0.0.100 # web\n # and\n 10.0.0.101\n }\n track_script { c }\n # last\n}\n# bye\n";
     let text = format!("global_defs {{\n script_user nobody\n}}\n{text}");
     let toml = converted(&text).toml;
-    let wanted = "# the file\n# of lb1\n[check.c]\ntype = \"script\"\ncommand = [\"/bin/true\"]  # cheap\n\
+    let wanted = "[agent]\ninherit_environment = true\n\n# the file\n# of lb1\n[check.c]\ntype = \"script\"\ncommand = [\"/bin/true\"]  # cheap\n\
                   interval = \"1s\"\ntimeout = \"1s\"\nfall = 1\n\n# the site\n[router.web]\n# first\npriority = 150  # ours\n\
                   interface = \"eth0\"\nvrid = 7\n# all of it\naddresses = [\n    \"10.0.0.100\",  # web\n    # and\n    \
                   \"10.0.0.101\",\n]\nchecks = [\"c\"]\nversion = 2\ninterval = \"1s\"\n\

@@ -73,7 +73,7 @@ fn scripts_are_read_in_every_shape() {
     assert_eq!(get(&first.weight), Some(Weight { value: -20, reverse: true }));
     assert_eq!(get(&first.user), Some(("nobody".to_owned(), None)));
     assert!(first.init_fail.is_some());
-    assert_eq!(get(&document.scripts[2].user), Some(("daemon".to_owned(), Some("daemon".to_owned()))));
+    assert_eq!(get(&document.scripts[2].user), Some(("daemon".to_owned(), Some(":daemon".to_owned()))));
 }
 
 #[test]

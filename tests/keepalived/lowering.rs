@@ -10,6 +10,7 @@ use locum::config::Scheduling;
 use locum::config::keepalived::parse;
 use locum::health::{Initial, OnFail};
 use locum::notify::Inherit;
+use locum::process::resolve_user;
 use locum::snmp::{Master, Settings};
 use locum::vrrp::auth::Auth;
 use locum::vrrp::{ChecksumPolicy, Family, Version};
@@ -549,4 +550,24 @@ fn what_a_route_says_besides_its_way_is_set_or_told_of() {
     }
     let (said, _) = of("10.2.0.0/24 via 10.0.0.9 dev eth0 protocol 18");
     assert_eq!(said, [""; 0], "it is keepalived's own");
+}
+
+#[test]
+fn scripts_run_in_all_groups_of_their_user_where_that_is_asked_for() {
+    let user = |text: &str| {
+        let config = config(text);
+        let hooks = config.details.hooks.into_values().next().unwrap();
+        let user = hooks.any.unwrap().user;
+        (user.name, user.gid, user.groups)
+    };
+    let notify = |rest: &str| instance(&format!("notify \"/bin/true\" {rest}"));
+    let nobody = resolve_user("nobody").unwrap();
+    let daemon = resolve_user("daemon").unwrap();
+    assert_eq!(user(&notify("nobody")), ("nobody".to_owned(), nobody.gid, vec![]));
+    assert_eq!(user(&notify("nobody daemon")), ("nobody".to_owned(), daemon.gid, vec![]));
+    assert_eq!(user(&notify("nobody :daemon")), ("nobody".to_owned(), daemon.gid, vec![daemon.gid]));
+    let all =
+        |rest: &str| format!("global_defs {{\n set_supplementary_groups {rest}\n}}\n{}", notify("nobody"));
+    assert_eq!(user(&all("")), ("nobody".to_owned(), nobody.gid, vec![nobody.gid]));
+    assert_eq!(user(&all("off")), ("nobody".to_owned(), nobody.gid, vec![]));
 }

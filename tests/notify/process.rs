@@ -27,6 +27,21 @@ async fn a_script_runs_as_its_user_with_no_group_of_ours() {
 }
 
 #[tokio::test]
+async fn a_script_is_in_further_groups_where_its_user_has_them() {
+    let place = Place::new();
+    let mut command =
+        command(place.script("groups", "id -u; id -g; id -G; grep -c '^Cap.*[1-9a-f]' /proc/self/status"));
+    command.user.groups = vec![command.user.gid, 7, 9];
+    let finished = run(&command).await;
+    let User { uid, gid, .. } = user();
+    // What it could raise its rights to is the bounding set alone.
+    assert_eq!(finished.output, format!("{uid}\n{gid}\n{gid} 7 9\n1"));
+    command.user.groups = vec![];
+    let plain = run(&command).await.output;
+    assert_eq!(plain, format!("{uid}\n{gid}\n{gid}\n1"), "as before");
+}
+
+#[tokio::test]
 async fn a_script_inherits_nothing_but_what_it_is_given() {
     let place = Place::new();
     let ours = fs::File::create(place.path().join("ours")).expect("writable");
@@ -139,7 +154,10 @@ async fn a_script_is_vetted_right_before_it_runs() {
 
 #[test]
 fn users_are_found_by_name() {
-    assert_eq!(resolve_user("root"), Ok(User { name: "root".to_owned(), uid: 0, gid: 0 }));
+    assert_eq!(
+        resolve_user("root"),
+        Ok(User { name: "root".to_owned(), uid: 0, gid: 0, groups: Vec::new() })
+    );
     let error = resolve_user("no-such-user").expect_err("nobody has that name");
     assert!(error.starts_with("there is no user \"no-such-user\" on this machine"), "{error}");
 }

@@ -4,7 +4,7 @@ use super::bfd;
 use super::document::{Document, File, Instance, Script, Track, Tracking, Weight};
 use super::process;
 use super::report::Report;
-use super::runs::Runner;
+use super::runs::{INHERIT, Runner};
 use super::statics;
 use super::tells::rooted;
 use crate::check::{self, Probe, Schedule, Spec};
@@ -179,7 +179,7 @@ fn script_spec(script: &Script, runner: &Runner<'_>, report: &Report) -> Option<
         if let Some(finding) = lint::never_fails(&command.get_ref().words, &command.span()) {
             report.add(finding, &command.span());
         }
-        Probe::Script(check::script::Config { argv, user, inherit: runner.inherit })
+        Probe::Script(check::script::Config { argv, user, inherit: INHERIT })
     };
     Some(Spec { probe, schedule: schedule(interval, timeout) })
 }

@@ -53,11 +53,7 @@ pub(super) fn read(statement: &Statement<'_>) -> Option<Spanned<Command>> {
 /// Puts user and group to a command.
 fn named(command: &mut Spanned<Command>, words: &[Part]) {
     let word = |place: usize| words.get(place).map(|(text, span)| Spanned::new(span.clone(), text.clone()));
-    let group = word(1).map(|group| {
-        let name = group.get_ref().trim_start_matches(':').to_owned();
-        Spanned::new(group.span(), name)
-    });
-    (command.get_mut().user, command.get_mut().group) = (word(0), group);
+    (command.get_mut().user, command.get_mut().group) = (word(0), word(1));
 }
 
 /// The command of a line, and what stands behind it.
@@ -103,10 +99,10 @@ fn no_shell(statement: &Statement<'_>, words: &[String], span: &Span) {
     statement.report().warning(span, message, "put the command into a script, or write /bin/sh -c '…'");
 }
 
-/// `user [group]` after the keyword.
+/// `user [[:]group]` after the keyword; the colon stays.
 pub(super) fn user(statement: &Statement<'_>, slot: &mut Option<Spanned<(String, Option<String>)>>) {
     let user = statement.required(0, value::text);
-    let group = statement.argument(1, |word: &Word| Ok(word.text.trim_start_matches(':').to_owned()));
+    let group = statement.argument(1, |word: &Word| Ok(word.text.clone()));
     let group = group.map(Spanned::into_inner);
     statement.put(slot, user.map(|user| Spanned::new(user.span(), (user.into_inner(), group))));
     statement.no_more_than(2);

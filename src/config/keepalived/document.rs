@@ -95,7 +95,7 @@ pub struct Command {
     pub words: Vec<String>,
     /// Who runs it.
     pub user: Written<String>,
-    /// The group it runs with.
+    /// The group it runs with; behind a colon, with all others of the user besides.
     pub group: Written<String>,
 }
 
@@ -139,6 +139,7 @@ pub struct Global {
     /// User and group.
     pub script_user: Written<(String, Option<String>)>,
     pub enable_script_security: Written<bool>,
+    pub set_supplementary_groups: Written<bool>,
     pub vrrp_version: Written<u8>,
     pub vrrp_strict: Written<bool>,
     pub vrrp_skip_check_adv_addr: Written<bool>,

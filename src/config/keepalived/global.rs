@@ -45,6 +45,7 @@ fn identity(inner: &Statement<'_>, global: &mut Global) -> bool {
             _ => inner.one(&mut global.router_id, value::text),
         },
         "script_user" => command::user(inner, &mut global.script_user),
+        "set_supplementary_groups" => inner.flag(&mut global.set_supplementary_groups),
         "enable_script_security" => inner.bare(&mut global.enable_script_security),
         "default_interface" => match inner.node.arguments().first().map(value::interface) {
             // Whoever needs it says that there is none.

@@ -183,7 +183,7 @@ const KEYWORDS: &[Keyword] = &[
     row(Global, "vrrp_notify_fifo_script", C, Done),
     row(Global, "vrrp_notify_priority_changes", C, Done),
     row(Global, "fifo_write_vrrp_states_on_reload", C, Later("a reload writes nothing to the FIFO but changes")),
-    row(Global, "set_supplementary_groups", C, Effect("scripts run without supplementary groups")),
+    row(Global, "set_supplementary_groups", C, Done),
     row(Global, "use_symlink_paths", C, Effect("every symbolic link on the way to a script is looked at")),
     row(Global, "startup_script", C, Effect("it is not run; use ExecStartPre and ExecStopPost of the unit")),
     row(Global, "shutdown_script", C, Effect("it is not run; use ExecStartPre and ExecStopPost of the unit")),

@@ -7,7 +7,7 @@ use super::holds::Holders;
 use super::inspection::Inspection;
 use super::report::Report;
 use super::router;
-use super::runs::Runner;
+use super::runs::{INHERIT, Runner};
 use super::statics;
 use super::tells;
 use crate::agent::config::{Group, GroupName, LinkDelay};
@@ -16,11 +16,11 @@ use crate::config::problem::Finding;
 use crate::config::suggest::nearest;
 use crate::config::tracking::{self, Track};
 use crate::config::{
-    Config, Control, Details, Identity, Journal, Scheduling, across, file, fingerprint, host_name, lint,
+    Config, Control, Details, Dumped, Identity, Journal, Scheduling, across, file, fingerprint, host_name,
+    lint,
 };
 use crate::health;
 use crate::notify;
-use crate::process::Inherit;
 use serde_spanned::Spanned;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,8 +29,8 @@ use std::time::Duration;
 const HOOK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The configuration that the document stands for.
-pub(super) fn lower(document: &Document, inherit: Inherit, report: &Report) -> (Config, Inspection) {
-    let runner = Runner::new(document, inherit, report);
+pub(super) fn lower(document: &Document, report: &Report) -> (Config, Inspection) {
+    let runner = Runner::new(document, report);
     let mut config = Config {
         agent: agent::config::Config {
             start_delay: start_delay(document),
@@ -56,6 +56,7 @@ pub(super) fn lower(document: &Document, inherit: Inherit, report: &Report) -> (
             },
             node: document.global.router_id.as_ref().map_or_else(host_name, |id| id.get_ref().clone()),
             max_failover: BTreeMap::new(),
+            dumped: BTreeMap::new(),
             peer_priority: BTreeMap::new(),
         },
     };
@@ -120,6 +121,10 @@ fn routers(
         if hooks != notify::Hooks::default() {
             config.details.hooks.insert(subject, hooks);
         }
+        let dumped = router::dumped(instance, document);
+        if dumped != Dumped::default() {
+            config.details.dumped.insert(name.clone(), dumped);
+        }
         if let Some(mut router) = router::judged(part, trust, report) {
             router.fingerprint = print;
             lint::lint(part, &router, config, &report.sink);
@@ -132,7 +137,7 @@ fn routers(
 fn hooks(notify: &Notify, runner: &Runner<'_>) -> notify::Hooks {
     let script = |written: &Option<Spanned<Command>>| {
         let (command, user) = runner.hook(written.as_ref()?)?;
-        Some(notify::Script { command, user, inherit: runner.inherit, timeout: HOOK_TIMEOUT })
+        Some(notify::Script { command, user, inherit: INHERIT, timeout: HOOK_TIMEOUT })
     };
     notify::Hooks {
         master: script(&notify.master),

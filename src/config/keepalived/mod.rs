@@ -52,7 +52,6 @@ pub use route::{Insertion, Network, Nexthop, Route, RouteKind, Rule, Table};
 
 use super::problem::{Finding, Problem, Problems, Span};
 use super::{Config, Loaded, Severity};
-use crate::process::Inherit;
 use document::Document;
 use expand::Reader;
 use keywords::Block;
@@ -90,21 +89,20 @@ pub fn load(path: &Path, options: &Options) -> Result<Loaded, Problems> {
 
 /// As [`load`], of `text` that stands in `path`; relative paths of includes begin beside it.
 pub fn parse(text: &str, path: &Path, options: &Options) -> Result<Loaded, Problems> {
-    let (_, (config, inspection), report) = judge(text, path, options, Inherit::Environment)?;
+    let (_, (config, inspection), report) = judge(text, path, options)?;
     let (warnings, skipped) = report.into_parts();
     Ok(Loaded { config, warnings, skipped, inspection })
 }
 
-/// What is written, what it stands for where scripts have this environment, and what is to be said of it.
+/// What is written, what it stands for, and what is to be said of it.
 fn judge(
     text: &str,
     path: &Path,
     options: &Options,
-    inherit: Inherit,
 ) -> Result<(Reading, (Config, Inspection), Report), Problems> {
     let report = Report::new(path, text, options.lenient);
     let reading = read(text, path, options, &report);
-    let lowered = lower::lower(&reading.document, inherit, &report);
+    let lowered = lower::lower(&reading.document, &report);
     if !report.sink.has_errors() {
         return Ok((reading, lowered, report));
     }

@@ -13,7 +13,7 @@ use super::vmac;
 use crate::agent::RouterName;
 use crate::agent::config::{Interface, Router};
 use crate::config::problem::Span;
-use crate::config::{Config, Secrets, file, router as front};
+use crate::config::{Config, Dumped, Secrets, file, router as front};
 use crate::vrrp::{ChecksumPolicy, Family, Interval, Priority, Version, Vrid};
 use serde_spanned::Spanned;
 use std::collections::BTreeSet;
@@ -271,6 +271,15 @@ fn groups_alone_count(instance: &Instance, document: &Document) -> bool {
     let mine = |name: &Spanned<String>| name.get_ref() == instance.name.get_ref();
     let mut groups = document.groups.iter().filter(|group| group.member_weights.is_none());
     groups.any(|group| group.group.iter().any(mine) && group.group.iter().all(weighs))
+}
+
+/// What only dumps tell of.
+pub(super) fn dumped(instance: &Instance, document: &Document) -> Dumped {
+    let skip = instance.skip_check_adv_addr.as_ref().or(document.global.vrrp_skip_check_adv_addr.as_ref());
+    Dumped {
+        strict_mode: strict(instance, document).is_some(),
+        skip_check_adv_addr: skip.is_some_and(|flag| *flag.get_ref()),
+    }
 }
 
 /// Where strict mode is asked for, if it is.

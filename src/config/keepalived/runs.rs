@@ -11,14 +11,19 @@ use std::path::{Path, PathBuf};
 
 /// Where programs without a path are looked for.
 const FOLDERS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+/// Before the name of a group: with the other groups of the user besides.
+const ALL_GROUPS: char = ':';
 /// The user that keepalived takes where none is named, if there is one.
 const USUAL: &str = "keepalived_script";
+
+/// What of the daemon's environment scripts have, as with keepalived.
+pub(super) const INHERIT: Inherit = Inherit::Environment;
 
 /// Who runs scripts where the script does not say.
 pub(super) struct Runner<'a> {
     report: &'a Report,
-    /// What of the daemon's environment scripts have.
-    pub(super) inherit: Inherit,
+    /// `set_supplementary_groups`
+    all_groups: bool,
     usual: Option<User>,
     /// Script security leaves nobody to run what names no user.
     nobody: bool,
@@ -27,15 +32,16 @@ pub(super) struct Runner<'a> {
 }
 
 impl<'a> Runner<'a> {
-    pub(super) fn new(document: &Document, inherit: Inherit, report: &'a Report) -> Self {
-        let runner = Runner { report, inherit, usual: None, nobody: false, first: RefCell::default() };
+    pub(super) fn new(document: &Document, report: &'a Report) -> Self {
+        let all_groups = is_on(&document.global.set_supplementary_groups);
+        let runner = Runner { report, all_groups, usual: None, nobody: false, first: RefCell::default() };
         let mut nobody = false;
         let usual = match &document.global.script_user {
             Some(named) => {
                 let (user, group) = named.get_ref();
                 runner.named(user, group.as_deref(), &named.span())
             }
-            None => resolve_user(USUAL).ok().or_else(|| {
+            None => resolve_user(USUAL).ok().map(|user| runner.with_groups(user, None)).or_else(|| {
                 nobody = is_on(&document.global.enable_script_security);
                 if nobody {
                     return None;
@@ -92,13 +98,20 @@ impl<'a> Runner<'a> {
             Ok(user) => user,
             Err(why) => return refuse(why),
         };
-        if let Some(name) = group {
+        let name = group.map(|group| group.strip_prefix(ALL_GROUPS).unwrap_or(group));
+        if let Some(name) = name {
             match nix::unistd::Group::from_name(name) {
                 Ok(Some(group)) => user.gid = group.gid.as_raw(),
                 _ => return refuse(format!("there is no group \"{name}\" on this machine")),
             }
         }
-        Some(user)
+        Some(self.with_groups(user, group))
+    }
+
+    /// The user in all of its groups where that is asked for.
+    fn with_groups(&self, user: User, group: Option<&str>) -> User {
+        let all = self.all_groups || group.is_some_and(|group| group.starts_with(ALL_GROUPS));
+        if all { user.in_all_groups() } else { user }
     }
 
     /// A script ready to run, and who runs it; `None` where it cannot be, which is told of.

@@ -2,7 +2,7 @@
 
 use super::document::{Command, Document, Fifo as Written, Notify, is_on};
 use super::report::Report;
-use super::runs::Runner;
+use super::runs::{INHERIT, Runner};
 use crate::agent::Subject;
 use crate::config::problem::{Finding, Span};
 use crate::config::value::is_host;
@@ -58,12 +58,8 @@ fn fifo(
         Some(user) => Some(runner.owner(user, group.as_deref(), &written.span())?),
         None => reader.as_ref().map(|(_, user)| user.clone()),
     };
-    let reader = reader.map(|(command, user)| Script {
-        command,
-        user,
-        inherit: runner.inherit,
-        timeout: START_WITHIN,
-    });
+    let reader =
+        reader.map(|(command, user)| Script { command, user, inherit: INHERIT, timeout: START_WITHIN });
     Some(Fifo {
         path: PathBuf::from(path),
         owner: owner.map(|user| (user.uid, user.gid)),

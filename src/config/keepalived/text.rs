@@ -177,10 +177,11 @@ pub(super) fn lines(
 
 fn without_comment(raw: &str, start: usize, folder: &Arc<Path>, report: &Report) -> (Line, Option<Comment>) {
     let mut line = Line::new(folder);
-    let (mut quoted, mut escaped, mut done) = (false, false, 0);
+    let (mut quoted, mut escaped, mut done, mut behind) = (false, false, 0, None);
     for (at, sign) in raw.char_indices() {
         match sign {
             '"' if !escaped => quoted = !quoted,
+            '"' => behind = Some(at),
             '#' | '!' if escaped && !quoted => {
                 line.copy(&raw[done..at - 1], start + done);
                 done = at;
@@ -196,6 +197,17 @@ fn without_comment(raw: &str, start: usize, folder: &Arc<Path>, report: &Report)
             _ => {}
         }
         escaped = sign == '\\' && !escaped;
+    }
+    // Without the backslash there is none that is open: where words are cut nothing is told.
+    let even = raw.matches('"').count().is_multiple_of(2);
+    if let Some(at) = behind.filter(|_| quoted && even) {
+        let message =
+            "keepalived complains of this quote, which a backslash stands before, and takes it as the end";
+        report.flaw(
+            &(start + at..start + at + 1),
+            message,
+            "double the backslash if it is meant, or remove it",
+        );
     }
     line.copy(&raw[done..], start + done);
     (line, None)
@@ -228,6 +240,23 @@ mod tests {
         let (lines, said) = read("a # b\n! c\nd \"#e\" !f\r\ng \\# h\\! i\n");
         assert_eq!(lines, ["a ", "", "d \"#e\" ", "g # h! i", ""]);
         assert_eq!(said, [""; 0]);
+    }
+
+    #[test]
+    fn a_backslash_before_the_last_quote_is_told_of_where_the_quotes_are_even() {
+        for (line, tells) in [
+            (r#"x "a\""#, true),
+            (r#"x '/bin/true "a\"'"#, true),
+            (r#"x "a\" # b"#, true),
+            (r#"x "a\"b""#, false),
+            (r#"x "a \'b\'""#, false),
+            (r#"x "a \\""#, false),
+            (r"x a\", false),
+            (r#"# x "a\""#, false),
+        ] {
+            let told = read(line).1.iter().any(|said| said.contains("a backslash stands before"));
+            assert_eq!(told, tells, "{line}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ const CONF: &str = "global_defs {\n enable_script_security\n script_user root\n 
     virtual_routes {\n 10.99.0.0/24 dev eth0\n }\n virtual_rules {\n from 10.99.0.0/24 lookup 99\n }\n \
     track_interface {\n lo\n }\n track_script {\n c\n }\n \
     notify /usr/bin/true\n notify_master \"/usr/bin/true up\"\n}\n\
-    vrrp_instance db {\n state BACKUP\n nopreempt\n interface eth0\n virtual_router_id 52\n priority 100\n \
+    vrrp_instance db {\n state BACKUP\n strict_mode\n skip_check_adv_addr\n nopreempt\n interface eth0\n virtual_router_id 52\n priority 100\n \
     version 3\n advert_int 0.5\n virtual_ipaddress {\n 10.77.0.102\n }\n track_interface {\n eth0 weight 5\n }\n}\n";
 
 /// What the signals leave behind.

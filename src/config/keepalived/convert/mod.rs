@@ -14,7 +14,6 @@ use super::{Options, Reading, judge};
 use crate::agent::{self, RouterName, Subject};
 use crate::config::problem::{Problem, Problems, Severity, Span};
 use crate::config::{Config, file};
-use crate::process::Inherit;
 use crate::process::User;
 use crate::vrrp::auth::Secret;
 use page::{Page, Remark, Table, key, quoted};
@@ -67,8 +66,9 @@ pub fn convert(path: &Path, options: &Options) -> Result<Converted, Problems> {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn convert_text(text: &str, path: &Path, options: &Options) -> Result<Converted, Problems> {
-    // As everywhere in TOML, scripts have a clean environment.
-    let (reading, (config, _), report) = judge(text, path, options, Inherit::Nothing)?;
+    let (reading, (mut config, _), report) = judge(text, path, options)?;
+    // What the words meant is in the routers; TOML has none for them.
+    config.details.dumped.clear();
     let done =
         |name: &str| keywords::find(Block::Top, name).is_some_and(|known| matches!(known.does, Does::Done));
     let left_out = reading.blocks.iter().filter(|(name, _)| !done(name));
@@ -178,20 +178,24 @@ struct Writer<'a> {
     checks: Names,
     /// Who runs most scripts.
     usual: String,
+    /// Whether there are any.
+    scripts: bool,
     secrets: Vec<SecretFile>,
 }
 
 impl<'a> Writer<'a> {
     fn new(reading: &'a Reading, config: &'a Config) -> Self {
         let agent = &config.agent;
+        let usual = usual(config);
         Writer {
+            scripts: usual.is_some(),
             reading,
             document: &reading.document,
             config,
             routers: Names::new(agent.routers.iter().map(|router| &*router.name.0)),
             groups: Names::new(agent.groups.iter().map(|group| &*group.name.0)),
             checks: Names::new(agent.checks.iter().map(|check| &*check.name.0)),
-            usual: usual(config),
+            usual: usual.unwrap_or_else(|| crate::config::hooks::NOBODY.to_owned()),
             secrets: Vec::new(),
         }
     }
@@ -265,8 +269,8 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Who runs most scripts; nobody where there are none.
-fn usual(config: &Config) -> String {
+/// Who runs most scripts; none where there are none.
+fn usual(config: &Config) -> Option<String> {
     let details = &config.details;
     let hooks = details.hooks.values().flat_map(|hooks| {
         [&hooks.master, &hooks.backup, &hooks.fault, &hooks.stop, &hooks.any, &hooks.rx_lower]
@@ -281,8 +285,7 @@ fn usual(config: &Config) -> String {
     for user in hooks.chain(checks) {
         *counted.entry(user_text(user)).or_default() += 1;
     }
-    let most = counted.into_iter().max_by_key(|(_, count)| *count);
-    most.map_or_else(|| crate::config::hooks::NOBODY.to_owned(), |(user, _)| user)
+    counted.into_iter().max_by_key(|(_, count)| *count).map(|(user, _)| user)
 }
 
 fn user_text(user: &User) -> String {

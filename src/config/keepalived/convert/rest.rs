@@ -37,6 +37,10 @@ impl Writer<'_> {
         if self.usual != NOBODY {
             agent.put("script_user", quoted(&self.usual), at(&global.script_user));
         }
+        if self.scripts {
+            // As with keepalived; without it scripts have a clean one.
+            agent.put("inherit_environment", "true".to_owned(), None);
+        }
         for (key, delay) in
             [("start_delay", &global.vrrp_startup_delay), ("delay_after_boot", &global.vrrp_delay_after_boot)]
         {
@@ -78,7 +82,11 @@ impl Writer<'_> {
         let readers = fifo.reader.as_ref().map(|reader| (reader.user.uid, reader.user.gid));
         let named = fifo.owner.filter(|owner| Some(*owner) != readers);
         if let Some((uid, gid)) = named {
-            table.put("user", quoted(&user(&User { name: owner_name(uid), uid, gid })), None);
+            table.put(
+                "user",
+                quoted(&user(&User { name: owner_name(uid), uid, gid, groups: Vec::new() })),
+                None,
+            );
         }
         if let Some(reader) = &fifo.reader {
             // Beside another owner it must say itself who runs it.

@@ -4,6 +4,7 @@ use super::page::{inline, list, quoted};
 use crate::agent::VirtualInterface;
 use crate::agent::route::{Hop, MAIN_TABLE, Network, Route, RouteKind, Rule, RuleAction};
 use crate::config::address::{FLAGS, SCOPES};
+use crate::config::hooks::ALL_GROUPS;
 use crate::config::routes::{ACTIONS, FAMILIES, KINDS, OPTIONS, PREFERENCES};
 use crate::config::show;
 use crate::notify::Script;
@@ -22,10 +23,12 @@ pub(super) fn time(time: Duration) -> String {
     quoted(&format!("{}s", text.trim_end_matches('0')))
 }
 
-/// `name`, or `name:group` where the group is not the user's own.
+/// `name`, or `name:group` where the group is not the user's own, and a `+` for all of its groups.
 pub(super) fn user(user: &User) -> String {
     let own = resolve_user(&user.name).is_ok_and(|known| known.gid == user.gid);
-    if own { user.name.clone() } else { format!("{}:{}", user.name, group_name(user.gid)) }
+    let mut text = if own { user.name.clone() } else { format!("{}:{}", user.name, group_name(user.gid)) };
+    text.extend((!user.groups.is_empty()).then_some(ALL_GROUPS));
+    text
 }
 
 /// A command, with who runs it where that is not the usual one.
