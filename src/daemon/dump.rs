@@ -234,7 +234,12 @@ fn string(vip: &Vip, now: &RouterStatus, router: &Router) -> String {
         other => other.to_string(),
     };
     let label = vip.label.as_ref().map(|label| format!(" label {label}")).unwrap_or_default();
-    let set = if now.addresses.iter().any(|address| held(&address)) { " set" } else { "" };
+    let guarded = !router.accept && !router.priority.is_owner();
+    let set = match now.addresses.iter().any(|address| held(&address)) {
+        true if guarded => " set nftable_set",
+        true => " set",
+        false => "",
+    };
     let whole = if vip.address.is_ipv4() { 32 } else { 128 };
     let prefix = if vip.prefix == whole { String::new() } else { format!("/{}", vip.prefix) };
     format!("{}{prefix} dev {dev} scope {scope}{label}{set}", vip.address)

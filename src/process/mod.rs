@@ -166,15 +166,13 @@ fn spawn(command: &Command) -> Result<Running, String> {
         .stdout(writer.try_clone().map_err(failed)?)
         .stderr(writer)
         .process_group(0);
-    if !command.user.is_own() {
-        if !user::may_become_another() {
-            return Err(format!(
-                "{program} is to run as {}, but Locum runs as {}, who cannot become another user: \
-                 run Locum as root or with CAP_SETUID and CAP_SETGID, or set the script's user to {1}",
-                command.user.name,
-                User::own().name
-            ));
-        }
+    if !command.user.is_own() && !user::may_become_another() {
+        return Err(format!(
+            "{program} is to run as {}, but Locum runs as {}, who cannot become another user: \
+             run Locum as root or with CAP_SETUID and CAP_SETGID, or set the script's user to {1}",
+            command.user.name,
+            User::own().name
+        ));
     }
     let output = Output::new(reader).map_err(failed)?;
     let child = if command.user.is_own() {

@@ -7,7 +7,7 @@ use locum::agent::{Subject, VirtualMac};
 use locum::check::Probe;
 use locum::check::file::Make;
 use locum::config::Scheduling;
-use locum::config::keepalived::parse;
+use locum::config::keepalived::{Options, parse};
 use locum::health::{Initial, OnFail};
 use locum::notify::Inherit;
 use locum::process::resolve_user;
@@ -528,11 +528,13 @@ fn a_track_group_that_does_nothing_is_told_of() {
 fn what_a_route_says_besides_its_way_is_set_or_told_of() {
     let of = |line: &str| {
         let text = instance(&format!("virtual_routes {{\n {line}\n }}"));
-        (said(&text), config(&text).agent.routers.remove(0).routes)
+        let options = Options { lenient: true, ..options() };
+        let mut config = parse(&text, Path::new("k.conf"), &options).unwrap().config;
+        (said(&text), config.agent.routers.remove(0).routes)
     };
-    let (said, routes) =
+    let (told, routes) =
         of("10.2.0.0/24 via 10.0.0.9 dev eth0 realms cosmos/5 congctl lock bbr features ecn rto_min 5s");
-    assert_eq!(said, [""; 0]);
+    assert_eq!(told, [""; 0]);
     assert_eq!(routes[0].hops[0].realms, Some(Realms { from: 0, to: 5 }));
     assert_eq!(routes[0].congestion, Some(Congestion { algorithm: "bbr".to_owned(), locked: true }));
     assert_eq!(routes[0].options, [(RouteOption::Ecn, 1), (RouteOption::MinimumTimeout, 5000)].into());
@@ -541,15 +543,29 @@ fn what_a_route_says_besides_its_way_is_set_or_told_of() {
         ("10.2.0.0/24 via 10.0.0.9 dev eth0 encap mpls 100", "this route is not set, for its encap"),
         ("10.2.0.0/24 via 10.0.0.9 dev eth0 protocol bird", "as one of protocol 112, Locum's own, not bird"),
         ("10.2.0.0/24 via 10.0.0.9 dev eth0 cwnd lock 10", "without the lock of cwnd"),
-        ("10.2.0.0/24 via 10.0.0.9 dev eth0 pref high", "without pref"),
-        ("2001:db8::/32 via fe80::9 dev eth0 realms 5", "without realms, which only IPv4 has"),
+        ("10.2.0.0/24 via 10.0.0.9 dev eth0 pref high", "pref high means nothing here"),
+        ("2001:db8::/32 via fe80::9 dev eth0 pref higher", "pref higher means nothing here"),
+        ("10.2.0.0/24 via 10.0.0.9 dev eth0 features red", "features red means nothing here"),
+        (
+            "10.2.0.0/24 via 10.0.0.9 dev eth0 realms 70000",
+            "there is no realm 70000 in /etc/iproute2/rt_realms",
+        ),
+        ("2001:db8::/32 via fe80::9 dev eth0 realms 5", "only IPv4 has realms"),
         ("2001:db8::/32 via fe80::9 dev eth0 expires 60", "without expires"),
     ] {
-        let (said, _) = of(line);
-        assert!(said.iter().any(|said| said.contains(wanted)), "{line}: {said:#?}");
+        let (told, _) = of(line);
+        assert!(told.iter().any(|said| said.contains(wanted)), "{line}: {told:#?}");
     }
-    let (said, _) = of("10.2.0.0/24 via 10.0.0.9 dev eth0 protocol 18");
-    assert_eq!(said, [""; 0], "it is keepalived's own");
+    let rule = |line: &str| said(&instance(&format!("virtual_rules {{\n {line} preference 9\n }}")));
+    for (line, wanted) in [
+        ("from 10.2.0.0/24 table 5 tunnel-id x", "x is no value of tunnel-id"),
+        ("from 10.2.0.0/24 table 5 l3mdev", "this rule does several things"),
+        ("from 10.2.0.0/24 table 5 protocol 99", "the kernel has this rule as one of protocol 112"),
+    ] {
+        assert!(rule(line).iter().any(|said| said.contains(wanted)), "{line}: {:#?}", rule(line));
+    }
+    let (told, _) = of("10.2.0.0/24 via 10.0.0.9 dev eth0 protocol 18");
+    assert_eq!(told, [""; 0], "it is keepalived's own");
 }
 
 #[test]

@@ -82,8 +82,10 @@ fn only(command: &Spanned<Command>) -> String {
 }
 
 fn in_quotes(statement: &Statement<'_>) -> String {
-    let line = statement.node.rest.as_ref().map_or("", |rest| rest.text.trim());
-    format!("put all of it in quotes: {} \"{}\"", statement.name, line.replace('"', "\\\""))
+    let line = statement.node.rest.as_ref().map_or("", |rest| &rest.text);
+    // Without the quotes that it has around a part of it.
+    let parts: Vec<_> = cut(line).unwrap_or_default().into_iter().map(|(part, _)| part).collect();
+    format!("put all of it in quotes: {} \"{}\"", statement.name, parts.join(" ").replace('"', "\\\""))
 }
 
 fn no_shell(statement: &Statement<'_>, words: &[String], span: &Span) {

@@ -27,8 +27,8 @@ pub(super) fn virtual_mac(instance: &Instance, report: &Report) -> VirtualMac {
 fn on_own(instance: &Instance, report: &Report) -> bool {
     let Some(vmac) = &instance.use_vmac else { return false };
     if vmac.get_ref().ipvlan {
-        let message = "known to keepalived, not done by Locum, effect: the addresses are on the interface itself, \
-                       with its MAC address, which an ipvlan has as well";
+        let message = "known to keepalived, not done by Locum, effect: the addresses are on the interface itself; \
+                       an ipvlan has its MAC address too, not one of the virtual router that moves with them";
         report.refuse(&vmac.span(), message, "remove it; or write use_vmac for the virtual MAC address");
         return false;
     }

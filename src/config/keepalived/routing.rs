@@ -43,6 +43,9 @@ const OPTIONS: [(&str, RouteOption); 14] = [
     ("mtu", RouteOption::Mtu),
 ];
 
+/// Words of a rule with numbers.
+const NUMBERED: [&str; 7] =
+    ["tunnel-id", "uidrange", "sport", "dport", "ipproto", "suppress_prefixlength", "suppress_ifgroup"];
 /// Those of them that are times.
 const TIMES: [&str; 3] = ["rtt", "rttvar", "rto_min"];
 
@@ -82,14 +85,18 @@ impl Router<'_> {
                 .map(|(_, number)| *number)
                 .or_else(|| looked_up(TABLE_NAMES, name)),
         };
-        self.found(found, span, "routing table", TABLE_NAMES)
+        self.found(found, span, "routing table of this name", TABLE_NAMES)
+    }
+
+    fn no_realms(&self, span: &Span) {
+        self.report.refuse(span, "only IPv4 has realms: this is set without", "remove `realms`");
     }
 
     /// `A/B`, or `B`.
     fn realms(&self, text: &str, span: &Span) -> Option<Realms> {
         let number = |text: &str| {
             let number = text.parse().ok().or_else(|| u16::try_from(looked_up(REALM_NAMES, text)?).ok());
-            self.found(number, span, "realm", REALM_NAMES)
+            self.found(number, span, &format!("realm {text}"), REALM_NAMES)
         };
         let (from, to) = text.split_once('/').unwrap_or(("0", text));
         Some(Realms { from: number(from)?, to: number(to)? })
@@ -98,7 +105,7 @@ impl Router<'_> {
     fn found<T>(&self, found: Option<T>, span: &Span, what: &str, file: &str) -> Option<T> {
         if found.is_none() {
             let paths = NAMES.map(|folder| format!("{folder}/{file}")).join(" or ");
-            let message = format!("there is no {what} of this name in {paths}");
+            let message = format!("there is no {what} in {paths}");
             self.report.refuse(span, message, "write its number, or add it there");
         }
         found
@@ -154,10 +161,12 @@ impl Router<'_> {
             self.report.refuse(&from.span, "this route leads nowhere", "add: via IP, or dev IF");
             return None;
         }
-        let mut without = options(from, &mut route);
+        let mut without = self.options(from, &mut route);
         if family == Family::Ipv6 {
             let realms = route.hops.iter_mut().filter_map(|hop| hop.realms.take()).count();
-            without.extend((realms > 0).then(|| "realms, which only IPv4 has".to_owned()));
+            if realms > 0 {
+                self.no_realms(&from.span);
+            }
         }
         let drops = [RouteKind::Blackhole, RouteKind::Unreachable, RouteKind::Prohibit, RouteKind::Throw];
         if drops.contains(&kind) && !route.hops.is_empty() {
@@ -201,6 +210,51 @@ impl Router<'_> {
         std::iter::once(first).chain(others).filter(leads).collect()
     }
 
+    /// Sets what can be; returns the names of the rest.
+    fn options(&self, from: &written::Route, route: &mut Route) -> Vec<String> {
+        let mut rest = Vec::new();
+        for (name, values) in &from.options {
+            let known = OPTIONS.iter().find(|(known, _)| known == name).map(|(_, option)| *option);
+            let locked = values.len() > 1;
+            let last = values.last().map_or("", String::as_str);
+            let wrong = |help: &str| {
+                let message = format!("{name} {last} means nothing here: this route is set without");
+                self.report.refuse(&from.span, message, help);
+            };
+            let number = if TIMES.contains(&name.as_str()) { milliseconds(last) } else { last.parse().ok() };
+            match (name.as_str(), known, number) {
+                // Of the ways of the route.
+                ("realms", ..) => {}
+                ("congctl", ..) if (1..=LONGEST_ALGORITHM).contains(&last.len()) => {
+                    route.congestion = Some(Congestion { algorithm: last.to_owned(), locked });
+                }
+                ("features", ..) if last == "ecn" => {
+                    route.options.insert(RouteOption::Ecn, 1);
+                }
+                ("pref", ..) if route.family == Family::Ipv6 => {
+                    route.preference =
+                        PREFERENCES.iter().find(|(known, _)| *known == last).map(|(_, found)| *found);
+                    if route.preference.is_none() {
+                        wrong("write low, medium or high");
+                    }
+                }
+                ("pref", ..) => wrong("remove it: only IPv6 routes have one; for IPv4 write a metric"),
+                ("features", ..) => wrong("write ecn: there is no other"),
+                ("congctl", ..) => wrong("see sysctl net.ipv4.tcp_available_congestion_control"),
+                ("mtu", _, Some(number)) if locked => {
+                    route.options.insert(RouteOption::LockedMtu, number);
+                }
+                (_, Some(option), Some(number)) => {
+                    route.options.insert(option, number);
+                    rest.extend(locked.then(|| format!("the lock of {name}")));
+                }
+                (_, Some(_), None) => wrong("write a number"),
+                _ => rest.push(name.clone()),
+            }
+        }
+        rest
+    }
+
     /// Whether all addresses of a route are of its family, which is told of.
     fn of_one_family(&self, family: Family, from: &written::Route) -> bool {
         let hops = from.nexthops.iter().filter_map(|hop| hop.via.as_ref());
@@ -233,6 +287,13 @@ impl Router<'_> {
         {
             let message = "a rule cannot go back: this one is left out";
             self.report.refuse(&goto.span(), message, "name a greater preference");
+            return None;
+        }
+        let verdict = from.verdict.as_ref().filter(|it| *it.get_ref() != Some(written::RouteKind::Unicast));
+        let ends = [from.table.is_some(), from.goto.is_some(), verdict.is_some(), from.l3mdev];
+        if ends.into_iter().filter(|end| *end).count() > 1 {
+            let message = "this rule does several things: it is not set";
+            self.report.refuse(&from.span, message, "write one of table, goto, l3mdev and a type");
             return None;
         }
         let action = match (&from.table, &from.goto, &from.verdict) {
@@ -276,11 +337,16 @@ impl Router<'_> {
             }
             if name == "realms" {
                 if family == Family::Ipv6 {
-                    self.not_done(&from.span, "this rule is set without realms, which only IPv4 has");
+                    self.no_realms(&from.span);
                 } else {
                     rule.realms = self.realms(text, &from.span);
                 }
                 continue;
+            }
+            if NUMBERED.contains(&name.as_str()) && !selector(&mut rule, name, text) {
+                let message = format!("{text} is no value of {name}: this rule is not set");
+                self.report.refuse(&from.span, message, "write a number, or a range of them with -");
+                return None;
             }
             if !selector(&mut rule, name, text) {
                 self.not_done(&from.span, &format!("this rule is not set, for its {name} {text}"));
@@ -289,37 +355,6 @@ impl Router<'_> {
         }
         Some(rule)
     }
-}
-
-/// Sets what can be; returns the names of the rest.
-fn options(from: &written::Route, route: &mut Route) -> Vec<String> {
-    let mut rest = Vec::new();
-    for (name, values) in &from.options {
-        let known = OPTIONS.iter().find(|(known, _)| known == name).map(|(_, option)| *option);
-        let locked = values.len() > 1;
-        let last = values.last().map_or("", String::as_str);
-        let number = if TIMES.contains(&name.as_str()) { milliseconds(last) } else { last.parse().ok() };
-        match (name.as_str(), known, number) {
-            // Of the ways of the route.
-            ("realms", ..) => {}
-            ("congctl", ..) if (1..=LONGEST_ALGORITHM).contains(&last.len()) => {
-                route.congestion = Some(Congestion { algorithm: last.to_owned(), locked });
-            }
-            ("features", ..) if last == "ecn" => drop(route.options.insert(RouteOption::Ecn, 1)),
-            ("pref", ..) if route.family == Family::Ipv6 => {
-                route.preference =
-                    PREFERENCES.iter().find(|(known, _)| *known == last).map(|(_, found)| *found);
-                rest.extend(route.preference.is_none().then(|| name.clone()));
-            }
-            ("mtu", _, Some(number)) if locked => drop(route.options.insert(RouteOption::LockedMtu, number)),
-            (_, Some(option), Some(number)) => {
-                route.options.insert(option, number);
-                rest.extend(locked.then(|| format!("the lock of {name}")));
-            }
-            _ => rest.push(name.clone()),
-        }
-    }
-    rest
 }
 
 /// A time, in milliseconds where no unit stands behind it.
@@ -344,7 +379,7 @@ fn selector(rule: &mut Rule, name: &str, text: &str) -> bool {
         }
         "suppress_prefixlength" | "suppress_prefixlen" => rule.suppress_prefix = text.parse().ok(),
         "suppress_ifgroup" => {
-            rule.suppress_group = text.parse().ok().or_else(|| looked_up(GROUP_NAMES, text))
+            rule.suppress_group = text.parse().ok().or_else(|| looked_up(GROUP_NAMES, text));
         }
         "tunnel-id" => rule.tunnel = text.parse().ok(),
         _ => return false,
