@@ -30,7 +30,7 @@ async fn a_script_runs_as_its_user_with_no_group_of_ours() {
 async fn a_script_is_in_further_groups_where_its_user_has_them() {
     let place = Place::new();
     let mut command =
-        command(place.script("groups", "id -u; id -g; id -G; grep -c '^Cap.*[1-9a-f]' /proc/self/status"));
+        command(place.script("groups", "id -u; id -g; id -G; grep -c '^Cap.*:.*[1-9a-f]' /proc/self/status"));
     command.user.groups = vec![command.user.gid, 7, 9];
     let finished = run(&command).await;
     let User { uid, gid, .. } = user();

@@ -80,8 +80,8 @@ const OPTIONS: [&str; 16] = [
 pub(super) fn addresses(statement: &Statement<'_>, list: &mut Vec<Address>) {
     for node in statement.members() {
         let mut found = one(node, statement.report());
-        if let Some(address) = found.as_mut().filter(|_| statement.name != "static_ipaddress") {
-            only_static(&mut address.track_group, statement.report());
+        if let Some(address) = &mut found {
+            only_static(statement, &mut address.track_group);
         }
         list.extend(found);
     }

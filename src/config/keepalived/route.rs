@@ -222,24 +222,20 @@ const RULE_WORDS: [&str; 18] = [
 
 /// Reads every line of the block of `statement` as a route.
 pub(super) fn routes(statement: &Statement<'_>, list: &mut Vec<Route>) {
-    for node in statement.members() {
-        let Some(mut found) = route(node, statement.report()) else { continue };
-        if statement.name != "static_routes" {
-            only_static(&mut found.track_group, statement.report());
-        }
-        list.push(found);
-    }
+    list.extend(statement.members().iter().filter_map(|node| {
+        let mut found = route(node, statement.report())?;
+        only_static(statement, &mut found.track_group);
+        Some(found)
+    }));
 }
 
 /// Reads every line of the block of `statement` as a rule.
 pub(super) fn rules(statement: &Statement<'_>, list: &mut Vec<Rule>) {
-    for node in statement.members() {
-        let Some(mut found) = rule(node, statement.report()) else { continue };
-        if statement.name != "static_rules" {
-            only_static(&mut found.track_group, statement.report());
-        }
-        list.push(found);
-    }
+    list.extend(statement.members().iter().filter_map(|node| {
+        let mut found = rule(node, statement.report())?;
+        only_static(statement, &mut found.track_group);
+        Some(found)
+    }));
 }
 
 /// `default`, an address, or a network.
@@ -405,29 +401,16 @@ fn route_word(route: &mut Route, word: &Word, words: &mut Words<'_>) {
 
 fn nexthop(words: &mut Words<'_>) -> Nexthop {
     let mut hop = Nexthop::default();
-    while let Some(word) = words.left.first() {
+    while let Some(word) = words.left.first()
+        && matches!(word.text.as_str(), "via" | "dev" | "weight" | "onlink" | "realms")
+    {
+        words.next();
         match word.text.as_str() {
-            "via" => {
-                words.next();
-                hop.via = gateway(word, words);
-            }
-            "dev" => {
-                words.next();
-                hop.dev = words.value(word, value::interface);
-            }
-            "weight" => {
-                words.next();
-                hop.weight = words.value(word, value::number(1, 255));
-            }
-            "onlink" => {
-                words.next();
-                hop.onlink = true;
-            }
-            "realms" => {
-                words.next();
-                hop.realms = words.value(word, value::text);
-            }
-            _ => break,
+            "via" => hop.via = gateway(word, words),
+            "dev" => hop.dev = words.value(word, value::interface),
+            "weight" => hop.weight = words.value(word, value::number(1, 255)),
+            "realms" => hop.realms = words.value(word, value::text),
+            _ => hop.onlink = true,
         }
     }
     hop

@@ -84,10 +84,12 @@ pub(super) fn track_group(statement: &Statement<'_>) -> Option<TrackGroup> {
 }
 
 /// Takes `track_group` from what moves with an instance: keepalived does not know it there.
-pub(super) fn only_static(group: &mut Written<String>, report: &Report) {
-    if let Some(group) = group.take() {
+pub(super) fn only_static(statement: &Statement<'_>, group: &mut Written<String>) {
+    if !statement.name.starts_with("static_")
+        && let Some(group) = group.take()
+    {
         let message = "only static entries have a track_group: this moves with its instance anyway";
-        report.refuse(&group.span(), message, "remove it");
+        statement.report().refuse(&group.span(), message, "remove it");
     }
 }
 
