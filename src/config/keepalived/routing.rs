@@ -240,7 +240,6 @@ impl Router<'_> {
                 }
                 ("pref", ..) => wrong("remove it: only IPv6 routes have one; for IPv4 write a metric"),
                 ("features", ..) => wrong("write ecn: there is no other"),
-                ("congctl", ..) => wrong("see sysctl net.ipv4.tcp_available_congestion_control"),
                 ("mtu", _, Some(number)) if locked => {
                     route.options.insert(RouteOption::LockedMtu, number);
                 }
