@@ -7,9 +7,9 @@
 //! | part | modules | may |
 //! |---|---|---|
 //! | decide | [`time`], [`vrrp`], [`health`], [`claim`], [`agent`] | compute |
-//! | do | [`net`], [`check`], [`notify`], [`dns`], [`process`], [`stream`], [`history`], [`snmp`], [`survey`] | one outside thing per file, no policy |
+//! | do | [`net`], [`check`], [`notify`], [`dns`], [`process`], [`stream`], [`history`], [`snmp`], [`survey`], [`lab`] | one outside thing per file, no policy |
 //! | join | [`daemon`] | know both sides |
-//! | speak | [`config`], [`control`], [`web`], [`cli`], [`sim`], [`explain`], [`doctor`] | read files, answer people |
+//! | speak | [`config`], [`control`], [`web`], [`cli`], [`sim`], [`explain`], [`doctor`], [`drill`] | read files, answer people |
 //!
 //! Four rules keep it so; `tests/layers.rs` reads the sources and fails where one is broken:
 //! 1. Deciders hold names, doers hold details (hosts, commands, secrets).
@@ -32,9 +32,11 @@ pub mod control;
 pub mod daemon;
 pub mod dns;
 pub mod doctor;
+pub mod drill;
 pub mod explain;
 pub mod health;
 pub mod history;
+pub mod lab;
 pub mod net;
 pub mod notify;
 pub mod process;

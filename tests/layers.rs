@@ -24,14 +24,16 @@ const MAY: &[(&str, &[&str])] = &[
         "config",
         &[
             "agent", "vrrp", "health", "claim", "time", "check", "net", "notify", "process", "stream",
-            "history", "snmp", "web", "dns",
+            "history", "snmp", "web", "dns", "drill",
         ],
     ),
     ("control", &["agent", "time"]),
     ("sim", &["agent", "vrrp", "health", "claim", "time"]),
     ("explain", &["agent", "vrrp", "health", "claim", "time", "check", "config", "sim"]),
     ("doctor", &["agent", "vrrp", "health", "claim", "time", "check", "notify", "config", "explain"]),
-    ("survey", &["doctor", "agent", "vrrp", "net"]),
+    ("drill", &["agent"]),
+    ("survey", &["doctor", "drill", "agent", "vrrp", "net"]),
+    ("lab", &[]),
     (
         "daemon",
         &[
@@ -43,15 +45,15 @@ const MAY: &[(&str, &[&str])] = &[
         "cli",
         &[
             "agent", "vrrp", "health", "claim", "time", "net", "check", "notify", "history", "snmp",
-            "config", "control", "sim", "daemon", "explain", "doctor", "survey", "VERSION",
+            "config", "control", "sim", "daemon", "explain", "doctor", "drill", "survey", "lab", "VERSION",
         ],
     ),
     ("lib", &[]),
     ("main", &[]),
 ];
 
-/// The doctor decides as well: facts in, findings out.
-const DECIDERS: &[&str] = &["time", "vrrp", "health", "claim", "agent", "doctor"];
+/// The doctor and drills decide as well: facts in, findings and reports out.
+const DECIDERS: &[&str] = &["time", "vrrp", "health", "claim", "agent", "doctor", "drill"];
 
 /// What no decider may name: runtimes, sockets, clocks, chance, logs, and whatever has no order.
 const FORBIDDEN: &[&str] = &[

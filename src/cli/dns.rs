@@ -1,11 +1,12 @@
 //! `locum dns`: how records of DNS stand, whether they could be written, and the emergency switch.
 
-use super::{Daemon, Failure, NOT_DONE, USAGE, WELL, complain, report, say, show};
+use super::confirm::confirm;
+use super::{Daemon, Failure, NOT_DONE, WELL, complain, report, say, show};
 use crate::agent::Request;
 use crate::agent::status::DnsStatus;
 use crate::control::{Answer, LONGEST_WAIT, Question};
 use clap::{Args, Subcommand};
-use std::io::{IsTerminal, stdin, stdout};
+use std::io::stdout;
 use std::net::IpAddr;
 
 /// Look at records of DNS that move, prove that they could be written, or write one by hand
@@ -95,17 +96,10 @@ fn set(name: String, address: IpAddr, yes: bool, daemon: &Daemon) -> Result<u8, 
             complain(&format!("there is no [dns.{}]; `locum dns status` lists them", show::clean(&name)));
             return Ok(NOT_DONE);
         };
-        if !stdin().is_terminal() {
-            complain("nobody can be asked whether that is meant: add --yes");
-            return Ok(USAGE);
-        }
         let held = record.holds.map_or_else(String::new, |held| format!(", last written as {held}"));
-        say(&format!("{}{held}: have it hold {address} now? [y/N] ", show::clean(&record.record)))?;
-        let mut line = String::new();
-        let read = stdin().read_line(&mut line);
-        if read.is_err() || !["y", "yes"].contains(&line.trim().to_lowercase().as_str()) {
-            complain("nothing is changed");
-            return Ok(NOT_DONE);
+        let question = format!("{}{held}: have it hold {address} now?", show::clean(&record.record));
+        if let Some(code) = confirm(&question)? {
+            return Ok(code);
         }
     }
     report(daemon.ask(&Question::DnsSet { record: name, address }, LONGEST_WAIT)?)

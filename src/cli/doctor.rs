@@ -73,7 +73,8 @@ impl Doctor {
         };
         configuration::judge(&self.config.display().to_string(), config.is_some(), &problems, &mut report);
         if let Some(config) = &config {
-            examine(config, &peers, &self.facts(config), &mut report);
+            let facts = facts(config, self.daemon.named(), self.listen);
+            examine(config, &peers, &facts, &mut report);
         }
         say(&if self.json { json(&report) } else { text(&report, self.verbose, on_terminal(&stdout())) })?;
         Ok(match (config, report.worst()) {
@@ -82,51 +83,53 @@ impl Doctor {
             _ => NOT_DONE,
         })
     }
+}
 
-    fn facts(&self, config: &Config) -> Facts {
-        let agent = &config.agent;
-        // Before any other thread is there.
-        let elsewhere =
-            config.details.identity.namespace.as_deref().and_then(|name| namespace::enter(name).err());
-        let Host { links, settings, managed, filter, synchronized } = match &elsewhere {
-            Some(outside) => Host::unseen(&outside.to_string()),
-            None => survey::host(agent),
-        };
-        let heard = links.clone().and_then(|links| survey::listen(agent, &links, self.listen));
-        // Later than the adverts: what was on the wire the daemon has heard by then.
-        let status = self.status(config);
-        let held = held(status.as_ref().ok());
-        let asked = match &links {
-            Ok(_) if self.listen.is_zero() => Err("nobody was asked".to_owned()),
-            Ok(links) => survey::ask(agent, links, &held),
-            Err(why) => Err(why.clone()),
-        };
-        let pid = |status: &Status| status.daemon.get("pid")?.parse().ok();
-        Facts {
-            clock: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
-            own: survey::own_privileges(),
-            daemon: status.as_ref().ok().and_then(pid).and_then(survey::of_daemon),
-            links,
-            settings,
-            managed,
-            filter,
-            synchronized,
-            heard,
-            asked,
-            status,
-        }
+/// All that can be seen of this host and its network, listening to adverts for so long. `socket`: the daemon's, where
+/// it is not the one that the configuration says. To be called before any other thread is there.
+pub(super) fn facts(config: &Config, socket: Option<PathBuf>, span: Duration) -> Facts {
+    let agent = &config.agent;
+    // Before any other thread is there.
+    let elsewhere =
+        config.details.identity.namespace.as_deref().and_then(|name| namespace::enter(name).err());
+    let Host { links, settings, managed, filter, synchronized } = match &elsewhere {
+        Some(outside) => Host::unseen(&outside.to_string()),
+        None => survey::host(agent),
+    };
+    let heard = links.clone().and_then(|links| survey::listen(agent, &links, span));
+    // Later than the adverts: what was on the wire the daemon has heard by then.
+    let status = status(config, socket);
+    let held = held(status.as_ref().ok());
+    let asked = match &links {
+        Ok(_) if span.is_zero() => Err("nobody was asked".to_owned()),
+        Ok(links) => survey::ask(agent, links, &held),
+        Err(why) => Err(why.clone()),
+    };
+    let pid = |status: &Status| status.daemon.get("pid")?.parse().ok();
+    Facts {
+        clock: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+        own: survey::own_privileges(),
+        daemon: status.as_ref().ok().and_then(pid).and_then(survey::of_daemon),
+        links,
+        settings,
+        managed,
+        filter,
+        synchronized,
+        heard,
+        asked,
+        status,
     }
+}
 
-    fn status(&self, config: &Config) -> Result<Status, Silent> {
-        let named = self.daemon.named().unwrap_or_else(|| config.details.control.path.clone());
-        let daemon = Daemon { socket: Some(named) };
-        match daemon.ask(&Question::Agent(Request::Status), WITHIN) {
-            Ok(Answer::Status(status)) => Ok(*status),
-            Ok(_) => Err(Silent::NoAnswer("the daemon answered something else than was asked".to_owned())),
-            Err(error @ ClientError::NotRunning(_)) => Err(Silent::NotRunning(error.to_string())),
-            Err(error @ ClientError::NotAllowed(_)) => Err(Silent::NotAllowed(error.to_string())),
-            Err(error) => Err(Silent::NoAnswer(error.to_string())),
-        }
+fn status(config: &Config, socket: Option<PathBuf>) -> Result<Status, Silent> {
+    let named = socket.unwrap_or_else(|| config.details.control.path.clone());
+    let daemon = Daemon { socket: Some(named) };
+    match daemon.ask(&Question::Agent(Request::Status), WITHIN) {
+        Ok(Answer::Status(status)) => Ok(*status),
+        Ok(_) => Err(Silent::NoAnswer("the daemon answered something else than was asked".to_owned())),
+        Err(error @ ClientError::NotRunning(_)) => Err(Silent::NotRunning(error.to_string())),
+        Err(error @ ClientError::NotAllowed(_)) => Err(Silent::NotAllowed(error.to_string())),
+        Err(error) => Err(Silent::NoAnswer(error.to_string())),
     }
 }
 

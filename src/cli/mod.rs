@@ -2,10 +2,16 @@
 
 mod ack;
 mod check;
+mod confirm;
 mod convert;
 mod daemon;
 mod dns;
 mod doctor;
+mod drill;
+mod drill_lab;
+mod drill_live;
+mod drill_moves;
+mod drill_watch;
 mod generate;
 mod getopt;
 mod handover;
@@ -57,7 +63,7 @@ const NO_ANSWER: u8 = 3;
 #[derive(Debug, Parser)]
 #[command(name = "locum", version, arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = "Exit status: 0 well, 1 not done, 2 wrong usage, 3 no answer from the daemon; \
-                        `locum status` has its own.")]
+                        `locum status` and `locum drill` have their own.")]
 struct Line {
     #[command(subcommand)]
     command: Command,
@@ -79,6 +85,7 @@ enum Command {
     Resume(resume::Resume),
     Ack(ack::Ack),
     Dns(dns::Dns),
+    Drill(drill::Drill),
     History(history::History),
     Sniff(sniff::Sniff),
     Simulate(simulate::Simulate),
@@ -189,6 +196,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Command::Resume(command) => command.run(),
         Command::Ack(command) => command.run(),
         Command::Dns(command) => command.run(),
+        Command::Drill(command) => command.run(),
         Command::History(command) => command.run(),
         Command::Sniff(command) => command.run(),
         Command::Simulate(command) => command.run(),

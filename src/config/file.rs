@@ -6,6 +6,7 @@ use super::announcing;
 use super::auth;
 use super::claim::{self, Claim, QUORUMS};
 use super::damping;
+use super::drill;
 use super::fixed::{self, Fixed};
 use super::hooks::Usual;
 use super::http::{self, Http};
@@ -29,6 +30,7 @@ use crate::agent::config::{Interface, LinkDelay};
 use crate::agent::route::{Route, Rule};
 use crate::agent::{Install, RouterName, VirtualMac};
 use crate::claim::quorum::Quorum;
+use crate::drill::{Objectives, Settings as Drill};
 use crate::process::Inherit;
 use crate::snmp::Settings;
 use crate::vrrp::announcing::Announcing;
@@ -57,6 +59,10 @@ pub(super) struct File<'a> {
     pub(super) http: Option<Http>,
     /// `[claim]`
     pub(super) claim: Option<Claim>,
+    /// `[slo]`
+    pub(super) objectives: Objectives,
+    /// `[drill]`
+    pub(super) drill: Drill,
     /// `[static]`
     pub(super) fixed: Fixed,
     /// Name and table of every check; what is in it depends on its type.
@@ -212,6 +218,7 @@ pub(super) fn read<'a>(table: &'a Spanned<DeTable<'a>>, sink: &'a Sink) -> File<
     let snmp = snmp::read(&top);
     let http = http::read(&top);
     let claim = claim::read(&top);
+    let (objectives, drill) = (drill::objectives(&top), drill::settings(&top));
     top.finish();
     File {
         agent,
@@ -223,6 +230,8 @@ pub(super) fn read<'a>(table: &'a Spanned<DeTable<'a>>, sink: &'a Sink) -> File<
         snmp,
         http,
         claim,
+        objectives,
+        drill,
         fixed,
         checks,
         messages,

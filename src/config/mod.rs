@@ -15,6 +15,7 @@ mod checks;
 pub mod claim;
 mod damping;
 mod dns;
+mod drill;
 mod file;
 mod fixed;
 mod groups;
@@ -56,6 +57,7 @@ use crate::agent::config::{Group, GroupName};
 use crate::agent::{RouterName, Subject};
 use crate::claim::quorum::Quorum;
 use crate::dns::Record;
+use crate::drill::{Objectives, Settings as Drill};
 use crate::health::CheckName;
 use crate::net::etcd::Settings as Store;
 use crate::net::vote_socket::SecondPath;
@@ -120,6 +122,10 @@ pub struct Details {
     pub http: Option<web::Settings>,
     /// How the daemon is scheduled.
     pub scheduling: Scheduling,
+    /// What is promised, for drills to compare with.
+    pub objectives: Objectives,
+    /// What a drill on live hosts may do.
+    pub drill: Drill,
     /// What this host is called in status and logs.
     pub node: String,
     /// How long a failover may take at most, for the routers that promise it.
@@ -320,6 +326,8 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
             snmp: file.snmp.clone(),
             http: file.http.as_ref().and_then(|http| http.settings(&keys, sink)),
             scheduling: file.agent.scheduling.clone(),
+            objectives: file.objectives,
+            drill: file.drill.clone(),
             node: file.agent.node.clone().unwrap_or_else(host_name),
             max_failover: BTreeMap::new(),
             dumped: BTreeMap::new(),

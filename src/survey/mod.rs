@@ -1,13 +1,16 @@
-//! Looks at this host and its network for [`crate::doctor`]: reads, listens and asks, and changes nothing.
+//! Looks at this host and its network for [`crate::doctor`] and [`crate::drill`]: reads, listens and asks, and
+//! changes nothing.
 //!
 //! No policy: what is seen is told as it is, and where something cannot be seen, why not. Nothing here waits
 //! for ever.
 
+mod echo;
 mod managers;
 mod privileges;
 mod tool;
 mod wire;
 
+pub use echo::{Client, ECHO, Target};
 pub use privileges::{of_daemon, own as own_privileges};
 pub use wire::{ask, first_answer, listen};
 

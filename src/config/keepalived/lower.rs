@@ -19,6 +19,7 @@ use crate::config::{
     Config, Control, Details, Dumped, Identity, Journal, Scheduling, across, file, fingerprint, host_name,
     lint,
 };
+use crate::drill::{Objectives, Settings as Drill};
 use crate::health;
 use crate::notify;
 use serde_spanned::Spanned;
@@ -55,6 +56,8 @@ pub(super) fn lower(document: &Document, report: &Report) -> (Config, Inspection
                 lock_memory: is_on(&document.global.vrrp_no_swap),
             },
             node: document.global.router_id.as_ref().map_or_else(host_name, |id| id.get_ref().clone()),
+            objectives: Objectives::default(),
+            drill: Drill::default(),
             max_failover: BTreeMap::new(),
             dumped: BTreeMap::new(),
             peer_priority: BTreeMap::new(),

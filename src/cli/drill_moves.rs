@@ -1,0 +1,296 @@
+//! Drills on live hosts that move addresses away from this one and back: handover, a dead service, a killed daemon.
+
+use super::drill_live::Live;
+use super::drill_watch::{Seen, ms};
+use crate::agent::status::RouterStatus;
+use crate::agent::{Request, RouterName, Standing, Subject};
+use crate::config::worst_case;
+use crate::control::{Answer, LONGEST_WAIT, Question};
+use crate::drill::{Gap, Kind, Outage, Run};
+use crate::survey::{Client, Target, first_answer};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::{Command, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// What goes before an event and comes after it, for the client to see.
+const CALM: Duration = Duration::from_millis(400);
+/// What everything may take beside the timers of the protocol: a daemon that starts, a slow host.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The longest that a command of the operator may take.
+const COMMAND: Duration = Duration::from_mins(1);
+
+/// One router on its way.
+struct Moving<'a> {
+    router: &'a RouterStatus,
+    client: Option<Client>,
+    /// Finds when another host answers for the address.
+    asked: Option<JoinHandle<Result<Option<Duration>, String>>>,
+}
+
+/// Does one of them, and undoes it whatever has come of it.
+pub(super) fn run(live: &Live<'_>, kind: Kind) -> Run {
+    let names: Vec<_> = live.routers.iter().map(|router| &*router.name.0).collect();
+    let names = names.join(", ");
+    let what = match kind {
+        Kind::Failover => format!("handover of {names}, and back"),
+        Kind::Service => format!("the service behind {names} is stopped, and started again"),
+        _ => format!("the daemon here is killed, with {names}"),
+    };
+    let mut run = Run { what, ..Run::default() };
+    let before = match live.watch.look() {
+        Ok(before) => before,
+        Err(why) => return Run { problems: vec![why], ..run },
+    };
+    let limit = limit(live);
+    let mut moving: Vec<_> = live.routers.iter().map(|router| Moving::new(router)).collect();
+    thread::sleep(CALM);
+    let began = Instant::now();
+    if kind != Kind::Daemon || live.routers.iter().any(|router| router.state == Standing::Master) {
+        moving.iter_mut().for_each(|one| one.ask(limit));
+    }
+    match kind {
+        Kind::Failover => failover(live, &before, began, &mut moving, &mut run),
+        Kind::Service => service(live, &before, began, &mut moving, &mut run, limit),
+        _ => daemon(live, began, &mut moving, &mut run, limit),
+    }
+    back(live, began, limit, &mut run);
+    thread::sleep(CALM);
+    for one in &mut moving {
+        match one.client.take().map(|client| client.end(began)) {
+            Some(Ok(outage)) => worse(&mut run.measured.outage, outage),
+            Some(Err(why)) => run.notes.push(format!("{}: {why}", one.router.name)),
+            None => run.notes.push(format!("{} has no address to ask", one.router.name)),
+        }
+    }
+    if kind == Kind::Service
+        && let (Some(outage), Some(detection), Some(takeover)) =
+            (&mut run.measured.outage, run.measured.detection_ms, run.measured.takeover_ms)
+    {
+        // Whoever uses the service gets no answer from the first moment, though the host does answer.
+        let gap = Gap { from_ms: 0.0, to_ms: detection + takeover };
+        outage.longest_ms = outage.longest_ms.max(gap.length());
+        outage.gaps.push(gap);
+        run.notes
+            .push("the outage counts from the stop until another host answers for the address".to_owned());
+    }
+    run.notes.push("the client is on this host, and asks for echoes once a millisecond".to_owned());
+    run
+}
+
+/// How long the addresses may take to go, or to come back.
+fn limit(live: &Live<'_>) -> Duration {
+    let routers = live.config.agent.routers.iter();
+    let each = routers.map(|router| worst_case(router, live.config).total + router.manner.preempt_delay);
+    each.max().unwrap_or_default() + PATIENCE
+}
+
+impl<'a> Moving<'a> {
+    fn new(router: &'a RouterStatus) -> Self {
+        let addresses = router.addresses.iter().map(|address| address.address);
+        let address = ipv4(router).map(IpAddr::V4).or_else(|| addresses.clone().next());
+        let client = address.map(|address| Client::begin(Target::Host(address), None));
+        Moving { router, client, asked: None }
+    }
+
+    fn ask(&mut self, limit: Duration) {
+        let (Some(address), Some(interface)) = (ipv4(self.router), self.router.interface.clone()) else {
+            return;
+        };
+        self.asked = Some(thread::spawn(move || first_answer(&interface, address, limit)));
+    }
+
+    /// When another host answered, since this was begun, in milliseconds.
+    fn answered(&mut self, run: &mut Run) -> Option<f64> {
+        let name = &self.router.name;
+        match self.asked.take().map(JoinHandle::join) {
+            Some(Ok(Ok(Some(after)))) => {
+                let after = after.as_secs_f64() * 1000.0;
+                run.happened(after, format!("another host answers for {name}"));
+                return Some(after);
+            }
+            Some(Ok(Ok(None))) => run.problems.push(format!("{name}: no other host answers for the address")),
+            Some(Ok(Err(why))) => run.notes.push(format!("{name}: not asked by ARP: {why}")),
+            Some(Err(_)) => run.notes.push(format!("{name}: not asked by ARP")),
+            None => run.notes.push(format!("{name}: no IPv4 address to ask for by ARP")),
+        }
+        None
+    }
+}
+
+fn ipv4(router: &RouterStatus) -> Option<Ipv4Addr> {
+    router.addresses.iter().find_map(|address| match address.address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    })
+}
+
+/// The latest of them; `None` where one is not known.
+fn latest(moving: &mut [Moving<'_>], run: &mut Run) -> Option<f64> {
+    let all: Vec<_> = moving.iter_mut().map(|one| one.answered(run)).collect();
+    all.into_iter().try_fold(0.0, |latest: f64, one| Some(latest.max(one?)))
+}
+
+fn worse(outage: &mut Option<Outage>, other: Outage) {
+    if outage.as_ref().is_none_or(|outage| other.longest_ms > outage.longest_ms) {
+        *outage = Some(other);
+    }
+}
+
+fn failover(live: &Live<'_>, before: &Seen, began: Instant, moving: &mut [Moving<'_>], run: &mut Run) {
+    run.happened(0.0, "locum handover");
+    let router = live.named.map(|name| RouterName(name.into()));
+    let question = Question::Agent(Request::Handover { router: router.clone() });
+    match live.watch.ask(&question, LONGEST_WAIT) {
+        Ok(Answer::Moved { routers }) => {
+            for moved in &routers {
+                match moved.successor {
+                    Some(host) => run.notes.push(format!(
+                        "{}: {host} took over {:.1} ms after the farewell",
+                        moved.router, moved.took_ms
+                    )),
+                    None => run.problems.push(format!("{}: nobody took the addresses", moved.router)),
+                }
+            }
+            if routers.iter().all(|moved| moved.successor.is_some()) {
+                run.measured.takeover_ms = latest(moving, run);
+            }
+            told(live, before, run);
+        }
+        Ok(Answer::Refused { lines }) => run.problems.extend(lines),
+        Ok(_) => run.problems.push("the daemon answered something else than was asked".to_owned()),
+        Err(why) => run.problems.push(why),
+    }
+    thread::sleep(CALM);
+    run.happened(ms(began, Instant::now()), "locum resume");
+    match live.watch.ask(&Question::Agent(Request::Resume { router }), LONGEST_WAIT) {
+        Ok(Answer::Done { .. }) => {}
+        // Where nothing was handed over there is nothing to resume.
+        Ok(Answer::Refused { lines }) if run.problems.is_empty() => run.left.extend(lines),
+        Ok(_) => {}
+        Err(why) => run.left.push(format!("{why}; then: locum resume")),
+    }
+}
+
+fn service(
+    live: &Live<'_>,
+    before: &Seen,
+    began: Instant,
+    moving: &mut [Moving<'_>],
+    run: &mut Run,
+    limit: Duration,
+) {
+    let settings = &live.config.details.drill;
+    run.happened(0.0, "service_stop");
+    let stopped = command(settings.service_stop.as_deref().unwrap_or_default());
+    let gone = |seen: &Seen| live.routers.iter().all(|router| !seen.is(&router.name.0, Standing::Master));
+    let lost = stopped.and_then(|()| live.watch.wait("the addresses leave this host", limit, gone));
+    match lost {
+        Ok(seen) => {
+            let lost = live.routers.iter().map(|router| seen.since(&router.name.0)).max().unwrap_or(began);
+            let detection = ms(began, lost);
+            run.measured.detection_ms = Some(detection);
+            run.happened(detection, "this host finds it out and gives up the addresses");
+            run.measured.takeover_ms = latest(moving, run).map(|at| (at - detection).max(0.0));
+            told(live, before, run);
+        }
+        Err(why) => run.problems.push(why),
+    }
+    thread::sleep(CALM);
+    run.happened(ms(began, Instant::now()), "service_start");
+    if let Err(why) = command(settings.service_start.as_deref().unwrap_or_default()) {
+        run.left.push(format!("{why}: start the service by hand"));
+    }
+}
+
+fn daemon(live: &Live<'_>, began: Instant, moving: &mut [Moving<'_>], run: &mut Run, limit: Duration) {
+    let pid = match live.supervised() {
+        Ok(pid) => pid,
+        Err(why) => return run.problems.push(why),
+    };
+    run.happened(0.0, format!("the daemon {pid} is killed"));
+    if let Err(errno) = kill(Pid::from_raw(pid), Signal::SIGKILL) {
+        return run.problems.push(format!("the daemon cannot be killed: {errno}; run as root"));
+    }
+    let other = |seen: &Seen| seen.status.daemon.get("pid").is_some_and(|now| *now != pid.to_string());
+    match live.watch.wait("another daemon answers", limit, other) {
+        Ok(_) => run.happened(ms(began, Instant::now()), "another daemon answers"),
+        Err(why) => run.left.push(format!("{why}: systemctl start locum")),
+    }
+    if moving.iter().any(|one| one.asked.is_some()) {
+        run.measured.takeover_ms = latest(moving, run);
+    }
+}
+
+/// How long hooks and messages of this host took, where there are any.
+fn told(live: &Live<'_>, before: &Seen, run: &mut Run) {
+    let details = &live.config.details;
+    let any_message = !details.told.receivers.is_empty();
+    for router in &live.routers {
+        if !any_message && !details.hooks.contains_key(&Subject::Router(router.name.clone())) {
+            run.notes.push(format!("{}: it has no hook and no message, so nobody is told", router.name));
+            continue;
+        }
+        let since = live.watch.look().map(|seen| seen.since(&router.name.0));
+        match since.map(|since| live.watch.notified(&router.name.0, before, since)) {
+            Ok(Some(took)) => {
+                let worst = run.measured.notification_ms.unwrap_or_default().max(took);
+                run.measured.notification_ms = Some(worst);
+            }
+            Ok(None) => run.problems.push(format!("{}: hooks or messages are not done", router.name)),
+            Err(why) => run.problems.push(why),
+        }
+    }
+}
+
+/// Runs a command of the operator to its end.
+fn command(words: &[String]) -> Result<(), String> {
+    let (program, arguments) = words.split_first().ok_or("the command is empty: write one into [drill]")?;
+    let about = |why: String| format!("{}: {why}", words.join(" "));
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+    let mut child = command.spawn().map_err(|error| about(error.to_string()))?;
+    let began = Instant::now();
+    loop {
+        match child.try_wait() {
+            Ok(Some(ended)) if ended.success() => return Ok(()),
+            Ok(Some(ended)) => return Err(about(ended.to_string())),
+            Ok(None) if began.elapsed() < COMMAND => thread::sleep(Duration::from_millis(5)),
+            Ok(None) => {
+                let _ = child.kill().and_then(|()| child.wait());
+                return Err(about(format!("not done within {} s", COMMAND.as_secs())));
+            }
+            Err(error) => return Err(about(error.to_string())),
+        }
+    }
+}
+
+/// Waits until every router is what it was before.
+fn back(live: &Live<'_>, began: Instant, limit: Duration, run: &mut Run) {
+    for router in &live.routers {
+        let name = &*router.name.0;
+        let own = live.config.agent.routers.iter().find(|own| own.name == router.name);
+        let comes_back = own.is_none_or(|own| own.preempt || own.priority.is_owner());
+        let held = |now: &RouterStatus| {
+            router.addresses.iter().zip(&now.addresses).all(|(was, is)| is.held || !was.held)
+        };
+        let as_before = |seen: &Seen| {
+            seen.router(name).is_some_and(|now| {
+                let kept = now.state == Standing::Backup && !comes_back;
+                !now.drained && (kept || now.state == router.state && held(now))
+            })
+        };
+        match live.watch.wait(&format!("{name} is {} again", router.state), limit, as_before) {
+            Ok(seen) if seen.is(name, router.state) => {
+                run.happened(ms(began, seen.since(name)), format!("{name} is {} again", router.state));
+            }
+            Ok(_) => run.notes.push(format!(
+                "{name} takes part again and stays BACKUP, for it does not preempt: locum handover on the other \
+                 host moves it back"
+            )),
+            Err(why) => run.left.push(format!("{why}: locum status tells why")),
+        }
+    }
+}
