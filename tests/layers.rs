@@ -31,7 +31,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("sim", &["agent", "vrrp", "health", "claim", "time"]),
     ("explain", &["agent", "vrrp", "health", "claim", "time", "check", "config", "sim"]),
     ("doctor", &["agent", "vrrp", "health", "claim", "time", "check", "notify", "config", "explain"]),
-    ("drill", &["agent"]),
+    ("drill", &["agent", "health"]),
     ("survey", &["doctor", "drill", "agent", "vrrp", "net"]),
     ("lab", &[]),
     (

@@ -6,14 +6,14 @@ use crate::agent::status::RouterStatus;
 use crate::config::Config;
 use crate::control::{Answer, ClientError, LONGEST_WAIT, Question, ask};
 use crate::doctor::{Report as Findings, Severity, examine};
-use crate::drill::{Kind, Objectives, Run, Step, meant, peers, refusal};
+use crate::drill::{Kind, Objectives, Others, Run, Step, meant, peers, refusal, unready};
 use crate::health;
 use crate::net::namespace;
 use crate::survey::first_answer;
 use jiff::Zoned;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -83,24 +83,19 @@ impl<'a> Live<'a> {
 
     /// What is done, and what is not. `asked`: by name.
     pub(super) fn plan(&self, kinds: &[Kind], asked: bool, now: bool) -> Plan {
-        let answers = if kinds.iter().any(|kind| kind.moves()) { self.answers() } else { BTreeMap::new() };
-        kinds.iter().map(|kind| (*kind, self.refused(*kind, &answers, asked, now))).collect()
+        let moves = kinds.iter().any(|kind| kind.moves());
+        let others = if moves { self.others() } else { Others::default() };
+        kinds.iter().map(|kind| (*kind, self.refused(*kind, &others, asked, now))).collect()
     }
 
-    fn refused(
-        &self,
-        kind: Kind,
-        answers: &BTreeMap<IpAddr, bool>,
-        asked: bool,
-        now: bool,
-    ) -> Option<Refusal> {
+    fn refused(&self, kind: Kind, others: &Others, asked: bool, now: bool) -> Option<Refusal> {
         let settings = &self.config.details.drill;
         let not_here = |why: &str| Some(Refusal { why: why.to_owned(), hinders: false });
         if kind == Kind::Dns && self.before.status.dns.is_empty() {
             return not_here("the configuration has no [dns.NAME]: nothing to ask");
         }
         let routers: Vec<_> = self.routers.iter().collect();
-        if let Some(why) = refusal(kind, &routers, answers, asked) {
+        if let Some(why) = refusal(kind, &routers, others, asked) {
             // Each host of a pair has the same schedule, and one of them is Backup.
             let hinders = !routers.iter().all(|router| router.state == crate::agent::Standing::Backup)
                 || routers.iter().any(|router| router.drained);
@@ -125,13 +120,11 @@ impl<'a> Live<'a> {
         })
     }
 
-    /// Of every other host that is known, whether it answers by ARP.
-    fn answers(&self) -> BTreeMap<IpAddr, bool> {
-        let named = &self.config.details.drill.peers;
+    /// Whether other hosts are ready: by checks, and by whether those that are known answer to ARP.
+    fn others(&self) -> Others {
         let known = self.routers.iter().flat_map(|router| {
-            let interface = router.interface.clone();
-            let all: BTreeSet<_> = peers(router).into_iter().chain(named.iter().copied()).collect();
-            all.into_iter().map(move |peer| (peer, interface.clone()))
+            let interface = &router.interface;
+            peers(router).into_iter().map(move |peer| (peer, interface.clone()))
         });
         let known: BTreeMap<_, _> = known.collect();
         let answers = |(peer, interface): (IpAddr, Option<String>)| match (peer, interface) {
@@ -144,7 +137,12 @@ impl<'a> Live<'a> {
             (IpAddr::V6(_), Some(_)) => (peer, true),
             (_, None) => (peer, false),
         };
-        known.into_iter().map(answers).collect()
+        let ready = &self.config.details.drill.ready;
+        Others {
+            answers: known.into_iter().map(answers).collect(),
+            checked: !ready.is_empty(),
+            unready: unready(&self.before.status, ready),
+        }
     }
 
     /// The daemon's process.

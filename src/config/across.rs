@@ -9,6 +9,7 @@ use super::virtual_interface;
 use crate::agent::config::Interface;
 use crate::agent::{Install, RouterName};
 use crate::dns::Record;
+use crate::drill::Settings as Drill;
 use crate::health::OnFail;
 use crate::vrrp::{Family, Priority};
 use serde_spanned::Spanned;
@@ -24,7 +25,13 @@ pub(super) fn nothing(routers: &[Router], records: &[Record], sink: &Sink) {
 }
 
 /// Reports every rule that is broken between the parts of a file.
-pub(super) fn across(routers: &[Router], checks: &[Spanned<String>], records: &[Record], sink: &Sink) {
+pub(super) fn across(
+    routers: &[Router],
+    checks: &[Spanned<String>],
+    records: &[Record],
+    drill: &Drill,
+    sink: &Sink,
+) {
     same_addresses(routers, sink);
     for (place, router) in routers.iter().enumerate() {
         for earlier in &routers[..place] {
@@ -39,6 +46,7 @@ pub(super) fn across(routers: &[Router], checks: &[Spanned<String>], records: &[
         .flat_map(|router| &router.tracks)
         .map(|track| track.check.get_ref().as_str())
         .chain(records.iter().flat_map(Record::checks))
+        .chain(drill.ready.iter().map(|check| &*check.0))
         .collect();
     super::checks::unused(checks.iter(), &tracked, sink);
 }

@@ -194,7 +194,7 @@ fn one_choice<'a>(section: &Section<'a>, value: &'a Value<'a>, known: &Known<'_>
     Some(Choice { address: address?.into_inner(), checks })
 }
 
-fn must_be(what: &str, name: &Spanned<String>, known: &[&str], sink: &Sink) {
+pub(super) fn must_be(what: &str, name: &Spanned<String>, known: &[&str], sink: &Sink) {
     if !known.contains(&name.get_ref().as_str()) {
         let near = nearest(name.get_ref(), known.iter().copied());
         let help = near

@@ -1,9 +1,11 @@
 //! `[slo]` and `[drill]`: what is promised, and what a drill on live hosts may do.
 
+use super::dns::must_be;
 use super::problem::Finding;
 use super::section::{Section, Value, Wrong};
-use super::value::{command, ip, some_time, text};
+use super::value::{command, some_time, text};
 use crate::drill::{Objectives, Settings, Window};
+use crate::health::CheckName;
 use serde_spanned::Spanned;
 
 pub(super) fn objectives(top: &Section<'_>) -> Objectives {
@@ -20,14 +22,18 @@ pub(super) fn objectives(top: &Section<'_>) -> Objectives {
     objectives
 }
 
-pub(super) fn settings(top: &Section<'_>) -> Settings {
+/// `checks`: those of the file, by name.
+pub(super) fn settings(top: &Section<'_>, checks: &[&str]) -> Settings {
     let table = top.raw("drill").and_then(|value| top.inner("drill", value, "[drill]".to_owned()));
     let Some(section) = table else { return Settings::default() };
     let words = |key| section.optional(key, command).map(Spanned::into_inner);
-    let peers = section.list("peers", ip).map(Spanned::into_inner).unwrap_or_default();
+    let ready = section.one_or_more("ready", text).map(Spanned::into_inner).unwrap_or_default();
+    for check in &ready {
+        must_be("check", check, checks, section.sink());
+    }
     let settings = Settings {
         window: section.optional("window", window).map(Spanned::into_inner),
-        peers: peers.into_iter().map(Spanned::into_inner).collect(),
+        ready: ready.into_iter().map(|check| CheckName(check.into_inner().into())).collect(),
         service_stop: words("service_stop"),
         service_start: words("service_start"),
     };
@@ -66,8 +72,9 @@ mod tests {
         let plain = load("").unwrap().details;
         assert!(plain.objectives.is_empty() && plain.drill == super::Settings::default());
         let text = "[slo]\noutage = \"1s\"\ntakeover = \"300ms\"\n[drill]\nwindow = \"22:00-04:00\"\n\
-                    peers = [\"10.0.0.2\"]\nservice_stop = \"/bin/systemctl stop app\"\n\
-                    service_start = [\"/bin/systemctl\", \"start\", \"app\"]\n";
+                    ready = \"b\"\nservice_stop = \"/bin/systemctl stop app\"\n\
+                    service_start = [\"/bin/systemctl\", \"start\", \"app\"]\n\
+                    [check.b]\ntype = \"ping\"\nhost = \"10.0.0.2\"\n";
         let details = load(text).unwrap().details;
         assert_eq!(details.objectives.outage, Some(Duration::from_secs(1)));
         assert_eq!(
@@ -76,7 +83,7 @@ mod tests {
         );
         assert_eq!(details.drill.window.unwrap().to_string(), "22:00 to 04:00");
         assert_eq!(details.drill.service_stop.unwrap(), ["/bin/systemctl", "stop", "app"]);
-        assert_eq!(details.drill.peers.len(), 1);
+        assert_eq!(&*details.drill.ready[0].0, "b");
     }
 
     #[test]
@@ -88,7 +95,7 @@ mod tests {
             ("[drill]\nwindow = \"2-4\"", "write it like \"02:00-04:00\""),
             ("[drill]\nservice_stop = \"/bin/x\"", "what a drill stops it has to start again"),
             ("[drill]\nservice_start = \"/bin/x\"", "[drill] has no `service_stop` to go with service_start"),
-            ("[drill]\npeers = [\"b\"]", "b"),
+            ("[drill]\nready = [\"b\"]", "there is no check \"b\""),
         ] {
             let wrong = load(text).unwrap_err().to_string();
             assert!(wrong.contains(said), "{text}: {wrong}");

@@ -218,7 +218,9 @@ pub(super) fn read<'a>(table: &'a Spanned<DeTable<'a>>, sink: &'a Sink) -> File<
     let snmp = snmp::read(&top);
     let http = http::read(&top);
     let claim = claim::read(&top);
-    let (objectives, drill) = (drill::objectives(&top), drill::settings(&top));
+    let objectives = drill::objectives(&top);
+    let names: Vec<_> = checks.iter().map(|(name, _)| name.get_ref().as_str()).collect();
+    let drill = drill::settings(&top, &names);
     top.finish();
     File {
         agent,

@@ -295,7 +295,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
     };
     let records = records(&mut file, &names, &keys, sink);
     across::nothing(&file.routers, &records, sink);
-    across::across(&file.routers, &names, &records, sink);
+    across::across(&file.routers, &names, &records, &file.drill, sink);
     let (mut told, priorities) = tell::told(&mut file.agent, &host_name(), &keys);
     told.receivers = receivers(&mut file, &keys);
     let scripts = file.agent.scripts();

@@ -13,13 +13,13 @@ mod window;
 pub use html::html;
 pub use objectives::{Measured, Objectives};
 pub use outage::{Gap, Outage, Probe, judge};
-pub use ready::{meant, peers, refusal, standing};
+pub use ready::{Others, meant, peers, refusal, unready};
 pub use report::{Moment, Outcome, Report, Run, SCHEMA, Step};
 pub use window::Window;
 
+use crate::health::CheckName;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::net::IpAddr;
 
 /// What is rehearsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,8 +75,8 @@ impl fmt::Display for Kind {
 pub struct Settings {
     /// When it may move addresses.
     pub window: Option<Window>,
-    /// Other hosts that have to answer before addresses are moved, besides those that the daemon knows.
-    pub peers: Vec<IpAddr>,
+    /// Checks that pass where another host is ready to take addresses.
+    pub ready: Vec<CheckName>,
     /// Stops the service, without a shell.
     pub service_stop: Option<Vec<String>>,
     /// Starts it again.

@@ -3,6 +3,7 @@
 use super::Kind;
 use crate::agent::Standing;
 use crate::agent::status::{RouterStatus, Status};
+use crate::health::{self, CheckName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -31,19 +32,37 @@ pub fn meant<'a>(status: &'a Status, named: Option<&str>) -> Result<Vec<&'a Rout
     }
 }
 
+/// What says whether another host is ready.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Others {
+    /// Of every other host that is known, whether it answers.
+    pub answers: BTreeMap<IpAddr, bool>,
+    /// Whether there are checks that tell.
+    pub checked: bool,
+    /// Why one of them does not pass, in one line.
+    pub unready: Option<String>,
+}
+
 /// Why a drill of this kind may not be done now with these routers, in one line with its mend; `None` where it may.
-/// `answers`: of every other host that is known, whether it answers. `asked`: this kind was asked for by name.
+/// `asked`: this kind was asked for by name.
 #[must_use]
-pub fn refusal(
-    kind: Kind,
-    routers: &[&RouterStatus],
-    answers: &BTreeMap<IpAddr, bool>,
-    asked: bool,
-) -> Option<String> {
+pub fn refusal(kind: Kind, routers: &[&RouterStatus], others: &Others, asked: bool) -> Option<String> {
     if !kind.moves() {
         return None;
     }
-    routers.iter().find_map(|router| alone(kind, router, asked).or_else(|| unfollowed(router, answers)))
+    routers.iter().find_map(|router| alone(kind, router, asked).or_else(|| unfollowed(router, others)))
+}
+
+/// Which of the checks that say whether another host is ready do not: the first, in one line.
+#[must_use]
+pub fn unready(status: &Status, ready: &[CheckName]) -> Option<String> {
+    ready.iter().find_map(|name| {
+        let Some(check) = status.checks.iter().find(|check| check.name == *name) else {
+            return Some(format!("the daemon does not know check {name} yet: locum reload"));
+        };
+        let why = check.error.as_deref().unwrap_or("it has no result yet");
+        (check.state != health::Standing::Up).then(|| format!("check {name} is {}: {why}", check.state))
+    })
 }
 
 /// What of the router itself is in the way.
@@ -69,31 +88,28 @@ fn alone(kind: Kind, router: &RouterStatus, asked: bool) -> Option<String> {
 }
 
 /// Whether nobody would take the addresses.
-fn unfollowed(router: &RouterStatus, answers: &BTreeMap<IpAddr, bool>) -> Option<String> {
+fn unfollowed(router: &RouterStatus, others: &Others) -> Option<String> {
+    let (name, Others { answers, checked, unready }) = (&router.name, others);
     if router.state != Standing::Master {
         return None;
     }
-    let name = &router.name;
-    if answers.is_empty() {
-        return Some(format!(
-            "the peer is not ready: no other host was heard for {name} since this daemon began, and none is \
-             configured; start locum there, and name it in [drill]: peers = [\"ADDRESS\"]"
-        ));
+    if let Some(why) = unready {
+        return Some(format!("the peer is not ready: {why}; look there: locum status"));
     }
-    if answers.values().any(|answers| *answers) {
+    if answers.values().any(|answers| *answers) || answers.is_empty() && *checked {
         return None;
     }
+    if answers.is_empty() {
+        return Some(format!(
+            "the peer is not ready: no other host was heard for {name} since this daemon began; start locum there, \
+             and write ready = [\"CHECK\"] into [drill], a check that asks it"
+        ));
+    }
     let silent: Vec<_> = answers.keys().map(ToString::to_string).collect();
+    let silent = silent.join(" and ");
     Some(format!(
-        "the peer is not ready: {} does not answer ({name}); look there: locum status, locum doctor",
-        silent.join(", ")
+        "the peer is not ready: no answer from {silent} ({name}); look there: locum status, locum doctor"
     ))
-}
-
-/// How a router stands, for people: `MASTER`.
-#[must_use]
-pub fn standing(status: &Status, name: &str) -> Option<Standing> {
-    status.routers.iter().find(|router| &*router.name.0 == name).map(|router| router.state)
 }
 
 #[cfg(test)]
@@ -127,19 +143,23 @@ mod tests {
 
     #[test]
     fn each_refusal_says_why_and_how_to_mend() {
-        let two = |first, second| {
-            BTreeMap::from([("10.0.0.2".parse().unwrap(), first), ("10.0.0.4".parse().unwrap(), second)])
+        let two = |first, second| Others {
+            answers: [("10.0.0.2".parse().unwrap(), first), ("10.0.0.4".parse().unwrap(), second)].into(),
+            ..Others::default()
         };
-        let said = |kind, router: &RouterStatus, answers, asked| refusal(kind, &[router], &answers, asked);
+        let said =
+            |kind, router: &RouterStatus, others: Others, asked| refusal(kind, &[router], &others, asked);
         let (master, backup) = (router("MASTER", false), router("BACKUP", false));
         assert_eq!(said(Kind::Failover, &master, two(false, true), true), None);
         let silent = said(Kind::Failover, &master, two(false, false), true).unwrap();
-        assert!(silent.contains("peer is not ready: 10.0.0.2, 10.0.0.4 does not answer"), "{silent}");
-        let none = said(Kind::Service, &master, BTreeMap::new(), true).unwrap();
-        assert!(
-            none.contains("not ready: no other host") && none.contains("peers = [\"ADDRESS\"]"),
-            "{none}"
-        );
+        assert!(silent.contains("peer is not ready: no answer from 10.0.0.2 and 10.0.0.4 (web)"), "{silent}");
+        let none = said(Kind::Service, &master, Others::default(), true).unwrap();
+        assert!(none.contains("not ready: no other host") && none.contains("ready = [\"CHECK\"]"), "{none}");
+        let checked = Others { checked: true, ..Others::default() };
+        assert_eq!(said(Kind::Service, &master, checked, true), None, "a check is enough");
+        let down = Others { unready: Some("check b is down: refused".to_owned()), ..two(true, true) };
+        let down = said(Kind::Service, &master, down, true).unwrap();
+        assert_eq!(down, "the peer is not ready: check b is down: refused; look there: locum status");
         let other = said(Kind::Failover, &backup, two(true, true), true).unwrap();
         assert!(other.ends_with("run the drill on the Master, which is 10.0.0.2"), "{other}");
         assert_eq!(said(Kind::Daemon, &backup, two(true, true), true), None);
@@ -148,6 +168,6 @@ mod tests {
         assert!(drained.ends_with("(locum resume web)"), "{drained}");
         let fault = said(Kind::Failover, &router("FAULT", false), two(true, true), true).unwrap();
         assert_eq!(fault, "web is in FAULT (check app: refused): mend that first");
-        assert_eq!(said(Kind::Health, &router("FAULT", false), BTreeMap::new(), true), None);
+        assert_eq!(said(Kind::Health, &router("FAULT", false), Others::default(), true), None);
     }
 }

@@ -112,7 +112,7 @@ fn routers(
     }
     let known = |part: &Track| part.check.clone();
     let names: Vec<_> = parts.iter().flat_map(|part| part.tracks.iter().map(known)).collect();
-    across::across(&parts, &names, &[], &report.sink);
+    across::across(&parts, &names, &[], &Drill::default(), &report.sink);
     config.agent.fixed = statics::fixed(document, report)
         .holding(&parts, |finding, span| report.add(finding.softened(), span));
     for (part, (instance, trust)) in parts.iter().zip(&rest) {
