@@ -62,6 +62,8 @@ fn the_package_holds_program_unit_manual_completions_and_examples() {
         "./usr/bin/locum",
         "./usr/lib/systemd/system/locum.service",
         "./usr/lib/systemd/system/locum-witness.service",
+        "./usr/lib/systemd/system/locum-drill.service",
+        "./usr/lib/systemd/system/locum-drill.timer",
         "./usr/lib/sysusers.d/locum.conf",
         "./usr/share/man/man8/locum.8.gz",
         "./usr/share/man/man8/locum-run.8.gz",

@@ -20,6 +20,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Rehearse a failure: do it, measure it, undo it, and compare with what [slo] promises
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 #[command(
     after_help = "On live hosts, of this one's daemon: connectivity, health and dns only look. failover hands the \
                   addresses over and takes them back; service runs service_stop and service_start of [drill]; daemon \
@@ -165,11 +166,18 @@ impl Drill {
         }
         let objectives = config.details.objectives;
         let clock = Clock::start();
-        let steps = live.steps(plan, &objectives)?;
+        let (steps, ended) = live.steps(plan, &objectives)?;
         let node = config.details.node.clone();
         let code = self.tell(&clock.report(false, node, &objectives).with(steps))?;
         // A schedule should not take for done what was not.
-        Ok(if hindered && code == WELL { USAGE } else { code })
+        if let Some(why) = ended {
+            complain(why);
+        }
+        Ok(match code {
+            WELL if ended.is_some() => NOT_DONE,
+            WELL if hindered => USAGE,
+            code => code,
+        })
     }
 
     /// Writes the report, and returns the exit code.

@@ -202,7 +202,7 @@ impl Pair {
             let mut peers = router.instances.iter().flat_map(|instance| &instance.peers);
             match peers.find(|peer| peer.address == there && peer.adverts > 0) {
                 Some(peer) => {
-                    run.notes.push(format!("{} has heard {other}, {} adverts", node.name, peer.adverts))
+                    run.notes.push(format!("{} has heard {other}, {} adverts", node.name, peer.adverts));
                 }
                 None => run.problems.push(format!("{} has never heard {other}", node.name)),
             }
@@ -359,6 +359,6 @@ impl Pair {
 fn tail(name: &str) -> String {
     let text = fs::read_to_string(file(name, "log")).unwrap_or_default();
     let skip = text.lines().count().saturating_sub(LINES);
-    let lines: String = text.lines().skip(skip).map(|line| format!("  {line}\n")).collect();
-    format!("log of {name}:\n{lines}")
+    let lines: Vec<_> = text.lines().skip(skip).collect();
+    format!("log of {name}:\n  {}\n", lines.join("\n  "))
 }

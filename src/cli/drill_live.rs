@@ -179,19 +179,24 @@ impl<'a> Live<'a> {
         format!("{} of {} on live hosts: move the addresses now?", kinds.join(", "), names.join(", "))
     }
 
-    /// Does them, one after the other. Ctrl-C ends it after the step that goes on, which is undone first.
-    pub(super) fn steps(&self, plan: Plan, objectives: &Objectives) -> Result<Vec<Step>, Failure> {
+    /// Does them, one after the other. Ctrl-C ends it after the step that goes on, which is undone first. Returns why
+    /// it ended early as well.
+    pub(super) fn steps(
+        &self,
+        plan: Plan,
+        objectives: &Objectives,
+    ) -> Result<(Vec<Step>, Option<&'static str>), Failure> {
         let mut signals = SigSet::empty();
-        [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().for_each(|signal| signals.add(signal));
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            signals.add(signal);
+        }
         let told =
             signals.thread_block().and_then(|()| SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK));
         let told = told.map_err(|errno| Failure::Other(format!("signals cannot be taken: {errno}")))?;
         let (mut ended, mut steps) = (None, Vec::new());
+        let told = || told.read_signal().ok().flatten().map(|_| "it was ended by a signal");
         for (kind, refusal) in plan {
-            ended = ended.or_else(|| match told.read_signal() {
-                Ok(Some(_)) => Some("ended by a signal"),
-                _ => None,
-            });
+            ended = ended.or_else(told);
             if let Some(why) = refusal.map(|refusal| refusal.why).or_else(|| ended.map(str::to_owned)) {
                 steps.push(Step::skipped(kind, why));
                 continue;
@@ -203,7 +208,7 @@ impl<'a> Live<'a> {
             }
             steps.push(step);
         }
-        Ok(steps)
+        Ok((steps, ended.or_else(told)))
     }
 
     fn step(&self, kind: Kind) -> Run {

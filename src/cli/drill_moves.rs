@@ -45,11 +45,13 @@ pub(super) fn run(live: &Live<'_>, kind: Kind) -> Run {
         Err(why) => return Run { problems: vec![why], ..run },
     };
     let limit = limit(live);
-    let mut moving: Vec<_> = live.routers.iter().map(|router| Moving::new(router)).collect();
+    let mut moving: Vec<_> = live.routers.iter().map(Moving::new).collect();
     thread::sleep(CALM);
     let began = Instant::now();
     if kind != Kind::Daemon || live.routers.iter().any(|router| router.state == Standing::Master) {
-        moving.iter_mut().for_each(|one| one.ask(limit));
+        for one in &mut moving {
+            one.ask(limit);
+        }
     }
     match kind {
         Kind::Failover => failover(live, &before, began, &mut moving, &mut run),
@@ -166,7 +168,6 @@ fn failover(live: &Live<'_>, before: &Seen, began: Instant, moving: &mut [Moving
     thread::sleep(CALM);
     run.happened(ms(began, Instant::now()), "locum resume");
     match live.watch.ask(&Question::Agent(Request::Resume { router }), LONGEST_WAIT) {
-        Ok(Answer::Done { .. }) => {}
         // Where nothing was handed over there is nothing to resume.
         Ok(Answer::Refused { lines }) if run.problems.is_empty() => run.left.extend(lines),
         Ok(_) => {}

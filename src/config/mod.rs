@@ -288,11 +288,8 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
     tracking::spread(&mut file, &names, sink);
     let fixed = std::mem::take(&mut file.fixed).holding(&file.routers, |finding, _| sink.add(finding));
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
-    let keys = router::Keys {
-        directory: origin.parent().unwrap_or(Path::new("")),
-        credentials: credentials.as_deref(),
-        policy: secrets,
-    };
+    let directory = origin.parent().unwrap_or(Path::new(""));
+    let keys = router::Keys { directory, credentials: credentials.as_deref(), policy: secrets };
     let records = records(&mut file, &names, &keys, sink);
     across::nothing(&file.routers, &records, sink);
     across::across(&file.routers, &names, &records, &file.drill, sink);

@@ -96,7 +96,8 @@ fn unfollowed(router: &RouterStatus, others: &Others) -> Option<String> {
     if let Some(why) = unready {
         return Some(format!("the peer is not ready: {why}; look there: locum status"));
     }
-    if answers.values().any(|answers| *answers) || answers.is_empty() && *checked {
+    // A host behind a router does not answer by ARP, and a check knows better anyway.
+    if *checked || answers.values().any(|answers| *answers) {
         return None;
     }
     if answers.is_empty() {
@@ -155,7 +156,7 @@ mod tests {
         assert!(silent.contains("peer is not ready: no answer from 10.0.0.2 and 10.0.0.4 (web)"), "{silent}");
         let none = said(Kind::Service, &master, Others::default(), true).unwrap();
         assert!(none.contains("not ready: no other host") && none.contains("ready = [\"CHECK\"]"), "{none}");
-        let checked = Others { checked: true, ..Others::default() };
+        let checked = Others { checked: true, ..two(false, false) };
         assert_eq!(said(Kind::Service, &master, checked, true), None, "a check is enough");
         let down = Others { unready: Some("check b is down: refused".to_owned()), ..two(true, true) };
         let down = said(Kind::Service, &master, down, true).unwrap();

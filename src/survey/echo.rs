@@ -109,8 +109,11 @@ fn echo(kind: u8, name: u32, number: usize) -> [u8; 8] {
     let number = u32::try_from(number & 0xFFFF).unwrap_or_default();
     let sum = (u32::from(kind) << 8) + name + number;
     let sum = !((sum & 0xFFFF) + (sum >> 16));
-    let [[.., a, b], [.., c, d], [.., e, f]] = [sum, name, number].map(u32::to_be_bytes);
-    [kind, 0, a, b, c, d, e, f]
+    let mut message = [kind, 0, 0, 0, 0, 0, 0, 0];
+    for (place, word) in message.chunks_exact_mut(2).skip(1).zip([sum, name, number]) {
+        place.copy_from_slice(&word.to_be_bytes()[2..]);
+    }
+    message
 }
 
 /// The number of the next question that is answered, of `sent` that there were; `None`: there is nothing more.

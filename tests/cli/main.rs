@@ -5,6 +5,7 @@ mod captures;
 mod check;
 mod convert;
 mod doctor;
+mod drill;
 mod explain;
 mod history;
 mod hostile;

@@ -20,6 +20,7 @@ fn every_command_has_its_man_page_and_every_shell_its_completions() {
         "-run",
         "-check",
         "-doctor",
+        "-drill",
         "-status",
         "-top",
         "-log",

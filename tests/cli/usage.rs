@@ -2,9 +2,9 @@
 
 use crate::program::locum;
 
-const COMMANDS: [&str; 14] = [
-    "init", "run", "log", "check", "doctor", "status", "top", "reload", "restart", "handover", "resume",
-    "ack", "sniff", "simulate",
+const COMMANDS: [&str; 15] = [
+    "drill", "init", "run", "log", "check", "doctor", "status", "top", "reload", "restart", "handover",
+    "resume", "ack", "sniff", "simulate",
 ];
 
 #[test]
@@ -43,6 +43,8 @@ fn wrong_usage_exits_with_2_and_says_so_on_stderr() {
         &["simulate", "--seed", "1"],
         &["simulate", "--seed", "1", "--scenario", "a.json"],
         &["handover", "web", "mail"],
+        &["drill", "everything"],
+        &["drill", "--window"],
         &["doctor", "--listen", "4"],
         &["doctor", "--listen", "1h"],
         &["run", "--log", "loud"],

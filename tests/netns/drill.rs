@@ -196,6 +196,25 @@ fn a_drill_of_all_on_a_live_host_stops_the_service_kills_the_daemon_and_leaves_a
 }
 
 #[test]
+fn a_drill_between_live_hosts_is_undone_though_it_is_ended_by_ctrl_c() {
+    let lab = Lab::new(&["a", "b"]);
+    let b = lab["b"].locum(&Router::new(100));
+    lab.wait_owner(VIP, &["b"]);
+    let a = lab["a"].locum(&Router::new(150));
+    lab.wait_owner(VIP, &["a"]);
+    let mut command = lab["a"].command(BINARY);
+    command.args(["drill", "failover", "--yes", "-c", a.config(), "--socket"]);
+    command.arg(Path::new(a.config()).with_extension("sock"));
+    let mut drill = Process::start("drill", command);
+    wait_until("it is handed over", LONG, || a.router()["drained"] == true);
+    drill.signal(Signal::SIGINT);
+    assert_eq!(drill.wait(LONG).code(), Some(1), "{}", drill.log());
+    assert!(drill.log().contains("it was ended by a signal"), "{}", drill.log());
+    assert_eq!((a.state().as_str(), b.state().as_str()), ("MASTER", "BACKUP"));
+    assert_eq!(a.router()["drained"], false);
+}
+
+#[test]
 fn a_drill_refuses_where_nobody_would_take_the_address() {
     let lab = Lab::new(&["a", "b"]);
     let a = lab["a"].locum(&Router::new(150));
