@@ -110,14 +110,12 @@ impl Drill {
         let objectives = config.map(|config| config.details.objectives).unwrap_or_default();
         let interval = config.and_then(|config| config.agent.routers.first());
         let interval = interval.map_or(INTERVAL, |router| router.interval.duration());
+        if !nix::unistd::geteuid().is_root() {
+            complain("a lab is made of namespaces, which takes root: sudo locum drill --lab");
+            return Ok(USAGE);
+        }
         let clock = Clock::start();
-        let done = match drill_lab::run(kind, interval) {
-            Ok(done) => done,
-            Err(why) => {
-                complain(&why);
-                return Ok(USAGE);
-            }
-        };
+        let done = drill_lab::run(kind, interval).map_err(Failure::Other)?;
         let step = |(kind, run): (Kind, Result<_, String>)| match run {
             Ok(run) => Step::of(kind, run, &objectives),
             Err(why) => Step::skipped(kind, why),
