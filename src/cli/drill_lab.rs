@@ -12,7 +12,7 @@ use crate::survey::{Client, ECHO, Target};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
@@ -37,8 +37,7 @@ pub(super) type Done = Vec<(Kind, Result<Run, String>)>;
 /// # Errors
 /// One line: there is no lab.
 pub(super) fn run(kind: Option<Kind>, interval: Duration) -> Result<Done, String> {
-    let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(program()?);
     command.args(["drill", kind.map_or("all", Kind::name), "--inside", &show(interval)]);
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir("/");
     let (ended, said) = lab::begin(command)?;
@@ -50,14 +49,20 @@ pub(super) fn run(kind: Option<Kind>, interval: Duration) -> Result<Done, String
 
 /// Does them, within the namespaces that [`run`] has made for this process.
 pub(super) fn inside(kinds: &[Kind], interval: Duration) -> Result<u8, Failure> {
+    // In a chroot the kernel cannot tell its place any more once the mounts are others.
+    let program = program().map_err(Failure::Other)?;
     lab::enter().map_err(Failure::Other)?;
-    let mut pair = Pair::start(interval).map_err(Failure::Other)?;
+    let mut pair = Pair::start(&program, interval).map_err(Failure::Other)?;
     let done: Done = kinds.iter().map(|kind| (*kind, pair.step(*kind))).collect();
     if done.iter().any(|(_, run)| run.as_ref().is_ok_and(|run| !run.problems.is_empty())) {
         eprint!("{}", pair.logs());
     }
     say(&serde_json::to_string(&done).map_err(|error| Failure::Other(error.to_string()))?)?;
     Ok(WELL)
+}
+
+fn program() -> Result<PathBuf, String> {
+    std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))
 }
 
 /// A daemon on a host, with its guardian.
@@ -96,14 +101,14 @@ fn config(name: &str, priority: u8, interval: Duration) -> String {
 }
 
 impl Node {
-    fn start(host: &Host, priority: u8, interval: Duration) -> Result<Node, String> {
+    fn start(program: &Path, host: &Host, priority: u8, interval: Duration) -> Result<Node, String> {
         let name = host.name;
         let about = |error: std::io::Error| format!("the lab's daemon cannot be started: {error}");
         let (config_file, socket) = (file(name, "toml"), file(name, "sock"));
         fs::write(&config_file, config(name, priority, interval)).map_err(about)?;
         fs::write(file(name, "flag"), "").map_err(about)?;
         let log = fs::File::create(file(name, "log")).map_err(about)?;
-        let mut command = Command::new(std::env::current_exe().map_err(about)?);
+        let mut command = Command::new(program);
         command.args(["run", "-c"]).arg(&config_file).arg("--socket").arg(&socket);
         command.stdin(Stdio::null()).stdout(log.try_clone().map_err(about)?).stderr(log);
         let guardian = host.start(command).map_err(about)?;
@@ -128,7 +133,7 @@ impl Node {
 }
 
 impl Pair {
-    fn start(interval: Duration) -> Result<Pair, String> {
+    fn start(program: &Path, interval: Duration) -> Result<Pair, String> {
         let lab = Lab::build(&["a", "b", "client"])?;
         let [first, second, _] = lab.hosts.as_slice() else { return Err("the lab has no hosts".to_owned()) };
         let serve =
@@ -136,10 +141,10 @@ impl Pair {
         let (service, other) = (serve(first)?, serve(second)?);
         let limit = interval * 4 + PATIENCE;
         // So that each hears the other: the weaker one is there first.
-        let b = Node::start(second, 100, interval)?;
+        let b = Node::start(program, second, 100, interval)?;
         let told = |why: String| format!("{why}\n{}", tail("b"));
         b.wait(Standing::Master, limit).map_err(told)?;
-        let a = Node::start(first, 150, interval)?;
+        let a = Node::start(program, first, 150, interval)?;
         let pair = Pair { a, b, service: Some(service), _other: other, limit, lab };
         pair.settled().map_err(|why| format!("{why}\n{}", pair.logs()))?;
         Ok(pair)

@@ -3,10 +3,11 @@
 use super::drill_watch::{Seen, Watch, ms};
 use super::{Failure, complain, doctor, drill_moves};
 use crate::agent::status::RouterStatus;
+use crate::agent::{Request, Standing};
 use crate::config::Config;
 use crate::control::{Answer, ClientError, LONGEST_WAIT, Question, ask};
 use crate::doctor::{Report as Findings, Severity, examine};
-use crate::drill::{Kind, Objectives, Others, Run, Step, meant, peers, refusal, unready};
+use crate::drill::{Kind, Objectives, Others, Outcome, Run, Step, meant, peers, refusal, unready};
 use crate::health;
 use crate::net::namespace;
 use crate::survey::first_answer;
@@ -68,7 +69,7 @@ impl<'a> Live<'a> {
         if let Some(name) = &config.details.identity.namespace {
             namespace::enter(name).map_err(|outside| Why::Refused(outside.to_string()))?;
         }
-        let question = Question::Agent(crate::agent::Request::Status);
+        let question = Question::Agent(Request::Status);
         match ask(&socket, &question, Duration::from_secs(5)) {
             Err(error @ ClientError::NotAllowed(_)) => return Err(Why::Refused(error.to_string())),
             Err(error) => return Err(Why::Silent(error.to_string())),
@@ -97,9 +98,8 @@ impl<'a> Live<'a> {
         let routers: Vec<_> = self.routers.iter().collect();
         if let Some(why) = refusal(kind, &routers, others, asked) {
             // Each host of a pair has the same schedule, and one of them is Backup.
-            let hinders = !routers.iter().all(|router| router.state == crate::agent::Standing::Backup)
-                || routers.iter().any(|router| router.drained);
-            return Some(Refusal { why, hinders });
+            let backup = |router: &&RouterStatus| router.state == Standing::Backup && !router.drained;
+            return Some(Refusal { why, hinders: !routers.iter().any(backup) });
         }
         if kind == Kind::Service && settings.service_stop.is_none() {
             return not_here(
@@ -159,7 +159,7 @@ impl<'a> Live<'a> {
         // A guardian is the same program, and its arguments are not those of a daemon under one.
         let same = |parent: i32| {
             let program = |pid: i32| fs::read_link(format!("/proc/{pid}/exe")).ok();
-            parent > 1 && program(parent).is_some() && program(parent) == program(pid)
+            program(parent).is_some() && program(parent) == program(pid)
         };
         let unit = text(pid, "cgroup").lines().any(|line| line.trim_end().ends_with(".service"));
         let managed =
@@ -202,8 +202,10 @@ impl<'a> Live<'a> {
                 continue;
             }
             let step = Step::of(kind, self.step(kind), objectives);
-            if step.outcome == crate::drill::Outcome::NotRestored {
-                step.problems.iter().for_each(|line| complain(line));
+            if step.outcome == Outcome::NotRestored {
+                for line in &step.problems {
+                    complain(line);
+                }
                 ended = Some("the step before it could not be undone");
             }
             steps.push(step);

@@ -81,7 +81,9 @@ fn alone(kind: Kind, router: &RouterStatus, asked: bool) -> Option<String> {
         Standing::Backup => {
             let master = router.instances.iter().find_map(|instance| instance.master);
             let there = master.map(|master| format!(", which is {master}")).unwrap_or_default();
-            Some(format!("this host is BACKUP for {name}: run the drill on the Master{there}"))
+            Some(format!(
+                "this host is BACKUP for {name}: run the drill on the Master{there}, or name another router"
+            ))
         }
         other => Some(format!("{name} is in {other} ({}): mend that first", router.why)),
     }
@@ -162,7 +164,10 @@ mod tests {
         let down = said(Kind::Service, &master, down, true).unwrap();
         assert_eq!(down, "the peer is not ready: check b is down: refused; look there: locum status");
         let other = said(Kind::Failover, &backup, two(true, true), true).unwrap();
-        assert!(other.ends_with("run the drill on the Master, which is 10.0.0.2"), "{other}");
+        assert!(
+            other.ends_with("run the drill on the Master, which is 10.0.0.2, or name another router"),
+            "{other}"
+        );
         assert_eq!(said(Kind::Daemon, &backup, two(true, true), true), None);
         assert!(said(Kind::Daemon, &backup, two(true, true), false).is_some(), "not among all others");
         let drained = said(Kind::Failover, &router("BACKUP", true), two(true, true), true).unwrap();
