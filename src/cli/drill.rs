@@ -3,6 +3,7 @@
 use super::drill_live::{self, Live};
 use super::{
     DEFAULT_CONFIG, Daemon, Failure, NO_ANSWER, NOT_DONE, Reading, USAGE, WELL, complain, drill_lab, say,
+    show,
 };
 use crate::config::{Config, Secrets, load_as};
 use crate::drill::{Kind, Objectives, Outcome, Report, Step, html};
@@ -182,7 +183,9 @@ impl Drill {
     fn tell(&self, report: &Report) -> Result<u8, Failure> {
         let json =
             serde_json::to_string_pretty(report).map_err(|error| Failure::Other(error.to_string()))? + "\n";
-        let text = report.text();
+        // Errors of checks and the like come from elsewhere.
+        let text: Vec<_> = report.text().lines().map(show::clean).collect();
+        let text = text.join("\n") + "\n";
         let written = self.report.as_deref().map(|folder| write(folder, report, &text, &json)).transpose();
         say(if self.json { &json } else { &text })?;
         if let Some(place) = written?.filter(|_| !self.json) {

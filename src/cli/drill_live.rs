@@ -1,6 +1,7 @@
 //! Drills on live hosts, of the daemon of this one: what may be done now, and the steps one after the other.
 
 use super::drill_watch::{Seen, Watch, ms};
+use super::ending::Ending;
 use super::{Failure, complain, doctor, drill_moves};
 use crate::agent::status::RouterStatus;
 use crate::agent::{Request, Standing};
@@ -12,8 +13,6 @@ use crate::health;
 use crate::net::namespace;
 use crate::survey::first_answer;
 use jiff::Zoned;
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
@@ -108,7 +107,7 @@ impl<'a> Live<'a> {
             );
         }
         if kind == Kind::Daemon
-            && let Err(why) = self.supervised()
+            && let Err(why) = supervised(&self.before)
         {
             return Some(Refusal { why, hinders: asked });
         }
@@ -145,32 +144,6 @@ impl<'a> Live<'a> {
         }
     }
 
-    /// The daemon's process.
-    ///
-    /// # Errors
-    /// Nobody would start it again.
-    pub(super) fn supervised(&self) -> Result<i32, String> {
-        let pid = self.before.status.daemon.get("pid").and_then(|pid| pid.parse::<i32>().ok());
-        let pid = pid.ok_or("the daemon does not say which process it is: update it")?;
-        let read = |pid: i32, what: &str| fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
-        let text = |pid, what| String::from_utf8_lossy(&read(pid, what)).into_owned();
-        let parent = text(pid, "status");
-        let parent = parent.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse::<i32>().ok());
-        // A guardian is the same program, and its arguments are not those of a daemon under one.
-        let same = |parent: i32| {
-            let program = |pid: i32| fs::read_link(format!("/proc/{pid}/exe")).ok();
-            program(parent).is_some() && program(parent) == program(pid)
-        };
-        let unit = text(pid, "cgroup").lines().any(|line| line.trim_end().ends_with(".service"));
-        let managed =
-            read(pid, "environ").split(|byte| *byte == 0).any(|one| one.starts_with(b"NOTIFY_SOCKET="));
-        if parent.is_some_and(same) || unit && managed {
-            return Ok(pid);
-        }
-        Err("nobody would start the daemon again: run it by its systemd unit, or without --no-guardian"
-            .to_owned())
-    }
-
     /// What is to be confirmed.
     pub(super) fn question(&self, plan: &Plan) -> String {
         let kinds = plan.iter().filter(|(kind, refusal)| kind.moves() && refusal.is_none());
@@ -186,17 +159,13 @@ impl<'a> Live<'a> {
         plan: Plan,
         objectives: &Objectives,
     ) -> Result<(Vec<Step>, Option<&'static str>), Failure> {
-        let mut signals = SigSet::empty();
-        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-            signals.add(signal);
-        }
-        let told =
-            signals.thread_block().and_then(|()| SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK));
-        let told = told.map_err(|errno| Failure::Other(format!("signals cannot be taken: {errno}")))?;
+        let ending = Ending::watch();
+        let mut ending =
+            ending.map_err(|error| Failure::Other(format!("signals cannot be taken: {error}")))?;
+        let mut told = || ending.asked().then_some("it was ended by a signal");
         let (mut ended, mut steps) = (None, Vec::new());
-        let told = || told.read_signal().ok().flatten().map(|_| "it was ended by a signal");
         for (kind, refusal) in plan {
-            ended = ended.or_else(told);
+            ended = ended.or_else(&mut told);
             if let Some(why) = refusal.map(|refusal| refusal.why).or_else(|| ended.map(str::to_owned)) {
                 steps.push(Step::skipped(kind, why));
                 continue;
@@ -293,4 +262,29 @@ impl<'a> Live<'a> {
         run.happened(ms(began, Instant::now()), "the providers have answered");
         run
     }
+}
+
+/// The daemon's process.
+///
+/// # Errors
+/// Nobody would start it again.
+pub(super) fn supervised(seen: &Seen) -> Result<i32, String> {
+    let pid = seen.status.daemon.get("pid").and_then(|pid| pid.parse::<i32>().ok());
+    let pid = pid.ok_or("the daemon does not say which process it is: update it")?;
+    let read = |pid: i32, what: &str| fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
+    let text = |pid, what| String::from_utf8_lossy(&read(pid, what)).into_owned();
+    let parent = text(pid, "status");
+    let parent = parent.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse::<i32>().ok());
+    // A guardian is the same program, and its arguments are not those of a daemon under one.
+    let same = |parent: i32| {
+        let program = |pid: i32| fs::read_link(format!("/proc/{pid}/exe")).ok();
+        program(parent).is_some() && program(parent) == program(pid)
+    };
+    let unit = text(pid, "cgroup").lines().any(|line| line.trim_end().ends_with(".service"));
+    let managed = read(pid, "environ").split(|byte| *byte == 0).any(|one| one.starts_with(b"NOTIFY_SOCKET="));
+    if parent.is_some_and(same) || unit && managed {
+        return Ok(pid);
+    }
+    Err("nobody would start the daemon again: run it by its systemd unit, or without --no-guardian"
+        .to_owned())
 }

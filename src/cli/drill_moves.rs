@@ -1,6 +1,6 @@
 //! Drills on live hosts that move addresses away from this one and back: handover, a dead service, a killed daemon.
 
-use super::drill_live::Live;
+use super::drill_live::{Live, supervised};
 use super::drill_watch::{Seen, ms};
 use crate::agent::status::RouterStatus;
 use crate::agent::{Request, RouterName, Standing, Subject};
@@ -11,6 +11,7 @@ use crate::survey::{Client, Target, first_answer};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -56,7 +57,7 @@ pub(super) fn run(live: &Live<'_>, kind: Kind) -> Run {
     match kind {
         Kind::Failover => failover(live, &before, began, &mut moving, &mut run),
         Kind::Service => service(live, &before, began, &mut moving, &mut run, limit),
-        _ => daemon(live, began, &mut moving, &mut run, limit),
+        _ => daemon(live, &before, began, &mut moving, &mut run, limit),
     }
     back(live, began, limit, &mut run);
     thread::sleep(CALM);
@@ -206,8 +207,15 @@ fn service(
     }
 }
 
-fn daemon(live: &Live<'_>, began: Instant, moving: &mut [Moving<'_>], run: &mut Run, limit: Duration) {
-    let pid = match live.supervised() {
+fn daemon(
+    live: &Live<'_>,
+    before: &Seen,
+    began: Instant,
+    moving: &mut [Moving<'_>],
+    run: &mut Run,
+    limit: Duration,
+) {
+    let pid = match supervised(before) {
         Ok(pid) => pid,
         Err(why) => return run.problems.push(why),
     };
@@ -259,7 +267,8 @@ fn command(words: &[String]) -> Result<(), String> {
     let (program, arguments) = words.split_first().ok_or("the command is empty: write one into [drill]")?;
     let about = |why: String| format!("{}: {why}", words.join(" "));
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+    // In a group of its own Ctrl-C does not end it half-way.
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
     let mut child = command.spawn().map_err(|error| about(error.to_string()))?;
     let began = Instant::now();
     loop {

@@ -12,6 +12,7 @@ mod drill_lab;
 mod drill_live;
 mod drill_moves;
 mod drill_watch;
+mod ending;
 mod generate;
 mod getopt;
 mod handover;

@@ -177,7 +177,8 @@ fn a_drill_of_all_on_a_live_host_stops_the_service_kills_the_daemon_and_leaves_a
     let flag = flag.display();
     let check = format!(
         "[check.app]\ntype = \"file\"\npath = \"{flag}\"\ninterval = \"100ms\"\nfall = 2\nrise = 1\n\
-         [drill]\nservice_stop = [\"/bin/rm\", \"{flag}\"]\nservice_start = [\"/bin/touch\", \"{flag}\"]\n"
+         [drill]\nservice_stop = [\"/bin/rm\", \"{flag}\"]\n\
+         service_start = [\"/bin/sh\", \"-c\", \"touch {flag}; grep SigBlk /proc/self/status > {flag}.mask\"]\n"
     );
     let b = lab["b"].locum(&Router::new(100));
     lab.wait_owner(VIP, &["b"]);
@@ -196,6 +197,8 @@ fn a_drill_of_all_on_a_live_host_stops_the_service_kills_the_daemon_and_leaves_a
     assert_eq!(b.became_master(), 4, "at its start, and once for each that moves");
     assert_eq!((a.state().as_str(), b.state().as_str()), ("MASTER", "BACKUP"));
     assert!(Path::new(&flag.to_string()).exists());
+    let mask = fs::read_to_string(format!("{flag}.mask")).unwrap();
+    assert!(mask.trim().ends_with("\t0000000000000000"), "what is started can be stopped by signals: {mask}");
 }
 
 #[test]
