@@ -19,7 +19,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How long a host may take to answer by ARP.
+/// How long a host may take to answer.
 const ANSWERS: Duration = Duration::from_secs(1);
 /// How long to listen to adverts.
 const LISTEN: Duration = Duration::from_secs(4);
@@ -119,22 +119,17 @@ impl<'a> Live<'a> {
         })
     }
 
-    /// Whether other hosts are ready: by checks, and by whether those that are known answer to ARP.
+    /// Whether other hosts are ready: by checks, and by whether those that are known answer as neighbours.
     fn others(&self) -> Others {
         let known = self.routers.iter().flat_map(|router| {
             let interface = &router.interface;
             peers(router).into_iter().map(move |peer| (peer, interface.clone()))
         });
         let known: BTreeMap<_, _> = known.collect();
-        let answers = |(peer, interface): (IpAddr, Option<String>)| match (peer, interface) {
-            (IpAddr::V4(address), Some(interface)) => {
-                // Who is asked through a router does not answer by ARP, and who cannot ask does not know.
-                let answer = first_answer(&interface, address, ANSWERS);
-                (peer, answer.is_ok_and(|answer| answer.is_some()))
-            }
-            // Of IPv6 it is enough to have heard of it.
-            (IpAddr::V6(_), Some(_)) => (peer, true),
-            (_, None) => (peer, false),
+        // Who is asked through a router does not answer, and who cannot ask does not know.
+        let answers = |(peer, interface): (IpAddr, Option<String>)| {
+            let answer = interface.map(|interface| first_answer(&interface, peer, ANSWERS));
+            (peer, matches!(answer, Some(Ok(Some(_)))))
         };
         let ready = &self.config.details.drill.ready;
         Others {

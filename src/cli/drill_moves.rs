@@ -10,7 +10,7 @@ use crate::drill::{Gap, Kind, Outage, Run};
 use crate::survey::{Client, Target, first_answer};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::thread::{self, JoinHandle};
@@ -92,14 +92,12 @@ fn limit(live: &Live<'_>) -> Duration {
 
 impl<'a> Moving<'a> {
     fn new(router: &'a RouterStatus) -> Self {
-        let addresses = router.addresses.iter().map(|address| address.address);
-        let address = ipv4(router).map(IpAddr::V4).or_else(|| addresses.clone().next());
-        let client = address.map(|address| Client::begin(Target::Host(address), None));
+        let client = address(router).map(|address| Client::begin(Target::Host(address), None));
         Moving { router, client, asked: None }
     }
 
     fn ask(&mut self, limit: Duration) {
-        let (Some(address), Some(interface)) = (ipv4(self.router), self.router.interface.clone()) else {
+        let (Some(address), Some(interface)) = (address(self.router), self.router.interface.clone()) else {
             return;
         };
         self.asked = Some(thread::spawn(move || first_answer(&interface, address, limit)));
@@ -115,19 +113,17 @@ impl<'a> Moving<'a> {
                 return Some(after);
             }
             Some(Ok(Ok(None))) => run.problems.push(format!("{name}: no other host answers for the address")),
-            Some(Ok(Err(why))) => run.notes.push(format!("{name}: not asked by ARP: {why}")),
-            Some(Err(_)) => run.notes.push(format!("{name}: not asked by ARP")),
-            None => run.notes.push(format!("{name}: no IPv4 address to ask for by ARP")),
+            Some(Ok(Err(why))) => run.notes.push(format!("{name}: not asked for: {why}")),
+            Some(Err(_)) => run.notes.push(format!("{name}: not asked for")),
+            None => run.notes.push(format!("{name}: no address to ask for")),
         }
         None
     }
 }
 
-fn ipv4(router: &RouterStatus) -> Option<Ipv4Addr> {
-    router.addresses.iter().find_map(|address| match address.address {
-        IpAddr::V4(address) => Some(address),
-        IpAddr::V6(_) => None,
-    })
+/// What is asked for.
+fn address(router: &RouterStatus) -> Option<IpAddr> {
+    router.addresses.first().map(|address| address.address)
 }
 
 /// The latest of them; `None` where one is not known.

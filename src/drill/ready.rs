@@ -98,7 +98,7 @@ fn unfollowed(router: &RouterStatus, others: &Others) -> Option<String> {
     if let Some(why) = unready {
         return Some(format!("the peer is not ready: {why}; look there: locum status"));
     }
-    // A host behind a router does not answer by ARP, and a check knows better anyway.
+    // A host behind a router does not answer, and a check knows better anyway.
     if *checked || answers.values().any(|answers| *answers) {
         return None;
     }
