@@ -53,9 +53,7 @@ pub use memory::Memory;
 pub use relay::Relay;
 pub use request::{Request, Response, Ticket};
 pub use rivals::{Mac, Rival, Sighting};
-pub use route::{
-    Congestion, Hop, Network, Preference, Realms, Route, RouteKind, RouteOption, Rule, RuleAction,
-};
+pub use route::{Hop, Network, Route, RouteKind, RouteOption, Rule, RuleAction};
 pub use second_path::SecondPath;
 pub use transition::{RouterName, Standing, Subject, Transition};
 

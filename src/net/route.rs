@@ -1,7 +1,7 @@
 //! Routes as the kernel's messages: there, and back again as far as telling them apart needs it.
 
 use super::netlink::MARK;
-use crate::agent::{Hop, Preference, Realms, Route, RouteKind, RouteOption};
+use crate::agent::route::{Hop, Preference, Realms, Route, RouteKind, RouteOption};
 use crate::vrrp::Family;
 use netlink_packet_core::Nla;
 use netlink_packet_route::AddressFamily;

@@ -7,5 +7,6 @@ mod grammar;
 mod hostile;
 mod includes;
 mod lowering;
+mod routing;
 mod spoken;
 mod traps;
