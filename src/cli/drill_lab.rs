@@ -157,7 +157,12 @@ impl Pair {
             held && seen.is(ROUTER, Standing::Master)
         };
         let seen = self.a.watch.wait("a is MASTER again", self.limit, held)?;
-        self.b.wait(Standing::Backup, self.limit)?;
+        // Until then a client that asks who has the address may be told that b does.
+        let gone = |seen: &Seen| {
+            let gone = seen.router(ROUTER).is_some_and(|router| router.addresses.iter().all(|one| !one.held));
+            gone && seen.is(ROUTER, Standing::Backup)
+        };
+        self.b.watch.wait("b is BACKUP without the address", self.limit, gone)?;
         Ok(seen)
     }
 

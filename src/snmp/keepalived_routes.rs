@@ -157,7 +157,7 @@ fn rule(index: &[u32], rule: &Rule, held: bool, rows: &mut Rows) {
         ),
         (30, rule.users.map(|(first, _)| Value::number(first))),
         (31, rule.users.map(|(_, last)| Value::number(last))),
-        (32, Some(Value::truth(rule.action == RuleAction::Vrf))),
+        (32, (rule.action == RuleAction::Vrf).then(|| Value::truth(true))),
         (34, rule.protocol.map(Value::number)),
         (35, rule.source_ports.map(|(first, _)| Value::number(first))),
         (36, rule.source_ports.map(|(_, last)| Value::number(last))),

@@ -58,7 +58,7 @@ fn a_handover_is_told_with_its_gap_and_fails_where_nobody_took_over() {
     let (ran, asked) = order(&["handover", "web"], Answer::Moved { routers: vec![moved(Some("10.0.0.2"))] });
     assert_eq!(
         (ran.code, ran.out.as_str()),
-        (0, "web: moved to 10.0.0.2 after 612 ms; gap not measured: no IPv4 address to ask for by ARP\n")
+        (0, "web: moved to 10.0.0.2 after 612 ms; gap not measured: there is no address to ask for\n")
     );
     assert_eq!(asked, [Question::Agent(Request::Handover { router: Some(web()) })]);
 
