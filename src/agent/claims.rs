@@ -93,7 +93,7 @@ impl Agent {
         self.say(now, set, Claimant::tick, effects);
         let due = self.sets[set].group.deadline().filter(|(at, _)| *at <= now).map(|(_, wait)| wait);
         let takes = due == Some(Wait::TakeOver);
-        if takes && self.sets[set].giving > 0 {
+        if takes && self.is_giving(set) {
             // The claim that it had goes back first, once nothing is held: see `released`.
             self.sets[set].withheld = true;
             self.sets[set].group.stay_awake(now);
@@ -156,9 +156,9 @@ impl Agent {
         if self.sets[set].office.is_none() {
             return;
         }
-        let Set { group, giving, .. } = &self.sets[set];
+        let group = &self.sets[set].group;
         let leaving = group.members().iter().any(|member| matches!(member.state(), State::Leaving { .. }));
-        let holds = *giving > 0 || group.members().iter().any(Instance::holds);
+        let holds = self.is_giving(set) || group.members().iter().any(Instance::holds);
         let waits = group.deadline().is_some_and(|(at, wait)| wait == Wait::TakeOver && at <= now);
         if leaving || !holds && !waits {
             self.sets[set].withheld = false;
@@ -177,14 +177,22 @@ impl Agent {
 
     /// The kernel has taken away what an instance held.
     pub(super) fn released(&mut self, now: Time, instance: InstanceId, effects: &mut Vec<Effect>) {
-        let Some(set) = self.by_id.get(&instance).map(|seat| self.routers[seat.router].set) else { return };
-        self.sets[set].giving = self.sets[set].giving.saturating_sub(1);
+        let Some((router, member)) = self.find(instance) else { return };
+        let router = &mut self.routers[router];
+        router.members[member].giving = router.members[member].giving.saturating_sub(1);
+        let set = router.set;
         let holds = self.sets[set].group.members().iter().any(Instance::holds);
-        if self.sets[set].giving == 0 && !holds {
+        if !self.is_giving(set) && !holds {
             self.say(now, set, |claimant, _| claimant.give_up(), effects);
             self.sets[set].withheld = false;
             self.file(set);
         }
+    }
+
+    /// Whether the kernel still takes away what an instance of the set held.
+    fn is_giving(&self, set: usize) -> bool {
+        let mut seats = self.sets[set].seats.iter();
+        seats.any(|seat| self.routers[seat.router].members[seat.member].giving > 0)
     }
 
     /// After a reload: what nobody has a seat for any more is not waited for, so that nobody would give its claim
@@ -205,7 +213,7 @@ impl Agent {
         let (office, _) = self.sets[set].office.as_ref()?;
         let claimant = self.claims.as_ref()?.claimants.get(office)?;
         // What is lost already goes back when the kernel has said that nothing is held.
-        let waits = claimant.term().is_some() && self.sets[set].giving > 0;
+        let waits = claimant.term().is_some() && self.is_giving(set);
         claimant.deadline().filter(|_| !waits)
     }
 

@@ -417,7 +417,7 @@ impl Agent {
             Action::Release => {
                 router.members[member].held = false;
                 router.members[member].answers = None;
-                self.sets[set].giving += 1;
+                router.members[member].giving += 1;
                 effects.push(Effect::Release { instance });
             }
             Action::Announce(count) => effects.push(Effect::Announce { instance, count }),

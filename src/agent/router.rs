@@ -107,6 +107,8 @@ pub(super) struct Member {
     pub spoken: Option<Checksum>,
     /// The kernel has confirmed the addresses.
     pub held: bool,
+    /// Orders to give them up that the kernel has not carried out yet: until then they answer.
+    pub giving: usize,
     pub sent: u64,
     pub farewells_sent: u64,
     pub farewells_heard: u64,
@@ -405,6 +407,7 @@ impl Member {
             ledger: Ledger::default(),
             spoken: None,
             held: false,
+            giving: 0,
             sent: 0,
             farewells_sent: 0,
             farewells_heard: 0,

@@ -30,8 +30,6 @@ pub(super) struct Set {
     pub term: Option<u64>,
     /// Until when it may hold, as was told last.
     pub claimed: Option<Time>,
-    /// Instances that the kernel still takes the addresses from.
-    pub giving: usize,
     /// What it said last as Master, where it may say the same again.
     pub said: Option<Said>,
 }
@@ -60,7 +58,6 @@ impl Set {
             challenged: None,
             term: None,
             claimed: None,
-            giving: 0,
             said: None,
         }
     }

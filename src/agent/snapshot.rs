@@ -188,7 +188,7 @@ fn addresses(router: &Router) -> Vec<AddressStatus> {
         AddressStatus {
             address: vip.address,
             prefix: vip.prefix,
-            held: member.is_some_and(|member| member.held),
+            held: member.is_some_and(|member| member.held || member.giving > 0),
             restored: member.and_then(|m| m.restored.get(&vip.address)).copied().unwrap_or(0),
             lease_ms: router.config.lease_of(vip).map(millis),
         }

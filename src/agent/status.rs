@@ -283,7 +283,7 @@ pub struct AddressStatus {
     pub address: IpAddr,
     /// Its prefix length.
     pub prefix: u8,
-    /// Whether the kernel has it from us.
+    /// Whether the kernel has it from us: from its word that it does to its word that it does not any more.
     pub held: bool,
     /// How often somebody removed it and it was put back.
     pub restored: u64,

@@ -8,7 +8,8 @@ use std::time::Duration;
 pub struct Announcing {
     /// Frames for each address, 1..=100.
     pub count: u8,
-    /// Pauses after becoming Master at which a further burst is sent, ascending.
+    /// Pauses after becoming Master at which a further burst is sent, ascending. The first is short: whoever asked
+    /// while two answered, as one took over from the other, may have been told of the one that went.
     pub again: Vec<Duration>,
     /// The pause between refreshes for as long as the instance is Master; `None` for no refresh.
     pub refresh: Option<Duration>,
@@ -28,7 +29,7 @@ impl Default for Announcing {
     fn default() -> Self {
         Announcing {
             count: 1,
-            again: [200, 1000, 5000].map(Duration::from_millis).to_vec(),
+            again: [50, 200, 1000, 5000].map(Duration::from_millis).to_vec(),
             refresh: Some(Duration::from_mins(1)),
             refresh_count: 1,
             losing_count: 1,
@@ -147,8 +148,8 @@ mod tests {
     fn unless_it_is_written_otherwise_a_new_master_announces_soon_at_1_s_at_5_s_and_slowly_for_ever() {
         let usual = Announcing::default();
         let came = play(&mut Schedule::since(&usual, START, START), &usual, 200);
-        let soon = START + Duration::from_millis(200);
-        assert_eq!(came, [soon, at(1), at(5), at(65), at(125), at(185)].map(|time| (time, frames(1))));
+        let [soon, later] = [50, 200].map(|pause| START + Duration::from_millis(pause));
+        assert_eq!(came, [soon, later, at(1), at(5), at(65), at(125), at(185)].map(|time| (time, frames(1))));
     }
 
     #[test]

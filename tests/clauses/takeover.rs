@@ -34,6 +34,18 @@ fn a_takeover_is_timed_from_the_last_word_of_the_old_master() {
 }
 
 #[test]
+fn an_address_is_held_from_the_kernels_word_that_it_is_there_to_its_word_that_it_is_gone() {
+    let is_held = |desk: &Desk| desk.status().addresses[0].held;
+    let mut desk = Desk::master("");
+    assert!(!is_held(&desk), "it was only asked for");
+    held(&mut desk, Ok(()));
+    desk.hear(&advert(ABOVE, 200));
+    assert_eq!((desk.state(), is_held(&desk)), (Standing::Backup, true), "it still answers");
+    desk.give(Input::Released { instance: InstanceId(1) });
+    assert!(!is_held(&desk));
+}
+
+#[test]
 fn where_it_followed_nobody_there_is_nothing_to_time() {
     let timed = |desk: &Desk| (desk.status().detected_ms, desk.status().recovered_ms);
     let mut desk = Desk::master("");

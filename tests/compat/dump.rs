@@ -3,7 +3,7 @@
 use crate::incidents::Host;
 use crate::readers;
 use jiff::Timestamp;
-use locum::agent::Input;
+use locum::agent::{Input, InstanceId};
 use locum::daemon::dump::{Cleared, counters, data, json, stats};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -89,6 +89,7 @@ fn every_field_has_the_type_that_keepalived_gives_it() {
 fn the_data_dump_has_every_property_where_each_exporter_looks() {
     let mut host = host();
     host.hear("10.0.0.2", 200);
+    host.give(Input::Released { instance: InstanceId(1) });
     host.check(Err("refused".to_owned()));
     host.check(Err("refused".to_owned()));
     let status = host.agent.status(host.now);
