@@ -14,7 +14,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use tracing::warn;
 
@@ -80,13 +80,15 @@ pub(super) struct Inbox {
     wake: Arc<EventFd>,
     /// How often the core has taken what was there.
     taken: Arc<AtomicU64>,
+    /// Something was put in without waking the core.
+    left: Arc<AtomicBool>,
 }
 
 impl Inbox {
     pub(super) fn new() -> io::Result<(Self, Receiver<Arrival>)> {
         let wake = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
         let (queue, arrivals) = channel();
-        Ok((Inbox { queue, wake: Arc::new(wake), taken: Arc::default() }, arrivals))
+        Ok((Inbox { queue, wake: Arc::new(wake), taken: Arc::default(), left: Arc::default() }, arrivals))
     }
 
     /// Puts something in and wakes the core.
@@ -102,7 +104,13 @@ impl Inbox {
     pub(super) fn leave(&self, input: Input) -> u64 {
         // As above.
         let _ = self.queue.send(Arrival::Left { at: super::now(), input });
+        self.left.store(true, Ordering::Release);
         self.taken()
+    }
+
+    /// Whether something was put in since that was last asked, without waking the core.
+    pub(super) fn was_left(&self) -> bool {
+        self.left.load(Ordering::Relaxed) && self.left.swap(false, Ordering::Acquire)
     }
 
     /// How often the core has taken what was there.

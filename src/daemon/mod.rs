@@ -300,7 +300,7 @@ impl Core {
         if due {
             self.look_after(woken);
         }
-        if !called {
+        if !called && self.inbox.was_left() {
             // What can wait for this turn: no advert waits for it.
             self.take_arrivals();
         }
@@ -310,6 +310,7 @@ impl Core {
         }
     }
 
+    #[inline(never)]
     fn take_arrivals(&mut self) {
         for arrival in self.inbox.take(&self.arrivals) {
             self.accept(arrival);
@@ -322,7 +323,8 @@ impl Core {
         if self.agent.deadline().is_some_and(|(at, _)| at <= now()) {
             self.decide(Input::Tick);
         }
-        for input in self.performer.look_after(woken) {
+        let next = self.agent.deadline().map(|(at, _)| at);
+        for input in self.performer.look_after(woken, next) {
             self.decide(input);
         }
         watchdog::pat(woken);
@@ -340,6 +342,7 @@ impl Core {
     }
 
     /// Tells the agent what the wall clock reads, if somebody has set it.
+    #[inline(never)]
     fn tell_wall_clock(&mut self) {
         let (at, reads) = (now(), wall_clock());
         let expected = self.wall_clock.map(|(told, read)| read.saturating_add(at.since(told)));
@@ -382,6 +385,8 @@ impl Core {
         }
     }
 
+    // What is seldom done has a frame of its own: that of an idle turn fits in a page.
+    #[inline(never)]
     fn decide(&mut self, input: Input) {
         let at = now();
         let effects = self.agent.handle(at, input);

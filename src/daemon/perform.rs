@@ -23,7 +23,7 @@ use crate::agent::{
 use crate::config::{Config, Details, Told};
 use crate::control::{Asked, Question};
 use crate::history::{Event, Order as Ordered};
-use crate::net::address::{Holder, Means, Order};
+use crate::net::address::{Holder, Means, Order, Renewer};
 use crate::net::{Placed, link};
 use crate::notify::mail::{Mail, Message};
 use crate::time::Time;
@@ -45,6 +45,9 @@ pub(super) const HOOKS_WITHIN: Duration = Duration::from_secs(5);
 const RECORD_WITHIN: Duration = Duration::from_millis(100);
 /// How long HTTP may still take at the end.
 const WEB_WITHIN: Duration = Duration::from_millis(100);
+/// Who has nothing to do for so long may wait for the kernel's lock on addresses. Should that be taken for longer than a
+/// lease, the addresses go, whoever waits.
+const REST: Duration = Duration::from_millis(500);
 /// How long the last renewal may take before the next program has its turn.
 const RENEW_WITHIN: Duration = Duration::from_millis(100);
 /// How long the state file may still take at the end.
@@ -54,6 +57,7 @@ pub(super) struct Performer {
     pub sockets: Sockets,
     pub tasks: Tasks,
     holder: Holder,
+    renewer: Renewer,
     /// Who acts in our place if we are killed.
     pub ward: Option<Ward>,
     pub program: Program,
@@ -130,6 +134,7 @@ impl Performer {
         let performer = Performer {
             sockets: Sockets::new(inbox)?,
             tasks,
+            renewer: holder.renewer()?,
             holder,
             ward: Ward::of(overrides, &config.details, inbox),
             program: Program::this(),
@@ -335,8 +340,9 @@ impl Performer {
         Some(Meant::Input(input))
     }
 
-    /// What doers do on their own account: try sockets again, compare addresses with the kernel.
-    pub(super) fn look_after(&mut self, now: Time) -> Vec<Input> {
+    /// What doers do on their own account: try sockets again, compare addresses with the kernel. The agent has nothing to
+    /// do before `next`.
+    pub(super) fn look_after(&mut self, now: Time, next: Option<Time>) -> Vec<Input> {
         if self.audit_at().is_some_and(|at| at <= now) {
             self.audited = now;
             self.sole = self.sole.take().or_else(|| sole(&self.holder, false));
@@ -344,7 +350,10 @@ impl Performer {
         }
         self.tuning.look_after(now);
         if self.leases.are_due(now) {
-            self.renew();
+            let rests = next.is_none_or(|next| next >= now + REST);
+            if !(rests && self.renewer.renew()) {
+                self.renew();
+            }
         }
         let retry = self.sockets.retry_at().is_some_and(|at| at <= now);
         if retry { self.sockets.attempt(now) } else { Vec::new() }

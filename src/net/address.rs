@@ -9,11 +9,13 @@
 //! journal in `/run` remembers what is Locum's. Routes and rules carry the same number as their protocol.
 //!
 //! A leased address has a lifetime in the kernel and goes when nobody renews it: the holder renews on orders
-//! alone, so that whoever decides has to be alive, and not only this thread.
+//! alone, so that whoever decides has to be alive, and not only this thread. He may also do it himself: [`Renewer`].
 //!
 //! One thread serves all interfaces: the kernel changes addresses under one lock (RTNL) for the whole
 //! host, so more threads would only queue there, and one queue keeps every order in its place.
 
+pub use super::renewer::Renewer;
+use super::renewer::Standing;
 use super::worker::{Task, Worker};
 use super::{Placed, queue};
 use crate::agent::Holding;
@@ -167,6 +169,7 @@ pub struct Means {
 #[derive(Clone, Debug)]
 pub struct Holder {
     tasks: queue::Sender<Task>,
+    standing: Standing,
 }
 
 impl Holder {
@@ -175,8 +178,17 @@ impl Holder {
     /// # Errors
     /// No netlink socket, or no thread, could be had.
     pub fn start(means: Means, report: impl Fn(Report) + Send + 'static) -> io::Result<Holder> {
-        let mut worker = Worker::new(means, report)?;
-        Ok(Holder { tasks: queue::start("holder", move |queue| worker.run(queue))? })
+        let standing = Standing::default();
+        let mut worker = Worker::new(means, standing.clone(), report)?;
+        Ok(Holder { tasks: queue::start("holder", move |queue| worker.run(queue))?, standing })
+    }
+
+    /// What can do [`Order::Renew`] without the worker, most of the time; in the namespace of the calling thread.
+    ///
+    /// # Errors
+    /// No netlink socket could be had.
+    pub fn renewer(&self) -> io::Result<Renewer> {
+        Renewer::new(self.standing.clone())
     }
 
     /// Queues an order; never waits.

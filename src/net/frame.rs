@@ -22,22 +22,27 @@ pub(super) type Head = SmallVec<[u8; ETHERNET_HEADER + IPV6_HEADER]>;
 
 /// What stands before the payload of a datagram to a group; for any other `EADDRNOTAVAIL`.
 pub(super) fn head(mac: [u8; 6], datagram: &Outgoing<'_>) -> io::Result<Head> {
-    let mut head = Head::new();
+    let parts = |group: [u8; 6], kind: [u8; 2], header: &[u8]| -> Head {
+        let mut head = Head::from_slice(&group);
+        for part in [&mac[..], &kind, header] {
+            head.extend_from_slice(part);
+        }
+        head
+    };
     match (datagram.source, datagram.destination) {
         (IpAddr::V4(source), IpAddr::V4(group)) if group.is_multicast() => {
             let mut header = ipv4_header(source, group, datagram)?;
             if let Some(mut ip) = MutableIpv4Packet::new(&mut header) {
                 ip.set_checksum(checksum(&ip.to_immutable()));
             }
-            head.extend(group_mac_v4(group).into_iter().chain(mac).chain([0x08, 0x00]).chain(header));
+            Ok(parts(group_mac_v4(group), [0x08, 0x00], &header))
         }
         (IpAddr::V6(source), IpAddr::V6(group)) if group.is_multicast() => {
             let header = ipv6_header(source, group, datagram)?;
-            head.extend(group_mac_v6(group).into_iter().chain(mac).chain([0x86, 0xdd]).chain(header));
+            Ok(parts(group_mac_v6(group), [0x86, 0xdd], &header))
         }
-        _ => return Err(Errno::EADDRNOTAVAIL.into()),
+        _ => Err(Errno::EADDRNOTAVAIL.into()),
     }
-    Ok(head)
 }
 
 /// RFC 1112 section 6.4: the last 23 bits.

@@ -28,6 +28,7 @@ pub mod probe;
 mod queue;
 pub mod raw_socket;
 mod renewal;
+mod renewer;
 mod route;
 mod routing;
 mod rtnl;

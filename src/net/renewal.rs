@@ -2,6 +2,7 @@
 
 use super::address::Report;
 use super::duty::Lease;
+use super::renewer::Renewal;
 use super::worker::Worker;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -10,21 +11,40 @@ use std::time::{Duration, Instant};
 const STALE: Duration = Duration::from_millis(500);
 
 impl<F: Fn(Report)> Worker<F> {
-    /// Renews by what has renewed before, if that is what has to be done.
-    pub(super) fn renew_again(&mut self, at: Instant, requests: &[Vec<u8>]) -> bool {
+    /// Takes back what may be renewed without this thread, and learns when it was.
+    pub(super) fn take_renewal(&mut self) -> Option<Renewal> {
+        let renewal = self.standing.take()?;
+        for lease in self.claimless() {
+            lease.renewed = lease.renewed.max(renewal.renewed);
+        }
+        Some(renewal)
+    }
+
+    fn claimless(&mut self) -> impl Iterator<Item = &mut Lease> {
+        let leases = self.duties.values_mut().filter_map(|duty| duty.lease.as_mut());
+        leases.filter(|lease| lease.until.is_none())
+    }
+
+    /// Renews all that no claim is over, by what has renewed it before where that is what has to be done. Returns
+    /// what would renew it again.
+    pub(super) fn renew_all(&mut self, at: Instant, before: Option<Renewal>) -> Option<Renewal> {
         let now = Instant::now();
-        let leases =
-            || self.duties.values().filter_map(|duty| duty.lease.filter(|lease| lease.until.is_none()));
-        let due = leases().all(|lease| lease.is_due(now) && !lease.has_ended(now));
-        if !due || now.saturating_duration_since(at) > STALE {
-            return false;
+        let fresh = now.saturating_duration_since(at) <= STALE;
+        if let Some(before) = before.filter(|_| fresh)
+            && self.claimless().all(|lease| lease.is_due(now) && !lease.has_ended(now))
+        {
+            self.claimless().for_each(|lease| lease.renewed = now);
+            return self
+                .settler
+                .renew_again(&before.requests)
+                .is_ok()
+                .then_some(Renewal { renewed: now, ..before });
         }
-        for lease in self.duties.values_mut().filter_map(|duty| duty.lease.as_mut()) {
-            if lease.until.is_none() {
-                lease.renewed = now;
-            }
-        }
-        self.settler.renew_again(requests).is_ok()
+        let requests = self.renew(at, |_, lease| lease.until.is_none())?;
+        // What goes with a claim has to be renewed along, for another time each time.
+        let claims = self.duties.values().filter_map(|duty| duty.lease).any(|lease| lease.until.is_some());
+        let length = self.claimless().map(|lease| lease.length).min().filter(|_| !claims)?;
+        Some(Renewal { requests, renewed: now, length })
     }
 
     /// Begins the lifetimes of the addresses of chosen owners anew. An order that is old is not carried out: who

@@ -10,6 +10,7 @@ use super::firewall::{Firewall, Shut};
 use super::macvlan::Macvlans;
 use super::pace::{Frame, Pacer};
 use super::queue::{Nothing, Queue};
+use super::renewer::Standing;
 use super::routing::{self, Entry, Routing};
 use super::settle::{Outcome, Outcomes, Settler};
 use super::wanted::{Place, Wanted};
@@ -40,13 +41,12 @@ pub(super) struct Worker<F> {
     announcers: BTreeMap<String, Announcer>,
     pacer: Pacer,
     answers: Answers,
-    /// What has renewed all leases that no claim is over, and would renew them again.
-    pub(super) renewal: Option<Vec<Vec<u8>>>,
+    pub(super) standing: Standing,
     report: F,
 }
 
 impl<F: Fn(Report)> Worker<F> {
-    pub(super) fn new(means: Means, report: F) -> io::Result<Self> {
+    pub(super) fn new(means: Means, standing: Standing, report: F) -> io::Result<Self> {
         Ok(Worker {
             macvlans: Macvlans::new(means.journal.as_ref().map(|path| path.with_extension("settings")))?,
             firewall: Firewall::default(),
@@ -57,7 +57,7 @@ impl<F: Fn(Report)> Worker<F> {
             announcers: BTreeMap::new(),
             pacer: Pacer::default(),
             answers: Answers::default(),
-            renewal: None,
+            standing,
             report,
         })
     }
@@ -81,7 +81,7 @@ impl<F: Fn(Report)> Worker<F> {
                             other => break other,
                         }
                     };
-                    self.renewal = None;
+                    let _ = self.take_renewal();
                     self.restore(|place| gone.contains(&(place.interface.to_string(), place.address)));
                 }
                 Task::Order(order) => self.perform(order),
@@ -113,7 +113,7 @@ impl<F: Fn(Report)> Worker<F> {
     }
 
     fn perform(&mut self, order: Order) {
-        let renewal = self.renewal.take();
+        let renewal = self.take_renewal();
         match order {
             Order::Hold { owner, holding, until } => self.hold(owner, Duty::of(holding, until)),
             Order::Release { owner } => self.release(owner),
@@ -126,10 +126,10 @@ impl<F: Fn(Report)> Worker<F> {
                 self.restore(|place| *place.interface == *interface && place.address == address);
             }
             Order::Renew { at } => {
-                let again = renewal.filter(|requests| self.renew_again(at, requests));
-                self.renewal = again.or_else(|| self.renew(at, |_, lease| lease.until.is_none()));
                 // What goes with a claim by itself: each time for as long as that lasts.
                 let _ = self.renew(at, |_, lease| lease.until.is_some());
+                let renewal = self.renew_all(at, renewal);
+                self.standing.leave(renewal);
             }
             Order::Claimed { owners, until } => {
                 for owner in &owners {

@@ -5,6 +5,7 @@ use locum::agent::Holding;
 use locum::net::address::{Holder, Means, Order, Report};
 use locum::vrrp::Vip;
 use serde_json::Value;
+use std::cell::RefCell;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -125,6 +126,39 @@ fn a_leased_address_stays_while_it_is_renewed_and_the_kernel_removes_it_when_nob
     holder.order(Order::Release { owner: OURS });
     assert_eq!(reports.next(), released());
     assert_eq!(left.has("eth0"), before);
+}
+
+#[test]
+fn what_was_renewed_is_renewed_again_by_whoever_decides_until_anything_else_is_ordered() {
+    let (left, _right) = Namespace::pair();
+    let before = left.has("eth0");
+    let (holder, reports) = start(&left);
+    let renewer = RefCell::new(left.run(|| holder.renewer().expect("a renewer")));
+    let renew = || renewer.borrow_mut().renew();
+    let changes = left.monitor();
+    holder.order(lease(OURS, vec![vip("10.9.0.100/32")]));
+    assert_eq!(reports.next(), held());
+    thread::sleep(Duration::from_millis(300));
+    assert!(!renew(), "nobody has done it before");
+    holder.order(Order::Renew { at: Instant::now() });
+    eventually("it has been renewed", renew);
+    for _ in 0..12 {
+        thread::sleep(Duration::from_millis(300));
+        assert!(renew());
+    }
+    assert_eq!(changes.removals(), 0, "it was there all the time");
+    holder.order(Order::Release { owner: OURS });
+    assert_eq!(reports.next(), released());
+    assert!(!renew(), "it would be put there anew");
+    assert_eq!(left.has("eth0"), before);
+
+    holder.order(lease(OURS, vec![vip("10.9.0.100/32")]));
+    assert_eq!(reports.next(), held());
+    thread::sleep(Duration::from_millis(300));
+    holder.order(Order::Renew { at: Instant::now() });
+    eventually("it has been renewed", renew);
+    eventually("it is gone", || left.has("eth0") == before);
+    assert!(!renew(), "what has ended is the worker's to mend");
 }
 
 #[test]
