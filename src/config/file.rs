@@ -30,7 +30,7 @@ use crate::agent::config::{Interface, LinkDelay};
 use crate::agent::route::{Route, Rule};
 use crate::agent::{Install, RouterName, VirtualMac};
 use crate::claim::quorum::Quorum;
-use crate::drill::{Objectives, Settings as Drill};
+use crate::drill::Settings as Drill;
 use crate::process::Inherit;
 use crate::snmp::Settings;
 use crate::vrrp::announcing::Announcing;
@@ -60,7 +60,7 @@ pub(super) struct File<'a> {
     /// `[claim]`
     pub(super) claim: Option<Claim>,
     /// `[slo]`
-    pub(super) objectives: Objectives,
+    pub(super) promises: drill::Promises,
     /// `[drill]`
     pub(super) drill: Drill,
     /// `[static]`
@@ -218,7 +218,7 @@ pub(super) fn read<'a>(table: &'a Spanned<DeTable<'a>>, sink: &'a Sink) -> File<
     let snmp = snmp::read(&top);
     let http = http::read(&top);
     let claim = claim::read(&top);
-    let objectives = drill::objectives(&top);
+    let promises = drill::promises(&top);
     let names: Vec<_> = checks.iter().map(|(name, _)| name.get_ref().as_str()).collect();
     let drill = drill::settings(&top, &names);
     top.finish();
@@ -232,7 +232,7 @@ pub(super) fn read<'a>(table: &'a Spanned<DeTable<'a>>, sink: &'a Sink) -> File<
         snmp,
         http,
         claim,
-        objectives,
+        promises,
         drill,
         fixed,
         checks,

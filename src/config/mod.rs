@@ -323,7 +323,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
             snmp: file.snmp.clone(),
             http: file.http.as_ref().and_then(|http| http.settings(&keys, sink)),
             scheduling: file.agent.scheduling.clone(),
-            objectives: file.objectives,
+            objectives: file.promises.objectives(),
             drill: file.drill.clone(),
             node: file.agent.node.clone().unwrap_or_else(host_name),
             max_failover: BTreeMap::new(),
@@ -373,6 +373,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
         let tracks = tracking::judged(&part.tracks);
         config.agent.groups.push(Group { name, routers, tracks, fingerprint });
     }
+    file.promises.lint(&config, sink);
     Some(config)
 }
 
