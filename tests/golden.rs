@@ -148,6 +148,7 @@ fn describe(effect: &Effect) -> String {
         Effect::Remember(_) => "remember the sequences".to_owned(),
         Effect::Reply(_, response) => match &**response {
             Response::Status(_) => "reply with the status".to_owned(),
+            Response::Cluster(_) => "reply with the cluster".to_owned(),
             Response::Done { lines } | Response::Refused { lines } => format!("reply {}", lines.join("; ")),
             Response::Moved { routers } => {
                 let one = |m: &locum::agent::request::Moved| {

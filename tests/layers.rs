@@ -229,8 +229,17 @@ fn only_the_loop_and_the_simulator_have_an_agent() {
 /// agent or its machinery.
 #[test]
 fn control_web_and_show_read_requests_and_status_only() {
-    let plain =
-        ["request", "status", "transition", "Request", "Response", "Ticket", "Standing", "RouterName"];
+    let plain = [
+        "request",
+        "status",
+        "cluster",
+        "transition",
+        "Request",
+        "Response",
+        "Ticket",
+        "Standing",
+        "RouterName",
+    ];
     let mut complaints = Vec::new();
     for source in
         sources().iter().filter(|s| matches!(&*s.part, "control" | "web") || s.path == "cli/show.rs")

@@ -1,17 +1,31 @@
 //! What the nodes of a cluster say of themselves, side by side, and whether two of them say the same thing that
-//! only one may. Computed from their statuses alone: who asks for these is `peers`.
+//! only one may. Computed from their statuses alone: who asks for these is `web::Peers`.
 
-use super::answer::Answer;
-use super::live::Snapshot;
-use crate::agent::Standing;
-use crate::agent::status::{Overall, RouterStatus, Status};
-use serde::Serialize;
-use serde_json::json;
+use super::status::{Overall, RouterStatus, Status};
+use super::transition::Standing;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::time::Duration;
 
+/// All nodes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// One line for each two of them that are both Master of the same.
+    pub rivals: Vec<String>,
+    /// First the one that says all this; none where nobody is asked.
+    pub nodes: Vec<Node>,
+}
+
+impl Cluster {
+    /// Of these, which are compared.
+    #[must_use]
+    pub fn of(nodes: Vec<Node>) -> Self {
+        Cluster { rivals: rivals(&nodes), nodes }
+    }
+}
+
 /// One node.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Node {
     /// Where it is asked; `None` for the one that says all this.
     pub peer: Option<String>,
@@ -30,7 +44,7 @@ pub struct Node {
 }
 
 /// A router of a node, in short.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Router {
     /// Its name.
     pub name: String,
@@ -46,16 +60,16 @@ pub struct Router {
     pub priority: u8,
     /// Its virtual addresses.
     pub addresses: Vec<IpAddr>,
+    /// The hosts whose valid adverts it heard of late.
+    #[serde(default)]
+    pub hears: Vec<IpAddr>,
+    /// After how long without adverts a host counts as not heard, in milliseconds.
+    #[serde(default)]
+    pub patience_ms: u64,
 }
 
 impl Node {
-    /// The node that answers.
-    #[must_use]
-    pub fn own(snapshot: &Snapshot) -> Self {
-        Node::said(None, &snapshot.status, snapshot.age())
-    }
-
-    /// What a node has said, this long ago.
+    /// What a node has said, this long ago; `peer` is where it is asked.
     #[must_use]
     pub fn said(peer: Option<String>, status: &Status, age: Duration) -> Self {
         Node {
@@ -93,7 +107,9 @@ impl Node {
         }
     }
 
-    fn name(&self) -> &str {
+    /// What people know it by.
+    #[must_use]
+    pub fn name(&self) -> &str {
         self.node.as_deref().or(self.peer.as_deref()).unwrap_or("this node")
     }
 
@@ -106,7 +122,13 @@ impl Node {
 
 impl Router {
     fn of(router: &RouterStatus) -> Self {
+        // As many as a Backup waits for, and one.
+        let patience = 4 * u64::from(router.interval_ms);
+        let peers = router.instances.iter().flat_map(|instance| &instance.peers);
+        let heard = peers.filter(|peer| peer.heard_ms.is_some_and(|ago| ago <= patience));
         Router {
+            hears: heard.map(|peer| peer.address).collect(),
+            patience_ms: patience,
             name: router.name.to_string(),
             state: router.state,
             since_ms: router.since_ms,
@@ -115,6 +137,12 @@ impl Router {
             priority: router.priority.effective,
             addresses: router.addresses.iter().map(|it| it.address).collect(),
         }
+    }
+
+    /// Whether the other is the same router on another node.
+    #[must_use]
+    pub fn is(&self, other: &Router) -> bool {
+        self.shared(other).is_some()
     }
 
     /// An address that both are for or, without any, their name: the same router on two nodes.
@@ -145,11 +173,6 @@ pub fn rivals(nodes: &[Node]) -> Vec<String> {
         }
     }
     lines
-}
-
-/// What `/peers` says.
-pub(super) fn answer(nodes: &[Node]) -> Answer {
-    Answer::json(true, &json!({ "rivals": rivals(nodes), "nodes": nodes }))
 }
 
 fn millis(span: Duration) -> u64 {

@@ -9,6 +9,7 @@ mod claim_relay;
 mod claim_reload;
 mod claimants;
 mod claims;
+pub mod cluster;
 pub mod config;
 pub mod damping;
 mod deadlines;

@@ -1,5 +1,6 @@
 //! What can be asked of the agent, and what it answers. Client and server share these very types.
 
+use super::cluster::Cluster;
 use super::status::Status;
 use super::transition::RouterName;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,8 @@ pub enum Request {
 pub enum Response {
     /// The whole state.
     Status(Box<Status>),
+    /// How the nodes of the cluster stand, as each says itself.
+    Cluster(Cluster),
     /// How each handover ended.
     Moved {
         /// One entry a router.

@@ -1,6 +1,7 @@
 //! `locum drill`: rehearses failures, measures them, and compares with what is promised.
 
 use super::drill_live::{self, Live};
+use super::drill_pace::Pace;
 use super::{
     DEFAULT_CONFIG, Daemon, Failure, NO_ANSWER, NOT_DONE, Reading, USAGE, WELL, complain, drill_lab, say,
     show,
@@ -12,12 +13,10 @@ use clap::{Args, ValueHint};
 use jiff::Timestamp;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Something is not as it was before.
 const NOT_RESTORED: u8 = 4;
-/// The interval of a lab's routers where no file says another.
-const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Rehearse a failure: do it, measure it, undo it, and compare with what [slo] promises
 #[derive(Debug, Args)]
@@ -28,7 +27,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
                   kills the daemon, which its guardian or systemd starts again. These three ask first, keep to \
                   the window of [drill], and refuse where the peer is not ready. With all, what cannot be done \
                   here is left out, and said.\n\nWith --lab nothing here is touched: two hosts with a service \
-                  and a client, in namespaces that end with the drill.\n\nExit status: 0 everything as it should \
+                  and a client, in namespaces that end with the drill, with the intervals of the router and of its \
+                  slowest check.\n\nExit status: 0 everything as it should \
                   and as promised, 1 not, 2 refused or wrong usage, 3 no answer from the daemon, 4 something is \
                   not as it was before."
 )]
@@ -36,7 +36,7 @@ pub(super) struct Drill {
     /// What to rehearse
     #[arg(value_name = "KIND", default_value = "all", value_parser = kinds())]
     kind: String,
-    /// On live hosts: only this router; all of them otherwise
+    /// Only this router; otherwise all of them, and in a lab the one that takes longest to fail over
     router: Option<String>,
     /// In a throw-away lab on this machine instead of on live hosts
     #[arg(long)]
@@ -56,9 +56,9 @@ pub(super) struct Drill {
     /// The configuration file
     #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
-    /// This is the first process of a lab, whose routers have this interval
-    #[arg(long, value_name = "INTERVAL", hide = true, value_parser = interval)]
-    inside: Option<Duration>,
+    /// This is the first process of a lab of this pace
+    #[arg(long, value_name = "PACE", hide = true, value_parser = pace)]
+    inside: Option<Pace>,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -69,17 +69,16 @@ fn kinds() -> PossibleValuesParser {
     PossibleValuesParser::new(Kind::ALL.map(Kind::name).into_iter().chain(["all"]))
 }
 
-fn interval(text: &str) -> Result<Duration, String> {
-    let span = text.parse::<jiff::SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
-    span.ok_or_else(|| "write a number and its unit: 100ms".to_owned())
+fn pace(text: &str) -> Result<Pace, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
 impl Drill {
     pub(super) fn run(self) -> Result<u8, Failure> {
         let one = Kind::ALL.into_iter().find(|kind| kind.name() == self.kind);
         let kinds: Vec<_> = one.map_or_else(|| Kind::ALL.to_vec(), |kind| vec![kind]);
-        if let Some(interval) = self.inside {
-            return drill_lab::inside(&kinds, interval);
+        if let Some(pace) = &self.inside {
+            return drill_lab::inside(&kinds, pace);
         }
         let config = match self.load() {
             Ok(config) => config,
@@ -104,19 +103,28 @@ impl Drill {
     }
 
     fn in_lab(&self, kind: Option<Kind>, config: Option<&Config>) -> Result<u8, Failure> {
-        if self.router.is_some() {
-            complain("a lab has a router of its own: leave the name out, or --lab");
-            return Ok(USAGE);
-        }
         let objectives = config.map(|config| config.details.objectives).unwrap_or_default();
-        let interval = config.and_then(|config| config.agent.routers.first());
-        let interval = interval.map_or(INTERVAL, |router| router.interval.duration());
+        let pace = match (config, &self.router) {
+            (Some(config), router) => Pace::of(config, router.as_deref()),
+            (None, None) => Ok(Pace::default()),
+            (None, Some(_)) => Err(format!(
+                "there is no {}, which has that router: name the file with --config, or leave the router out",
+                self.config.display()
+            )),
+        };
+        let pace = match pace {
+            Ok(pace) => pace,
+            Err(why) => {
+                complain(&why);
+                return Ok(USAGE);
+            }
+        };
         if !nix::unistd::geteuid().is_root() {
             complain("a lab is made of namespaces, which takes root: sudo locum drill --lab");
             return Ok(USAGE);
         }
         let clock = Clock::start();
-        let done = drill_lab::run(kind, interval).map_err(Failure::Other)?;
+        let done = drill_lab::run(kind, &pace).map_err(Failure::Other)?;
         let step = |(kind, run): (Kind, Result<_, String>)| match run {
             Ok(run) => Step::of(kind, run, &objectives),
             Err(why) => Step::skipped(kind, why),

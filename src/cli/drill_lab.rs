@@ -1,9 +1,9 @@
 //! Drills in a lab: two hosts with a service and a client, in namespaces that end with the drill.
 
+use super::drill_pace::Pace;
 use super::drill_watch::{Seen, Watch, ms};
 use super::{Failure, WELL, say};
 use crate::agent::{Request, Standing};
-use crate::config::show;
 use crate::control::{Answer, LONGEST_WAIT, Question};
 use crate::drill::{Kind, Run};
 use crate::health;
@@ -20,8 +20,6 @@ use std::{fs, thread};
 const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
 const PORT: u16 = 7;
 const ROUTER: &str = "web";
-/// How often the lab's checks look.
-const CHECK: Duration = Duration::from_millis(200);
 /// What goes before an event and comes after it, for the client to see.
 const CALM: Duration = Duration::from_millis(400);
 /// The longest that anything here should take besides the timers of the protocol.
@@ -32,13 +30,14 @@ const LINES: usize = 20;
 /// What became of each: a step that is not done says why.
 pub(super) type Done = Vec<(Kind, Result<Run, String>)>;
 
-/// Does these in a lab whose routers have this interval, and waits for their end.
+/// Does these in a lab of this pace, and waits for their end.
 ///
 /// # Errors
 /// One line: there is no lab.
-pub(super) fn run(kind: Option<Kind>, interval: Duration) -> Result<Done, String> {
+pub(super) fn run(kind: Option<Kind>, pace: &Pace) -> Result<Done, String> {
     let mut command = Command::new(program()?);
-    command.args(["drill", kind.map_or("all", Kind::name), "--inside", &show(interval)]);
+    let pace = serde_json::to_string(pace).map_err(|error| error.to_string())?;
+    command.args(["drill", kind.map_or("all", Kind::name), "--inside", &pace]);
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir("/");
     let (ended, said) = lab::begin(command)?;
     if !ended.success() {
@@ -48,12 +47,17 @@ pub(super) fn run(kind: Option<Kind>, interval: Duration) -> Result<Done, String
 }
 
 /// Does them, within the namespaces that [`run`] has made for this process.
-pub(super) fn inside(kinds: &[Kind], interval: Duration) -> Result<u8, Failure> {
+pub(super) fn inside(kinds: &[Kind], pace: &Pace) -> Result<u8, Failure> {
     // In a chroot the kernel cannot tell its place any more once the mounts are others.
     let program = program().map_err(Failure::Other)?;
     lab::enter().map_err(Failure::Other)?;
-    let mut pair = Pair::start(&program, interval).map_err(Failure::Other)?;
-    let done: Done = kinds.iter().map(|kind| (*kind, pair.step(*kind))).collect();
+    let mut pair = Pair::start(&program, pace).map_err(Failure::Other)?;
+    let mut done: Done = kinds.iter().map(|kind| (*kind, pair.step(*kind))).collect();
+    for (_, run) in &mut done {
+        if let Ok(run) = run {
+            run.notes.push(pace.whose.clone());
+        }
+    }
     if done.iter().any(|(_, run)| run.as_ref().is_ok_and(|run| !run.problems.is_empty())) {
         eprint!("{}", pair.logs());
     }
@@ -86,26 +90,25 @@ fn file(name: &str, kind: &str) -> PathBuf {
     PathBuf::from(format!("/run/{name}.{kind}"))
 }
 
-fn config(name: &str, priority: u8, interval: Duration) -> String {
-    let (interval, check, flag) = (show(interval), show(CHECK), file(name, "flag"));
+fn config(name: &str, priority: u8, pace: &Pace) -> String {
+    let (router, check, flag) = (pace.router(), pace.check(), file(name, "flag"));
     format!(
         "[agent]\nnode = \"{name}\"\n[router.{ROUTER}]\ninterface = \"eth0\"\nvrid = 51\npriority = {priority}\n\
-         interval = \"{interval}\"\naddresses = [\"{VIP}\"]\n\
+         {router}addresses = [\"{VIP}\"]\n\
          checks = [\"service\", {{ check = \"flag\", weight = -10 }}]\n\
          notify = {{ any = [\"/usr/bin/env\", \"true\"], user = \"root\" }}\n\
-         [check.service]\ntype = \"tcp\"\ntarget = \"127.0.0.1:{PORT}\"\ninterval = \"{check}\"\n\
-         timeout = \"{check}\"\nfall = 2\nrise = 1\n\
-         [check.flag]\ntype = \"file\"\npath = \"{}\"\ninterval = \"{check}\"\nfall = 2\nrise = 1\n",
+         [check.service]\ntype = \"tcp\"\ntarget = \"127.0.0.1:{PORT}\"\n{check}\
+         [check.flag]\ntype = \"file\"\npath = \"{}\"\n{check}",
         flag.display()
     )
 }
 
 impl Node {
-    fn start(program: &Path, host: &Host, priority: u8, interval: Duration) -> Result<Node, String> {
+    fn start(program: &Path, host: &Host, priority: u8, pace: &Pace) -> Result<Node, String> {
         let name = host.name;
         let about = |error: std::io::Error| format!("the lab's daemon cannot be started: {error}");
         let (config_file, socket) = (file(name, "toml"), file(name, "sock"));
-        fs::write(&config_file, config(name, priority, interval)).map_err(about)?;
+        fs::write(&config_file, config(name, priority, pace)).map_err(about)?;
         fs::write(file(name, "flag"), "").map_err(about)?;
         let log = fs::File::create(file(name, "log")).map_err(about)?;
         let mut command = Command::new(program);
@@ -127,24 +130,26 @@ impl Node {
                 None => Ok(Vec::new()),
             },
             Answer::Refused { lines } => Err(lines.join("; ")),
-            Answer::Status(_) => Err("the daemon answered something else than was asked".to_owned()),
+            Answer::Status(_) | Answer::Cluster(_) => {
+                Err("the daemon answered something else than was asked".to_owned())
+            }
         }
     }
 }
 
 impl Pair {
-    fn start(program: &Path, interval: Duration) -> Result<Pair, String> {
+    fn start(program: &Path, pace: &Pace) -> Result<Pair, String> {
         let lab = Lab::build(&["a", "b", "client"])?;
         let [first, second, _] = lab.hosts.as_slice() else { return Err("the lab has no hosts".to_owned()) };
         let serve =
             |host| Service::start(host, PORT, ECHO).map_err(|error| format!("the lab's service: {error}"));
         let (service, other) = (serve(first)?, serve(second)?);
-        let limit = interval * 4 + PATIENCE;
+        let limit = pace.interval * 4 + pace.found * 2 + PATIENCE;
         // So that each hears the other: the weaker one is there first.
-        let b = Node::start(program, second, 100, interval)?;
+        let b = Node::start(program, second, 100, pace)?;
         let told = |why: String| format!("{why}\n{}", tail("b"));
         b.wait(Standing::Master, limit).map_err(told)?;
-        let a = Node::start(program, first, 150, interval)?;
+        let a = Node::start(program, first, 150, pace)?;
         let pair = Pair { a, b, service: Some(service), _other: other, limit, lab };
         pair.settled().map_err(|why| format!("{why}\n{}", pair.logs()))?;
         Ok(pair)

@@ -24,11 +24,12 @@ const ANSWERS: Duration = Duration::from_secs(1);
 /// How long to listen to adverts.
 const LISTEN: Duration = Duration::from_secs(4);
 /// What a drill of connectivity looks at, of what the doctor finds.
-const CONNECTIVITY: [&str; 8] = [
+const CONNECTIVITY: [&str; 9] = [
     "interface",
     "firewall",
     "wire",
     "address",
+    "cluster",
     "daemon.deaf",
     "daemon.send-errors",
     "daemon.second-path",

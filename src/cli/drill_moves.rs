@@ -31,6 +31,17 @@ struct Moving<'a> {
     asked: Option<JoinHandle<Result<Option<Duration>, String>>>,
 }
 
+/// One of them, while it is done.
+struct Course<'a> {
+    live: &'a Live<'a>,
+    before: Seen,
+    began: Instant,
+    moving: Vec<Moving<'a>>,
+    /// How long the addresses may take to go, or to come back.
+    limit: Duration,
+    run: Run,
+}
+
 /// Does one of them, and undoes it whatever has come of it.
 pub(super) fn run(live: &Live<'_>, kind: Kind) -> Run {
     let names: Vec<_> = live.routers.iter().map(|router| &*router.name.0).collect();
@@ -40,47 +51,28 @@ pub(super) fn run(live: &Live<'_>, kind: Kind) -> Run {
         Kind::Service => format!("the service behind {names} is stopped, and started again"),
         _ => format!("the daemon here is killed, with {names}"),
     };
-    let mut run = Run { what, ..Run::default() };
+    let run = Run { what, ..Run::default() };
     let before = match live.watch.look() {
         Ok(before) => before,
         Err(why) => return Run { problems: vec![why], ..run },
     };
     let limit = limit(live);
-    let mut moving: Vec<_> = live.routers.iter().map(Moving::new).collect();
+    let moving: Vec<_> = live.routers.iter().map(Moving::new).collect();
     thread::sleep(CALM);
-    let began = Instant::now();
+    let mut course = Course { live, before, began: Instant::now(), moving, limit, run };
     if kind != Kind::Daemon || live.routers.iter().any(|router| router.state == Standing::Master) {
-        for one in &mut moving {
+        for one in &mut course.moving {
             one.ask(limit);
         }
     }
     match kind {
-        Kind::Failover => failover(live, &before, began, &mut moving, &mut run),
-        Kind::Service => service(live, &before, began, &mut moving, &mut run, limit),
-        _ => daemon(live, &before, began, &mut moving, &mut run, limit),
+        Kind::Failover => course.failover(),
+        Kind::Service => course.service(),
+        _ => course.daemon(),
     }
-    back(live, began, limit, &mut run);
+    course.back();
     thread::sleep(CALM);
-    for one in &mut moving {
-        match one.client.take().map(|client| client.end(began)) {
-            Some(Ok(outage)) => worse(&mut run.measured.outage, outage),
-            Some(Err(why)) => run.notes.push(format!("{}: {why}", one.router.name)),
-            None => run.notes.push(format!("{} has no address to ask", one.router.name)),
-        }
-    }
-    if kind == Kind::Service
-        && let (Some(outage), Some(detection), Some(takeover)) =
-            (&mut run.measured.outage, run.measured.detection_ms, run.measured.takeover_ms)
-    {
-        // Whoever uses the service gets no answer from the first moment, though the host does answer.
-        let gap = Gap { from_ms: 0.0, to_ms: detection + takeover };
-        outage.longest_ms = outage.longest_ms.max(gap.length());
-        outage.gaps.push(gap);
-        run.notes
-            .push("the outage counts from the stop until another host answers for the address".to_owned());
-    }
-    run.notes.push("the client is on this host, and asks for echoes once a millisecond".to_owned());
-    run
+    course.end(kind)
 }
 
 /// How long the addresses may take to go, or to come back.
@@ -126,135 +118,186 @@ fn address(router: &RouterStatus) -> Option<IpAddr> {
     router.addresses.first().map(|address| address.address)
 }
 
-/// The latest of them; `None` where one is not known.
-fn latest(moving: &mut [Moving<'_>], run: &mut Run) -> Option<f64> {
-    let all: Vec<_> = moving.iter_mut().map(|one| one.answered(run)).collect();
-    all.into_iter().try_fold(0.0, |latest: f64, one| Some(latest.max(one?)))
-}
-
 fn worse(outage: &mut Option<Outage>, other: Outage) {
     if outage.as_ref().is_none_or(|outage| other.longest_ms > outage.longest_ms) {
         *outage = Some(other);
     }
 }
 
-fn failover(live: &Live<'_>, before: &Seen, began: Instant, moving: &mut [Moving<'_>], run: &mut Run) {
-    run.happened(0.0, "locum handover");
-    let router = live.named.map(|name| RouterName(name.into()));
-    let question = Question::Agent(Request::Handover { router: router.clone() });
-    match live.watch.ask(&question, LONGEST_WAIT) {
-        Ok(Answer::Moved { routers }) => {
-            for moved in &routers {
-                match moved.successor {
-                    Some(host) => run.notes.push(format!(
-                        "{}: {host} took over {:.1} ms after the farewell",
-                        moved.router, moved.took_ms
-                    )),
-                    None => run.problems.push(format!("{}: nobody took the addresses", moved.router)),
+impl Course<'_> {
+    /// Something happens now.
+    fn now(&mut self, what: impl Into<String>) {
+        self.run.happened(ms(self.began, Instant::now()), what);
+    }
+
+    /// When the latest of them answered elsewhere; `None` where that is not known of one.
+    fn latest(&mut self) -> Option<f64> {
+        let run = &mut self.run;
+        let all: Vec<_> = self.moving.iter_mut().map(|one| one.answered(run)).collect();
+        all.into_iter().try_fold(0.0, |latest: f64, one| Some(latest.max(one?)))
+    }
+
+    fn failover(&mut self) {
+        self.run.happened(0.0, "locum handover");
+        let router = self.live.named.map(|name| RouterName(name.into()));
+        let question = Question::Agent(Request::Handover { router: router.clone() });
+        match self.live.watch.ask(&question, LONGEST_WAIT) {
+            Ok(Answer::Moved { routers }) => {
+                for moved in &routers {
+                    match moved.successor {
+                        Some(host) => self.run.notes.push(format!(
+                            "{}: {host} took over {:.1} ms after the farewell",
+                            moved.router, moved.took_ms
+                        )),
+                        None => {
+                            self.run.problems.push(format!("{}: nobody took the addresses", moved.router));
+                        }
+                    }
                 }
+                if routers.iter().all(|moved| moved.successor.is_some()) {
+                    self.run.measured.takeover_ms = self.latest();
+                }
+                self.told();
             }
-            if routers.iter().all(|moved| moved.successor.is_some()) {
-                run.measured.takeover_ms = latest(moving, run);
+            Ok(Answer::Refused { lines }) => self.run.problems.extend(lines),
+            Ok(_) => self.run.problems.push("the daemon answered something else than was asked".to_owned()),
+            Err(why) => self.run.problems.push(why),
+        }
+        thread::sleep(CALM);
+        self.now("locum resume");
+        match self.live.watch.ask(&Question::Agent(Request::Resume { router }), LONGEST_WAIT) {
+            // Where nothing was handed over there is nothing to resume.
+            Ok(Answer::Refused { lines }) if self.run.problems.is_empty() => self.run.left.extend(lines),
+            Ok(_) => {}
+            Err(why) => self.run.left.push(format!("{why}; then: locum resume")),
+        }
+    }
+
+    fn service(&mut self) {
+        let (live, settings) = (self.live, &self.live.config.details.drill);
+        self.run.happened(0.0, "service_stop");
+        let stopped = command(settings.service_stop.as_deref().unwrap_or_default());
+        let gone = |seen: &Seen| live.routers.iter().all(|router| !seen.is(&router.name.0, Standing::Master));
+        let lost = stopped.and_then(|()| live.watch.wait("the addresses leave this host", self.limit, gone));
+        match lost {
+            Ok(seen) => {
+                let lost = live.routers.iter().map(|router| seen.since(&router.name.0)).max();
+                let detection = ms(self.began, lost.unwrap_or(self.began));
+                self.run.measured.detection_ms = Some(detection);
+                self.run.happened(detection, "this host finds it out and gives up the addresses");
+                self.run.measured.takeover_ms = self.latest().map(|at| (at - detection).max(0.0));
+                self.told();
             }
-            told(live, before, run);
+            Err(why) => self.run.problems.push(why),
         }
-        Ok(Answer::Refused { lines }) => run.problems.extend(lines),
-        Ok(_) => run.problems.push("the daemon answered something else than was asked".to_owned()),
-        Err(why) => run.problems.push(why),
-    }
-    thread::sleep(CALM);
-    run.happened(ms(began, Instant::now()), "locum resume");
-    match live.watch.ask(&Question::Agent(Request::Resume { router }), LONGEST_WAIT) {
-        // Where nothing was handed over there is nothing to resume.
-        Ok(Answer::Refused { lines }) if run.problems.is_empty() => run.left.extend(lines),
-        Ok(_) => {}
-        Err(why) => run.left.push(format!("{why}; then: locum resume")),
-    }
-}
-
-fn service(
-    live: &Live<'_>,
-    before: &Seen,
-    began: Instant,
-    moving: &mut [Moving<'_>],
-    run: &mut Run,
-    limit: Duration,
-) {
-    let settings = &live.config.details.drill;
-    run.happened(0.0, "service_stop");
-    let stopped = command(settings.service_stop.as_deref().unwrap_or_default());
-    let gone = |seen: &Seen| live.routers.iter().all(|router| !seen.is(&router.name.0, Standing::Master));
-    let lost = stopped.and_then(|()| live.watch.wait("the addresses leave this host", limit, gone));
-    match lost {
-        Ok(seen) => {
-            let lost = live.routers.iter().map(|router| seen.since(&router.name.0)).max().unwrap_or(began);
-            let detection = ms(began, lost);
-            run.measured.detection_ms = Some(detection);
-            run.happened(detection, "this host finds it out and gives up the addresses");
-            run.measured.takeover_ms = latest(moving, run).map(|at| (at - detection).max(0.0));
-            told(live, before, run);
+        thread::sleep(CALM);
+        self.now("service_start");
+        if let Err(why) = command(settings.service_start.as_deref().unwrap_or_default()) {
+            self.run.left.push(format!("{why}: start the service by hand"));
         }
-        Err(why) => run.problems.push(why),
     }
-    thread::sleep(CALM);
-    run.happened(ms(began, Instant::now()), "service_start");
-    if let Err(why) = command(settings.service_start.as_deref().unwrap_or_default()) {
-        run.left.push(format!("{why}: start the service by hand"));
-    }
-}
 
-fn daemon(
-    live: &Live<'_>,
-    before: &Seen,
-    began: Instant,
-    moving: &mut [Moving<'_>],
-    run: &mut Run,
-    limit: Duration,
-) {
-    let pid = match supervised(before) {
-        Ok(pid) => pid,
-        Err(why) => return run.problems.push(why),
-    };
-    run.happened(0.0, format!("the daemon {pid} is killed"));
-    if let Err(errno) = kill(Pid::from_raw(pid), Signal::SIGKILL) {
-        return run.problems.push(format!("the daemon cannot be killed: {errno}; run as root"));
-    }
-    let other = |seen: &Seen| seen.status.daemon.get("pid").is_some_and(|now| *now != pid.to_string());
-    match live.watch.wait("another daemon answers", limit, other) {
-        Ok(_) => run.happened(ms(began, Instant::now()), "another daemon answers"),
-        Err(why) => run.left.push(format!("{why}: systemctl start locum")),
-    }
-    if moving.iter().any(|one| one.asked.is_some()) {
-        run.measured.takeover_ms = latest(moving, run);
-    }
-}
-
-/// How long hooks and messages of this host took, where there are any for what its routers are now.
-fn told(live: &Live<'_>, before: &Seen, run: &mut Run) {
-    let details = &live.config.details;
-    let seen = match live.watch.look() {
-        Ok(seen) => seen,
-        Err(why) => return run.problems.push(why),
-    };
-    for router in &live.routers {
-        let name = &router.name;
-        let hook = details.hooks.get(&Subject::Router(name.clone())).is_some_and(|hooks| {
-            let own = if seen.is(&name.0, Standing::Fault) { &hooks.fault } else { &hooks.backup };
-            hooks.any.is_some() || own.is_some()
-        });
-        if !hook && details.told.receivers.is_empty() {
-            run.notes.push(format!("{name}: no hook and no message is for this, so nobody is told"));
-            continue;
+    fn daemon(&mut self) {
+        let pid = match supervised(&self.before) {
+            Ok(pid) => pid,
+            Err(why) => return self.run.problems.push(why),
+        };
+        self.run.happened(0.0, format!("the daemon {pid} is killed"));
+        if let Err(errno) = kill(Pid::from_raw(pid), Signal::SIGKILL) {
+            return self.run.problems.push(format!("the daemon cannot be killed: {errno}; run as root"));
         }
-        match live.watch.notified(&name.0, before, seen.since(&name.0)) {
-            Some(took) => {
-                let worst = run.measured.notification_ms.unwrap_or_default().max(took);
-                run.measured.notification_ms = Some(worst);
+        let other = |seen: &Seen| seen.status.daemon.get("pid").is_some_and(|now| *now != pid.to_string());
+        match self.live.watch.wait("another daemon answers", self.limit, other) {
+            Ok(_) => self.now("another daemon answers"),
+            Err(why) => self.run.left.push(format!("{why}: systemctl start locum")),
+        }
+        if self.moving.iter().any(|one| one.asked.is_some()) {
+            self.run.measured.takeover_ms = self.latest();
+        }
+    }
+
+    /// How long hooks and messages of this host took, where there are any for what its routers are now.
+    fn told(&mut self) {
+        let (live, run) = (self.live, &mut self.run);
+        let details = &live.config.details;
+        let seen = match live.watch.look() {
+            Ok(seen) => seen,
+            Err(why) => return run.problems.push(why),
+        };
+        for router in &live.routers {
+            let name = &router.name;
+            let hook = details.hooks.get(&Subject::Router(name.clone())).is_some_and(|hooks| {
+                let own = if seen.is(&name.0, Standing::Fault) { &hooks.fault } else { &hooks.backup };
+                hooks.any.is_some() || own.is_some()
+            });
+            if !hook && details.told.receivers.is_empty() {
+                run.notes.push(format!("{name}: no hook and no message is for this, so nobody is told"));
+                continue;
             }
-            None if hook => run.problems.push(format!("{name}: the hook was not done within 10 s")),
-            // It may be for others, or for worse.
-            None => run.notes.push(format!("{name}: no message was sent within 10 s")),
+            match live.watch.notified(&name.0, &self.before, seen.since(&name.0)) {
+                Some(took) => {
+                    let worst = run.measured.notification_ms.unwrap_or_default().max(took);
+                    run.measured.notification_ms = Some(worst);
+                }
+                None if hook => run.problems.push(format!("{name}: the hook was not done within 10 s")),
+                // It may be for others, or for worse.
+                None => run.notes.push(format!("{name}: no message was sent within 10 s")),
+            }
         }
+    }
+
+    /// Waits until every router is what it was before.
+    fn back(&mut self) {
+        let (live, run) = (self.live, &mut self.run);
+        for router in &live.routers {
+            let name = &*router.name.0;
+            let own = live.config.agent.routers.iter().find(|own| own.name == router.name);
+            let comes_back = own.is_none_or(|own| own.preempt || own.priority.is_owner());
+            let held = |now: &RouterStatus| {
+                router.addresses.iter().zip(&now.addresses).all(|(was, is)| is.held || !was.held)
+            };
+            let as_before = |seen: &Seen| {
+                seen.router(name).is_some_and(|now| {
+                    let kept = now.state == Standing::Backup && !comes_back;
+                    !now.drained && (kept || now.state == router.state && held(now))
+                })
+            };
+            match live.watch.wait(&format!("{name} is {} again", router.state), self.limit, as_before) {
+                Ok(seen) if seen.is(name, router.state) => {
+                    run.happened(ms(self.began, seen.since(name)), format!("{name} is {} again", router.state));
+                }
+                Ok(_) => run.notes.push(format!(
+                    "{name} takes part again and stays BACKUP, for it does not preempt: locum handover on the other \
+                     host moves it back"
+                )),
+                Err(why) => run.left.push(format!("{why}: locum status tells why")),
+            }
+        }
+    }
+
+    /// What clients have noticed meanwhile.
+    fn end(mut self, kind: Kind) -> Run {
+        let run = &mut self.run;
+        for one in &mut self.moving {
+            match one.client.take().map(|client| client.end(self.began)) {
+                Some(Ok(outage)) => worse(&mut run.measured.outage, outage),
+                Some(Err(why)) => run.notes.push(format!("{}: {why}", one.router.name)),
+                None => run.notes.push(format!("{} has no address to ask", one.router.name)),
+            }
+        }
+        if kind == Kind::Service
+            && let (Some(outage), Some(detection), Some(takeover)) =
+                (&mut run.measured.outage, run.measured.detection_ms, run.measured.takeover_ms)
+        {
+            // Whoever uses the service gets no answer from the first moment, though the host does answer.
+            let gap = Gap { from_ms: 0.0, to_ms: detection + takeover };
+            outage.longest_ms = outage.longest_ms.max(gap.length());
+            outage.gaps.push(gap);
+            let line = "the outage counts from the stop until another host answers for the address";
+            run.notes.push(line.to_owned());
+        }
+        run.notes.push("the client is on this host, and asks for echoes once a millisecond".to_owned());
+        self.run
     }
 }
 
@@ -277,34 +320,6 @@ fn command(words: &[String]) -> Result<(), String> {
                 return Err(about(format!("not done within {} s", COMMAND.as_secs())));
             }
             Err(error) => return Err(about(error.to_string())),
-        }
-    }
-}
-
-/// Waits until every router is what it was before.
-fn back(live: &Live<'_>, began: Instant, limit: Duration, run: &mut Run) {
-    for router in &live.routers {
-        let name = &*router.name.0;
-        let own = live.config.agent.routers.iter().find(|own| own.name == router.name);
-        let comes_back = own.is_none_or(|own| own.preempt || own.priority.is_owner());
-        let held = |now: &RouterStatus| {
-            router.addresses.iter().zip(&now.addresses).all(|(was, is)| is.held || !was.held)
-        };
-        let as_before = |seen: &Seen| {
-            seen.router(name).is_some_and(|now| {
-                let kept = now.state == Standing::Backup && !comes_back;
-                !now.drained && (kept || now.state == router.state && held(now))
-            })
-        };
-        match live.watch.wait(&format!("{name} is {} again", router.state), limit, as_before) {
-            Ok(seen) if seen.is(name, router.state) => {
-                run.happened(ms(began, seen.since(name)), format!("{name} is {} again", router.state));
-            }
-            Ok(_) => run.notes.push(format!(
-                "{name} takes part again and stays BACKUP, for it does not preempt: locum handover on the other \
-                 host moves it back"
-            )),
-            Err(why) => run.left.push(format!("{why}: locum status tells why")),
         }
     }
 }

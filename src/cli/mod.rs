@@ -2,6 +2,7 @@
 
 mod ack;
 mod check;
+mod cluster;
 mod confirm;
 mod convert;
 mod daemon;
@@ -11,6 +12,7 @@ mod drill;
 mod drill_lab;
 mod drill_live;
 mod drill_moves;
+mod drill_pace;
 mod drill_watch;
 mod ending;
 mod generate;
@@ -122,7 +124,7 @@ impl Reading {
 }
 
 /// Which daemon to ask.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct Daemon {
     /// The daemon's control socket [default: `LOCUM_SOCKET`, else /run/locum/locum.sock]
     #[arg(long, value_name = "PATH")]
@@ -267,7 +269,7 @@ fn report(answer: Answer) -> Result<u8, Failure> {
             }
             Ok(NOT_DONE)
         }
-        Answer::Status(_) | Answer::Moved { .. } => {
+        Answer::Status(_) | Answer::Moved { .. } | Answer::Cluster(_) => {
             Err(Failure::Other("the daemon answered something else than was asked".to_owned()))
         }
     }

@@ -6,7 +6,7 @@ use crate::agent::status::{
     CheckStatus, DnsStatus, HookStatus, InstanceStatus, LatenessStatus, MessageStatus, Overall, PeerStatus,
     PriorityStatus, RivalStatus, RouterStatus, Status,
 };
-use crate::health;
+use crate::health::Standing as Checked;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io::IsTerminal;
@@ -21,11 +21,7 @@ const TEXT_AT: usize = 13;
 /// The whole of it, for people; with `colour` for a terminal.
 pub(super) fn show(status: &Status, colour: bool) -> String {
     let mut page = Page { text: String::new(), colour };
-    let (word, paint) = match status.health {
-        Overall::Healthy => ("HEALTHY", GREEN),
-        Overall::Degraded => ("DEGRADED", YELLOW),
-        Overall::Fault => ("FAULT", RED),
-    };
+    let (word, paint) = self::health(status.health);
     let facts: Vec<_> = status.daemon.iter().map(|(name, value)| format!("{name} {value}")).collect();
     page.head(word, paint, &facts.join(", "));
     for complaint in &status.complaints {
@@ -82,25 +78,39 @@ pub(super) fn clean(text: &str) -> String {
 
 const GREEN: &str = "32";
 const YELLOW: &str = "33";
-const RED: &str = "31";
+pub(super) const RED: &str = "31";
 
-struct Page {
-    text: String,
-    colour: bool,
+/// What is written so far.
+pub(super) struct Page {
+    pub(super) text: String,
+    pub(super) colour: bool,
+}
+
+/// The word for it, and how it is painted.
+pub(super) const fn health(health: Overall) -> (&'static str, &'static str) {
+    match health {
+        Overall::Healthy => ("HEALTHY", GREEN),
+        Overall::Degraded => ("DEGRADED", YELLOW),
+        Overall::Fault => ("FAULT", RED),
+    }
+}
+
+/// How a state is painted.
+pub(super) const fn paint(state: Standing) -> &'static str {
+    match state {
+        Standing::Master => GREEN,
+        Standing::Backup => "36",
+        Standing::Fault | Standing::Stop => RED,
+    }
 }
 
 impl Page {
     fn router(&mut self, router: &RouterStatus) {
         self.text.push('\n');
-        let paint = match router.state {
-            Standing::Master => GREEN,
-            Standing::Backup => "36",
-            Standing::Fault | Standing::Stop => RED,
-        };
         let drained = if router.drained { ", handed over" } else { "" };
         let state = format!("{}  {}", clean(&router.name.0), router.state);
         let why = format!("for {}{drained}, because {}", span(router.since_ms), router.why);
-        self.head(&state, paint, &why);
+        self.head(&state, paint(router.state), &why);
         self.row("next", &next(router));
         if let Some(group) = &router.group {
             self.row("group", &format!("{group}: all of it moves together"));
@@ -152,9 +162,9 @@ impl Page {
     fn check(&mut self, check: &CheckStatus, widest: usize) {
         let name = clean(&check.name.0);
         let (word, paint) = match check.state {
-            health::Standing::Up => ("up", GREEN),
-            health::Standing::Down => ("down", RED),
-            health::Standing::Pending => ("pending", YELLOW),
+            Checked::Up => ("up", GREEN),
+            Checked::Down => ("down", RED),
+            Checked::Pending => ("pending", YELLOW),
         };
         let mut text = format!("for {}", span(check.since_ms));
         if let Some(ms) = check.checked_ms {
@@ -213,7 +223,7 @@ impl Page {
     }
 
     /// A line that begins with a painted word. What does not fit goes on below, indented.
-    fn head(&mut self, word: &str, paint: &str, text: &str) {
+    pub(super) fn head(&mut self, word: &str, paint: &str, text: &str) {
         let at = word.chars().count();
         if self.colour {
             let _ = write!(self.text, "\x1b[1;{paint}m{word}\x1b[0m");
@@ -224,7 +234,7 @@ impl Page {
     }
 
     /// A label and its text; nothing where there is no text.
-    fn row(&mut self, label: &str, text: &str) {
+    pub(super) fn row(&mut self, label: &str, text: &str) {
         if !text.is_empty() {
             let start = format!("  {label:<width$}", width = TEXT_AT - 4);
             self.text.push_str(&start);
@@ -270,7 +280,7 @@ fn priority(priority: &PriorityStatus) -> String {
     for track in &priority.tracks {
         let check = &track.check;
         let _ = match (track.fault, track.state) {
-            (true, health::Standing::Up) => write!(text, ", {check} must be up"),
+            (true, Checked::Up) => write!(text, ", {check} must be up"),
             (true, state) => write!(text, ", {check} must be up and is {state}"),
             (false, _) => write!(text, ", {check} {:+}", track.adds),
         };

@@ -1,18 +1,22 @@
-//! `locum top`: what the page shows, in a terminal: routers, checks with their latency, what happened last. Each
-//! second it asks anew, and what it was not told it does not show.
+//! `locum top`: what the page shows, in a terminal: routers, checks with their latency, the cluster, the last incidents
+//! step by step. Each second it asks anew, and what it was not told it does not show.
 
 use super::screen::{Key, Screen};
-use super::told::{at, tell};
-use super::{Daemon, Failure, USAGE, WELL, complain, history, show};
+use super::span::span;
+use super::told::{at, cause, tell};
+use super::{Daemon, Failure, USAGE, WELL, cluster, complain, history, show};
 use crate::agent::Request;
+use crate::agent::cluster::Cluster;
 use crate::agent::status::{CheckStatus, Status};
 use crate::control::{Answer, Question};
-use crate::history::parse;
+use crate::history::{Event, Incident, Step, incidents, recent};
 use clap::Args;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io::stdout;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long it may take to answer; keys wait meanwhile.
@@ -21,8 +25,12 @@ const WITHIN: Duration = Duration::from_secs(1);
 const EVERY: Duration = Duration::from_secs(1);
 /// How many latencies are kept of each check.
 const SAMPLES: usize = 60;
-/// How many entries of the record are shown.
-const ENTRIES: usize = 20;
+/// How long the cluster may take to answer: hosts that are gone have each their time.
+const CLUSTER_WITHIN: Duration = Duration::from_secs(4);
+/// How many incidents are shown.
+const INCIDENTS: usize = 10;
+/// How much of the record's end is read for them, in bytes.
+const RECENT: u64 = 64 << 10;
 /// From the least to the most.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -47,8 +55,9 @@ impl Top {
             return Ok(USAGE);
         };
         let (mut memory, mut above) = (Memory::default(), 0_usize);
+        let others = Others::start(self.daemon.clone());
         loop {
-            let lines = self.look(&mut memory);
+            let lines = self.look(&mut memory, &others);
             let asked = Instant::now();
             loop {
                 let (_, rows) = Screen::size();
@@ -64,12 +73,15 @@ impl Top {
         }
     }
 
-    fn look(&self, memory: &mut Memory) -> Vec<String> {
+    fn look(&self, memory: &mut Memory, others: &Others) -> Vec<String> {
         let text = match self.daemon.ask(&Question::Agent(Request::Status), WITHIN) {
             Ok(Answer::Status(status)) => {
+                let colour = show::on_terminal(&stdout());
                 let file = status.daemon.get("config").map(PathBuf::from);
-                let mut text = show::show(&status, show::on_terminal(&stdout()));
+                let (alarm, cluster) = others.text(colour);
+                let mut text = alarm + &show::show(&status, colour);
                 text.push_str(&memory.latencies(&status));
+                text.push_str(&cluster);
                 text.push_str(&self.happened(file.as_deref()));
                 text
             }
@@ -79,18 +91,78 @@ impl Top {
         text.lines().map(str::to_owned).collect()
     }
 
-    /// The last entries of the record, the latest first; nothing where it cannot be read.
+    /// The last incidents of the record, the latest first.
     fn happened(&self, config: Option<&Path>) -> String {
-        let read = || std::fs::read(history::record(config, &self.daemon).ok()?).ok();
-        let record = read().map(|bytes| parse(&bytes, Path::new(""))).unwrap_or_default();
-        let mut text = String::new();
-        for line in record.lines.iter().rev().take(ENTRIES) {
-            let subject = line.entry.event.subject().unwrap_or("-");
-            let told = show::clean(&format!("{subject}  {}", tell(&line.entry.event, None)));
-            let _ = writeln!(text, "  {}  {told}", at(line.entry.time));
-        }
-        if text.is_empty() { text } else { format!("\nwhat happened, the latest first\n{text}") }
+        let told = match history::record(config, &self.daemon) {
+            // One that nothing was written to yet is not there.
+            Ok(path) => match std::fs::File::open(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    format!("  {} cannot be read: {error}\n", path.display())
+                }
+                _ => incidents(&recent(&path, RECENT), INCIDENTS).iter().map(incident).collect(),
+            },
+            Err(why) => format!("  {why}\n"),
+        };
+        if told.is_empty() { told } else { format!("\nincidents, the latest first\n{told}") }
     }
+}
+
+/// What the nodes of the cluster said last, and when that came. Somebody else asks them: a host that is gone
+/// takes its time, and keys shall not wait for it.
+struct Others(Arc<Mutex<Option<(Cluster, Instant)>>>);
+
+impl Others {
+    fn start(daemon: Daemon) -> Self {
+        let shared = Arc::default();
+        let others = Others(Arc::clone(&shared));
+        // It ends with the program.
+        thread::spawn(move || {
+            loop {
+                let asked = Instant::now();
+                // Without an answer what was said grows old. An older daemon has none.
+                if let Ok(Answer::Cluster(cluster)) = daemon.ask(&Question::Cluster, CLUSTER_WITHIN) {
+                    let told = Some((cluster, Instant::now()));
+                    *shared.lock().unwrap_or_else(PoisonError::into_inner) = told;
+                }
+                thread::sleep(EVERY.saturating_sub(asked.elapsed()));
+            }
+        });
+        others
+    }
+
+    /// What comes first, and what comes in its place.
+    fn text(&self, colour: bool) -> (String, String) {
+        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            None => <_>::default(),
+            Some((nodes, told)) => {
+                let since = told.elapsed();
+                (cluster::alarm(nodes, since, colour), cluster::show(nodes, since, colour))
+            }
+        }
+    }
+}
+
+/// What it came to in a line, then its outages and steps.
+fn incident(it: &Incident) -> String {
+    let last = it.steps.iter().rev().find(|step| matches!(step.entry.event, Event::Transition(_)));
+    let Some(main) = last.or(it.steps.first()) else { return String::new() };
+    let subject = |step: &Step| step.entry.event.subject().unwrap_or("-").to_owned();
+    let line = |step: &Step| show::clean(&format!("{}  {}", subject(step), tell(&step.entry.event, None)));
+    let count = it.steps.len();
+    let steps =
+        if count == 1 { "1 step".to_owned() } else { format!("{count} steps in {}", span(it.took_ms)) };
+    let mut text = format!("  {}  {} ({steps})\n", at(it.began), line(main));
+    for outage in &it.outages {
+        let _ = writeln!(
+            text,
+            "      outage of {}",
+            show::clean(&format!("{}: {}", outage.router, cause(outage)))
+        );
+    }
+    for step in it.steps.iter().filter(|_| count > 1) {
+        let _ = writeln!(text, "      {:>6}  {}", format!("+{}", span(step.at_ms)), line(step));
+    }
+    text
 }
 
 /// The lines that a window of so many rows shows, under one that says what can be done.

@@ -51,6 +51,8 @@ pub enum Question {
         /// The address.
         address: IpAddr,
     },
+    /// How do the nodes of the cluster stand? Takes as long as those need to answer.
+    Cluster,
     /// Log more or less than now, or say how much that is.
     Log(LogOrder),
     /// Something for the agent.
@@ -93,6 +95,7 @@ mod tests {
             (Question::Agent(Request::Resume { router: None }), r#"{"ask":"resume","router":null}"#),
             (Question::Reload { dry_run: true }, r#"{"ask":"reload","dry_run":true}"#),
             (Question::Restart, r#"{"ask":"restart"}"#),
+            (Question::Cluster, r#"{"ask":"cluster"}"#),
             (Question::DnsTest { record: None }, r#"{"ask":"dns_test","record":null}"#),
             (
                 Question::DnsSet { record: "www".to_owned(), address: [192, 0, 2, 1].into() },

@@ -317,12 +317,8 @@ impl Performer {
                         let _ = asked.answer.send(answer);
                         return None;
                     }
-                    Question::Restart => {
-                        self.restart(asked);
-                        return None;
-                    }
-                    Question::DnsTest { .. } | Question::DnsSet { .. } => {
-                        self.tasks.command(Command::AskRecords(asked));
+                    _ => {
+                        self.pass_on(asked);
                         return None;
                     }
                 }
@@ -338,6 +334,19 @@ impl Performer {
             Arrival::Loaded { asked, dry_run, result } => return self.loaded(asked, dry_run, result),
         };
         Some(Meant::Input(input))
+    }
+
+    /// Has somebody else answer what is no business of the agent's.
+    fn pass_on(&self, asked: Asked) {
+        match &asked.question {
+            Question::Cluster => self.record.web.ask(asked),
+            Question::DnsTest { .. } | Question::DnsSet { .. } => {
+                self.tasks.command(Command::AskRecords(asked));
+            }
+            Question::Restart => self.restart(asked),
+            // Those `translate` takes.
+            Question::Agent(_) | Question::Reload { .. } | Question::Log(_) => {}
+        }
     }
 
     /// What doers do on their own account: try sockets again, compare addresses with the kernel. The agent has nothing to

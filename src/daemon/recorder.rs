@@ -255,6 +255,7 @@ fn order(question: &Question) -> Option<(Order, Option<RouterName>)> {
         Question::Agent(Request::Status)
         | Question::Reload { dry_run: true }
         | Question::DnsTest { .. }
+        | Question::Cluster
         | Question::Log(_) => None,
     }
 }

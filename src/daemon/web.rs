@@ -3,10 +3,11 @@
 
 use super::inbox::{Arrival, Inbox};
 use super::scheduling;
+use crate::agent::cluster::Cluster;
 use crate::agent::{Request, Response};
 use crate::control::{self, Asked, Question, Who};
 use crate::history::{Entry, FORMAT, incidents, recent};
-use crate::web::{Hub, Live, Read, Report, Settings, serve};
+use crate::web::{Hub, Live, Peers, Read, Report, Settings, Sources, serve};
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -21,6 +22,8 @@ use tracing::{info, warn};
 
 /// How many events may wait for the thread. It does nothing that can be slow.
 const WAITING: usize = 1024;
+/// How many may wait for how the cluster stands.
+const ASKING: usize = 16;
 /// How often to look whether it has ended.
 const LOOK: Duration = Duration::from_millis(1);
 /// How much of the record's end is read to show what happened, in bytes.
@@ -45,6 +48,7 @@ pub(super) struct Web {
 struct Running {
     settings: watch::Sender<Settings>,
     entries: mpsc::Sender<Entry>,
+    asked: mpsc::Sender<Asked>,
     thread: JoinHandle<()>,
 }
 
@@ -83,6 +87,17 @@ impl Web {
         }
     }
 
+    /// Answers how the nodes of the cluster stand. Without HTTP nobody is asked, and there is none.
+    pub(super) fn ask(&self, asked: Asked) {
+        let Some(running) = &self.running else {
+            return drop(asked.answer.send(Response::Cluster(Cluster::default())));
+        };
+        if let Err(error) = running.asked.try_send(asked) {
+            let lines = vec!["too many ask how the cluster stands; ask again".to_owned()];
+            let _ = error.into_inner().answer.send(Response::Refused { lines });
+        }
+    }
+
     /// What is wrong with it, a line each.
     pub(super) fn complaints(&self) -> Vec<String> {
         let Some(running) = &self.running else { return Vec::new() };
@@ -105,15 +120,16 @@ impl Web {
     fn start(&mut self, settings: Settings) {
         let (settings, wanted) = watch::channel(settings);
         let (entries, told) = mpsc::channel(WAITING);
+        let (asked, questions) = mpsc::channel(ASKING);
         let (inbox, group, troubles) = (self.inbox.clone(), self.group, self.troubles.clone());
         let record = self.record.clone();
         let past: Read = Arc::new(move |last| past(lock(&record).clone().as_deref(), &last));
         let body = move || match Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime.block_on(run(wanted, told, inbox, group, troubles, past)),
+            Ok(runtime) => runtime.block_on(run(wanted, (told, questions), inbox, group, troubles, past)),
             Err(error) => warn!("HTTP is not served: {error}"),
         };
         match scheduling::spawn("web", body) {
-            Ok(thread) => self.running = Some(Running { settings, entries, thread }),
+            Ok(thread) => self.running = Some(Running { settings, entries, asked, thread }),
             Err(error) => warn!("HTTP is not served: {error}"),
         }
     }
@@ -122,7 +138,7 @@ impl Web {
 /// Until nobody wants it any more.
 async fn run(
     mut wanted: watch::Receiver<Settings>,
-    told: mpsc::Receiver<Entry>,
+    (told, mut questions): (mpsc::Receiver<Entry>, mpsc::Receiver<Asked>),
     inbox: Inbox,
     group: Option<u32>,
     troubles: Arc<Mutex<Troubles>>,
@@ -149,12 +165,31 @@ async fn run(
             }
         };
         let bind = move |path: &std::path::Path| control::server::bind(path, group);
+        let peers = Arc::new(Peers::new(&settings.peers));
         let mut goes_on = true;
-        let until = async { goes_on = wanted.changed().await.is_ok() };
-        serve(settings, live.clone(), hub.clone(), past.clone(), bind, report, until).await;
+        let until = async {
+            loop {
+                tokio::select! {
+                    changed = wanted.changed() => return goes_on = changed.is_ok(),
+                    Some(asked) = questions.recv() => {
+                        drop(tokio::spawn(compare(asked, peers.clone(), live.clone())));
+                    }
+                }
+            }
+        };
+        let sources =
+            Sources { live: live.clone(), hub: hub.clone(), past: past.clone(), peers: peers.clone() };
+        serve(settings, sources, bind, report, until).await;
         if !goes_on {
             return;
         }
+    }
+}
+
+async fn compare(asked: Asked, peers: Arc<Peers>, live: Live) {
+    // A core that hangs has nobody wait for what it does not say.
+    if let Some((cluster, _)) = peers.cluster(&live).await {
+        let _ = asked.answer.send(Response::Cluster(cluster));
     }
 }
 

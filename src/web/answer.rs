@@ -31,6 +31,11 @@ impl Answer {
         Answer { code, kind: TEXT, body: format!("{line}\n").into_bytes() }
     }
 
+    /// The core has not said how everything stands.
+    pub(super) fn silent() -> Self {
+        Answer::text(503, "the core does not answer")
+    }
+
     pub(super) fn json(good: bool, value: &impl Serialize) -> Self {
         match serde_json::to_vec(value) {
             Ok(body) => Answer { code: if good { 200 } else { 503 }, kind: JSON, body },
@@ -49,11 +54,11 @@ pub fn answer(path: &str, snapshot: Option<&Snapshot>, now: Timestamp) -> Answer
     let role = match name {
         "master" => Some(Standing::Master),
         "backup" => Some(Standing::Backup),
-        "metrics" | "health" | "livez" | "readyz" | "status" | "peers" | "events" if router.is_none() => None,
+        "metrics" | "health" | "livez" | "readyz" | "status" | "events" if router.is_none() => None,
         _ => return Answer::text(404, &format!("not here; there is {PATHS}")),
     };
     let Some(snapshot) = snapshot.filter(|snapshot| snapshot.is_fresh()) else {
-        return Answer::text(503, "the core does not answer");
+        return Answer::silent();
     };
     if let Some(role) = role {
         return match health::role(snapshot, role, router) {

@@ -3,7 +3,6 @@
 
 use super::answer::{Answer, answer};
 use super::clients::{Client, Clients};
-use super::cluster;
 use super::events::{Hub, Reader};
 use super::live::Live;
 use super::page;
@@ -112,26 +111,28 @@ impl Desk {
         if !admitted(request.headers(), token) {
             return whole(Answer::text(401, "show the token: Authorization: Bearer TOKEN"), None);
         }
-        // It is over, whatever the core says now.
+        // It is over, whatever the core says now: it is as old as it says itself.
         if request.uri().path() == "/history" {
             return whole(self.past.answer(self.hub.last()).await, None);
         }
+        let path = request.uri().path();
+        if path == "/peers" {
+            return match self.peers.cluster(&self.live).await {
+                Some((cluster, age)) => whole(Answer::json(true, &cluster), Some(age)),
+                None => whole(Answer::silent(), None),
+            };
+        }
         let snapshot = self.live.snapshot().await;
-        if request.uri().path() == "/events"
+        if path == "/events"
             && let Some(snapshot) = &snapshot
         {
             let Some(place) = self.clients.stream(client) else {
                 return whole(Answer::text(503, "there are too many readers already"), None);
             };
             let seen = request.headers().get("last-event-id").and_then(|id| id.to_str().ok());
-            return stream(self.hub.reader(snapshot, seen), place);
+            return stream(self.hub.reader(snapshot, seen), place, snapshot.age());
         }
-        let path = request.uri().path();
-        let answer = match &snapshot {
-            // To ask them takes its time: `nodes` says how old each answer is.
-            Some(snapshot) if path == "/peers" => cluster::answer(&self.peers.nodes(snapshot).await),
-            _ => answer(path, snapshot.as_deref(), Timestamp::now()),
-        };
+        let answer = answer(path, snapshot.as_deref(), Timestamp::now());
         whole(answer, snapshot.map(|snapshot| snapshot.age()))
     }
 }
@@ -166,10 +167,14 @@ fn whole(answer: Answer, age: Option<Duration>) -> Response<Content> {
         _ => {}
     }
     if let Some(age) = age {
-        let millis = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-        headers.insert(AGE, HeaderValue::from(millis));
+        aged(headers, age);
     }
     response
+}
+
+fn aged(headers: &mut HeaderMap, age: Duration) {
+    let millis = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    headers.insert(AGE, HeaderValue::from(millis));
 }
 
 /// A file of the page.
@@ -181,14 +186,15 @@ fn shown(kind: &'static str, text: &'static str) -> Response<Content> {
     response
 }
 
-fn stream(reader: Reader, place: super::clients::Stream) -> Response<Content> {
+/// `age` is that of its first word, which says how everything stands.
+fn stream(reader: Reader, place: super::clients::Stream, age: Duration) -> Response<Content> {
     // The place is given back with the stream.
     let words = unfold((reader, place), |(mut reader, place)| async move {
         let word = reader.next().await?;
         Some((Ok(Frame::data(Bytes::copy_from_slice(word.as_bytes()))), (reader, place)))
     });
     let mut response = Response::new(Either::Right(StreamBody::new(Box::pin(words) as _)));
-    guarded(response.headers_mut(), "text/event-stream");
+    aged(guarded(response.headers_mut(), "text/event-stream"), age);
     response
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Every answer comes from the live core, at once, or is 503: `live` asks it, and nothing is kept. What is
 //! said is made of that one status by functions without any I/O: `answer`, `health`, `metrics`,
-//! `agent_check`. How the other nodes stand `peers` asks them, and `cluster` compares. The `page` for people is made of the same answers, in their browser. The rest lets nobody
+//! `agent_check`. How the other nodes stand `peers` asks them. The `page` for people is made of the same answers, in their browser. The rest lets nobody
 //! who asks cost anybody else anything: `clients` counts connections, `connection` gives each its time,
 //! `stall` ends those who do not read. Runs on a thread of its own, which the daemon makes; HTTP/1.1
 //! (RFC 9112), server-sent events (WHATWG HTML), bearer tokens (RFC 6750).
@@ -10,7 +10,6 @@
 pub mod agent_check;
 pub mod answer;
 mod clients;
-pub mod cluster;
 mod connection;
 pub mod events;
 mod exposition;
@@ -27,8 +26,8 @@ mod tls;
 pub use events::Hub;
 pub use live::{Live, Snapshot};
 pub use past::Read;
-pub use peers::Peer;
-pub use ports::{Report, serve};
+pub use peers::{Peer, Peers};
+pub use ports::{Report, Sources, serve};
 pub use tls::Tls;
 
 use crate::vrrp::auth::Secret;

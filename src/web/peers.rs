@@ -2,8 +2,8 @@
 //! otherwise. However many ask, every node has one question at a time. An answer serves for half a second; of one
 //! that does not come nothing is said but that: no state is kept.
 
-use super::cluster::Node;
-use super::live::{FRESH, Snapshot, clock};
+use super::live::{FRESH, Live, Snapshot, clock};
+use crate::agent::cluster::{Cluster, Node};
 use crate::agent::status::Status;
 use crate::stream::dial::Lane;
 use crate::stream::http::{authority, exchange};
@@ -50,7 +50,7 @@ impl fmt::Display for Peer {
 
 /// All of them.
 #[derive(Debug)]
-pub(super) struct Peers {
+pub struct Peers {
     asked: Mutex<Vec<Asked>>,
     /// One for all of them: names that nobody looks up hold up other peers, and not messages and records of DNS.
     lane: Lane,
@@ -78,7 +78,9 @@ struct Told {
 }
 
 impl Peers {
-    pub(super) fn new(peers: &[Peer]) -> Self {
+    /// These. Nobody is asked yet.
+    #[must_use]
+    pub fn new(peers: &[Peer]) -> Self {
         let asked = |peer: &Peer| {
             let said = Err("not asked yet".to_owned());
             Asked { peer: peer.clone(), at: Duration::ZERO, until: None, said, heard: None }
@@ -86,13 +88,17 @@ impl Peers {
         Peers { asked: Mutex::new(peers.iter().map(asked).collect()), lane: Lane::default() }
     }
 
-    /// Every node: first the one that answers, whose `snapshot` this is; then the others, in the order of the
-    /// configuration. Who finds itself among them leaves it out.
-    pub(super) async fn nodes(&self, snapshot: &Snapshot) -> Vec<Node> {
+    /// Every node: first this one, then the others, in the order of the configuration; and how old at the most what
+    /// this one says is. Who finds itself among them leaves it out. `None` where the core does not answer in time.
+    pub async fn cluster(&self, live: &Live) -> Option<(Cluster, Duration)> {
         let mut all = self.asked.lock().await;
         join_all(all.iter_mut().map(|asked| asked.ask(&self.lane))).await;
-        let others = all.iter().filter(|asked| !asked.is(&snapshot.status)).map(Asked::node);
-        std::iter::once(Node::own(snapshot)).chain(others).collect()
+        // Only now: what was true before the others were waited for may be true no more.
+        let own = live.snapshot().await?;
+        let Snapshot { status, .. } = &*own;
+        let others = all.iter().filter(|asked| !asked.is(status)).map(Asked::node);
+        let nodes = std::iter::once(Node::said(None, status, own.age())).chain(others).collect();
+        Some((Cluster::of(nodes), own.age()))
     }
 }
 

@@ -47,12 +47,22 @@ pub enum Report {
 /// Makes a unix socket at a path.
 type Bind = dyn Fn(&Path) -> io::Result<UnixListener> + Send + Sync;
 
-/// Serves until that is over; then every port is closed. `past` answers `/history`.
+/// Where answers come from.
+pub struct Sources {
+    /// How everything stands here.
+    pub live: Live,
+    /// What happens.
+    pub hub: Hub,
+    /// What happened, for `/history`.
+    pub past: Read,
+    /// How the other nodes stand, for `/peers`.
+    pub peers: Arc<Peers>,
+}
+
+/// Serves until that is over; then every port is closed.
 pub async fn serve(
     settings: Settings,
-    live: Live,
-    hub: Hub,
-    past: Read,
+    Sources { live, hub, past, peers }: Sources,
     bind: impl Fn(&Path) -> io::Result<UnixListener> + Send + Sync + 'static,
     report: impl Fn(Report) + Send + Sync + 'static,
     until: impl Future<Output = ()>,
@@ -64,7 +74,7 @@ pub async fn serve(
         live: live.clone(),
         hub,
         clients: clients.clone(),
-        peers: Arc::new(Peers::new(&settings.peers)),
+        peers,
         past: Past::new(past),
     };
     let (bind, report): (Arc<Bind>, Arc<dyn Fn(Report) + Send + Sync>) = (Arc::new(bind), Arc::new(report));

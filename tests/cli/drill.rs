@@ -104,7 +104,7 @@ fn each_refusal_is_one_line_with_its_mend() {
         (&["failover"], &healthy(), "", "the peer is not ready: no answer from 10.0.0.2"),
         (&["service"], &healthy(), ready(), "or use --lab"),
         (&["daemon"], &healthy(), ready(), "the daemon does not say which process it is"),
-        (&["failover", "web", "--lab"], &healthy(), "", "leave the name out, or --lab"),
+        (&["failover", "none", "--lab"], &healthy(), "", "there is no [router.none] in the configuration"),
     ] {
         let said = refused(&[arguments, &["--yes"]].concat(), status, more);
         assert!(said.contains(mend), "{arguments:?}: {said}");

@@ -3,7 +3,8 @@
 use crate::canned;
 use crate::program::{command, locum};
 use crate::stub::Stub;
-use locum::control::Answer;
+use locum::agent::cluster::Cluster;
+use locum::control::{Answer, Question};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use std::fs::File;
@@ -103,6 +104,45 @@ fn it_has_a_screen_of_its_own_until_q_and_leaves_the_terminal_as_it_was() {
         terminal.wait_for(text);
     }
     assert!(!tcgetattr(&terminal.programs).unwrap().local_modes.contains(LocalModes::ECHO));
+    assert_eq!(terminal.quits(), Some(0));
+}
+
+#[test]
+fn it_shows_the_whole_cluster_and_the_last_incidents_step_by_step() {
+    let nodes = serde_json::json!([
+        {"peer": null, "node": "web-1", "age_ms": 1, "heard_ms": 1, "error": null, "health": "healthy", "routers": []},
+        {"peer": "http://10.0.0.2:5113", "node": null, "age_ms": null, "heard_ms": null,
+         "error": "no answer within 1s", "health": null, "routers": []}]);
+    let cluster =
+        Cluster { rivals: vec!["web: a and b".to_owned()], nodes: serde_json::from_value(nodes).unwrap() };
+    let place = tempfile::tempdir().unwrap();
+    let (config, record) = (place.path().join("locum.toml"), place.path().join("history.jsonl"));
+    std::fs::write(&config, format!("[journal]\npath = \"{}\"\n", record.display())).unwrap();
+    let line = |ms: u64, event: &str| {
+        format!(
+            "{{\"v\":1,\"time\":\"2026-03-01T10:00:00Z\",\"clock_ms\":{ms},\"event\":\"trouble\",\"text\":\"{event}\"}}\n"
+        )
+    };
+    std::fs::write(&record, line(1000, "it began") + &line(3500, "it went on")).unwrap();
+    let mut status = canned::healthy();
+    status.daemon.insert("config".to_owned(), config.display().to_string());
+    let stub = Stub::new(move |question| {
+        Some(match question {
+            Question::Cluster => Answer::Cluster(cluster.clone()),
+            _ => Answer::Status(Box::new(status.clone())),
+        })
+    });
+    let mut terminal = Terminal::start(&stub, 120, 80);
+    for text in [
+        "TWO MASTERS",
+        "web: a and b",
+        "never heard",
+        "it began (2 steps in 2.5s)",
+        "+0ms  -  it began",
+        "+2.5s  -  it went on",
+    ] {
+        terminal.wait_for(text);
+    }
     assert_eq!(terminal.quits(), Some(0));
 }
 

@@ -66,6 +66,14 @@ fn read_until(stream: &mut TcpStream, end: &[u8]) {
 }
 
 #[test]
+fn a_stream_says_how_old_its_first_word_can_be() {
+    let http = Http::start();
+    let mut stream = tcp(http.tcp);
+    stream.write_all(request("/events", "").as_bytes()).unwrap();
+    read_until(&mut stream, b"\r\nlocum-age-ms: ");
+}
+
+#[test]
 fn a_reader_of_events_that_does_not_read_is_cut_off_and_the_others_hear_everything() {
     const BATCHES: usize = 400;
     let http = Http::start();

@@ -4,10 +4,10 @@ use crate::canned;
 use crate::client::{get, unix};
 use crate::core::Http;
 use locum::agent::Standing;
+use locum::agent::cluster::{Node, rivals};
 use locum::agent::status::Status;
 use locum::stream::tls;
 use locum::vrrp::auth::Secret;
-use locum::web::cluster::{Node, rivals};
 use locum::web::{Peer, Settings, Tls};
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -87,6 +87,25 @@ fn of_a_peer_that_says_nothing_no_state_is_told_whatever_it_said_before() {
     assert!(silent["heard_ms"].as_u64() >= Some(500), "{silent}");
     other.core.go_on();
     assert!((0..100).any(|_| of_peer(&http)["routers"][0]["state"] == "MASTER"), "it is believed again");
+}
+
+#[test]
+fn what_this_node_says_is_no_older_than_the_slowest_answer() {
+    let other = Http::start();
+    other.core.hang();
+    let http = asking(vec![at(other.tcp)]);
+    let said = thread::scope(|scope| {
+        let asked = scope.spawn(|| http.get("/peers").json());
+        while other.core.waiting() == 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let mut status = canned::healthy();
+        status.routers[0].state = Standing::Backup;
+        http.core.be(status);
+        asked.join().unwrap()
+    });
+    assert_eq!(said["nodes"][0]["routers"][0]["state"], "BACKUP", "{said}");
+    assert!(!said["nodes"][1]["error"].is_null(), "{said}");
 }
 
 #[test]
