@@ -3,6 +3,7 @@
 use super::show::{clean, on_terminal};
 use super::{DEFAULT_CONFIG, Daemon, Failure, NOT_DONE, Reading, USAGE, WELL, rules, say};
 use crate::agent::Request;
+use crate::agent::cluster::Cluster;
 use crate::agent::status::Status;
 use crate::config::{Config, Secrets, load_as};
 use crate::control::{Answer, ClientError, Question};
@@ -98,7 +99,9 @@ pub(super) fn facts(config: &Config, socket: Option<PathBuf>, span: Duration) ->
     };
     let heard = links.clone().and_then(|links| survey::listen(agent, &links, span));
     // Later than the adverts: what was on the wire the daemon has heard by then.
-    let status = status(config, socket);
+    let daemon = Daemon { socket: Some(socket.unwrap_or_else(|| config.details.control.path.clone())) };
+    let status = status(&daemon);
+    let cluster = status.is_ok().then(|| cluster(&daemon)).flatten();
     let held = held(status.as_ref().ok());
     let asked = match &links {
         Ok(_) if span.is_zero() => Err("nobody was asked".to_owned()),
@@ -118,12 +121,19 @@ pub(super) fn facts(config: &Config, socket: Option<PathBuf>, span: Duration) ->
         heard,
         asked,
         status,
+        cluster,
     }
 }
 
-fn status(config: &Config, socket: Option<PathBuf>) -> Result<Status, Silent> {
-    let named = socket.unwrap_or_else(|| config.details.control.path.clone());
-    let daemon = Daemon { socket: Some(named) };
+/// What the others say, where an `[http]` names them. An older daemon asks nobody.
+fn cluster(daemon: &Daemon) -> Option<Cluster> {
+    match daemon.ask(&Question::Cluster, WITHIN) {
+        Ok(Answer::Cluster(cluster)) => Some(cluster),
+        _ => None,
+    }
+}
+
+fn status(daemon: &Daemon) -> Result<Status, Silent> {
     match daemon.ask(&Question::Agent(Request::Status), WITHIN) {
         Ok(Answer::Status(status)) => Ok(*status),
         Ok(_) => Err(Silent::NoAnswer("the daemon answered something else than was asked".to_owned())),

@@ -68,7 +68,6 @@ pub fn judge(config: &Config, status: &Status, heard: Option<&Heard>, report: &m
         if let Some(heard) = heard {
             deaf(stands, heard, report);
         }
-        unknown(stands, report);
         if report.findings.len() == before {
             report.fine("daemon", format!("{} is {}: {}", stands.name, stands.state, stands.why));
         }
@@ -215,14 +214,6 @@ fn deaf(router: &RouterStatus, heard: &Heard, report: &mut Report) {
             );
             report.trouble("daemon.deaf", what, why, mend);
         }
-    }
-}
-
-/// A Backup is silent, so a Master does not know whether anybody hears it.
-fn unknown(router: &RouterStatus, report: &mut Report) {
-    if router.state == Standing::Master {
-        let what = format!("whether the other hosts hear {}", router.name);
-        report.unseen(what, "a Backup is silent: run locum doctor there as well");
     }
 }
 

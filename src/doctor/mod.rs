@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod clock;
+pub mod cluster;
 pub mod configuration;
 pub mod daemon;
 pub mod filter;
@@ -31,6 +32,7 @@ pub use nft::nft;
 pub use report::{Finding, Report, Severity, Unseen};
 
 use crate::agent::Link;
+use crate::agent::cluster::Cluster;
 use crate::agent::status::Status;
 use crate::config::Config;
 use crate::explain::{self, Peer};
@@ -68,6 +70,8 @@ pub struct Facts {
     pub asked: Result<Vec<Asked>, String>,
     /// What the daemon says.
     pub status: Result<Status, Silent>,
+    /// What the other hosts say; `None` where they were not asked.
+    pub cluster: Option<Cluster>,
 }
 
 /// Judges everything about a configuration that can be used.
@@ -110,7 +114,10 @@ pub fn examine(config: &Config, peers: &[Peer], facts: &Facts, report: &mut Repo
         report.unseen("whether another host has the IPv6 addresses", "only IPv4 ones are asked for");
     }
     match &facts.status {
-        Ok(status) => daemon::judge(agent, status, heard.as_ref().ok(), report),
+        Ok(status) => {
+            daemon::judge(agent, status, heard.as_ref().ok(), report);
+            cluster::judge(status, facts.cluster.as_ref(), report);
+        }
         Err(silent) => daemon::silent(silent, report),
     }
 }

@@ -2,11 +2,13 @@
 
 use crate::wire::{adverts, heard};
 use crate::{assert_fine, assert_found, config, judged};
+use locum::agent::cluster::{Cluster, Node};
 use locum::agent::status::Status;
-use locum::doctor::Report;
 use locum::doctor::Severity::{Doubt, Trouble};
 use locum::doctor::daemon::{Silent, judge, silent};
+use locum::doctor::{Report, cluster};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// A Backup that hears 10.0.0.2, with `more` put over its router, its instance and its peer.
 fn status(router: &Value, instance: &Value, peer: &Value) -> Status {
@@ -126,12 +128,51 @@ fn what_is_about_no_router_is_told() {
     assert_found(&of(&complains), Doubt, "daemon.complaint", &["2 things left out"]);
 }
 
-#[test]
-fn a_master_does_not_know_who_hears_it() {
+/// What this host, which is Master, finds of another that says this of the same router.
+fn beside(other: &Value) -> Report {
     let held = json!([{ "address": "10.0.0.100", "prefix": 24, "held": true, "restored": 0 }]);
-    let report = of(&status(&json!({ "state": "MASTER", "addresses": held }), &json!({}), &json!({})));
-    assert_fine(&report, "daemon");
-    assert!(report.unseen[0].why.contains("a Backup is silent"), "{report:#?}");
+    let own = status(&json!({ "state": "MASTER", "addresses": held }), &json!({}), &json!({}));
+    let mut nodes = vec![Node::said(None, &own, Duration::ZERO)];
+    match other.as_object() {
+        // There this host is the peer.
+        Some(_) => {
+            let theirs = status(&json!({}), &json!({}), &over(json!({ "address": "10.0.0.1" }), other));
+            nodes.push(Node::said(Some("http://b:5113".to_owned()), &theirs, Duration::ZERO));
+        }
+        None => nodes.push(Node::silent("http://b:5113".to_owned(), "refused".to_owned(), None)),
+    }
+    judged(|report| cluster::judge(&own, Some(&Cluster::of(nodes)), report))
+}
+
+#[test]
+fn the_others_say_whether_they_hear_a_master() {
+    assert_fine(&beside(&json!({})), "cluster");
+    let words = ["http://b:5113 does not hear web", "BACKUP", "protocol 112"];
+    assert_found(&beside(&json!({ "heard_ms": 4001 })), Trouble, "cluster.unheard", &words);
+    assert_found(&beside(&json!({ "heard_ms": null })), Trouble, "cluster.unheard", &words);
+    assert_found(&beside(&Value::Null), Doubt, "cluster.silent", &["http://b:5113", "refused", "curl"]);
+}
+
+#[test]
+fn two_masters_are_told_of_whoever_sees_them() {
+    let master = json!({ "state": "MASTER", "addresses": [{ "address": "10.0.0.100", "prefix": 24, "held": true,
+                         "restored": 0 }] });
+    let own = status(&master, &json!({}), &json!({}));
+    let theirs = status(&master, &json!({}), &json!({ "address": "10.0.0.1" }));
+    let there = Node::said(Some("http://b:5113".to_owned()), &theirs, Duration::ZERO);
+    let both = Cluster::of(vec![Node::said(None, &own, Duration::ZERO), there]);
+    let report = judged(|report| cluster::judge(&own, Some(&both), report));
+    assert_found(&report, Trouble, "cluster.two-masters", &["10.0.0.100", "both MASTER"]);
+}
+
+#[test]
+fn where_the_others_are_not_asked_a_master_does_not_know_who_hears_it() {
+    let own = status(&json!({ "state": "MASTER" }), &json!({}), &json!({}));
+    let report = judged(|report| cluster::judge(&own, None, report));
+    assert!(report.findings.is_empty() && report.unseen[0].why.contains("a Backup is silent"), "{report:#?}");
+    let backup = status(&json!({}), &json!({}), &json!({}));
+    let report = judged(|report| cluster::judge(&backup, None, report));
+    assert!(report.findings.is_empty() && report.unseen.is_empty(), "{report:#?}");
 }
 
 #[test]

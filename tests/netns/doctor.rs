@@ -3,6 +3,7 @@
 use crate::lab::{Host, LONG, Lab, VIP, VIP6, need, wait_until};
 use crate::locum::{Locum, Router};
 use crate::neighbour::Instance;
+use crate::page::member;
 use serde_json::Value;
 use std::io::Write;
 use std::process::Stdio;
@@ -166,6 +167,24 @@ fn a_rule_that_drops_adverts_is_named_with_the_rule_that_lets_them_in() {
     b.wait_state("BACKUP");
     let (_, report) = b.doctor(&BRIEFLY);
     assert_eq!(said(&report, "trouble"), Vec::<String>::new(), "{report:#}");
+}
+
+#[test]
+fn a_master_is_told_by_the_other_host_that_it_is_not_heard() {
+    let lab = Lab::new(&["a", "b"]);
+    let a = lab["a"].locum(&member(&lab["a"], 150));
+    let b = lab["b"].locum(&member(&lab["b"], 100));
+    a.wait_state("MASTER");
+    b.wait_state("BACKUP");
+    let (_, report) = a.doctor(&BRIEFLY);
+    assert!(said(&report, "fine").contains(&"cluster".to_owned()), "{report:#}");
+    nft(
+        &lab["b"],
+        "table inet fw { chain input { type filter hook input priority 0; policy accept; meta l4proto 112 drop; }; }",
+    );
+    lab.wait_owner(VIP, &["a", "b"]);
+    let report = assert_trouble(&a, "cluster.unheard", &["b does not hear", "protocol 112"]);
+    finding(&report, "cluster.two-masters");
 }
 
 #[test]

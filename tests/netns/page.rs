@@ -145,7 +145,7 @@ fn it_asks_for_the_token_and_claims_nothing_once_the_daemon_is_gone() {
 }
 
 /// A member of a cluster of two, whose file names both nodes on both hosts.
-fn member(host: &Host, priority: u8) -> Router {
+pub fn member(host: &Host, priority: u8) -> Router {
     let ip = host.ipv4();
     Router::new(priority).and(&format!(
         "[agent]\nnode = \"{host}\"\n[http]\nlisten = [\"127.0.0.1:5113\", \"{ip}:5113\"]\n\
