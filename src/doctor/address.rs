@@ -1,4 +1,4 @@
-//! Who answers to ARP for the virtual addresses, and for the peers.
+//! Who answers for the virtual addresses, and for the peers: by ARP, or as a neighbour (IPv6).
 
 use super::Report;
 use super::heard::{Heard, Sender};
@@ -8,7 +8,7 @@ use crate::agent::config::{Config, Router};
 use crate::vrrp::Vrid;
 use std::net::IpAddr;
 
-/// An address that was asked for by ARP.
+/// An address that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     /// The address: a virtual one, or that of a peer.
@@ -36,7 +36,7 @@ impl Asked {
         let Asked { address, interface, answers, .. } = self;
         match answers.as_slice() {
             [] => {
-                let what = format!("peer {address} does not answer ARP on {interface}");
+                let what = format!("peer {address} does not answer {} on {interface}", self.way());
                 let why = "that host is down, or the address is wrong: then it hears nothing, and is Master as well";
                 let mend = "start it, or write its own address among the peers: ip -brief address, there";
                 report.doubt("address.peer", what, why, mend);
@@ -87,10 +87,13 @@ impl Asked {
             (false, []) => {
                 let sources: Vec<_> = senders.iter().map(|sender| sender.source.to_string()).collect();
                 let source = sources.join(", ");
-                let what =
-                    format!("{source} advertises {address}, and nobody on {interface} answers ARP for it");
+                let what = format!(
+                    "{source} advertises {address}, and nobody on {interface} answers {} for it",
+                    self.way()
+                );
                 let why = "clients of this network do not find it";
-                let mend = format!("on {source}: ip address show, and sysctl net.ipv4.conf.all.arp_ignore");
+                let ipv4 = if address.is_ipv4() { ", and sysctl net.ipv4.conf.all.arp_ignore" } else { "" };
+                let mend = format!("on {source}: ip address show{ipv4}");
                 report.doubt("address.unanswered", what, why, mend);
             }
         }
@@ -101,8 +104,9 @@ impl Asked {
         let Asked { address, interface, .. } = self;
         // The virtual MAC address (RFC 9568 section 7.3), or the sender's own.
         let [start @ .., number] = one;
+        let family = if address.is_ipv4() { 1 } else { 2 };
         let virtual_mac =
-            |sender: &Sender| start == [0, 0, 0x5e, 0, 1] && sender.vrid.map(Vrid::get) == Some(number);
+            |sender: &Sender| start == [0, 0, 0x5e, 0, family] && sender.vrid.map(Vrid::get) == Some(number);
         if senders.iter().any(|sender| sender.macs.contains(&one) || virtual_mac(sender)) {
             report.fine("address", format!("the Master alone has {address} on {interface}"));
         } else {
@@ -111,6 +115,11 @@ impl Asked {
             let why = "it may be on a host that is not Master";
             report.doubt("address.elsewhere", what, why, self.find());
         }
+    }
+
+    /// How hosts are asked.
+    fn way(&self) -> &'static str {
+        if self.address.is_ipv4() { "ARP" } else { "neighbour discovery" }
     }
 
     fn who(&self) -> String {

@@ -66,7 +66,7 @@ pub struct Facts {
     pub synchronized: Result<bool, String>,
     /// What was on the wire.
     pub heard: Result<Listened, String>,
-    /// Who answered to ARP.
+    /// Who answered for the addresses.
     pub asked: Result<Vec<Asked>, String>,
     /// What the daemon says.
     pub status: Result<Status, Silent>,
@@ -109,9 +109,6 @@ pub fn examine(config: &Config, peers: &[Peer], facts: &Facts, report: &mut Repo
         (Ok(asked), Ok(heard)) => address::judge(agent, heard, asked, report),
         (Err(why), _) => report.unseen("whether another host has the addresses", why),
         (_, Err(why)) => report.unseen("whether another host has the addresses", *why),
-    }
-    if agent.routers.iter().any(|router| router.vips.iter().any(|vip| vip.address.is_ipv6())) {
-        report.unseen("whether another host has the IPv6 addresses", "only IPv4 ones are asked for");
     }
     match &facts.status {
         Ok(status) => {

@@ -35,27 +35,50 @@ const LONGEST: usize = 256;
 pub fn ask(
     index: u32,
     mac: [u8; 6],
-    addresses: &BTreeSet<Ipv4Addr>,
+    addresses: &BTreeSet<IpAddr>,
     patience: Duration,
-) -> io::Result<BTreeMap<Ipv4Addr, BTreeSet<[u8; 6]>>> {
-    let answers = open(EtherTypes::Arp)?;
-    let frames: Vec<_> = addresses.iter().map(|address| arp_probe(mac, *address)).collect();
-    let sent = Announcer::open(index)?.send(&frames);
-    if sent < frames.len() {
-        return Err(Errno::ENOBUFS.into());
-    }
-    let mut found: BTreeMap<Ipv4Addr, BTreeSet<[u8; 6]>> = BTreeMap::new();
-    let end = Instant::now() + patience;
-    while wait(&answers, end)? {
-        let Some((address, mac)) = take(&answers, index, EtherTypes::Arp, |_, _, packet| reply(packet))?
-        else {
-            continue;
-        };
-        if addresses.contains(&address) {
-            found.entry(address).or_default().insert(mac);
+) -> io::Result<BTreeMap<IpAddr, BTreeSet<[u8; 6]>>> {
+    let mut found: BTreeMap<IpAddr, BTreeSet<[u8; 6]>> = BTreeMap::new();
+    for family in [IpAddr::is_ipv4 as fn(&IpAddr) -> bool, IpAddr::is_ipv6] {
+        let asked: Vec<_> = addresses.iter().copied().filter(family).collect();
+        let Some((kind, read)) = asked.first().map(answered) else { continue };
+        let answers = open(kind)?;
+        let frames: Vec<_> = asked.iter().map(|address| question(mac, *address)).collect();
+        if Announcer::open(index)?.send(&frames) < frames.len() {
+            return Err(Errno::ENOBUFS.into());
+        }
+        let end = Instant::now() + patience;
+        while wait(&answers, end)? {
+            if let Some((address, mac)) =
+                take(&answers, index, kind, read)?.filter(|(it, _)| asked.contains(it))
+            {
+                found.entry(address).or_default().insert(mac);
+            }
         }
     }
     Ok(found)
+}
+
+/// What asks who has it. Whoever asks without an address of his own is answered before all.
+fn question(mac: [u8; 6], address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => arp_probe(mac, address),
+        IpAddr::V6(address) => solicitation(mac, address),
+    }
+}
+
+/// In what kind of packet the answer comes, and how it is read.
+fn answered(address: &IpAddr) -> (EtherType, Read<(IpAddr, [u8; 6])>) {
+    match address {
+        IpAddr::V4(_) => (EtherTypes::Arp, |_, _, packet| {
+            let (address, mac) = reply(packet)?;
+            Some((address.into(), mac))
+        }),
+        IpAddr::V6(_) => (EtherTypes::Ipv6, |kind, from, packet| {
+            let (address, mac) = lookout::advertisement(kind, from, packet)?;
+            Some((address, mac.0))
+        }),
+    }
 }
 
 /// How long it takes until somebody answers for `address`, by MAC address `mac` of our own on the interface with
@@ -64,26 +87,16 @@ pub fn ask(
 /// # Errors
 /// As of [`ask`].
 pub fn first(index: u32, mac: [u8; 6], address: IpAddr, patience: Duration) -> io::Result<Option<Duration>> {
-    let (kind, question, read): (_, _, Read<IpAddr>) = match address {
-        IpAddr::V4(address) => {
-            let read: Read<IpAddr> = |_, _, packet| Some(reply(packet)?.0.into());
-            (EtherTypes::Arp, arp_probe(mac, address), read)
-        }
-        // Whoever asks without an address of his own is answered before all.
-        IpAddr::V6(address) => {
-            let read: Read<IpAddr> = |kind, from, packet| Some(lookout::advertisement(kind, from, packet)?.0);
-            (EtherTypes::Ipv6, solicitation(mac, address), read)
-        }
-    };
+    let (kind, read) = answered(&address);
     let (answers, announcer) = (open(kind)?, Announcer::open(index)?);
-    let question = [question];
+    let question = [question(mac, address)];
     let began = Instant::now();
     while began.elapsed() < patience {
         // What cannot be sent now is sent the next time.
         let _ = announcer.send(&question);
         let next = Instant::now() + AGAIN;
         while wait(&answers, next)? {
-            if take(&answers, index, kind, read)? == Some(address) {
+            if take(&answers, index, kind, read)?.is_some_and(|(it, _)| it == address) {
                 return Ok(Some(began.elapsed()));
             }
         }

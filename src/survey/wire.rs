@@ -9,15 +9,15 @@ use crate::net::live::Live;
 use crate::net::probe;
 use nix::ifaddrs::getifaddrs;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 /// The most packets kept of one interface: a hundred routers, and a hundred adverts a second of each.
 const MOST: usize = 50_000;
-/// How long answers to ARP are waited for.
+/// How long answers are waited for, of each family.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// The most addresses asked for on one interface; each is a broadcast.
+/// The most addresses asked for on one interface; each is a question to many.
 const ADDRESSES: usize = 256;
 
 /// What comes and goes on the interfaces of the routers within `span`. Needs `CAP_NET_RAW`.
@@ -52,34 +52,36 @@ fn hear(name: &str, groups: &BTreeSet<IpAddr>, end: Instant) -> Result<Vec<Seen>
     Ok(seen)
 }
 
-/// Who answers to ARP for the IPv4 addresses of the routers and of their peers. `held` are those that this host has, whatever the
+/// Who answers for the addresses of the routers and of their peers, by ARP or as a neighbour. `held` are those that this host has, whatever the
 /// kernel shows as its addresses. Needs `CAP_NET_RAW`.
 ///
 /// # Errors
 /// One line.
 pub fn ask(config: &Config, links: &[Link], held: &BTreeSet<IpAddr>) -> Result<Vec<Asked>, String> {
     let own = getifaddrs().map_err(|error| error.to_string())?;
-    let own = own.filter_map(|entry| Some(entry.address?.as_sockaddr_in()?.ip()));
-    let own: BTreeSet<IpAddr> = own.map(IpAddr::V4).chain(held.iter().copied()).collect();
-    let mut wanted: BTreeMap<u32, (&Link, BTreeSet<Ipv4Addr>)> = BTreeMap::new();
+    let own = own.filter_map(|entry| {
+        let address = entry.address?;
+        let ipv4 = address.as_sockaddr_in().map(|it| IpAddr::V4(it.ip()));
+        ipv4.or_else(|| Some(IpAddr::V6(address.as_sockaddr_in6()?.ip())))
+    });
+    let own: BTreeSet<IpAddr> = own.chain(held.iter().copied()).collect();
+    let mut wanted: BTreeMap<u32, (&Link, BTreeSet<IpAddr>)> = BTreeMap::new();
     for (link, address) in places(config, links) {
         let (_, addresses) = wanted.entry(link.index).or_insert((link, BTreeSet::new()));
-        if let IpAddr::V4(address) = address
-            && addresses.len() < ADDRESSES
-        {
+        if addresses.len() < ADDRESSES {
             addresses.insert(address);
         }
     }
     let mut asked = Vec::new();
     for (index, (link, addresses)) in wanted {
-        // Without Ethernet there is no ARP.
+        // Without Ethernet nobody can be asked.
         let Some(mac) = link.mac else { continue };
         let answers = probe::ask(index, mac, &addresses, PATIENCE)
-            .map_err(|error| format!("ARP on {}: {error}; run as root", link.name))?;
+            .map_err(|error| format!("asking on {}: {error}; run as root", link.name))?;
         asked.extend(addresses.into_iter().map(|address| Asked {
-            address: address.into(),
+            address,
             interface: link.name.clone(),
-            held: own.contains(&address.into()),
+            held: own.contains(&address),
             answers: answers.get(&address).into_iter().flatten().copied().collect(),
         }));
     }

@@ -188,6 +188,15 @@ fn an_address_is_on_one_host() {
 }
 
 #[test]
+fn an_ipv6_address_is_on_one_host_as_well() {
+    let stray = [2, 0, 0, 0, 0, 9];
+    let two = asked(&file(""), "2001:db8::100", false, &[stray, [2, 0, 0, 0, 0, 8]], Vec::new());
+    assert_found(&two, Trouble, "address.duplicate", &["2001:db8::100", "02:00:00:00:00:09"]);
+    let silent = asked(&file(""), "2001:db8::7", false, &[], Vec::new());
+    assert_found(&silent, Doubt, "address.peer", &["2001:db8::7", "neighbour discovery"]);
+}
+
+#[test]
 fn where_adverts_are_too_seldom_to_be_heard_nothing_is_said_of_their_absence() {
     let slow = asked(&file("interval = \"10s\""), "10.0.0.100", false, &[[2, 0, 0, 0, 0, 2]], Vec::new());
     assert_eq!((slow.findings.len(), slow.unseen.len()), (0, 1), "{slow:#?}");

@@ -253,6 +253,17 @@ fn an_address_that_another_host_has_as_well_is_found_with_its_mac_address() {
 }
 
 #[test]
+fn an_ipv6_address_that_another_host_has_as_well_is_found_too() {
+    let lab = Lab::new(&["a", "stray"]);
+    let a = lab["a"].locum(&Router::new(150).with("addresses", &format!(r#"["{VIP6}"]"#)));
+    a.wait_state("MASTER");
+    let (_, report) = a.doctor(&BRIEFLY);
+    assert!(said(&report, "fine").contains(&"address".to_owned()), "{report:#}");
+    lab["stray"].ip(&format!("address add {VIP6}/64 dev eth0 nodad"));
+    assert_trouble(&a, "address.duplicate", &["this host has", VIP6, &lab["stray"].mac()]);
+}
+
+#[test]
 fn an_address_that_nobody_advertises_and_somebody_has_is_found_before_the_start() {
     let lab = Lab::new(&["a", "stray"]);
     lab["stray"].ip(&format!("address add {VIP}/24 dev eth0"));
