@@ -1,6 +1,7 @@
 //! How fast a lab's routers and checks are: as a router of the configuration and its slowest check. Pure.
 
 use crate::agent::config::Router;
+use crate::check::Probe;
 use crate::config::{Config, noticed, show, worst_case};
 use crate::vrrp::Version;
 use serde::{Deserialize, Serialize};
@@ -78,7 +79,10 @@ impl Pace {
         let checks = router.tracks.iter().filter_map(|track| {
             let name = &track.check;
             let counted = config.agent.checks.iter().find(|check| check.name == *name)?;
-            Some((name, noticed(name, config)?, counted, &config.details.checks.get(name)?.schedule))
+            let spec = config.details.checks.get(name)?;
+            // A session of BFD has a pace of its own, and does not look.
+            let looks = !matches!(spec.probe, Probe::Bfd(_));
+            looks.then_some((name, noticed(name, config)?, counted, &spec.schedule))
         });
         let slowest = checks.max_by_key(|(_, noticed, ..)| *noticed);
         let (check, found, looks) = match slowest {
@@ -93,7 +97,7 @@ impl Pace {
                 };
                 (check, noticed, format!("check {name}"))
             }
-            None => (own.check, own.found, "its own checks, for the router has none".to_owned()),
+            None => (own.check, own.found, "its own checks, for the router has none that looks".to_owned()),
         };
         let (version, interval) = (router.version, router.interval.duration());
         let down_adverts = router.manner.down_adverts;
@@ -105,10 +109,11 @@ impl Pace {
     fn tell(&self, router: &str, check: &str) -> String {
         let Check { interval, timeout, fall, .. } = &self.check;
         format!(
-            "at the pace of {router}, an advert every {}, and of {check}, every {} with {} to answer, {fall} failures",
+            "at the pace of {router}, an advert every {}, and of {check}, every {} with {} to answer, {fall} failure{}",
             show(self.interval),
             show(*interval),
-            show(*timeout)
+            show(*timeout),
+            if *fall == 1 { "" } else { "s" }
         )
     }
 
@@ -160,8 +165,12 @@ mod tests {
         );
         let fast = Pace::of(&config, Some("fast")).unwrap();
         assert!(fast.whose.contains("router fast, an advert every 100ms"), "{}", fast.whose);
-        assert!(fast.whose.contains("for the router has none"), "{}", fast.whose);
+        assert!(fast.whose.contains("for the router has none that looks"), "{}", fast.whose);
         assert_eq!(fast.check(), Pace::default().check());
+        let bfd = "checks = [\"c\"]\n[check.c]\ntype = \"bfd\"\nneighbor = \"10.0.0.9\"\n";
+        let router = "[router.web]\ninterface = \"eth0\"\nvrid = 1\naddresses = [\"10.0.0.1\"]\n";
+        let session = Pace::of(&load(&format!("{router}{bfd}")), None).unwrap();
+        assert_eq!(session.check(), Pace::default().check(), "{}", session.whose);
         let none = Pace::of(&config, Some("none")).unwrap_err();
         assert_eq!(none, "there is no [router.none] in the configuration");
     }
