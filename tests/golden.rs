@@ -118,6 +118,7 @@ fn describe(effect: &Effect) -> String {
         Effect::Release { instance } => format!("release what instance {} holds", instance.0),
         Effect::Announce { instance, count } => format!("announce instance {} {count} times", instance.0),
         Effect::AnnounceElsewhere { instance } => format!("announce elsewhere instance {}", instance.0),
+        Effect::Evict(intruder) => format!("evict {intruder:?}"),
         Effect::Pace(paces) => format!("keep a distance by {} rules", paces.len()),
         Effect::Vote(own) => format!("vote at {own}"),
         Effect::Ballot { to, bytes } => format!("say {} bytes to voter {to}", bytes.len()),

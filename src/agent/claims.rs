@@ -187,6 +187,8 @@ impl Agent {
             self.sets[set].withheld = false;
             self.file(set);
         }
+        // What was put there beside ours stood for it until now.
+        self.evict(now, effects);
     }
 
     /// Whether the kernel still takes away what an instance of the set held.

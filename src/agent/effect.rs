@@ -3,6 +3,7 @@
 use super::config::{Config, Pace};
 use super::holding::Holding;
 use super::incident::Incident;
+use super::intruders::Intruder;
 use super::link::Link;
 use super::memory::Memory;
 use super::relay::Relay;
@@ -95,6 +96,8 @@ pub enum Input {
         /// Which.
         address: IpAddr,
     },
+    /// This address was taken away; or could not be, in one line for people.
+    Evicted(Intruder, Result<(), String>),
     /// Announcements went out.
     Announced {
         /// Whose.
@@ -225,6 +228,8 @@ pub enum Effect {
         /// Whose.
         instance: InstanceId,
     },
+    /// Take this address away, which something else has put there and no instance holds.
+    Evict(Intruder),
     /// Tell the neighbours where this instance's held addresses are.
     Announce {
         /// Whose.

@@ -17,6 +17,7 @@ pub mod effect;
 mod fixed;
 pub mod holding;
 pub mod incident;
+pub mod intruders;
 pub mod lateness;
 pub mod link;
 mod links;
@@ -48,6 +49,7 @@ pub use effect::{
 };
 pub use holding::{Holding, Install, VirtualInterface, VirtualMac, Vmac};
 pub use incident::Incident;
+pub use intruders::Intruder;
 pub use lateness::Lateness;
 pub use link::{Link, LinkAddress};
 pub use memory::Memory;
@@ -66,6 +68,7 @@ use crate::vrrp::why::Why;
 use crate::vrrp::{Family, Vrid};
 use deadlines::Deadlines;
 use fixed::Fixed;
+use intruders::Intruders;
 use links::Links;
 use orders::count;
 use router::Router;
@@ -96,6 +99,7 @@ pub struct Agent {
     /// The checks in the order of the configuration.
     check_order: Vec<CheckName>,
     links: Links,
+    intruders: Intruders,
     fixed: Fixed,
     paces: Vec<config::Pace>,
     /// Some router signs its adverts by the wall clock.
@@ -176,21 +180,8 @@ impl Agent {
             Input::Tick => self.tick(now, &mut effects),
             Input::Woke => self.wake(now, &mut effects),
             Input::Datagram(datagram) => self.receive(now, &datagram, &mut effects),
-            Input::Link(link) => {
-                // Another index is another interface: what was held went with the old one.
-                if self.links.known().get(&link.name).is_some_and(|old| old.index != link.index) {
-                    self.links.forget(&link.name);
-                    self.settle(now, News::Link(&link.name), &mut effects);
-                }
-                let name = link.name.clone();
-                self.links.see(now, link);
-                effects.extend(self.fixed.again());
-                self.relink(now, News::Link(&name), &mut effects);
-            }
-            Input::LinkGone(name) => {
-                self.links.forget(&name);
-                self.relink(now, News::Link(&name), &mut effects);
-            }
+            Input::Link(link) => self.link_is(now, link, &mut effects),
+            Input::LinkGone(name) => self.link_gone(now, &name, &mut effects),
             Input::LinksReady => {
                 self.links.ready = true;
                 self.relink(now, News::All, &mut effects);
@@ -215,6 +206,7 @@ impl Agent {
             }
             Input::Held { instance, result } => self.held(now, instance, result, &mut effects),
             Input::Restored { instance, address } => self.restored(now, instance, address, &mut effects),
+            Input::Evicted(intruder, result) => self.evicted(now, &intruder, result, &mut effects),
             Input::Sighted(sighting) => self.sighted(now, sighting, &mut effects),
             Input::Answered { instance, result } => self.answered(instance, result, &mut effects),
             Input::Announced { instance, sent, failed } => {
@@ -311,12 +303,14 @@ impl Agent {
         if news {
             for router in &mut self.routers {
                 router.contested.take_if(|(_, at)| *at <= now);
+                router.evictions.paused_until.take_if(|at| *at <= now);
             }
         }
         news |= self.start_at.take_if(|at| *at <= now).is_some();
         if self.links.tick(now) || news {
             self.inputs += 1;
             self.relink(now, News::All, effects);
+            self.evict(now, effects);
         }
     }
 

@@ -6,6 +6,7 @@
 use super::config::{self, Interface};
 use super::damping::Failures;
 use super::effect::InstanceId;
+use super::intruders::Evictions;
 use super::link::{Link, LinkAddress};
 use super::memory::Memory;
 use super::peers::Peers;
@@ -36,7 +37,7 @@ pub(super) const RESTORE_WINDOW: Duration = Duration::from_mins(1);
 /// How long a router stays in Fault after its addresses could not be held, at first. Doubles.
 const RETRY_FIRST: Duration = Duration::from_secs(10);
 /// The longest such pause.
-const RETRY_LONGEST: Duration = Duration::from_mins(5);
+pub(super) const RETRY_LONGEST: Duration = Duration::from_mins(5);
 
 /// One router at run time.
 #[derive(Debug)]
@@ -58,6 +59,7 @@ pub(super) struct Router {
     pub stepped_back: Time,
     /// The last time each address was put back.
     pub restored: VecDeque<Time>,
+    pub evictions: Evictions,
     pub handover: Option<Handover>,
     pub hooks: HookStatus,
     /// Losing adverts are not told of again until this moment.
@@ -143,6 +145,7 @@ impl Router {
             retries: 0,
             stepped_back: Time::ZERO,
             restored: VecDeque::new(),
+            evictions: Evictions::default(),
             handover: None,
             hooks: HookStatus::default(),
             lower_told: Time::ZERO,

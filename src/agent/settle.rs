@@ -5,6 +5,7 @@
 
 use super::config::Interface;
 use super::effect::Effect;
+use super::link::Link;
 use super::orders::count;
 use super::router::{Router, World};
 use super::transition::Standing;
@@ -30,6 +31,31 @@ pub(super) enum News<'a> {
 }
 
 impl Agent {
+    /// An interface is so from now on.
+    pub(super) fn link_is(&mut self, now: Time, link: Link, effects: &mut Vec<Effect>) {
+        // Another index is another interface: what was held went with the old one.
+        if self.links.known().get(&link.name).is_some_and(|old| old.index != link.index) {
+            self.links.forget(&link.name);
+            self.settle(now, News::Link(&link.name), effects);
+        }
+        // What was there before this process came is no intruder.
+        if self.links.ready {
+            self.intruders.see(self.links.known().get(&link.name), &link, &self.vips);
+        }
+        let name = link.name.clone();
+        self.links.see(now, link);
+        effects.extend(self.fixed.again());
+        self.relink(now, News::Link(&name), effects);
+        self.evict(now, effects);
+    }
+
+    /// An interface is no more.
+    pub(super) fn link_gone(&mut self, now: Time, name: &str, effects: &mut Vec<Effect>) {
+        self.links.forget(name);
+        self.intruders.forget(name);
+        self.relink(now, News::Link(name), effects);
+    }
+
     /// The links are other than before: so are the checks that are links.
     pub(super) fn relink(&mut self, now: Time, news: News<'_>, effects: &mut Vec<Effect>) {
         if !self.links.ready {
@@ -63,8 +89,9 @@ impl Agent {
         }
         let contested = self.routers.iter().filter_map(|router| router.contested.as_ref());
         let contested = contested.map(|(_, at)| *at).min();
+        let paused = self.routers.iter().filter_map(|router| router.evictions.paused_until).min();
         let damped = (0..self.sets.len()).filter_map(|set| self.damped(now, set)).min();
-        self.retry_at = contested.into_iter().chain(damped).min();
+        self.retry_at = contested.into_iter().chain(damped).chain(paused).min();
         // What a check says and what is held binds no router to another interface.
         if matches!(news, News::All | News::Link(_)) {
             self.listen(effects);

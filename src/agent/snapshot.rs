@@ -62,7 +62,7 @@ impl Agent {
             claim: self.claim_status(now, router.set),
             claim_trouble: self.claim_trouble(now, router.set),
             priority: self.priority_status(router),
-            addresses: addresses(router),
+            addresses: self.addresses(router),
             instances: router
                 .instances(&self.sets)
                 .zip(&router.members)
@@ -116,6 +116,22 @@ impl Agent {
             base: router.config.priority.get(),
             tracks: tracks.collect(),
         }
+    }
+
+    fn addresses(&self, router: &Router) -> Vec<AddressStatus> {
+        let status = |vip: &crate::vrrp::Vip| {
+            let member = router.members.iter().find(|m| m.family == crate::vrrp::Family::of(vip.address));
+            AddressStatus {
+                address: vip.address,
+                prefix: vip.prefix,
+                held: member.is_some_and(|member| member.held || member.giving > 0),
+                restored: member.and_then(|m| m.restored.get(&vip.address)).copied().unwrap_or(0),
+                intruded: self.is_intruded(router, vip.address),
+                evicted: router.evictions.counts.get(&vip.address).copied().unwrap_or(0),
+                lease_ms: router.config.lease_of(vip).map(millis),
+            }
+        };
+        router.config.vips.iter().chain(&router.config.excluded).map(status).collect()
     }
 
     /// What a router waits for, in words, and until when.
@@ -180,20 +196,6 @@ fn transitions(router: &Router) -> Vec<TransitionStatus> {
 /// Milliseconds with their fractions.
 fn exactly(span: Duration) -> f64 {
     span.as_secs_f64() * 1000.0
-}
-
-fn addresses(router: &Router) -> Vec<AddressStatus> {
-    let status = |vip: &crate::vrrp::Vip| {
-        let member = router.members.iter().find(|m| m.family == crate::vrrp::Family::of(vip.address));
-        AddressStatus {
-            address: vip.address,
-            prefix: vip.prefix,
-            held: member.is_some_and(|member| member.held || member.giving > 0),
-            restored: member.and_then(|m| m.restored.get(&vip.address)).copied().unwrap_or(0),
-            lease_ms: router.config.lease_of(vip).map(millis),
-        }
-    };
-    router.config.vips.iter().chain(&router.config.excluded).map(status).collect()
 }
 
 fn instance_status(now: Time, instance: &Instance, member: &Member) -> InstanceStatus {
@@ -274,6 +276,13 @@ fn judge(routers: &[RouterStatus], checks: &[CheckStatus], fixed: Option<&str>) 
         }
         for line in &router.claim_trouble {
             complain(Overall::Degraded, format!("{name}: {line}"));
+        }
+        for address in router.addresses.iter().filter(|address| address.intruded) {
+            let line = format!(
+                "{name}: something else has put {} on this host, which does not hold it: take it away",
+                address.address
+            );
+            complain(Overall::Degraded, line);
         }
         for line in wire(router) {
             complain(Overall::Degraded, format!("{name}: {line}"));

@@ -287,6 +287,12 @@ pub struct AddressStatus {
     pub held: bool,
     /// How often somebody removed it and it was put back.
     pub restored: u64,
+    /// Something else has it on this host, which does not hold it.
+    #[serde(default)]
+    pub intruded: bool,
+    /// How often something else put it there while a claim to it was required, and it was taken away.
+    #[serde(default)]
+    pub evicted: u64,
     /// How long the kernel keeps it without being told to, in milliseconds; `None` for ever.
     #[serde(default)]
     pub lease_ms: Option<u64>,

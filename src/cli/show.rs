@@ -3,8 +3,8 @@
 use super::span::span;
 use crate::agent::Standing;
 use crate::agent::status::{
-    CheckStatus, DnsStatus, HookStatus, InstanceStatus, LatenessStatus, MessageStatus, Overall, PeerStatus,
-    PriorityStatus, RivalStatus, RouterStatus, Status,
+    AddressStatus, CheckStatus, DnsStatus, HookStatus, InstanceStatus, LatenessStatus, MessageStatus,
+    Overall, PeerStatus, PriorityStatus, RivalStatus, RouterStatus, Status,
 };
 use crate::health::Standing as Checked;
 use std::collections::BTreeMap;
@@ -132,11 +132,17 @@ impl Page {
                 0 => String::new(),
                 times => format!(", put back {times} times after something else removed it"),
             };
+            let evicted = match address.evicted {
+                0 => String::new(),
+                times => format!(", taken away {times} times after something else put it here"),
+            };
+            let intruded = if address.intruded { ", but something else has put it here" } else { "" };
             let lease = match address.lease_ms {
                 Some(lease) if address.held => format!(", leased for {}s at a time", lease / 1000),
                 _ => String::new(),
             };
-            self.row("address", &format!("{}/{} {held}{lease}{restored}", address.address, address.prefix));
+            let AddressStatus { address, prefix, .. } = address;
+            self.row("address", &format!("{address}/{prefix} {held}{intruded}{lease}{restored}{evicted}"));
         }
         for each in &router.rivals {
             self.row("rival", &rival(each));

@@ -3,7 +3,7 @@
 use super::dump::Dump;
 use super::recorder::Recorder;
 use crate::agent::status::{DnsStatus, MessageStatus};
-use crate::agent::{Input, InstanceId};
+use crate::agent::{Input, InstanceId, Intruder};
 use crate::config::{Loaded, Problems};
 use crate::control::Asked;
 use crate::history::Event;
@@ -162,6 +162,9 @@ pub(super) fn address_input(report: address::Report, record: &Recorder) -> Optio
         }
         address::Report::Answered { owner, result } => {
             Input::Answered { instance: InstanceId(owner), result }
+        }
+        address::Report::Evicted { interface, address, prefix, result } => {
+            Input::Evicted(Intruder { interface, address, prefix }, result)
         }
         address::Report::Announced { owner, sent, failed } => Input::Announced {
             instance: InstanceId(owner),

@@ -18,7 +18,7 @@ use crate::agent::config::Claims;
 use crate::agent::incident::Kind;
 use crate::agent::status::{DnsStatus, MessageStatus};
 use crate::agent::{
-    Effect, Incident, Input, InstanceId, Request, Response, Standing, Subject, Ticket, Transition,
+    Effect, Incident, Input, InstanceId, Intruder, Request, Response, Standing, Subject, Ticket, Transition,
 };
 use crate::config::{Config, Details, Told};
 use crate::control::{Asked, Question};
@@ -202,6 +202,9 @@ impl Performer {
             }
             Effect::AnnounceElsewhere { instance } => {
                 self.holder.order(Order::AnnounceElsewhere { owner: instance.0 });
+            }
+            Effect::Evict(Intruder { interface, address, prefix }) => {
+                self.holder.order(Order::Evict { interface, address, prefix });
             }
             Effect::Pace(paces) => self.holder.order(Order::Pace(paces)),
             Effect::Vote(own) => self.sockets.vote_at(own, self.details.vote_path.as_ref()),

@@ -125,6 +125,21 @@ fn state(router: &RouterStatus, report: &mut Report) {
             "find who: ip monitor address; a network manager that must leave it alone is told of above";
         report.doubt("daemon.restored", what, why, mend);
     }
+    for address in router.addresses.iter().filter(|address| address.intruded) {
+        let what =
+            format!("{name} does not hold {}, and something else has put it on this host", address.address);
+        let why = "two hosts answer for it once another one is MASTER";
+        let mend = "find what did it (ip monitor address), and take it away with ip address delete";
+        report.trouble("daemon.intruded", what, why, mend);
+    }
+    for address in router.addresses.iter().filter(|address| address.evicted > 0) {
+        let what = format!(
+            "{name}: something else put {} on this host {} times, and it was taken away",
+            address.address, address.evicted
+        );
+        let why = "each time two hosts answered for it for a moment";
+        report.doubt("daemon.evicted", what, why, "find who: ip monitor address");
+    }
     if router.dual_master_seen > 0 {
         let what = format!("{name}: while MASTER it heard another Master {} times", router.dual_master_seen);
         let why = "the other one does not hear this host, or did not";

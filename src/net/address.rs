@@ -73,6 +73,15 @@ pub enum Order {
         /// The address.
         address: IpAddr,
     },
+    /// Take this address away, which something else has put there, unless some owner wants it.
+    Evict {
+        /// The interface.
+        interface: String,
+        /// The address.
+        address: IpAddr,
+        /// Its prefix length.
+        prefix: u8,
+    },
     /// Whoever decides is alive: addresses that would go by themselves stay, for another of their leases.
     Renew {
         /// When this was said. It holds for half a second.
@@ -109,6 +118,17 @@ pub enum Report {
         owner: u32,
         /// The address.
         address: IpAddr,
+    },
+    /// The answer to [`Order::Evict`], but where it had gone already.
+    Evicted {
+        /// The interface.
+        interface: String,
+        /// The address.
+        address: IpAddr,
+        /// Its prefix length.
+        prefix: u8,
+        /// One line naming address, interface and the kernel's reason.
+        result: Result<(), String>,
     },
     /// Somebody had removed something else that is wanted; it is back.
     Repaired {
@@ -156,7 +176,8 @@ pub enum Report {
 /// What a [`Holder`] works with.
 #[derive(Clone, Debug, Default)]
 pub struct Means {
-    /// Takes every address that Locum puts somewhere, before the kernel has it.
+    /// Takes every address that Locum puts somewhere, before the kernel has it, unless the kernel is known to keep
+    /// the mark.
     pub placed: Placed,
     /// The file that remembers Locum's addresses over a crash where the kernel does not: in a
     /// directory that a reboot empties. Used on kernels before 5.18 only.

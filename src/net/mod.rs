@@ -3,6 +3,7 @@
 //! Doers hold no policy: they are told what should be true and report what happened.
 
 pub mod address;
+mod along;
 pub mod announce;
 mod answers;
 mod connections;

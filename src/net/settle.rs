@@ -4,6 +4,7 @@
 //! is put back where the kernel takes it along with one of Locum's.
 
 use super::address::Means;
+use super::along::{lost, takes_others_along};
 use super::journal::Journal;
 use super::local_route::{self, LocalRoute};
 use super::netlink::{AddressFact, Change, Refusal};
@@ -157,6 +158,36 @@ impl Settler {
         let done = |place: &&Place| !matches!(outcomes.get(place), Some(Err(_)));
         self.forget(unwanted.iter().copied().filter(done));
         Ok(())
+    }
+
+    /// Takes away an address that is not Locum's. `None`: it had gone already.
+    pub(super) fn evict(
+        &mut self,
+        interface: &str,
+        address: IpAddr,
+        prefix: u8,
+    ) -> Result<Option<()>, String> {
+        let Ok(index) = if_nametoindex(interface) else { return Ok(None) };
+        let interface = Arc::from(interface);
+        let before = self.present(index)?;
+        let same = |fact: &&AddressFact| fact.address == address && fact.prefix == prefix;
+        let theirs = before.iter().filter(same).filter(|fact| !self.ours(&interface, fact));
+        let changes: Vec<Change> = theirs.map(|fact| Change::Delete(fact.clone())).collect();
+        let mut outcomes = Outcomes::new();
+        self.change(&interface, &changes, &mut outcomes)?;
+        if changes.iter().any(takes_others_along) {
+            let again = lost(&before, &self.present(index)?, &changes);
+            self.change(&interface, &again, &mut Outcomes::new())?;
+        }
+        match outcomes.into_values().next() {
+            Some(Ok(_)) => Ok(Some(())),
+            // What is not Locum's is not tried again unasked.
+            Some(Err(reason)) => {
+                self.overdue.retain(|place| place.address != address || *place.interface != *interface);
+                Err(reason)
+            }
+            None => Ok(None),
+        }
     }
 
     /// Begins the lifetimes of these anew, of those that Locum has put there. What the kernel refuses ends in
@@ -370,9 +401,9 @@ impl Settler {
     /// A crash in the next moment must not leave an address that nobody knows of.
     fn before_adding(&mut self, interface: &Arc<str>, changes: &[Change]) {
         let added = changes.iter().filter(|change| matches!(change, Change::Add(_))).map(Change::fact);
-        let addresses = added.clone().filter(|fact| !fact.own()).map(|fact| fact.address);
-        self.means.placed.write().unwrap_or_else(PoisonError::into_inner).extend(addresses);
         if self.marks != Some(true) {
+            let addresses = added.clone().filter(|fact| !fact.own()).map(|fact| fact.address);
+            self.means.placed.write().unwrap_or_else(PoisonError::into_inner).extend(addresses);
             let places = self.put.iter().cloned().chain(added.map(|fact| place(interface, fact))).collect();
             self.remember(&places);
         }
@@ -405,6 +436,10 @@ impl Settler {
             let present = self.present(added.index)?;
             let same = |fact: &&AddressFact| fact.address == added.address && fact.prefix == added.prefix;
             self.marks = present.iter().find(same).map(AddressFact::marked);
+            if self.marks == Some(true) {
+                // By its mark it is told from what somebody else puts beside it.
+                self.means.placed.write().unwrap_or_else(PoisonError::into_inner).clear();
+            }
         }
         Ok(())
     }
@@ -444,31 +479,4 @@ impl Settler {
         self.netlink = Some(netlink);
         Ok(answer)
     }
-}
-
-/// With a primary IPv4 address the kernel deletes its secondaries, unless `promote_secondaries` is set.
-fn takes_others_along(change: &Change) -> bool {
-    matches!(change, Change::Delete(fact) if fact.address.is_ipv4() && fact.prefix < 32 && !fact.secondary())
-}
-
-/// What went with a deleted primary address without being meant, as changes that put it back.
-fn lost(before: &[AddressFact], after: &[AddressFact], changes: &[Change]) -> Vec<Change> {
-    let key = |fact: &AddressFact| (fact.address, fact.prefix);
-    let after: BTreeSet<_> = after.iter().map(key).collect();
-    let deleted: Vec<&AddressFact> =
-        changes.iter().filter(|c| takes_others_along(c)).map(Change::fact).collect();
-    let meant: BTreeSet<_> = changes.iter().map(|change| key(change.fact())).collect();
-    let went_along = |fact: &&AddressFact| {
-        let with_primary = fact.secondary() && deleted.iter().any(|primary| same_subnet(primary, fact));
-        with_primary && !after.contains(&key(fact)) && !meant.contains(&key(fact))
-    };
-    before.iter().filter(went_along).cloned().map(Change::PutBack).collect()
-}
-
-fn same_subnet(one: &AddressFact, other: &AddressFact) -> bool {
-    let (IpAddr::V4(a), IpAddr::V4(b)) = (one.address, other.address) else {
-        return false;
-    };
-    let mask = u32::MAX.checked_shl(32 - u32::from(one.prefix.min(32))).unwrap_or(0);
-    one.prefix == other.prefix && (a.to_bits() ^ b.to_bits()) & mask == 0
 }

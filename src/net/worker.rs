@@ -125,6 +125,13 @@ impl<F: Fn(Report)> Worker<F> {
             Order::Gone { interface, address } => {
                 self.restore(|place| *place.interface == *interface && place.address == address);
             }
+            Order::Evict { interface, address, prefix } => {
+                let is_it = |place: &Place| *place.interface == *interface && place.address == address;
+                let wanted = self.addresses().any(|wanted| is_it(&wanted.place));
+                if !wanted && let Some(result) = self.settler.evict(&interface, address, prefix).transpose() {
+                    (self.report)(Report::Evicted { interface, address, prefix, result });
+                }
+            }
             Order::Renew { at } => {
                 // What goes with a claim by itself: each time for as long as that lasts.
                 let _ = self.renew(at, |_, lease| lease.until.is_some());

@@ -49,8 +49,8 @@ impl World {
             Effect::AnnounceElsewhere { instance } => {
                 self.laws.announced(&self.nodes[node], self.now, instance);
             }
-            // Announcements arrive at once here.
-            Effect::Pace(_) | Effect::Will(..) | Effect::Vote(_) => {}
+            // Announcements arrive at once here, and nothing else puts an address on a host.
+            Effect::Evict(_) | Effect::Pace(_) | Effect::Will(..) | Effect::Vote(_) => {}
             Effect::Ballot { to, bytes } => self.cast(node, to, &bytes),
             Effect::Consult(session) => self.nodes[node].session = session,
             Effect::Plead(plea) => self.plead(node, plea),

@@ -243,6 +243,12 @@ impl Page {
         self.each(about, routers, |it| {
             Some(it.addresses.iter().map(|address| address.restored).sum::<u64>())
         });
+        let help = "How often something else put one of them here without a claim and it was taken away.";
+        let about = ("locum_address_evictions_total", Counter, help);
+        self.each(about, routers, |it| Some(it.addresses.iter().map(|address| address.evicted).sum::<u64>()));
+        let help = "How many of them something else has here while this host does not hold them.";
+        let about = ("locum_addresses_intruded", Gauge, help);
+        self.each(about, routers, |it| Some(it.addresses.iter().filter(|address| address.intruded).count()));
         let help = "The shortest time that the kernel keeps one of them without being told to.";
         let about = ("locum_address_lease_seconds", Gauge, help);
         self.each(about, routers, |it| {

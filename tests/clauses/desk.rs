@@ -190,6 +190,7 @@ pub fn words<'a>(effects: impl IntoIterator<Item = &'a Effect>) -> Vec<&'static 
         Effect::Claimed { .. } => "claimed",
         Effect::Release { .. } => "release",
         Effect::Announce { .. } | Effect::AnnounceElsewhere { .. } => "announce",
+        Effect::Evict(_) => "evict",
         Effect::Pace(_) => "pace",
         Effect::Vote(_) | Effect::Ballot { .. } | Effect::Consult(_) | Effect::Plead(_) => "vote",
         Effect::Notify(_) => "notify",

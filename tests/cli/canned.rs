@@ -132,6 +132,8 @@ fn web() -> RouterStatus {
             prefix: 24,
             held: true,
             restored: 2,
+            intruded: false,
+            evicted: 0,
             lease_ms: Some(2000),
         }],
         instances: vec![instance()],

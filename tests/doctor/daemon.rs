@@ -69,6 +69,11 @@ fn adverts_that_come_in_and_are_not_heard_are_trouble() {
 #[test]
 fn what_a_router_says_of_itself_is_told() {
     let held = json!([{ "address": "10.0.0.100", "prefix": 24, "held": false, "restored": 3 }]);
+    let base = json!({ "address": "10.0.0.100", "prefix": 24, "held": false, "restored": 0 });
+    let [mut here, mut gone] = [base.clone(), base];
+    here["intruded"] = json!(true);
+    gone["evicted"] = json!(2);
+    let [here, gone] = [json!([here]), json!([gone])];
     for (router, severity, id, word) in [
         (json!({ "state": "FAULT", "why": "no link" }), Trouble, "daemon.fault", "no link"),
         (json!({ "drained": true }), Doubt, "daemon.drained", "locum resume web"),
@@ -76,6 +81,8 @@ fn what_a_router_says_of_itself_is_told() {
         (json!({ "damped_ms": 9, "failures": 3 }), Doubt, "daemon.damped", "locum ack web"),
         (json!({ "claim_trouble": ["w is silent"] }), Doubt, "daemon.claim", "w is silent"),
         (json!({ "addresses": held }), Doubt, "daemon.restored", "3 times"),
+        (json!({ "addresses": here }), Trouble, "daemon.intruded", "10.0.0.100"),
+        (json!({ "addresses": gone }), Doubt, "daemon.evicted", "2 times"),
         (json!({ "dual_master_seen": 2 }), Doubt, "daemon.dual-master", "2 times"),
         (json!({ "vrid": 7 }), Doubt, "daemon.configuration", "locum reload"),
         (json!({ "name": "db" }), Doubt, "daemon.configuration", "no router web"),

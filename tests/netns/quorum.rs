@@ -1,6 +1,6 @@
 //! Two servers and a witness: who holds in which partition, on real kernels.
 
-use crate::lab::{LONG, Lab, VIP, wait_until};
+use crate::lab::{LONG, Lab, SOON, VIP, wait_until};
 use crate::locum::{BINARY, Locum, Router, settle};
 use crate::neighbour::Instance;
 use crate::process::Process;
@@ -131,6 +131,85 @@ fn with_the_backup_cut_off_the_master_keeps_the_address() {
     assert_eq!(lab.owners(VIP), ["a"]);
     assert_eq!(cluster.b.as_ref().expect("it runs").state(), "BACKUP");
     assert_eq!(timeline.time_with(2).as_nanos(), 0, "{timeline}");
+}
+
+/// How often something was taken away there, by its status.
+fn evicted(locum: &Locum<'_>) -> u64 {
+    locum.router()["addresses"][0]["evicted"].as_u64().unwrap()
+}
+
+#[test]
+fn an_address_put_on_the_backup_is_taken_away_and_told_of_until_that_is_a_fight() {
+    let lab = Lab::new(&HOSTS);
+    let cluster = cluster(&lab, "require");
+    let b = cluster.b.as_ref().expect("it runs");
+    let watch = lab.watch(VIP);
+    lab["b"].ip(&format!("address add {VIP}/24 dev eth0"));
+    wait_until("b takes it away", SOON, || evicted(b) == 1);
+    println!("put on the Backup: {}", watch.end());
+    assert_eq!((lab.owners(VIP), b.state().as_str()), (vec!["a"], "BACKUP"));
+    let (_, history) = b.cli(&["history"]);
+    assert!(history.contains("was put on eth0 by something else"), "{history}");
+    for fight in 2..=6 {
+        lab["b"].ip(&format!("address add {VIP}/24 dev eth0"));
+        wait_until("b takes it away", SOON, || evicted(b) == fight);
+    }
+    lab["b"].ip(&format!("address add {VIP}/24 dev eth0"));
+    wait_until("b complains", SOON, || complaints(b).contains("something else has put"));
+    let (_, history) = b.cli(&["history"]);
+    assert!(history.contains("6 times within 60s"), "{history}");
+    settle(5);
+    assert_eq!((evicted(b), lab.owners(VIP)), (6, vec!["a", "b"]), "a fight is not gone on with");
+}
+
+#[test]
+fn what_was_put_beside_the_masters_own_goes_when_it_is_master_no_more() {
+    let lab = Lab::new(&HOSTS);
+    let cluster = cluster(&lab, "require");
+    let a = cluster.a.as_ref().expect("it runs");
+    lab["a"].ip(&format!("address add {VIP}/24 dev eth0"));
+    settle(5);
+    assert_eq!((lab.owners(VIP), evicted(a)), (vec!["a"], 0));
+    lab["a"].forward(false);
+    lab.wait_owner(VIP, &["b"]);
+    assert_eq!(evicted(a), 1);
+}
+
+#[test]
+fn what_was_there_before_or_is_elsewhere_is_left_alone_and_only_the_former_is_complained_of() {
+    let lab = Lab::new(&HOSTS);
+    lab["b"].ip(&format!("address add {VIP}/24 dev eth0"));
+    let key = TempDir::new().unwrap();
+    let path = key.path().join("claim.key");
+    fs::write(&path, "0123456789abcdef0123456789abcdef\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let claim = claim(&lab, "b", "a", &format!("file:{}", path.display()), &lab["w"].ipv4());
+    // Without a witness it never takes over.
+    let b = lab["b"].locum(&Router::new(100).with("quorum", r#""require""#).and(&claim));
+    b.wait_state("BACKUP");
+    wait_until("b complains", SOON, || complaints(&b).contains("something else has put"));
+    settle(5);
+    assert_eq!((lab.owners(VIP), evicted(&b)), (vec!["b"], 0));
+    lab["b"].ip(&format!("address del {VIP}/24 dev eth0"));
+    wait_until("b complains no more", SOON, || !complaints(&b).contains("something else has put"));
+    lab["b"].ip(&format!("address add {VIP}/32 dev lo"));
+    settle(5);
+    assert_eq!(evicted(&b), 0);
+    assert!(!complaints(&b).contains("something else has put"));
+}
+
+#[test]
+fn without_a_required_claim_what_is_put_on_the_backup_stays_and_is_told_of() {
+    let lab = Lab::new(&["a", "b"]);
+    let _a = lab["a"].locum(&Router::new(150));
+    lab.wait_owner(VIP, &["a"]);
+    let b = lab["b"].locum(&Router::new(100));
+    b.wait_state("BACKUP");
+    lab["b"].ip(&format!("address add {VIP}/24 dev eth0"));
+    wait_until("b complains", SOON, || complaints(&b).contains("something else has put"));
+    let (_, history) = b.cli(&["history"]);
+    assert!(history.contains("two hosts may answer for it"), "{history}");
+    assert_eq!((lab.owners(VIP), evicted(&b)), (vec!["a", "b"], 0));
 }
 
 #[test]
