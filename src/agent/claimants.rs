@@ -76,6 +76,18 @@ impl Claims {
         &self.settings
     }
 
+    /// By what the store knows this process.
+    pub(super) fn session(&self) -> u64 {
+        self.session
+    }
+
+    /// Asks the store in the session of the process before this one, which has asked for nothing since. To be
+    /// called before anything is claimed.
+    pub(super) fn go_on_as(&mut self, session: u64, effects: &mut Vec<Effect>) {
+        self.session = session;
+        effects.push(Effect::Consult(session));
+    }
+
     /// Takes up other settings, which [may follow](Settings::can_become) these.
     pub(super) fn become_of(&mut self, new: &Settings, effects: &mut Vec<Effect>) {
         let (By::Voters(voters), Settings::Vote(vote)) = (&mut self.by, new) else { return };

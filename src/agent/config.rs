@@ -74,6 +74,8 @@ pub struct Vote {
 pub struct Store {
     /// What its endpoints are called.
     pub endpoints: Vec<Arc<str>>,
+    /// What every key begins with.
+    pub prefix: Arc<str>,
     /// For how long it grants at least; in whole seconds.
     pub ttl: Ttl,
 }
@@ -351,17 +353,27 @@ impl Router {
         self.virtual_interface.mac.unwrap_or_else(|| self.vrid.mac(family))
     }
 
+    /// Whether what is of a family goes with the instance of `family`: its own, or the first where that has none.
+    fn goes_with(&self, family: Family) -> impl Fn(Family) -> bool {
+        let families = self.families();
+        move |own| {
+            let host = if families.contains(&own) { Some(own) } else { families.first().copied() };
+            host == Some(family)
+        }
+    }
+
+    /// All addresses that the instance of `family` holds.
+    pub fn held_by(&self, family: Family) -> impl Iterator<Item = &Vip> {
+        let with = self.goes_with(family);
+        self.vips_of(family).chain(self.excluded.iter().filter(move |vip| with(Family::of(vip.address))))
+    }
+
     /// What the instance of `family` holds on `interface`: what is of its family, and what goes with
     /// it because its own family has no instance.
     #[must_use]
     pub fn holding(&self, family: Family, interface: String) -> Holding {
-        let families = self.families();
-        let with = |own: Family| {
-            let host = if families.contains(&own) { Some(own) } else { families.first().copied() };
-            host == Some(family)
-        };
-        let excluded = self.excluded.iter().filter(|vip| with(Family::of(vip.address)));
-        let mut vips: Vec<Vip> = self.vips_of(family).chain(excluded).cloned().collect();
+        let with = self.goes_with(family);
+        let mut vips: Vec<Vip> = self.held_by(family).cloned().collect();
         let name = format!("{}.{}", if family == Family::Ipv4 { "vrrp" } else { "vrrp6" }, self.vrid);
         let group = self.virtual_interface.group;
         let vmac = |name, base| Vmac { name, base, mac: self.mac(family), group };

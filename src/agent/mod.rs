@@ -175,7 +175,7 @@ impl Agent {
             Input::Consulted(consulted) => self.consulted(now, consulted, &mut effects),
             Input::Released { instance } => self.released(now, instance, &mut effects),
             Input::Remembered(memory) => self.remembered(memory),
-            Input::Relay(relay) => self.expect(now, relay),
+            Input::Relay(relay) => self.expect(now, relay, &mut effects),
             Input::Replace => self.replace(now, &mut effects),
             Input::Tick => self.tick(now, &mut effects),
             Input::Woke => self.wake(now, &mut effects),

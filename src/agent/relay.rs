@@ -106,7 +106,7 @@ impl Agent {
 
     /// Takes in what the process before this one was. What it was Master of is decided once the links are
     /// known.
-    pub(super) fn expect(&mut self, now: Time, relay: Box<Relay>) {
+    pub(super) fn expect(&mut self, now: Time, relay: Box<Relay>, effects: &mut Vec<Effect>) {
         self.remembered(relay.memory.clone());
         for router in &mut self.routers {
             router.drained |= relay.drained.contains(&router.config.name);
@@ -117,7 +117,7 @@ impl Agent {
             }
         }
         if let Some(part) = &relay.part {
-            self.play(now, relay.at, part);
+            self.play(now, relay.at, part, effects);
         }
         // The host has not just come up.
         self.start_at = None;

@@ -114,9 +114,17 @@ impl Claimant {
         Claimant { config, session, number: 0, sent, voters, known: floor, stage, inherited: None, contact }
     }
 
-    /// Goes on with the claim that another process of this node has had, in its term and to its end.
-    pub fn resume(&mut self, term: Term, ends: Time) {
+    /// The number of its latest request.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Goes on with the claim that another process of this node has had, in its term and to its end. `number`: of
+    /// that one's latest request, for a store that knows both as one session.
+    pub fn resume(&mut self, term: Term, ends: Time, number: u64) {
         self.begin();
+        self.number = number;
         self.known = self.known.max(term);
         (self.stage, self.inherited) = (Stage::Holding { term, rising: None }, Some(ends));
     }

@@ -119,7 +119,7 @@ impl Written {
         }
         let names = endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
         let ttl = self.ttl.unwrap_or(USUAL);
-        let claims = Claims::Store(Store { endpoints: names, ttl });
+        let claims = Claims::Store(Store { endpoints: names, prefix: prefix.as_str().into(), ttl });
         Ok((claims, Some(Settings { endpoints, prefix, login })))
     }
 }

@@ -22,9 +22,6 @@ impl Performer {
         let refused = match (&self.overrides.instead, &self.replacing) {
             (Some(_), _) => Some("a daemon in keepalived's place is stopped and started, as keepalived is"),
             (_, Some(_)) => Some("a restart is under way already"),
-            _ if self.tasks.consults() => Some(
-                "a program in the place of this one would hold without a claim of etcd's: stop it, then start it",
-            ),
             _ => None,
         };
         if let Some(line) = refused {

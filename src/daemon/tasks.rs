@@ -60,8 +60,11 @@ pub(super) enum Command {
     Learn(Fact),
     /// Test or set one, and answer.
     AskRecords(Asked),
-    /// Wait for hooks that run, at most this long, then end.
-    Finish(Duration),
+    /// Wait for hooks that run, at most this long, then end. `pleas`: for the last pleas as well, as no more can come.
+    Finish {
+        within: Duration,
+        pleas: bool,
+    },
 }
 
 /// The core's end.
@@ -127,15 +130,16 @@ impl Tasks {
         self.pleas.is_some()
     }
 
-    /// Ends once hooks that run and pleas have ended, after `within` at the latest. Returns what to wait for.
+    /// Ends once hooks that run have ended, after `within` at the latest. Until then claims are renewed. Returns what
+    /// to wait for.
     pub(super) fn retire(&mut self, within: Duration) -> Option<JoinHandle<()>> {
-        self.pleas = None;
-        self.command(Command::Finish(within));
+        self.command(Command::Finish { within, pleas: self.pleas.is_none() });
         self.thread.take()
     }
 
-    /// Waits for hooks that run, at most `within`.
+    /// Waits for hooks that run and for pleas, at most `within`.
     pub(super) fn finish(&mut self, within: Duration) {
+        self.pleas = None;
         if let Some(thread) = self.retire(within)
             && thread.join().is_err()
         {
@@ -185,10 +189,10 @@ async fn serve(
             Command::Records(wanted) => records.adopt(wanted),
             Command::Learn(fact) => records.learn(fact),
             Command::AskRecords(asked) => records.answer(asked),
-            Command::Finish(within) => {
+            Command::Finish { within, pleas } => {
                 // Whoever ends has no role any more.
                 drop(records);
-                if let Some(store) = store {
+                if let Some(store) = store.filter(|_| pleas) {
                     let _ = timeout(within, store).await;
                 }
                 tellers.finish(within).await;

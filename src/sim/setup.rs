@@ -185,7 +185,8 @@ pub(super) fn ask_a_store(nodes: &mut [Node]) {
     let Some(ttl) = Ttl::from_millis(etcd::LEAST * 1000) else { return };
     for node in nodes {
         let mut config = node.config.clone();
-        config.claims = Some(Claims::Store(Store { endpoints: vec!["etcd".into()], ttl }));
+        config.claims =
+            Some(Claims::Store(Store { endpoints: vec!["etcd".into()], prefix: "/".into(), ttl }));
         config.routers.iter_mut().for_each(|router| router.manner.lone_backup = false);
         node.configure(config);
     }

@@ -319,15 +319,30 @@ fn a_stall_shorter_than_the_claim_costs_nothing() {
 }
 
 #[test]
-fn a_program_that_would_hold_without_its_claim_is_not_started() {
+fn a_program_in_the_place_of_another_goes_on_with_its_claim_and_term() {
     let lab = Lab::new(&HOSTS);
     let etcd = etcd(&lab);
-    let a = lab["a"].locum(&router(&[etcd.url()], "require", 150, ""));
-    lab.wait_owner(VIP, &["a"]);
-    let (code, said) = a.cli(&["restart"]);
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("would hold without a claim"), "{said}");
-    assert_eq!(lab.owners(VIP), ["a"]);
+    let [mut a, b] = servers(&lab, &[etcd.url()], "require");
+    let (watch, term) = (lab.watch(VIP), terms(&a));
+    for _ in 0..2 {
+        let (code, said) = a.cli(&["restart"]);
+        assert_eq!((code, said.as_str()), (Some(0), "locum 0.1.0 runs\n"));
+        // The next one has to renew it: what it was handed is over long before that.
+        settle_leases();
+    }
+    let timeline = watch.end();
+    println!("restarted in place: {timeline}");
+    assert_eq!(timeline.time_with(1), timeline.whole(), "the address stays: {timeline}");
+    // Each process says once in what term it is.
+    assert!(terms(&a).into_iter().all(|each| Some(&each) == term.first()), "{:?}", terms(&a));
+    assert_eq!(b.became_master(), 0);
+    assert!(complaints(&a) == "[]", "{}", complaints(&a));
+    // It can give back what it did not take itself.
+    let said = std::time::Instant::now();
+    assert!(a.stop().success());
+    lab.wait_owner(VIP, &["b"]);
+    println!("given back and taken after {:?}", said.elapsed());
+    assert!(etcd.post("/v3/kv/range", &format!(r#"{{"key":"{WEB}"}}"#)).contains("kvs"));
 }
 
 #[test]
