@@ -412,6 +412,7 @@ impl Agent {
             Action::Release => {
                 router.members[member].held = false;
                 router.members[member].answers = None;
+                router.members[member].taken.clear();
                 router.members[member].giving += 1;
                 effects.push(Effect::Release { instance });
             }

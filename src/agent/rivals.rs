@@ -10,10 +10,11 @@ use super::Agent;
 use super::effect::{Effect, InstanceId};
 use super::incident::Kind;
 use super::peers::millis;
+use super::router::Member;
 use super::status::RivalStatus;
 use crate::time::Time;
 use crate::vrrp::Family;
-use crate::vrrp::instance::Event;
+use crate::vrrp::instance::{Event, State};
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -174,15 +175,14 @@ impl Rivals {
 
 impl Agent {
     /// Somebody says that it has what is held here. For whoever is on the way out that is the successor, and the
-    /// end of the wait, where it says so of all that there is. Of no concern to whoever else is not Master.
+    /// end of the wait, once it has said so of all that there is. Of no concern to whoever else is not Master.
     pub(super) fn sighted(&mut self, now: Time, sighting: Sighting, effects: &mut Vec<Effect>) {
         let Some((index, member)) = self.find(sighting.instance) else { return };
         if self.is_own(index, sighting.mac) {
             return;
         }
-        let all = self.instance(index, member).config().addresses[..] == [sighting.address];
-        if all && self.routers[index].config.excluded.is_empty() {
-            self.pass_member(now, index, member, Event::Taken, effects);
+        if matches!(self.instance(index, member).state(), State::Leaving { successor: Some(_), .. }) {
+            self.taken(now, (index, member), sighting.address, effects);
         }
         if self.routers[index].rivals.suspect.is_some() || !self.is_settled(now, index, member) {
             return;
@@ -193,6 +193,22 @@ impl Agent {
         let judge_at = (now + moment).max(rivals.quiet_until);
         rivals.suspect = Some(Suspect { judge_at, seen: now, sighting });
         self.judge_at = self.judge_at.into_iter().chain([judge_at]).min();
+    }
+
+    /// The successor has this one. With all of them it has taken the place of whoever is on the way out.
+    fn taken(
+        &mut self,
+        now: Time,
+        (index, member): (usize, usize),
+        address: IpAddr,
+        effects: &mut Vec<Effect>,
+    ) {
+        let router = &mut self.routers[index];
+        let Member { family, taken, .. } = &mut router.members[member];
+        taken.insert(address);
+        if router.config.held_by(*family).all(|vip| taken.contains(&vip.address)) {
+            self.pass_member(now, index, member, Event::Taken, effects);
+        }
     }
 
     /// Believes those whose moment is over.

@@ -121,6 +121,8 @@ pub(super) struct Member {
     /// What was seen of this host's answers to ARP since the addresses are held.
     pub answers: Option<Result<(), String>>,
     pub restored: BTreeMap<IpAddr, u64>,
+    /// On the way out: what its successor has told the neighbours of.
+    pub taken: BTreeSet<IpAddr>,
 }
 
 /// A handover under way.
@@ -420,6 +422,7 @@ impl Member {
             announce_errors: 0,
             answers: None,
             restored: BTreeMap::new(),
+            taken: BTreeSet::new(),
         }
     }
 }

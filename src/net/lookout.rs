@@ -25,12 +25,13 @@ use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
-/// Frames that are read at one go,
+/// Frames that are read
 const MOST: usize = 64;
-/// and the pause after it.
-const PAUSE: Duration = Duration::from_millis(200);
+/// within so long, and no more.
+const WINDOW: Duration = Duration::from_millis(200);
 /// With more addresses than this the kernel looks at the first and the last alone: a filter has an end.
 const EXACT: usize = 256;
 /// What waits to be read, in bytes: more is as good as nothing.
@@ -108,31 +109,52 @@ async fn hear(
         Err(error) => return error,
     };
     loop {
-        let mut ready = match socket.readable().await {
-            Ok(ready) => ready,
-            Err(error) => return error,
-        };
-        // Who floods is told of once for each holder.
-        let mut told = BTreeSet::new();
-        for _ in 0..MOST {
+        // Who says it again is told of at the end: of each address at once, and of the last word.
+        let (mut told, mut again) = (BTreeSet::new(), BTreeMap::new());
+        let (mut read_so_far, mut ends) = (0, None);
+        while read_so_far < MOST {
+            let mut ready = match readable(&socket, ends).await {
+                Some(Ok(ready)) => ready,
+                Some(Err(error)) => return error,
+                None => break,
+            };
+            ends.get_or_insert_with(|| Instant::now() + WINDOW);
             match take(&socket, read) {
                 Ok(Some((interface, address, mac))) => {
-                    if let Some(instance) = places.get(&(address, interface))
-                        && told.insert(*instance)
-                    {
-                        report(Sighting { instance: *instance, address, mac });
+                    if let Some(instance) = places.get(&(address, interface)).copied() {
+                        if told.insert((instance, address)) {
+                            report(Sighting { instance, address, mac });
+                        } else {
+                            again.insert((instance, address), mac);
+                        }
                     }
                 }
                 Ok(None) | Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => {
                     ready.clear_ready();
-                    break;
+                    continue;
                 }
                 Err(errno) => return errno.into(),
             }
+            read_so_far += 1;
         }
-        drop(ready);
-        tokio::time::sleep(PAUSE).await;
+        if let Some(ends) = ends {
+            sleep_until(ends).await;
+        }
+        for ((instance, address), mac) in again {
+            report(Sighting { instance, address, mac });
+        }
+    }
+}
+
+/// Waits until there is something to read, or until then: `None`.
+async fn readable(
+    socket: &AsyncFd<OwnedFd>,
+    until: Option<Instant>,
+) -> Option<io::Result<AsyncFdReadyGuard<'_, OwnedFd>>> {
+    match until {
+        Some(until) => timeout_at(until, socket.readable()).await.ok(),
+        None => Some(socket.readable().await),
     }
 }
 

@@ -131,7 +131,7 @@ pub enum Event {
     Outvoted,
     /// Another member of the group has heard its successor: do not go back.
     Succeeded,
-    /// The neighbours were told that the addresses are elsewhere: of the successor, once it was heard.
+    /// The neighbours were told that all of the addresses are elsewhere: of the successor, once it was heard.
     Taken,
     /// Another member of the group has heard a Master that loses against us.
     Rivalled,

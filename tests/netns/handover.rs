@@ -36,6 +36,30 @@ fn a_handover_moves_the_address_without_a_client_noticing_and_resume_brings_it_b
 }
 
 #[test]
+fn several_addresses_are_never_nowhere_and_the_old_master_goes_once_all_are_announced() {
+    let lab = Lab::new(&["a", "b", "client"]);
+    let addresses = [VIP, VIP6, "10.77.0.101", "10.77.0.102", "fd77::101"];
+    let router = |priority| Router::new(priority).with("addresses", &format!("{addresses:?}"));
+    let a = lab["a"].locum(&router(150));
+    lab.wait_owner(VIP6, &["a"]);
+    let b = lab["b"].locum(&router(100));
+    wait_until("b hears a", LONG, || {
+        let instances = b.router()["instances"].clone();
+        instances.as_array().unwrap().iter().all(|instance| instance["master"].is_string())
+    });
+    let watches = addresses.map(|address| (address, lab.watch(address)));
+    settle(2);
+    let (code, said) = a.cli(&["handover"]);
+    assert_eq!(code, Some(0), "{said}");
+    for (address, watch) in watches {
+        lab.wait_owner(address, &["b"]);
+        let timeline = watch.end();
+        println!("{address}: {timeline}");
+        assert_eq!(timeline.time_with(0).as_nanos(), 0, "{address}: {timeline}");
+    }
+}
+
+#[test]
 fn the_gap_is_measured_for_an_ipv6_address_too() {
     let lab = Lab::new(&["a", "b", "client"]);
     let six = |priority| Router::new(priority).with("addresses", &format!(r#"["{VIP6}"]"#));
