@@ -76,12 +76,12 @@ impl Agent {
             return;
         }
         match (&part.role, &mut claims.by, settings) {
-            (Role::Voter { voter, .. }, By::Voters(voters), Settings::Vote(vote)) => {
-                // Later, all that was granted is over, and silence costs nothing that matters.
-                if then <= now && now.since(then) < voter.longest().grant() {
-                    voters.voter = voter.clone();
-                    voters.voter.grant_up_to(vote.longest);
-                }
+            // Later, all that was granted is over, and silence costs nothing that matters.
+            (Role::Voter { voter, .. }, By::Voters(voters), Settings::Vote(vote))
+                if then <= now && now.since(then) < voter.longest().grant() =>
+            {
+                voters.voter = voter.clone();
+                voters.voter.grant_up_to(vote.longest);
             }
             (Role::Client { session, .. }, By::Store(_), _) => claims.go_on_as(*session, effects),
             _ => {}
