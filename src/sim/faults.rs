@@ -131,10 +131,6 @@ fn happen(world: &mut World, fault: Fault, node: usize) {
         }
         Fault::Crash { swept } => world.crash(node, swept),
         Fault::Start if world.nodes[node].agent.is_none() => world.start(node),
-        // A process in its place would hold without a claim of the store's.
-        Fault::Start if awake && matches!(world.nodes[node].config.claims, Some(Claims::Store(_))) => {
-            world.start(node);
-        }
         // Drawn without a draw: the seeds mean the same.
         Fault::Start if awake => {
             world.replace(node, Duration::from_nanos(world.now.as_nanos() % 1_500_000_000));
