@@ -212,10 +212,13 @@ impl Page {
     fn record(&mut self, record: &DnsStatus, widest: usize) {
         let name = clean(&record.name);
         let (word, paint) = if record.failing { ("fail", RED) } else { ("ok", GREEN) };
-        let wanted = match (record.wanted, record.waiting) {
-            (Some(address), true) => format!("{address} waits to be written"),
-            (Some(address), false) => format!("holds {address}"),
-            (None, _) => "another host writes, or nothing is to be changed".to_owned(),
+        let wanted = match (record.wanted, record.waiting, record.holds) {
+            (Some(address), true, _) => format!("{address} waits to be written"),
+            (Some(address), false, Some(other)) if address != other => {
+                format!("holds {other} by hand, {address} once a role or a check changes")
+            }
+            (Some(address), false, _) => format!("holds {address}"),
+            (None, ..) => "another host writes, or nothing is to be changed".to_owned(),
         };
         let mut text = format!("{} ({}): {wanted}", record.record, record.provider);
         let _ = write!(text, "; {} written, {} attempts failed", record.written, record.failed);

@@ -93,8 +93,8 @@ impl Api {
         body: Option<&Value>,
         lane: &Lane,
     ) -> Result<Option<Value>, Refusal> {
-        let token = format!("Bearer {}", String::from_utf8_lossy(token.expose()));
-        let headers = [("authorization", token), ("accept", JSON.to_owned())];
+        let secret = String::from_utf8_lossy(token.expose());
+        let headers = [("authorization", format!("Bearer {secret}")), ("accept", JSON.to_owned())];
         let body = body.map(Value::to_string).unwrap_or_default();
         let answer = self.send(method, path, &headers, (body, JSON), lane).await?;
         let read = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
@@ -102,7 +102,7 @@ impl Api {
             return Ok(None);
         }
         let said = ["/errors/0/message", "/message"].iter().find_map(|at| read.pointer(at)?.as_str());
-        let named = |why: String| match said {
+        let named = |why: String| match said.filter(|said| !said.contains(secret.as_ref())) {
             Some(said) => self.named(&format!("{why}: {said}")),
             None => self.named(&why),
         };
@@ -122,16 +122,18 @@ impl Api {
         Ok(if answer.is_some() { Wrote::Done } else { Wrote::Conflict })
     }
 
-    /// Changes the first of what was `found` below `path`, or makes one, and deletes the others.
+    /// Changes one of what was `found` below `path`, or makes one, and deletes the others.
     pub(super) async fn replace(
         &self,
         path: &str,
         token: &Secret,
-        found: &Found,
+        (found, address): (&Found, IpAddr),
         (changed, made): (&Value, &Value),
         lane: &Lane,
     ) -> Result<Wrote, Refusal> {
-        let mut ids = found.ids.iter().map(|(id, _)| format!("{path}/{id}"));
+        // One that has the address already, if there is: another with the same address would be refused.
+        let (right, others): (Vec<_>, Vec<_>) = found.ids.iter().partition(|(_, held)| *held == address);
+        let mut ids = right.into_iter().chain(others).map(|(id, _)| format!("{path}/{id}"));
         if let Some(item) = ids.next() {
             if self.change(&item, token, changed, lane).await? == Wrote::Conflict {
                 return Ok(Wrote::Conflict);

@@ -1,7 +1,7 @@
 //! The task that keeps one record as wished. A provider that hangs holds up nobody else: [`Clerk::wish`] puts the
 //! wish down and returns.
 
-use super::desk::{Desk, Step};
+use super::desk::{Desk, LOOK, Step};
 use super::{Record, Wrote};
 use crate::agent::status::DnsStatus;
 use crate::stream::dial::Lane;
@@ -74,13 +74,25 @@ impl Clerk {
     /// Starts the task. Must be called on the runtime; `report` must not block.
     #[must_use]
     pub fn start(record: Record, report: impl Fn(Report) + Send + Sync + 'static) -> Self {
+        // Of hosts that go by checks alone none is the one that is right: two that differ would write for ever.
+        let every = record.plan.role.is_some().then_some(LOOK);
+        Clerk::looking(record, every, report)
+    }
+
+    /// The same, with another time from one look at the record to the next; `None`: no looks.
+    #[must_use]
+    pub fn looking(
+        record: Record,
+        every: Option<Duration>,
+        report: impl Fn(Report) + Send + Sync + 'static,
+    ) -> Self {
         let status = DnsStatus {
             name: record.name.clone(),
             record: record.to_string(),
             provider: record.provider.word().to_owned(),
             ..DnsStatus::default()
         };
-        let state = Mutex::new(State { desk: Desk::default(), status, said: None });
+        let state = Mutex::new(State { desk: Desk::looking(every), status, said: None });
         let (wake, turn, lane) = <_>::default();
         let shared = Arc::new(Shared { record, state, wake, turn, lane, report: Box::new(report) });
         shared.say(None, None);
@@ -141,6 +153,20 @@ impl Shared {
                     match until {
                         Some(until) => drop(timeout_at(until.into(), woken).await),
                         None => woken.await,
+                    }
+                }
+                Step::Look(address) => {
+                    let look = async {
+                        let _turn = self.turn.lock().await;
+                        self.within(self.record.read(&self.lane)).await
+                    };
+                    tokio::select! {
+                        found = look => {
+                            // Who does not answer now is asked again; a write that fails is another matter.
+                            let changed = found.is_ok_and(|found| !found.is(address, self.record.ttl));
+                            self.state().desk.seen(Instant::now(), !changed);
+                        }
+                        () = self.wake.notified() => {}
                     }
                 }
                 Step::Write(address) => {
@@ -253,15 +279,14 @@ impl Shared {
     }
 
     fn named(&self, text: &str) -> String {
-        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        format!("dns {}: {}", self.record.name, text.chars().take(LONGEST_TEXT).collect::<String>())
+        format!("dns {}: {}", self.record.name, line(text))
     }
 
     /// The record holds this.
     fn done(&self, address: IpAddr, written: Option<Written>) {
         let line = {
             let mut state = self.state();
-            state.desk.written(address);
+            state.desk.written(Instant::now(), address);
             state.status.holds = Some(address);
             state.status.failing = false;
             state.status.written += u64::from(written.is_some());
@@ -279,15 +304,15 @@ impl Shared {
     /// An attempt failed.
     fn failed(&self, refusal: &Refusal) {
         let chance = RandomState::new().build_hasher().finish();
-        let why = refusal.why();
+        let why = &line(refusal.why());
         let line = {
             let mut state = self.state();
             state.desk.failed(Instant::now(), refusal, chance);
             state.status.failed += 1;
             state.status.failing = true;
-            state.status.last_error = Some(why.to_owned());
-            let news = state.said.as_deref() != Some(why);
-            state.said = Some(why.to_owned());
+            state.status.last_error = Some(why.clone());
+            let news = state.said.as_ref() != Some(why);
+            state.said = Some(why.clone());
             news.then(|| format!("{why}; trying again"))
         };
         self.say(line.map(Err), None);
@@ -315,4 +340,9 @@ fn held(addresses: &BTreeSet<IpAddr>) -> String {
         return "nothing".to_owned();
     }
     addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// What a provider says, of whatever length, as a part of a line.
+fn line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_TEXT).collect()
 }

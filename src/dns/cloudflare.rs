@@ -49,7 +49,7 @@ impl Account {
         let changed = json!({ "content": address, "ttl": ttl });
         let made = json!({ "type": record.kind(), "name": record.host, "content": address, "ttl": ttl,
                            "proxied": false });
-        self.api.replace(&self.path(), &self.token, found, (&changed, &made), lane).await
+        self.api.replace(&self.path(), &self.token, (found, address), (&changed, &made), lane).await
     }
 
     pub(super) async fn rehearse(

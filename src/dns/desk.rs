@@ -4,6 +4,9 @@
 //! A new wish is tried at once, whatever failed before, unless the breaker is open: after [`ENOUGH`] failures in a
 //! row, after one that does not heal by itself, or where the other side asked for a pause. Then one attempt is
 //! made when the pause is over, and a success closes it.
+//!
+//! What a role has written is looked at again every [`LOOK`]: where a cut network had made two hosts Master, the
+//! other one has written as well, and whoever stayed Master has no new wish when the cut is over.
 
 use crate::stream::retry::{Refusal, pause};
 use std::net::IpAddr;
@@ -17,11 +20,15 @@ const DOUBLINGS: u32 = 5;
 const LONG: u32 = 8;
 /// So many failures in a row open the breaker.
 const ENOUGH: u32 = 5;
+/// How often a record that follows a role is looked at.
+pub(super) const LOOK: Duration = Duration::from_mins(1);
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Write(IpAddr),
+    /// Whether the record still holds this.
+    Look(IpAddr),
     /// Until then, or until there is another wish.
     Wait(Option<Instant>),
 }
@@ -34,9 +41,17 @@ pub(super) struct Desk {
     failures: u32,
     again_at: Option<Instant>,
     open: bool,
+    /// How often what was written is looked at; `None`: never.
+    every: Option<Duration>,
+    look_at: Option<Instant>,
 }
 
 impl Desk {
+    /// A desk whose record is looked at so often.
+    pub(super) fn looking(every: Option<Duration>) -> Self {
+        Desk { every, ..Desk::default() }
+    }
+
     /// From now on this is wished; `None`: nothing is to be written. Whether that is another wish.
     pub(super) fn wish(&mut self, wish: Option<IpAddr>) -> bool {
         if self.wish == wish {
@@ -44,6 +59,7 @@ impl Desk {
         }
         self.wish = wish;
         self.pending = wish.is_some();
+        self.look_at = None;
         if !self.open {
             self.rest();
         }
@@ -54,14 +70,25 @@ impl Desk {
         match (self.wish, self.again_at) {
             (Some(_), Some(at)) if self.pending && at > now => Step::Wait(Some(at)),
             (Some(address), _) if self.pending => Step::Write(address),
-            _ => Step::Wait(None),
+            (Some(address), _) if self.look_at.is_some_and(|at| at <= now) => Step::Look(address),
+            _ => Step::Wait(self.look_at),
         }
     }
 
     /// The record holds this.
-    pub(super) fn written(&mut self, address: IpAddr) {
+    pub(super) fn written(&mut self, now: Instant, address: IpAddr) {
         self.pending &= self.wish != Some(address);
+        self.look_at = self.every.filter(|_| self.wish == Some(address)).map(|every| now + every);
         self.close();
+    }
+
+    /// The record was looked at; `right`: as far as is known it holds what is wished.
+    pub(super) fn seen(&mut self, now: Instant, right: bool) {
+        // Meanwhile there may be another wish, or a person has written something else.
+        if self.look_at.is_some() {
+            self.look_at = self.every.map(|every| now + every);
+            self.pending |= !right;
+        }
     }
 
     /// An attempt failed.
@@ -78,6 +105,7 @@ impl Desk {
     /// Somebody has the record hold something else: this wish is not to be written any more.
     pub(super) fn drop_wish(&mut self) {
         self.pending = false;
+        self.look_at = None;
     }
 
     /// The wish is to be written after all.
@@ -126,7 +154,7 @@ mod tests {
         assert_eq!(desk.step(now), Step::Wait(None));
         assert!(desk.wish(Some(A)) && desk.wish(Some(B)) && !desk.wish(Some(B)));
         assert_eq!(desk.step(now), Step::Write(B));
-        desk.written(B);
+        desk.written(now, B);
         assert_eq!(desk.step(now), Step::Wait(None));
         assert!(!desk.wish(Some(B)));
         assert_eq!(desk.step(now), Step::Wait(None), "it is written");
@@ -148,7 +176,7 @@ mod tests {
         let (mut desk, now) = (Desk::default(), Instant::now());
         desk.wish(Some(A));
         desk.wish(Some(B));
-        desk.written(A);
+        desk.written(now, A);
         assert_eq!(desk.step(now), Step::Write(B));
     }
 
@@ -182,7 +210,7 @@ mod tests {
         assert_eq!(desk.step(end), Step::Write(B), "one attempt, of the latest");
         desk.failed(end, &later(), 0);
         assert_eq!(desk.step(end), Step::Wait(Some(end + Duration::from_secs(32))));
-        desk.written(B);
+        desk.written(now, B);
         desk.wish(Some(A));
         assert_eq!((desk.step(now), desk.is_open()), (Step::Write(A), false));
     }
@@ -209,7 +237,7 @@ mod tests {
         let (mut desk, now) = (Desk::default(), Instant::now());
         desk.wish(Some(A));
         desk.drop_wish();
-        desk.written(B);
+        desk.written(now, B);
         assert!(!desk.wish(Some(A)));
         assert_eq!(desk.step(now), Step::Wait(None));
         desk.take_up();
@@ -217,5 +245,40 @@ mod tests {
         desk.wish(None);
         desk.take_up();
         assert_eq!(desk.step(now), Step::Wait(None));
+    }
+
+    #[test]
+    fn what_a_role_has_written_is_looked_at_and_written_again_where_somebody_has_changed_it() {
+        let (mut desk, now) = (Desk::looking(Some(LOOK)), Instant::now());
+        desk.wish(Some(A));
+        desk.written(now, A);
+        let later = now + LOOK;
+        assert_eq!((desk.step(now), desk.step(later)), (Step::Wait(Some(later)), Step::Look(A)));
+        desk.seen(later, true);
+        assert_eq!(desk.step(later), Step::Wait(Some(later + LOOK)));
+        desk.seen(later + LOOK, false);
+        assert_eq!(desk.step(later + LOOK), Step::Write(A));
+    }
+
+    #[test]
+    fn nobody_looks_without_a_role_or_at_what_a_person_has_written() {
+        let now = Instant::now();
+        for by_hand in [false, true] {
+            let mut desk = Desk::looking(by_hand.then_some(LOOK));
+            desk.wish(Some(A));
+            desk.written(now, A);
+            if by_hand {
+                desk.drop_wish();
+                desk.written(now, B);
+            }
+            desk.seen(now, false);
+            assert_eq!(desk.step(now + LOOK * 2), Step::Wait(None));
+        }
+        let mut desk = Desk::looking(Some(LOOK));
+        desk.wish(Some(A));
+        desk.written(now, A);
+        desk.wish(None);
+        desk.seen(now, false);
+        assert_eq!(desk.step(now + LOOK * 2), Step::Wait(None), "the role is gone");
     }
 }

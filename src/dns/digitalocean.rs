@@ -51,7 +51,7 @@ impl Account {
         let changed = json!({ "type": record.kind(), "data": address, "ttl": record.ttl });
         let made = json!({ "type": record.kind(), "name": self.within(record), "data": address,
                            "ttl": record.ttl });
-        self.api.replace(&self.path(), &self.token, found, (&changed, &made), lane).await
+        self.api.replace(&self.path(), &self.token, (found, address), (&changed, &made), lane).await
     }
 
     pub(super) async fn rehearse(

@@ -14,6 +14,9 @@ use std::net::IpAddr;
 const REGION: &str = "us-east-1";
 const SERVICE: &str = "route53";
 const XML: &str = "application/xml";
+/// How it says that the record holds something else than was written. Other batches are invalid for good.
+const CHANGED: [&str; 3] =
+    ["but it already exists", "but it was not found", "do not match the current values"];
 
 /// A zone of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +93,7 @@ impl Account {
         );
         let answer = self.call(Method::POST, &self.path(), "", body, lane).await?;
         let text = String::from_utf8_lossy(&answer.body);
-        if answer.status == 400 && text.contains("InvalidChangeBatch") {
+        if answer.status == 400 && CHANGED.iter().any(|said| text.contains(said)) {
             return Ok(Wrote::Conflict);
         }
         self.judge(&answer).map(|()| Wrote::Done)
@@ -117,10 +120,8 @@ impl Account {
     fn judge(&self, answer: &Answer) -> Result<(), Refusal> {
         let text = String::from_utf8_lossy(&answer.body);
         let code = between(&text, "Code").unwrap_or_default();
-        let named = |why: String| match between(&text, "Message") {
-            Some(said) => self.api.named(&format!("{why}: {code}: {said}")),
-            None => self.api.named(&why),
-        };
+        let said = [between(&text, "Code"), between(&text, "Message")].into_iter().flatten();
+        let named = |why: String| self.api.named(&said.fold(why, |why, said| why + ": " + said));
         // Too many requests are a 400 here.
         let passes = ["Throttling", "PriorRequestNotComplete"].contains(&code);
         let status = if passes { 429 } else { answer.status };

@@ -74,6 +74,15 @@ dns
 }
 
 #[test]
+fn a_record_that_a_person_has_set_is_said_to_hold_what_it_holds() {
+    let mut given = canned::degraded();
+    let record = &mut given.dns[0];
+    (record.waiting, record.holds) = (false, Some("192.0.2.9".parse().unwrap()));
+    let page = status(&answering(given).path(), &[]).out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(page.contains("holds 192.0.2.9 by hand, 192.0.2.1 once a role or a check changes;"), "{page}");
+}
+
+#[test]
 fn no_line_is_longer_than_80_columns_and_none_ends_in_a_space() {
     for given in [canned::healthy(), canned::degraded(), canned::fault()] {
         for line in status(&answering(given).path(), &[]).out.lines() {

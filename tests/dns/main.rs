@@ -58,6 +58,14 @@ impl Kept {
         Kept { clerk: Clerk::start(record, move |report| sink.lock().unwrap().push(report)), reports }
     }
 
+    /// One that looks at its record so often.
+    fn looking(record: Record, every: Duration) -> Kept {
+        let reports = Arc::<Mutex<Vec<Report>>>::default();
+        let sink = Arc::clone(&reports);
+        let report = move |report| sink.lock().unwrap().push(report);
+        Kept { clerk: Clerk::looking(record, Some(every), report), reports }
+    }
+
     fn status(&self) -> DnsStatus {
         self.reports.lock().unwrap().last().expect("a status from the start").status.clone()
     }

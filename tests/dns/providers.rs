@@ -76,13 +76,65 @@ async fn of_several_addresses_one_is_left() {
 }
 
 #[tokio::test]
+async fn of_several_addresses_the_one_that_is_wished_is_left() {
+    for kind in ALL {
+        let server = Strict::start(kind, &["192.0.2.1", "192.0.2.2", "192.0.2.9"]).await;
+        let kept = kept(kind, &server);
+        kept.clerk.wish(Some(B));
+        kept.until_it_holds(B).await;
+        assert_eq!((server.addresses(), kept.status().failed), (vec![B.to_string()], 0), "{kind:?}");
+        server.assert_nothing_wrong();
+    }
+}
+
+/// As after a cut network, in which the other host was Master too.
+#[tokio::test]
+async fn what_somebody_else_has_written_since_is_written_over_by_whoever_has_the_role() {
+    for kind in ALL {
+        let server = Strict::start(kind, &[]).await;
+        let kept = Kept::looking(keeps(kind, &server, TOKEN), Duration::from_millis(200));
+        kept.clerk.wish(Some(A));
+        kept.until_it_holds(A).await;
+        let looks = server.asked().len() + 3;
+        kept.until("it is looked at", |_| server.asked().len() >= looks).await;
+        assert_eq!((server.writes(), kept.status().written), (1, 1), "{kind:?}: looking writes nothing");
+        // A look that fails is nobody's trouble.
+        server.be([Mood::Status(500)]);
+        server.put(&B.to_string());
+        kept.until("it is written again", |status| status.written == 2).await;
+        assert_eq!((server.addresses(), kept.status().failed), (vec![A.to_string()], 0), "{kind:?}");
+        assert_eq!(kept.written()[1].was, [B]);
+        let said = kept.clerk.set(B).await;
+        assert!(said.is_ok(), "{said:?}");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(server.addresses(), [B.to_string()], "{kind:?}: a person has said so");
+        server.assert_nothing_wrong();
+    }
+}
+
+#[tokio::test]
+async fn what_route_53_never_takes_is_said_in_its_own_words() {
+    let server = Strict::start(Kind::Route53, &[]).await;
+    let refused = "<InvalidChangeBatch><Messages><Message>RRSet of type A with DNS name www.example.org. is not \
+                   permitted because a conflicting RRSet of type CNAME with the same DNS name already exists\
+                   </Message></Messages></InvalidChangeBatch>";
+    server.be([Mood::Slow(Duration::ZERO), Mood::Says(400, refused)]);
+    let kept = kept(Kind::Route53, &server);
+    kept.clerk.wish(Some(A));
+    kept.until("it is refused", |status| status.failing && status.paused).await;
+    let error = kept.status().last_error.unwrap();
+    assert!(error.contains("status 400: RRSet of type A") && server.writes() == 1, "{error}");
+}
+
+#[tokio::test]
 async fn a_wrong_secret_is_said_at_once_and_tried_no_more_for_minutes() {
     for kind in ALL {
         let server = Strict::start(kind, &["192.0.2.9"]).await;
         let kept = refused_once(kind, &server, "hushhush-wrong").await;
         let status = if kind == Kind::Route53 { "status 403" } else { "status 401" };
         let error = kept.status().last_error.unwrap();
-        assert!(error.contains(status), "{kind:?}: {error}");
+        assert!(error.contains(status) && error.len() <= 300, "{kind:?}: {error}");
+        assert!(!error.contains(char::is_control), "{kind:?}: {error}");
         let said = kept.clerk.test().await.unwrap_err();
         assert!(said.contains(status) && !said.contains("hush"), "{said}");
     }

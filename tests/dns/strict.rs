@@ -32,6 +32,8 @@ pub const ALL: [Kind; 3] = [Kind::Cloudflare, Kind::DigitalOcean, Kind::Route53]
 #[derive(Clone, Copy, Debug)]
 pub enum Mood {
     Status(u16),
+    /// This status, with this body.
+    Says(u16, &'static str),
     /// 429 with this `Retry-After`, in seconds.
     Busy(u32),
     /// Does its work, and says nothing of it for so long.
@@ -106,6 +108,7 @@ async fn serve(mut stream: TcpStream, kind: Kind, port: u16, state: Arc<Mutex<St
         let mood = state.moods.pop_front();
         match mood {
             Some(Mood::Status(status)) => (status, String::new()),
+            Some(Mood::Says(status, text)) => (status, text.to_owned()),
             Some(Mood::Busy(seconds)) => {
                 after = format!("Retry-After: {seconds}\r\n");
                 (429, String::new())
@@ -141,7 +144,10 @@ fn refuse(status: u16, why: &str) -> Answered {
 
 fn bearer(request: &Request) -> Result<(), (u16, String)> {
     if request.header("authorization") != format!("Bearer {TOKEN}") {
-        return Err((401, json!({ "message": "Unable to authenticate you" }).to_string()));
+        // One says what it was told, the other more than anybody reads, to whoever looks at a terminal.
+        let echo = format!("Unable to authenticate {}", request.header("authorization"));
+        let long = "Unable to authenticate you\u{1b}[2J".repeat(100);
+        return Err((401, json!({ "errors": [{ "message": echo }], "message": long }).to_string()));
     }
     if !request.body.is_empty() && request.header("content-type") != "application/json" {
         return Err((415, "no JSON".to_owned()));
@@ -176,6 +182,11 @@ fn cloudflare(request: &Request, state: &mut State) -> Answered {
     };
     let good =
         |result: Value| Ok((200, json!({ "success": true, "errors": [], "result": result }).to_string()));
+    let identical = |state: &State, id: u64, content: &str| {
+        let same = state.rows.iter().any(|row| row.0 != id && row.1 == content);
+        let text = json!({ "success": false, "errors": [{ "code": 81058, "message": "An identical record already exists." }] });
+        if same { Err((400, text.to_string())) } else { Ok(()) }
+    };
     let missing = (404, json!({ "success": false, "errors": [{ "message": "not found" }] }).to_string());
     let ttl = |body: &Value| match body["ttl"].as_u64() {
         Some(ttl @ (1 | 60..=86_400)) => Ok(u32::try_from(ttl).unwrap()),
@@ -196,6 +207,7 @@ fn cloudflare(request: &Request, state: &mut State) -> Answered {
         ("PATCH", Some(id)) => {
             let body = body(request, &["content", "ttl"])?;
             let (content, ttl) = (address(&body["content"])?, ttl(&body)?);
+            identical(state, id, &content)?;
             let Some(row) = state.rows.iter_mut().find(|row| row.0 == id) else { return Ok(missing) };
             *row = (id, content, ttl);
             good(show(row))
@@ -334,12 +346,12 @@ fn route53(request: &Request, port: u16, state: &mut State) -> Answered {
     let delete = set("DELETE", ttl, &old);
     if changes.starts_with("<Change><Action>DELETE<") {
         let Some(rest) = changes.strip_prefix(delete.as_str()).filter(|_| !rows.is_empty()) else {
-            return Ok(bad("it was submitted with other values than those it has"));
+            return Ok(bad("Tried to delete it, but the values provided do not match the current values"));
         };
         (changes, rows) = (rest, Vec::new());
     }
     if !rows.is_empty() {
-        return Ok(bad("it exists already"));
+        return Ok(bad("Tried to create it, but it already exists"));
     }
     let between =
         |open: &str| changes.split_once(open).and_then(|(_, rest)| rest.split_once("</")).map(|it| it.0);
