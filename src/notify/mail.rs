@@ -50,7 +50,7 @@ pub struct Mail {
 /// An address, perhaps with the name of its owner.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Mailbox {
-    /// As it stands in the header: `Ann <ann@example.org>`.
+    /// As it is written in the configuration: `Ann <ann@example.org>`.
     pub written: String,
     /// The address alone.
     pub address: String,
@@ -69,6 +69,24 @@ impl Mailbox {
         let fits = |c: char| c.is_ascii_graphic() && !"<>(),:;\"\\[]".contains(c);
         let good = !address.is_empty() && address.chars().all(fits) && !written.contains(char::is_control);
         good.then(|| Mailbox { written: written.to_owned(), address: address.to_owned() })
+    }
+
+    /// As it stands in a header: only the name may be encoded (RFC 2047 section 5), and letters that mean
+    /// something there, such as a comma, stand in quotes (RFC 5322 section 3.2.4).
+    fn header(&self) -> String {
+        let Some((name, _)) = self.written.rsplit_once('<') else { return self.written.clone() };
+        let (name, address) = (name.trim(), &self.address);
+        let plain = |c: char| c.is_ascii_alphanumeric() || " !#$%&'*+-/=?^_`{|}~".contains(c);
+        let quoted = name.len() >= 2 && name.starts_with('"') && name.ends_with('"');
+        if name.is_empty() {
+            address.clone()
+        } else if !name.is_ascii() {
+            format!("{} <{address}>", header(name.trim_matches('"')))
+        } else if quoted || name.chars().all(plain) {
+            format!("{name} <{address}>")
+        } else {
+            format!("\"{}\" <{address}>", name.replace('\\', "\\\\").replace('"', "\\\""))
+        }
     }
 }
 
@@ -117,14 +135,14 @@ impl Message {
 
     /// The whole mail as it is sent, lines ended by CR LF, without the final dot.
     pub(super) fn text(&self, mail: &Mail) -> String {
-        let to: Vec<_> = mail.to.iter().map(|mailbox| header(&mailbox.written)).collect();
+        let to: Vec<_> = mail.to.iter().map(Mailbox::header).collect();
         let date = rfc2822::DateTimePrinter::new().timestamp_to_string(&self.at).unwrap_or_default();
         let id = format!("{}.{}@{}", self.at.as_nanosecond(), std::process::id(), mail.helo);
         let mut text = format!(
             "Date: {date}\r\nFrom: {}\r\nTo: {}\r\nSubject: {}\r\nMessage-ID: <{id}>\r\n\
              MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\
              Content-Transfer-Encoding: 8bit\r\nAuto-Submitted: auto-generated\r\n\r\n",
-            header(&mail.from.written),
+            mail.from.header(),
             to.join(",\r\n "),
             header(&self.subject),
         );
@@ -359,6 +377,21 @@ mod tests {
         assert!(encoded.starts_with("=?UTF-8?Q?=5A=C3=BC"), "{encoded}");
         assert!(encoded.split("\r\n ").all(|word| word.len() <= 75), "{encoded}");
         assert_eq!(header("plain"), "plain");
+    }
+
+    #[test]
+    fn a_name_is_encoded_or_quoted_and_its_address_never() {
+        for (written, wanted) in [
+            ("ann@example.org", "ann@example.org"),
+            ("<ann@example.org>", "ann@example.org"),
+            ("Ann Other <ann@example.org>", "Ann Other <ann@example.org>"),
+            ("\"Other, Ann\" <ann@example.org>", "\"Other, Ann\" <ann@example.org>"),
+            ("Ops, Night (2nd) <ops@example.org>", "\"Ops, Night (2nd)\" <ops@example.org>"),
+            ("a\"b <ops@example.org>", "\"a\\\"b\" <ops@example.org>"),
+            ("Zoë <zoe@example.org>", "=?UTF-8?Q?=5A=6F=C3=AB?= <zoe@example.org>"),
+        ] {
+            assert_eq!(Mailbox::parse(written).unwrap().header(), wanted);
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! What one receiver has yet to be told. The same transition comes once in a while; of a storm there is one
-//! summary; both keep what waits as small as the number of routers.
+//! summary, whether it comes at once or drop by drop; both keep what waits as small as the number of routers.
 //!
 //! A router that flaps is told of at the end of the window, where its state is not the one told last: what was
 //! told last is right in the end. Computes; the clock is handed in.
@@ -9,10 +9,15 @@ use crate::agent::{Standing, Subject};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+/// In so much time there are as many messages as may wait; what comes then waits for the end of it.
+const SPELL: Duration = Duration::from_secs(10);
+
 #[derive(Debug)]
 pub(super) struct Waiting {
     window: Duration,
     storm: usize,
+    /// When the messages of this spell were taken.
+    taken: VecDeque<Instant>,
     queue: Queue,
     /// When each transition was told of.
     told: BTreeMap<(Subject, Standing, Standing), Instant>,
@@ -34,8 +39,8 @@ impl Waiting {
     /// `window`: how long a transition is not told again; `storm`: how many may wait to be told each.
     pub(super) fn new(window: Duration, storm: usize) -> Self {
         let queue = Queue::Each(VecDeque::new());
-        let (told, state, held) = <_>::default();
-        Waiting { window, storm, queue, told, state, held, repeated: 0 }
+        let (taken, told, state, held) = <_>::default();
+        Waiting { window, storm, taken, queue, told, state, held, repeated: 0 }
     }
 
     pub(super) fn push(&mut self, now: Instant, news: News) {
@@ -52,6 +57,7 @@ impl Waiting {
     }
 
     fn add(&mut self, now: Instant, news: News) {
+        self.taken.retain(|at| now.saturating_duration_since(*at) < SPELL);
         self.told.insert((news.subject.clone(), news.from, news.to), now);
         self.state.insert(news.subject.clone(), news.to);
         match &mut self.queue {
@@ -64,7 +70,7 @@ impl Waiting {
     /// Makes one of what is too much.
     fn limit(&mut self) {
         if let Queue::Each(each) = &mut self.queue
-            && each.len() > self.storm
+            && (each.len() > self.storm || self.taken.len() >= self.storm)
         {
             let mut all = BTreeMap::new();
             each.drain(..).for_each(|news| merge(&mut all, news));
@@ -81,18 +87,26 @@ impl Waiting {
                 self.add(now, news);
             }
         }
+        self.taken.retain(|at| now.saturating_duration_since(*at) < SPELL);
+        if self.len() == 0 || !last && self.taken.len() >= self.storm {
+            return None;
+        }
+        self.taken.push_back(now);
         match &mut self.queue {
             Queue::Each(each) => Some(Batch { news: vec![each.pop_front()?], storm: false }),
             Queue::Storm(all) => {
-                let news = std::mem::take(all).into_values().collect();
+                let news: Vec<_> = std::mem::take(all).into_values().collect();
                 self.queue = Queue::Each(VecDeque::new());
-                Some(Batch { news, storm: true })
+                // Who was the only one to come after a storm is told of as ever.
+                let storm = news.iter().map(|news| news.count).sum::<u64>() > 1;
+                Some(Batch { news, storm })
             }
         }
     }
 
     /// What was taken could not be told, and is older than all that waits.
     pub(super) fn put_back(&mut self, batch: Batch) {
+        self.taken.pop_back();
         let mut older: VecDeque<News> = batch.news.into();
         match &mut self.queue {
             Queue::Each(each) if !batch.storm => {
@@ -114,9 +128,10 @@ impl Waiting {
         }
     }
 
-    /// When the next window ends that something waits for.
+    /// When the next window ends that something waits for, or a spell.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.held.values().map(|(at, _)| *at).min()
+        let spell = self.taken.front().filter(|_| self.len() > 0).map(|at| *at + SPELL);
+        self.held.values().map(|(at, _)| *at).chain(spell).min()
     }
 
     /// How many transitions wait.
@@ -200,6 +215,42 @@ mod tests {
         assert_eq!(next(&mut waiting, now), None);
         waiting.push(now, news("web", Master, Backup));
         assert_eq!(next(&mut waiting, now), Some(one("web", Master, Backup)), "a storm ends");
+    }
+
+    #[test]
+    fn a_storm_that_comes_drop_by_drop_is_a_few_messages_and_one_summary() {
+        let (mut waiting, start) = (Waiting::new(WINDOW, 10), Instant::now());
+        let mut told = Vec::new();
+        for number in 0..50 {
+            let now = start + Duration::from_millis(100) * number;
+            waiting.push(now, news(&format!("r{number}"), Backup, Fault));
+            told.extend(next(&mut waiting, now));
+        }
+        assert!(told.len() == 10 && told.iter().all(|(_, storm)| !storm), "{told:?}");
+        assert_eq!((waiting.len(), waiting.due()), (40, Some(start + SPELL)));
+        let mut now = start + SPELL;
+        let (rest, storm) = next(&mut waiting, now).unwrap();
+        assert!(storm && rest.len() == 40);
+        assert_eq!((next(&mut waiting, now), waiting.due()), (None, None));
+        now += SPELL;
+        waiting.push(now, news("web", Backup, Fault));
+        assert_eq!(next(&mut waiting, now), Some(one("web", Backup, Fault)), "a storm ends");
+    }
+
+    #[test]
+    fn who_alone_waits_for_the_end_of_a_spell_is_no_summary_and_the_end_waits_for_none() {
+        let (mut waiting, now) = (Waiting::new(WINDOW, 1), Instant::now());
+        for name in ["a", "b"] {
+            waiting.push(now, news(name, Backup, Fault));
+            if name == "a" {
+                assert_eq!(next(&mut waiting, now), Some(one("a", Backup, Fault)));
+            }
+        }
+        assert_eq!(next(&mut waiting, now), None);
+        let mut early = waiting.take(now, true).unwrap();
+        assert_eq!((early.news.pop().unwrap().to, early.storm), (Fault, false));
+        waiting.push(now, news("c", Backup, Fault));
+        assert_eq!(next(&mut waiting, now + SPELL), Some(one("c", Backup, Fault)));
     }
 
     #[test]
