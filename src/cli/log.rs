@@ -11,7 +11,7 @@ use std::time::Duration;
 #[derive(Debug, Args)]
 #[command(
     after_help = "As in: locum log debug vrrp 10m. Modules: vrrp, check, claim, config, daemon, dns, history, net, \
-                        notify, snmp. A restart forgets it."
+                        notify, snmp, web. A restart forgets it."
 )]
 pub(super) struct Log {
     /// off, error, warn, info, debug or trace

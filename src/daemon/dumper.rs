@@ -57,11 +57,11 @@ impl Dumper {
         // A disk that hangs must not delay an advert.
         let write = move || {
             if let Err(error) = write(&directory, dump.file_name(), &text) {
-                warn!("{} cannot be written: {error}", directory.join(dump.file_name()).display());
+                warn!(target: "locum::history", "{} cannot be written: {error}", directory.join(dump.file_name()).display());
             }
         };
         if let Err(error) = scheduling::spawn("dump", write) {
-            warn!("no dump can be written: {error}");
+            warn!(target: "locum::history", "no dump can be written: {error}");
         }
         true
     }

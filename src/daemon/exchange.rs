@@ -72,7 +72,7 @@ impl Performer {
             inbox.put(Arrival::Loaded { asked, dry_run, result });
         };
         if let Err(error) = scheduling::spawn("reload", read) {
-            warn!("the configuration cannot be read again: {error}");
+            warn!(target: "locum::config", "the configuration cannot be read again: {error}");
         }
     }
 
@@ -99,7 +99,7 @@ impl Performer {
                 Some(if dry_run { Meant::Input(input) } else { Meant::Adopt { input, loaded } })
             }
             Err(text) => {
-                warn!("reload refused, the old configuration stays:\n{text}");
+                warn!(target: "locum::config", "reload refused, the old configuration stays:\n{text}");
                 let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
                 self.record.refused(&Question::Reload { dry_run }, &lines);
                 if let Some(asked) = asked {

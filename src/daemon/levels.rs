@@ -8,8 +8,8 @@ use std::str::FromStr;
 use tracing::level_filters::LevelFilter;
 
 /// The modules that have levels of their own.
-pub const MODULES: [&str; 10] =
-    ["vrrp", "check", "claim", "config", "daemon", "dns", "history", "net", "notify", "snmp"];
+pub const MODULES: [&str; 11] =
+    ["vrrp", "check", "claim", "config", "daemon", "dns", "history", "net", "notify", "snmp", "web"];
 /// The levels, the most silent first.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -73,6 +73,11 @@ pub(super) fn module_of(target: &str) -> &str {
     inside.split("::").next().unwrap_or(inside)
 }
 
+/// Whether a line of this target is the program's own, and not a library's.
+pub(super) fn is_own(target: &str) -> bool {
+    target.strip_prefix("locum").is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
 impl FromStr for Levels {
     type Err = String;
 
@@ -126,5 +131,20 @@ mod tests {
         assert_eq!(module_of("locum::net::worker"), "net");
         assert_eq!(module_of("locum::vrrp"), "vrrp");
         assert_eq!(module_of("rustls::client"), "rustls");
+        assert!(is_own("locum") && is_own("locum::dns"));
+        assert!(!is_own("hickory_proto::rr") && !is_own("locumlike::x"));
+    }
+
+    /// A level for a module that logs nothing would be a promise that nobody keeps.
+    #[test]
+    fn each_module_logs_something_and_nothing_logs_for_another() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/daemon");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let text: String = files.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+        let targets = text.split("target: \"locum::").skip(1).filter_map(|rest| rest.split('"').next());
+        let mut logging: std::collections::BTreeSet<_> = targets.filter(|name| !name.contains(':')).collect();
+        // What names no module is the daemon's own.
+        logging.insert("daemon");
+        assert_eq!(logging, MODULES.into());
     }
 }

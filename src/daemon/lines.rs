@@ -8,8 +8,8 @@ use std::fmt::{Debug, Write};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
-/// Fields that people are not shown where the message says them.
-const SAID: [&str; 5] = ["router", "check", "from", "to", "reason"];
+/// Fields of a change of state, whose message says them all.
+const SAID: [&str; 6] = ["router", "group", "check", "from", "to", "reason"];
 
 /// What an event says.
 pub(super) struct Line<'a> {
@@ -38,13 +38,21 @@ impl<'a> Line<'a> {
     /// Message and fields, on one line or as many as the message has.
     pub(super) fn text(&self) -> String {
         let mut text = self.message.trim_end().to_owned();
+        let change = self.is_change();
         for (name, value) in &self.fields {
             let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            if !(SAID.contains(name) && text.contains(&shown)) {
+            if !(change && SAID.contains(name)) {
                 let _ = write!(text, " {name}={shown}");
             }
         }
         text
+    }
+
+    /// Whether it tells of a change of state, of a router, a group or a check.
+    fn is_change(&self) -> bool {
+        ["from", "to"]
+            .iter()
+            .all(|wanted| self.fields.iter().any(|(name, value)| name == wanted && value.is_string()))
     }
 
     /// For people: the time where nobody else keeps it, the level, and the text.
@@ -154,8 +162,20 @@ mod tests {
 
     fn line() -> Line<'static> {
         let mut line = Line::new(Level::INFO, "vrrp", "web: BACKUP -> MASTER: nobody is heard".to_owned());
-        line.fields = vec![("router", json!("web")), ("to", json!("MASTER")), ("priority", json!(150))];
+        line.fields = vec![
+            ("router", json!("web")),
+            ("from", json!("BACKUP")),
+            ("to", json!("MASTER")),
+            ("priority", json!(150)),
+        ];
         line
+    }
+
+    #[test]
+    fn who_is_meant_is_shown_though_the_message_has_the_same_letters() {
+        let mut line = Line::new(Level::WARN, "vrrp", "packet refused: /srv/app".to_owned());
+        line.fields = vec![("router", json!("app"))];
+        assert_eq!(line.human(None, false), " WARN packet refused: /srv/app router=app\n");
     }
 
     #[test]

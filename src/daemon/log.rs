@@ -4,6 +4,7 @@
 use super::Overrides;
 use super::levels::Levels;
 use super::logger::{self, Journal, Out};
+use crate::agent::effect::CheckChange;
 use crate::agent::{Input, Note, Subject, Transition};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
@@ -153,8 +154,9 @@ pub(super) fn note(note: &Note) {
             warn!(target: "locum::vrrp", %router, %source, reason = refusal.name(), count, "packet refused: {refusal}");
         }
         Note::Check(change) => {
-            let error = change.error.as_deref().unwrap_or("");
-            info!(target: "locum::check", check = %change.check, from = %change.from, to = %change.to, "the check changed {error}");
+            let CheckChange { check, from, to, error, .. } = change;
+            let why = error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+            info!(target: "locum::check", %check, %from, %to, reason = error, "check {check}: {from} -> {to}{why}");
         }
         Note::MasterHeard { router, source, priority } => {
             info!(target: "locum::vrrp", %router, %source, priority, "there is another Master");

@@ -4,7 +4,7 @@
 //! Never waits for whoever keeps the lines, save a pipe behind stderr; who has no room for a line loses it, and is
 //! told so with the next.
 
-use super::levels::{Levels, module_of};
+use super::levels::{Levels, is_own, module_of};
 use super::limit::Limit;
 use super::lines::Line;
 use super::log::Syslog;
@@ -115,6 +115,10 @@ impl Logger {
     }
 
     fn want(&self, about: &Metadata<'_>) -> bool {
+        // What libraries say at finer levels may hold what they were given: whole messages, headers, keys.
+        if !is_own(about.target()) && *about.level() > Level::WARN {
+            return false;
+        }
         let levels = self.levels.read().unwrap_or_else(PoisonError::into_inner);
         levels.want(module_of(about.target()), *about.level())
     }

@@ -44,8 +44,8 @@ pub(super) fn adopt(running: &mut Option<Subagent>, setup: Option<Box<Setup>>, i
         to.put(Arrival::Input(input));
     };
     *running = Some(Subagent::start(settings, facts, ask, adopt, |report| match report {
-        Report::Served(line) => info!("{line}"),
-        Report::Trouble(line) => warn!("{line}"),
+        Report::Served(line) => info!(target: "locum::snmp", "{line}"),
+        Report::Trouble(line) => warn!(target: "locum::snmp", "{line}"),
     }));
 }
 

@@ -237,7 +237,7 @@ impl Recorder {
         let end = Instant::now() + within;
         while !thread.is_finished() {
             if Instant::now() >= end {
-                return warn!("the record could not be written within {}s", within.as_secs());
+                return warn!(target: "locum::history", "the record could not be written within {}s", within.as_secs());
             }
             std::thread::sleep(LOOK);
         }
@@ -345,7 +345,7 @@ impl Writer {
         let clock_ms = u64::try_from(super::now().since(Time::ZERO).as_millis()).unwrap_or(u64::MAX);
         let written = self.append(&Entry { v: FORMAT, time, clock_ms, event });
         if written {
-            info!("the record is written again; {} entries are lost", self.lost);
+            info!(target: "locum::history", "the record is written again; {} entries are lost", self.lost);
             self.lost = 0;
         }
         self.tell();
@@ -362,7 +362,7 @@ impl Writer {
     fn outcome(&mut self, path: &str, result: io::Result<()>) -> bool {
         let failed = result.err().map(|error| error.to_string());
         if let Some(error) = failed.as_ref().filter(|_| self.failed.is_none()) {
-            warn!("cannot write {path}: {error}; what happens is not recorded until that is mended");
+            warn!(target: "locum::history", "cannot write {path}: {error}; what happens is not recorded until that is mended");
         }
         self.failed = failed;
         self.failed.is_none()

@@ -195,7 +195,9 @@ impl Sockets {
         };
         match opened() {
             Ok(socket) => self.vote = Some(socket),
-            Err(error) => error!("{error}: routers under a quorum cannot take their addresses"),
+            Err(error) => {
+                error!(target: "locum::claim", "{error}: routers under a quorum cannot take their addresses")
+            }
         }
     }
 

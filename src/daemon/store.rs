@@ -139,10 +139,12 @@ impl Clerk {
             Some(line) => {
                 let before = self.logged.insert(name.clone(), line.clone());
                 if before.as_ref() != Some(line) {
-                    warn!(office, "{name}: {line}");
+                    warn!(target: "locum::claim", office, "{name}: {line}");
                 }
             }
-            None if self.logged.remove(name).is_some() => info!(office, "{name} answers"),
+            None if self.logged.remove(name).is_some() => {
+                info!(target: "locum::claim", office, "{name} answers")
+            }
             None => {}
         }
     }

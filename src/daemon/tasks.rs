@@ -207,7 +207,7 @@ async fn watch_links(inbox: Inbox, placed: Placed) {
     loop {
         let to = inbox.clone();
         let error = link::watch(placed.clone(), move |report| to.put(Arrival::Link(report))).await;
-        error!("links are not watched: {error}; trying again in 1s");
+        error!(target: "locum::net", "links are not watched: {error}; trying again in 1s");
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
@@ -242,7 +242,7 @@ async fn look_out(inbox: Inbox, places: Arc<Mutex<Places>>) {
         tokio::time::sleep(TOGETHER).await;
         let places = places.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let error = lookout::watch(&places, |seen| inbox.put(Arrival::Input(Input::Sighted(seen)))).await;
-        error!("other holders of the addresses are not looked for: {error}; trying again in 1s");
+        error!(target: "locum::net", "other holders of the addresses are not looked for: {error}; trying again in 1s");
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }

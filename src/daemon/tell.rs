@@ -54,14 +54,16 @@ impl Tellers {
         }
         for new in told.fifos {
             if !self.fifos.iter().any(|old| *old.fifo() == new) {
-                self.fifos.push(Writer::start(new, |report| warn!("{report}")));
+                self.fifos.push(Writer::start(new, |report| warn!(target: "locum::notify", "{report}")));
             }
         }
         if self.mailer.as_ref().map(Mailer::mail) != told.mail.as_ref() {
             if let Some(old) = self.mailer.take() {
                 tokio::spawn(old.finish(LAST_LINES));
             }
-            self.mailer = told.mail.map(|mail| Mailer::start(mail, |report| warn!("{report}")));
+            self.mailer = told
+                .mail
+                .map(|mail| Mailer::start(mail, |report| warn!(target: "locum::notify", "{report}")));
         }
         self.message(told.receivers);
     }
@@ -150,8 +152,8 @@ impl Tellers {
 
 fn said(inbox: &Inbox, report: messenger::Report) {
     match report.line {
-        Some(Ok(line)) => info!("{line}"),
-        Some(Err(line)) => warn!("{line}"),
+        Some(Ok(line)) => info!(target: "locum::notify", "{line}"),
+        Some(Err(line)) => warn!(target: "locum::notify", "{line}"),
         None => {}
     }
     if let Some(status) = report.status {
@@ -166,9 +168,9 @@ fn hook_end(report: notify::Report) -> HookEnd {
         _ => report.result.to_string(),
     };
     if failed {
-        warn!(subject = %report.subject, state = %report.state, script = %report.script, "hook: {ended}");
+        warn!(target: "locum::notify", subject = %report.subject, state = %report.state, script = %report.script, "hook: {ended}");
     } else {
-        info!(subject = %report.subject, state = %report.state, script = %report.script, "hook: {ended}");
+        info!(target: "locum::notify", subject = %report.subject, state = %report.state, script = %report.script, "hook: {ended}");
     }
     HookEnd {
         subject: report.subject,

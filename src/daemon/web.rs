@@ -126,11 +126,11 @@ impl Web {
         let past: Read = Arc::new(move |last| past(lock(&record).clone().as_deref(), &last));
         let body = move || match Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime.block_on(run(wanted, (told, questions), inbox, group, troubles, past)),
-            Err(error) => warn!("HTTP is not served: {error}"),
+            Err(error) => warn!(target: "locum::web", "HTTP is not served: {error}"),
         };
         match scheduling::spawn("web", body) {
             Ok(thread) => self.running = Some(Running { settings, entries, asked, thread }),
-            Err(error) => warn!("HTTP is not served: {error}"),
+            Err(error) => warn!(target: "locum::web", "HTTP is not served: {error}"),
         }
     }
 }
@@ -156,11 +156,11 @@ async fn run(
         let about = troubles.clone();
         let report = move |report| match report {
             Report::Serving { place } => {
-                info!("{place} is served");
+                info!(target: "locum::web", "{place} is served");
                 lock(&about).remove(&place);
             }
             Report::Trouble { place, why } => {
-                warn!("{place} cannot be served: {why}; trying again");
+                warn!(target: "locum::web", "{place} cannot be served: {why}; trying again");
                 lock(&about).insert(place, why);
             }
         };

@@ -177,6 +177,7 @@ fn without_a_virtual_address_checks_alone_say_what_a_record_holds_and_a_person_m
     let journal = format!("[journal]\nhealth = {:?}\ndns = {:?}\n", path("health"), path("dns"));
     let toml = server.section(choices) + &check("first") + &check("second") + &journal;
     let a = lab["a"].locum_toml(&toml);
+    assert_eq!(a.cli(&["log", "trace", "1h"]).0, Some(0));
     let (code, said) = a.cli(&["dns", "test"]);
     assert_eq!((code, said.trim()), (Some(0), "dns www: www.example A holds nothing; it could be written"));
     settle(10);
@@ -218,6 +219,7 @@ fn without_a_virtual_address_checks_alone_say_what_a_record_holds_and_a_person_m
     let (code, said) = a.cli(&["dns", "set", "--yes", "ww", "192.0.2.9"]);
     assert!(code == Some(1) && said.contains("there is no [dns.ww]"), "{said}");
     wait_until("it is told", LONG, || events(&a, "refused").iter().any(|it| it["order"] == "dns_set"));
+    assert!(!a.process.log().contains("signing"), "what libraries handle is theirs: {}", a.process.log());
     fs::write(path("first"), "").unwrap();
     server.wait_www("192.0.2.1");
 }
