@@ -2,9 +2,8 @@
 //! one it is.
 
 use super::plan::{KEY, Plan, Seat, Service, Vip, usual_vrid};
-use super::show::on_terminal;
 use super::{DEFAULT_CONFIG, Failure, USAGE, WELL, complain, say};
-use crate::config::{Config, Secrets, parse, show, worst_case};
+use crate::config::{Config, Problem, Secrets, parse, show, worst_case};
 use crate::explain::explain;
 use crate::survey;
 use clap::Args;
@@ -34,7 +33,7 @@ pub(super) struct Init {
     #[arg(long, value_name = "ADDRESS[/PREFIX]")]
     vip: Option<Vip>,
     /// Each host's own address; the first has the virtual one while it is well
-    #[arg(long, value_name = "ADDRESS,…", value_delimiter = ',')]
+    #[arg(long, value_name = "ADDRESS,…", value_delimiter = ',', value_parser = host)]
     hosts: Vec<IpAddr>,
     /// The service that decides whether a host can have the address: ws://:8765, http://:80/health, tcp://:5432,
     /// process:nginx, or none
@@ -85,12 +84,11 @@ impl Init {
         if plan.signed {
             provide_key(&key, &plan, &seat)?;
         }
-        let loaded = parse(&text, &self.config, Secrets::MustRead).map_err(|problems| {
-            let _ = writeln!(stderr(), "{}\n", problems.render(on_terminal(&stderr())));
-            Failure::Other("what was named makes no good file".to_owned())
-        })?;
+        // There is no file yet that a place in it would mean something of.
+        let loaded = parse(&text, &self.config, Secrets::MustRead)
+            .map_err(|problems| Failure::Other(problems.0.iter().map(said).collect::<Vec<_>>().join("; ")))?;
         for warning in &loaded.warnings {
-            complain(&warning.to_string());
+            complain(&said(warning));
         }
         self.write(&text)?;
         say(&self.told(&plan, &seat, &loaded.config))?;
@@ -150,11 +148,7 @@ impl Init {
         } else if asks {
             seat.interface = ask("Interface of the virtual address", Some(&seat.interface))?;
         }
-        if !links.iter().any(|link| link.name == seat.interface) {
-            let names: Vec<_> = links.iter().map(|link| link.name.as_str()).collect();
-            let line = format!("there is no interface {}: there are {}", seat.interface, names.join(", "));
-            return Err(Failure::Other(line));
-        }
+        plan.fits(&links, &seat.interface).map_err(Failure::Other)?;
         Ok(seat)
     }
 
@@ -193,10 +187,14 @@ impl Init {
         }
         let peers: Vec<_> = hosts.iter().filter(|host| host.to_string() != own).collect();
         let firewall = explain(config, &[]).firewall;
-        section(&mut text, "\nthrough this host's firewall, nftables", &firewall.nftables);
+        let nftables: Vec<_> = firewall.nftables.iter().map(|rule| format!("nft '{rule}'")).collect();
+        section(&mut text, "\nthrough this host's firewall, nftables", &nftables);
         section(&mut text, "or iptables", &firewall.iptables);
         section(&mut text, "or firewalld", &peers.iter().map(|peer| rich_rule(peer)).collect::<Vec<_>>());
         text.push_str("  firewall-cmd --reload\n");
+        text.push_str(
+            "a reboot forgets what nft and iptables were told: put the rules where this host keeps its own\n",
+        );
         let start = if self.config == Path::new(DEFAULT_CONFIG) {
             "systemctl enable --now locum".to_owned()
         } else {
@@ -209,7 +207,9 @@ impl Init {
                 writeln!(text, "copy {} to each other host, for user {USER} alone to read", key.display());
         }
         let others: Vec<_> = peers.iter().map(ToString::to_string).collect();
-        let _ = writeln!(text, "and on {}: {plan}", others.join(", "));
+        // Where nobody has named it, each host finds its own.
+        let interface = self.interface.iter().map(|name| format!(" --interface {name}")).collect::<String>();
+        let _ = writeln!(text, "and on {}: {plan}{interface}", others.join(", "));
         let _ = writeln!(
             text,
             "\nTwo hosts cannot tell a dead one from a cut cable: so that {} is never on both, a third can vote, see \
@@ -218,6 +218,17 @@ impl Init {
         );
         text
     }
+}
+
+/// A host's address, as people write lists.
+fn host(text: &str) -> Result<IpAddr, String> {
+    text.trim().parse().map_err(|_| "this is no address: write 192.168.1.26,192.168.1.27".to_owned())
+}
+
+/// A problem of a file that nobody has written, in one line.
+fn said(problem: &Problem) -> String {
+    let help = problem.help.as_ref().map(|help| format!(": {help}")).unwrap_or_default();
+    format!("{}{help}", problem.message)
 }
 
 fn section(text: &mut String, title: &str, lines: &[String]) {

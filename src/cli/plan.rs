@@ -3,6 +3,7 @@
 //! No asking and no writing here.
 
 use crate::agent::Link;
+use crate::doctor::within;
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -199,6 +200,47 @@ impl Plan {
         }
     }
 
+    /// Whether the virtual address can be on this host's interface, by the networks there. In one line, why not.
+    pub(super) fn fits(&self, links: &[Link], interface: &str) -> Result<(), String> {
+        let Vip { address: vip, prefix } = self.vip;
+        let Some(link) = links.iter().find(|link| link.name == interface) else {
+            let names: Vec<_> = links.iter().map(|link| link.name.as_str()).collect();
+            return Err(format!("there is no interface {interface}: there are {}", names.join(", ")));
+        };
+        if interface == "lo" {
+            return Err("no other host is heard on lo: name the interface where they are".to_owned());
+        }
+        let owner = links.iter().find(|link| link.addresses.iter().any(|own| own.address == vip));
+        if let Some(owner) = owner {
+            return Err(format!(
+                "{vip} is on {} of this host already, and not by Locum: take it away there, or name another",
+                owner.name
+            ));
+        }
+        let host = if vip.is_ipv4() { 32 } else { 128 };
+        let near = |address: IpAddr| matches!(address, IpAddr::V6(six) if six.is_unicast_link_local());
+        let networks = link.addresses.iter().filter(|own| {
+            own.address.is_ipv4() == vip.is_ipv4() && own.prefix < host && near(own.address) == near(vip)
+        });
+        let mut networks: Vec<_> = networks.map(|own| (own.address, own.prefix)).collect();
+        networks.sort_by_key(|(_, prefix)| std::cmp::Reverse(*prefix));
+        let shown = |(address, prefix): &(IpAddr, u8)| format!("{address}/{prefix}");
+        match networks.iter().find(|(own, length)| within(vip, *own, *length)) {
+            Some((_, length)) if prefix.is_some_and(|prefix| prefix != *length && prefix != host) => {
+                Err(format!("{}: {interface} has a network of /{length}: write {vip}/{length}", self.vip))
+            }
+            Some((_, length)) if is_edge(vip, *length) => {
+                Err(format!("{vip} is the first or last address of its network, which no host can have"))
+            }
+            // What is routed to a host alone needs no network there.
+            None if !networks.is_empty() => Err(format!(
+                "{vip} is in no network of {interface}, which has {}: name one inside, or another interface",
+                networks.iter().map(shown).collect::<Vec<_>>().join(", ")
+            )),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn priority(place: usize) -> usize {
         FIRST.saturating_sub(STEP * place)
     }
@@ -247,6 +289,13 @@ impl std::fmt::Display for Plan {
     }
 }
 
+/// Whether it means the network itself, or all of its hosts.
+fn is_edge(address: IpAddr, prefix: u8) -> bool {
+    let IpAddr::V4(four) = address else { return false };
+    let hosts = u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
+    prefix < 31 && (four.to_bits() & hosts == 0 || four.to_bits() & hosts == hosts)
+}
+
 /// The virtual router's number, where nobody names one: the same on every host, for it comes from the address.
 pub(super) fn usual_vrid(vip: &Vip) -> u8 {
     let last = match vip.address {
@@ -259,6 +308,7 @@ pub(super) fn usual_vrid(vip: &Vip) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::LinkAddress;
 
     #[test]
     fn services_are_read_as_they_are_written() {
@@ -290,6 +340,66 @@ mod tests {
         }
         for wrong in ["", "10.0.0", "10.0.0.1/0", "10.0.0.1/33", "fd00::1/129", "10.0.0.1/x"] {
             assert!(wrong.parse::<Vip>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_the_interface_cannot_have_is_one_line() {
+        let link = |name: &str, addresses: &[(&str, u8)]| Link {
+            name: name.to_owned(),
+            index: 1,
+            up: true,
+            mac: None,
+            mtu: 1500,
+            addresses: addresses
+                .iter()
+                .map(|(address, prefix)| LinkAddress {
+                    address: address.parse().unwrap(),
+                    prefix: *prefix,
+                    tentative: false,
+                    secondary: false,
+                })
+                .collect(),
+        };
+        let links = [
+            link("lo", &[("127.0.0.1", 8)]),
+            link("eth0", &[("10.0.0.1", 24), ("10.0.0.77", 24), ("fd00::1", 64), ("fe80::1", 64)]),
+            link("eth1", &[("10.9.9.1", 32), ("fe80::2", 64), ("fd09::1", 128)]),
+        ];
+        let fits = |vip: &str, interface: &str| {
+            let plan = Plan {
+                vip: vip.parse().unwrap(),
+                hosts: vec![],
+                service: Service::None,
+                vrid: 1,
+                signed: false,
+            };
+            plan.fits(&links, interface)
+        };
+        for (vip, interface, why) in [
+            ("10.0.0.9/24", "eth9", "there is no interface eth9: there are lo, eth0, eth1"),
+            ("10.0.0.9/24", "lo", "no other host is heard on lo"),
+            ("10.0.0.77/24", "eth0", "10.0.0.77 is on eth0 of this host already"),
+            ("10.0.0.77", "eth1", "10.0.0.77 is on eth0 of this host already"),
+            ("10.0.1.9/24", "eth0", "10.0.1.9 is in no network of eth0, which has 10.0.0.1/24, 10.0.0.77/24"),
+            ("10.0.0.9/16", "eth0", "10.0.0.9/16: eth0 has a network of /24: write 10.0.0.9/24"),
+            ("10.0.0.0", "eth0", "10.0.0.0 is the first or last address"),
+            ("10.0.0.255/24", "eth0", "10.0.0.255 is the first or last address"),
+            ("fd01::9/64", "eth0", "fd01::9 is in no network of eth0, which has fd00::1/64:"),
+        ] {
+            let line = fits(vip, interface).unwrap_err();
+            assert!(line.starts_with(why) && !line.contains('\n'), "{vip}: {line}");
+        }
+        for (vip, interface) in [
+            ("10.0.0.9/24", "eth0"),
+            ("10.0.0.9", "eth0"),
+            ("10.0.0.9/32", "eth0"),
+            ("fd00::9/64", "eth0"),
+            ("fe80::9", "eth0"),
+            ("10.1.0.9", "eth1"),
+            ("fd09::9", "eth1"),
+        ] {
+            assert_eq!(fits(vip, interface), Ok(()), "{vip} {interface}");
         }
     }
 

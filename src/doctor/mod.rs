@@ -27,7 +27,7 @@ pub mod verdict;
 pub mod wire;
 
 pub use iptables::iptables;
-pub use network::{place, reaches};
+pub use network::{place, reaches, within};
 pub use nft::nft;
 pub use report::{Finding, Report, Severity, Unseen};
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 /// Whether `address` is in `network`/`prefix`. Never where the families differ.
 #[must_use]
-pub(super) fn within(address: IpAddr, network: IpAddr, prefix: u8) -> bool {
+pub fn within(address: IpAddr, network: IpAddr, prefix: u8) -> bool {
     let (bits, address, network) = match (address, network) {
         (IpAddr::V4(address), IpAddr::V4(network)) => {
             (32, address.to_bits().into(), network.to_bits().into())

@@ -11,7 +11,8 @@ use std::net::{IpAddr, SocketAddr};
 /// Rules that accept the adverts and votes, both ways; each once.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Firewall {
-    /// For `nft -f`, in a table `inet filter` with chains `input` and `output`.
+    /// For `nft -f`, in a table `inet filter` with chains `input` and `output`; before the rules that are there,
+    /// whose last one may refuse everything else.
     pub nftables: Vec<String>,
     /// The same as commands.
     pub iptables: Vec<String>,
@@ -107,13 +108,13 @@ fn port(
         Family::Ipv6 => ("ip6", "ip6tables"),
     };
     let rule =
-        format!("add rule inet filter {chain} {family} {end} {other} {protocol} {which} {number} accept");
+        format!("insert rule inet filter {chain} {family} {end} {other} {protocol} {which} {number} accept");
     add(&mut firewall.nftables, rule);
     let side = if end == "saddr" { "-s" } else { "-d" };
     let chain = chain.to_uppercase();
     add(
         &mut firewall.iptables,
-        format!("{program} -A {chain} {side} {other} -p {protocol} --{which} {number} -j ACCEPT"),
+        format!("{program} -I {chain} {side} {other} -p {protocol} --{which} {number} -j ACCEPT"),
     );
 }
 
@@ -154,7 +155,7 @@ fn nftables(wire: &Wire, rule: Rule) -> String {
     let end = end(wire, rule);
     let protocol = wire.protocol;
     format!(
-        "add rule inet filter {chain} {interface}{family} {end} {addresses} meta l4proto {protocol} accept"
+        "insert rule inet filter {chain} {interface}{family} {end} {addresses} meta l4proto {protocol} accept"
     )
 }
 
@@ -170,6 +171,6 @@ fn iptables(wire: &Wire, rule: Rule) -> Vec<String> {
     let interface = wire.interface.as_ref().map(|name| format!(" {way} {name}")).unwrap_or_default();
     let end = if end(wire, rule) == "daddr" { "-d" } else { "-s" };
     let protocol = wire.protocol;
-    let line = |address| format!("{program} -A {chain}{interface} {end} {address} -p {protocol} -j ACCEPT");
+    let line = |address| format!("{program} -I {chain}{interface} {end} {address} -p {protocol} -j ACCEPT");
     wire.destinations.iter().map(line).collect()
 }

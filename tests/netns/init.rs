@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tempfile::TempDir;
 
-/// Nothing but what a host says to itself.
-const CLOSED: &str = "table inet filter {\n chain input {\n  type filter hook input priority 0; policy drop\n  \
-                      iifname lo accept\n }\n chain output {\n  type filter hook output priority 0; policy drop\n  \
-                      oifname lo accept\n }\n}\n";
+/// Nothing but what a host says to itself; what comes behind the last rule is not looked at.
+const CLOSED: &str = "table inet filter {\n chain input {\n  type filter hook input priority 0; policy accept\n  \
+                      iifname lo accept\n  drop\n }\n chain output {\n  type filter hook output priority 0; policy accept\n  \
+                      oifname lo accept\n  drop\n }\n}\n";
 
 /// Exit code, what was said, and the file, on one host.
 struct Made {
@@ -81,10 +81,10 @@ fn one_command_on_both_hosts_makes_a_pair_that_finds_each_other_through_the_fire
     // Neither hears the other.
     lab.wait_owner(VIP, &["a", "b"]);
     for (host, made) in hosts.iter().zip(made) {
-        let rules: Vec<_> =
-            made.out.lines().map(str::trim).filter(|line| line.starts_with("add rule")).collect();
+        let rules: Vec<_> = made.out.lines().map(str::trim).filter(|line| line.starts_with("nft ")).collect();
         assert!(!rules.is_empty(), "{}", made.out);
-        nft(host, &(rules.join("\n") + "\n"));
+        let pasted = host.command("sh").args(["-ec", &rules.join("\n")]).status().unwrap();
+        assert!(pasted.success(), "{rules:?}");
     }
     lab.wait_owner(VIP, &["a"]);
     b.wait_state("BACKUP");
@@ -123,6 +123,29 @@ fn what_is_missing_or_there_already_is_one_line() {
     let forced = pair(&lab["a"], folder.path(), &["--vrid", "7", "--force"]);
     assert_eq!(forced.code, Some(0), "{}", forced.err);
     assert!(fs::read_to_string(&first.config).unwrap().contains("vrid = 7\n"));
+}
+
+#[test]
+fn an_address_that_this_host_cannot_have_is_one_line_and_no_file() {
+    let lab = Lab::new(&["a"]);
+    let folder = TempDir::new().unwrap();
+    lab["a"].run("ip address add 10.77.0.200/24 dev eth0");
+    let hosts = ["--hosts", "10.77.0.1, 10.77.0.2", "--check", "none"];
+    for (vip, more, why) in [
+        ("10.78.0.100/24", &[][..], "10.78.0.100 is in no network of eth0, which has 10.77.0.1/24"),
+        ("10.77.0.100/16", &[], "write 10.77.0.100/24"),
+        ("10.77.0.200/24", &[], "10.77.0.200 is on eth0 of this host already"),
+        ("224.0.0.18", &["--interface", "eth0"], "224.0.0.18"),
+        ("10.77.0.100/24", &["--interface", "lo"], "no other host is heard on lo"),
+        ("10.77.0.100/24", &["--interface", "eth7"], "there is no interface eth7"),
+    ] {
+        let made = init(&lab["a"], folder.path(), &[&["--vip", vip][..], &hosts, more].concat());
+        assert_eq!((made.code, made.err.lines().count()), (Some(1), 1), "{}", made.err);
+        assert!(made.err.contains(why) && !made.config.exists(), "{}", made.err);
+    }
+    let named = ["--vip", "10.77.0.100/24", "--interface", "eth0"];
+    let made = init(&lab["a"], folder.path(), &[&named[..], &hosts].concat());
+    assert!(made.out.contains("--check none --interface eth0\n"), "{}{}", made.out, made.err);
 }
 
 #[test]
