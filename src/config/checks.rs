@@ -325,6 +325,10 @@ pub(super) fn url_of(text: &str, open: &str, secure: &str) -> Result<(Target, bo
     let wrong = |why: &str| {
         Wrong::new(format!("this is not a good url: {why}")).help(format!("write {open}://HOST:PORT/PATH"))
     };
+    let behind = text.split_once("://").map_or("", |(_, behind)| behind);
+    if text.contains("://") && (behind.is_empty() || behind.starts_with(['/', ':', '?', '#'])) {
+        return Err(wrong("it names no host"));
+    }
     let uri: Uri = text.parse().map_err(|error: hyper::http::uri::InvalidUri| wrong(&error.to_string()))?;
     let encrypted = match uri.scheme_str() {
         Some(scheme) if scheme == open => false,
@@ -340,7 +344,7 @@ pub(super) fn url_of(text: &str, open: &str, secure: &str) -> Result<(Target, bo
     }
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     let port = match authority.port_u16() {
-        Some(port) => port,
+        Some(port) if port > 0 => port,
         None if authority.as_str().ends_with(authority.host()) => {
             if encrypted {
                 443
@@ -348,7 +352,7 @@ pub(super) fn url_of(text: &str, open: &str, secure: &str) -> Result<(Target, bo
                 80
             }
         }
-        None => return Err(wrong("its port is not 1 to 65535")),
+        _ => return Err(wrong("its port is not 1 to 65535")),
     };
     let path = uri.path_and_query().map_or("/", hyper::http::uri::PathAndQuery::as_str);
     Ok((Target::new(host, port), encrypted, path.to_owned()))

@@ -123,6 +123,9 @@ fn a_wrong_url_in_a_file_is_not_repeated() {
     for (url, wanted) in [
         ("ftp://hooks.example/hush", "`url` is not a good url: it does not begin with http:// or https://"),
         ("https://hush:hush@h/", "`url` is not a good url: it holds a user name"),
+        ("https:///hush", "`url` is not a good url: it names no host"),
+        ("http://:80/hush", "`url` is not a good url: it names no host"),
+        ("http://h:0/hush", "`url` is not a good url: its port is not 1 to 65535"),
         ("https://h/{hash}", "nothing is known for {hash}"),
         ("https://h/hush hush", "no message can be sent: the path of the url cannot be one"),
     ] {
