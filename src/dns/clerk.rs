@@ -20,6 +20,11 @@ use tokio::time::{sleep, timeout, timeout_at};
 const ROUNDS: u32 = 3;
 /// How long to wait before that.
 const SETTLE: Duration = Duration::from_secs(1);
+/// How long an order of a person may take: less than whoever asks waits for the answer, so that no write is made
+/// behind the back of somebody who was told that nothing came of it.
+pub const BY_HAND: Duration = Duration::from_secs(45);
+/// The same for the look at what was written.
+pub const READ_BACK: Duration = Duration::from_secs(10);
 /// The longest text of an error, in characters.
 const LONGEST_TEXT: usize = 300;
 
@@ -225,16 +230,19 @@ impl Shared {
     }
 
     async fn within<T>(&self, call: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
-        let within = self.record.timeout;
-        let late = |_| Refusal::later(format!("no answer within {within:?}"));
-        timeout(within, call).await.map_err(late)?
+        limited(self.record.timeout, call).await
     }
 
     async fn test(&self) -> Result<String, String> {
-        let _turn = self.turn.lock().await;
-        let (record, named) = (&self.record, |refusal: Refusal| self.named(refusal.why()));
-        let found = self.within(record.read(&self.lane)).await.map_err(named)?;
-        let proven = self.within(record.rehearse(&found, &self.lane)).await.map_err(named)?;
+        let record = &self.record;
+        let rehearsal = async {
+            let _turn = self.turn.lock().await;
+            let found = self.within(record.read(&self.lane)).await?;
+            let proven = self.within(record.rehearse(&found, &self.lane)).await?;
+            Ok((found, proven))
+        };
+        let ended = limited(BY_HAND, rehearsal).await;
+        let (found, proven) = ended.map_err(|refusal| self.named(refusal.why()))?;
         self.state().desk.close();
         self.wake.notify_one();
         let holds = held(&found.addresses);
@@ -255,9 +263,12 @@ impl Shared {
         self.state().desk.drop_wish();
         // An attempt that is under way ends.
         self.wake.notify_one();
-        let _turn = self.turn.lock().await;
-        let written = match self.attempt(address).await {
-            Ok(written) => written,
+        let attempt = async {
+            let turn = self.turn.lock().await;
+            Ok((turn, self.attempt(address).await?))
+        };
+        let (_turn, written) = match limited(BY_HAND, attempt).await {
+            Ok(both) => both,
             Err(refusal) => {
                 self.state().desk.take_up();
                 self.wake.notify_one();
@@ -265,8 +276,10 @@ impl Shared {
             }
         };
         self.done(address, written.clone());
+        self.state().desk.keep();
         let named = |refusal: Refusal| self.named(&format!("written, but not confirmed: {}", refusal.why()));
-        let found = self.within(self.record.read(&self.lane)).await.map_err(named)?;
+        let within = self.record.timeout.min(READ_BACK);
+        let found = limited(within, self.record.read(&self.lane)).await.map_err(named)?;
         if !found.addresses.iter().eq([&address]) {
             let holds = held(&found.addresses);
             return Err(self.named(&format!("written, and {} holds {holds} nevertheless", self.record)));
@@ -345,4 +358,9 @@ fn held(addresses: &BTreeSet<IpAddr>) -> String {
 /// What a provider says, of whatever length, as a part of a line.
 fn line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_TEXT).collect()
+}
+
+async fn limited<T>(within: Duration, call: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    let late = |_| Refusal::later(format!("no answer within {within:?}"));
+    timeout(within, call).await.map_err(late)?
 }

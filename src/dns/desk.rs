@@ -41,6 +41,8 @@ pub(super) struct Desk {
     failures: u32,
     again_at: Option<Instant>,
     open: bool,
+    /// A person has had the record hold something, and nothing else is wished since.
+    by_hand: bool,
     /// How often what was written is looked at; `None`: never.
     every: Option<Duration>,
     look_at: Option<Instant>,
@@ -60,6 +62,7 @@ impl Desk {
         self.wish = wish;
         self.pending = wish.is_some();
         self.look_at = None;
+        self.by_hand = false;
         if !self.open {
             self.rest();
         }
@@ -108,9 +111,14 @@ impl Desk {
         self.look_at = None;
     }
 
-    /// The wish is to be written after all.
+    /// A person has had the record hold something.
+    pub(super) fn keep(&mut self) {
+        self.by_hand = true;
+    }
+
+    /// The wish is to be written after all; but not over what a person had written before.
     pub(super) fn take_up(&mut self) {
-        self.pending = self.wish.is_some();
+        self.pending = self.wish.is_some() && !self.by_hand;
     }
 
     /// The other side is known to be well.
@@ -242,9 +250,21 @@ mod tests {
         assert_eq!(desk.step(now), Step::Wait(None));
         desk.take_up();
         assert_eq!(desk.step(now), Step::Write(A), "the person's write has failed");
+        desk.drop_wish();
+        desk.written(now, B);
+        desk.keep();
+        desk.drop_wish();
+        desk.take_up();
+        assert_eq!(
+            desk.step(now),
+            Step::Wait(None),
+            "the person's second write has failed, and the first stays"
+        );
         desk.wish(None);
         desk.take_up();
         assert_eq!(desk.step(now), Step::Wait(None));
+        desk.wish(Some(A));
+        assert_eq!(desk.step(now), Step::Write(A));
     }
 
     #[test]

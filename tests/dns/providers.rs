@@ -3,6 +3,8 @@
 
 use super::strict::{ALL, HOST, HOSTED, ID, Kind, Mood, Strict, TOKEN, ZONE};
 use super::{A, B, Kept, record};
+use locum::control::LONGEST_WAIT;
+use locum::dns::clerk::{BY_HAND, READ_BACK};
 use locum::dns::signature::Credentials;
 use locum::dns::{Api, Provider, Record, cloudflare, digitalocean, route53};
 use locum::vrrp::auth::Secret;
@@ -213,6 +215,11 @@ async fn what_is_set_by_hand_is_read_back() {
         assert_eq!(server.asked().last().map(|line| line.starts_with("GET")), Some(true));
         server.assert_nothing_wrong();
     }
+}
+
+#[test]
+fn who_orders_by_hand_is_answered_before_the_wait_for_the_answer_ends() {
+    assert!(BY_HAND + READ_BACK < LONGEST_WAIT);
 }
 
 /// Route 53 sees to it; the others write whatever is there.
