@@ -13,6 +13,7 @@ import rows_takeover  # noqa: F401
 import rows_pools  # noqa: F401
 import rows_load
 import rows_scale  # noqa: F401
+import rows_telling  # noqa: F401
 from daemons import Keepalived, Locum, LocumBeforeKeepalived
 from lan import LOCUM, sh, switch
 from pair import ROWS, Lab, Pair

@@ -32,6 +32,10 @@ class Router:
     unicast: bool = False
     # The thread that sends adverts is real-time, and memory is locked.
     realtime: bool = False
+    # Locum alone has it: HTTP on a unix socket.
+    http: bool = False
+    # As well: what else tells of it, to the page, to HAProxy, to people, to a name server, to files.
+    told: bool = False
 
     @property
     def name(self):
@@ -58,7 +62,53 @@ class Locum:
             text += f'[check.c{number}]\ntype = "{routers[0].probe}"\n{what}\ninterval = "1s"\nfall = 3\n'
         if routers[0].realtime:
             text = f"[agent]\nrealtime = {REALTIME}\nlock_memory = true\n\n" + text
+        if routers[0].http or routers[0].told:
+            text += f'[http]\nlisten = "unix:{http_socket(server)}"\n'
+        if routers[0].told:
+            text += self.told(server, routers[0])
         server.start_locum(text)
+
+    def told(self, server, router):
+        """Everything that tells of a router: of a fault to people, of its address to a name server that is away."""
+        key = server.write("key", "aHVzaC1odXNoLWh1c2gtaHVzaA==")
+        os.chmod(key, 0o600)
+        nobody, home = "10.0.0.9", server.directory
+        return f"""agent_check = "127.0.0.1:5114"
+[journal]
+path = "{home}/all.jsonl"
+transitions = "{home}/transitions.jsonl"
+health = "{home}/health.jsonl"
+dns = "{home}/dns.jsonl"
+[message.chat]
+type = "slack"
+url = "https://{nobody}/chat"
+on = "fault"
+[message.hook]
+type = "webhook"
+url = "https://{nobody}/hook"
+key = "file:{key}"
+on = "fault"
+[message.admins]
+type = "mail"
+to = "root"
+relay = "{nobody}:587"
+user = "locum"
+password = "file:{key}"
+on = "fault"
+[message.pager]
+type = "sms"
+url = "https://{nobody}/sms?text={{text}}"
+on = "fault"
+[dns.www]
+type = "rfc2136"
+name = "www.example"
+zone = "example"
+server = "{nobody}"
+key_name = "locum"
+key = "file:{key}"
+router = "{router.name}"
+address = "192.0.2.1"
+"""
 
     def section(self, server, router):
         first, *others = router.addresses
@@ -124,6 +174,10 @@ class LocumBeforeKeepalived(Locum):
 
     def start(self, server, routers):
         (super() if server.name == "a" else Keepalived()).start(server, routers)
+
+
+def http_socket(server):
+    return os.path.join(server.directory, "http.sock")
 
 
 def track_file(server):

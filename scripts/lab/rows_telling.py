@@ -1,0 +1,114 @@
+"""Rows of `scripts/bench` on whom Locum tells: what that costs, a scrape, and clients of the event stream."""
+
+import socket
+import time
+from dataclasses import replace
+from daemons import Router, http_socket, track_file
+from gauges import Capture, Watch, pss, usage
+from lan import VIP, Probing
+from pair import Scene, end, row
+from rows_load import wide
+
+TOLD = Scene("told", (Router((VIP,), told=True),), large=True)
+SCRAPED = Scene("scraped", tuple(replace(router, http=True) for router in wide(1.0, 1)))
+# The router beside the one that is measured changes its state all the time.
+STREAMED = Scene("streamed", (Router((VIP,), interval=0.1, http=True), Router(("10.1.0.2",), vrid=52, tracked=True)))
+CLIENTS, STREAMS = 200, "GET /events HTTP/1.1\r\nHost: locum\r\n\r\n"
+
+
+def client(server, request, room=None):
+    """A connection to the daemon's HTTP that has asked; `room`: of so many bytes for what is not read."""
+    stream = socket.socket(socket.AF_UNIX)
+    stream.settimeout(20)
+    if room:
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    stream.connect(http_socket(server))
+    stream.sendall(request.encode())
+    return stream
+
+
+def scrape(server):
+    """All that is answered to one scrape."""
+    stream, parts = client(server, "GET /metrics HTTP/1.1\r\nHost: locum\r\nConnection: close\r\n\r\n"), []
+    with stream:
+        while part := stream.recv(1 << 16):
+            parts.append(part)
+    answer = b"".join(parts)
+    if b" 200 OK" not in answer[:20] or b"locum_" not in answer:
+        raise RuntimeError(f"no metrics: {answer[:80]}")
+    return answer
+
+
+def at_rest(pair):
+    """CPU in ms a minute, and memory in KiB, of the daemon of `a` alone."""
+    # Ten seconds after its start it gives memory back, once.
+    time.sleep(12)
+    before, seconds = usage(pair.a.daemon.pid), 5 if pair.quick else 30
+    time.sleep(seconds)
+    return (usage(pair.a.daemon.pid) - before) / 1e6 / seconds * 60, pss(pair.a.daemon.pid)
+
+
+@row(
+    "told",
+    TOLD,
+    ("page, metrics, messages, DNS, files: PSS more, KiB", "8192", "-"),
+    ("the same, idle: CPU more, ms a minute", "0", "0"),
+    ends=True,
+)
+def told(pair):
+    if pair.daemon.name == "keepalived":
+        return None, None
+    end(pair.b)
+    scrape(pair.a)
+    told_cpu, told_memory = at_rest(pair)
+    end(pair.a)
+    pair.daemon.start(pair.a, [replace(pair.router, told=False)])
+    cpu, memory = at_rest(pair)
+    return told_memory - memory, told_cpu - cpu
+
+
+@row("scrape", SCRAPED, ("255 routers: a scrape, the slowest of 50, ms", "20", "-"))
+def scrapes(pair):
+    if pair.daemon.name == "keepalived":
+        return (None,)
+    times = []
+    for _ in range(50):
+        began = time.monotonic()
+        scrape(pair.a)
+        times.append(time.monotonic() - began)
+        time.sleep(0.05)
+    return (max(times) * 1000,)
+
+
+@row(
+    "streams",
+    STREAMED,
+    ("200 event streams and one that reads nothing: longest time between two adverts, ms", "110", "100"),
+    ("the same: addresses that came to the Backup", "0", "0"),
+    ("the same: lost probes", "0", "0"),
+    ends=True,
+)
+def streams(pair):
+    if pair.daemon.name == "keepalived":
+        return None, None, None
+    seconds = 5 if pair.quick else 30
+    capture, watch, probing = Capture(pair.a), Watch(pair.b, VIP, seconds=seconds + 4), Probing(pair.client, seconds + 10)
+    open_streams = [client(pair.a, STREAMS) for _ in range(CLIENTS)]
+    hostile, heard = client(pair.a, STREAMS, room=1), 0
+    began = time.monotonic()
+    while time.monotonic() < began + seconds:
+        with open(track_file(pair.a), "w", encoding="ascii") as file:
+            file.write("1" if heard % 2 else "0")
+        heard += 1
+        time.sleep(0.2)
+        for stream in open_streams:
+            if not stream.recv(1 << 16):
+                raise RuntimeError("a stream ended")
+    for stream in (*open_streams, hostile):
+        stream.close()
+    lost = probing.report()["lost"]
+    adverts, _ = capture.end()
+    own = [advert.at for advert in adverts if advert.sent and advert.vrid == pair.router.vrid]
+    gaps = [later - earlier for earlier, later in zip(own, own[1:])]
+    taken = sum(event["added"] and event["kind"] == "address" for event in watch.events())
+    return max(gaps) * 1000, taken, lost
