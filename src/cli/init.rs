@@ -146,7 +146,12 @@ impl Init {
         if let Some(name) = &self.interface {
             seat.interface.clone_from(name);
         } else if asks {
-            seat.interface = ask("Interface of the virtual address", Some(&seat.interface))?;
+            let own = seat.interface.clone();
+            seat.interface = ask("Interface of the virtual address", Some(&own))?;
+            while !links.iter().any(|link| link.name == seat.interface) {
+                complain(&plan.fits(&links, &seat.interface).err().unwrap_or_default());
+                seat.interface = ask("Interface of the virtual address", Some(&own))?;
+            }
         }
         plan.fits(&links, &seat.interface).map_err(Failure::Other)?;
         Ok(seat)
@@ -208,7 +213,8 @@ impl Init {
         }
         let others: Vec<_> = peers.iter().map(ToString::to_string).collect();
         // Where nobody has named it, each host finds its own.
-        let interface = self.interface.iter().map(|name| format!(" --interface {name}")).collect::<String>();
+        let named = self.interface.as_ref();
+        let interface = named.map(|name| format!(" --interface {name}")).unwrap_or_default();
         let _ = writeln!(text, "and on {}: {plan}{interface}", others.join(", "));
         let _ = writeln!(
             text,

@@ -86,7 +86,10 @@ impl FromStr for Service {
         let scheme = known.ok_or_else(|| wrong("nothing here checks that"))?;
         let (place, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
         let (host, port) = place.rsplit_once(':').ok_or_else(|| wrong("it has no port"))?;
-        port.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(|| wrong("it has no port"))?;
+        let good = port.parse::<u16>().is_ok_and(|port| port > 0);
+        if !good {
+            return Err(wrong(if port.is_empty() { "it has no port" } else { "its port is not 1 to 65535" }));
+        }
         let host = if host.is_empty() { "127.0.0.1" } else { host };
         if text.contains(['"', '\'', '\\', ' ']) || text.contains(char::is_control) {
             return Err(wrong("it has letters that no URL has"));
@@ -121,7 +124,13 @@ impl Service {
             }
             Service::Url { scheme, place, path } => {
                 let kind = if scheme.starts_with("ws") { "websocket" } else { "http" };
-                format!("\n[check.{NAME}]\ntype = \"{kind}\"\nurl = \"{scheme}://{place}{path}\"\n")
+                let own = ["127.0.0.1:", "localhost:", "[::1]:"].iter().any(|own| place.starts_with(own));
+                let verify = if own && scheme.ends_with('s') {
+                    "verify = false                  # nobody certifies this address, and nobody is between\n"
+                } else {
+                    ""
+                };
+                format!("\n[check.{NAME}]\ntype = \"{kind}\"\nurl = \"{scheme}://{place}{path}\"\n{verify}")
             }
         }
     }
@@ -251,9 +260,11 @@ impl Plan {
         let list =
             |hosts: &[&IpAddr]| hosts.iter().map(|host| format!("\"{host}\"")).collect::<Vec<_>>().join(", ");
         let all: Vec<_> = hosts.iter().map(IpAddr::to_string).collect();
+        // With its network, the kernel would not take an IPv6 address away from a daemon that hangs.
+        let held = if vip.address.is_ipv6() { vip.address.to_string() } else { vip.to_string() };
         let mut text = format!(
             "# {vip} on one of {}; written by `locum init`. The others' files differ in priority, source and peers.\n\n\
-             [router.{NAME}]\ninterface = \"{}\"\nvrid = {vrid}\npriority = {}\naddresses = [\"{vip}\"]\n",
+             [router.{NAME}]\ninterface = \"{}\"\nvrid = {vrid}\npriority = {}\naddresses = [\"{held}\"]\n",
             all.join(", "),
             seat.interface,
             Plan::priority(seat.place),
@@ -315,6 +326,11 @@ mod tests {
         let read = |text: &str| text.parse::<Service>().map_or_else(|why| why, |service| service.toml());
         assert!(read("ws://:8765").contains("url = \"ws://127.0.0.1:8765/\""));
         assert!(read("http://10.0.0.1:80/health").contains("url = \"http://10.0.0.1:80/health\""));
+        assert!(!read("https://www.example.org:443/").contains("verify"));
+        for own in ["https://:443/health", "wss://localhost:8765"] {
+            assert!(read(own).contains("\nverify = false "), "{own}");
+        }
+        assert!(read("ws://:99999").contains("its port is not 1 to 65535"));
         assert!(read("tcp://:5432").contains("target = \"127.0.0.1:5432\""));
         assert!(read("process:nginx").contains("name = \"nginx\""));
         assert_eq!(read("none"), "");
@@ -387,8 +403,8 @@ mod tests {
             ("10.0.0.255/24", "eth0", "10.0.0.255 is the first or last address"),
             ("fd01::9/64", "eth0", "fd01::9 is in no network of eth0, which has fd00::1/64:"),
         ] {
-            let line = fits(vip, interface).unwrap_err();
-            assert!(line.starts_with(why) && !line.contains('\n'), "{vip}: {line}");
+            let said = fits(vip, interface).unwrap_err();
+            assert!(said.starts_with(why) && !said.contains('\n'), "{vip}: {said}");
         }
         for (vip, interface) in [
             ("10.0.0.9/24", "eth0"),
@@ -400,6 +416,19 @@ mod tests {
             ("fd09::9", "eth1"),
         ] {
             assert_eq!(fits(vip, interface), Ok(()), "{vip} {interface}");
+        }
+    }
+
+    #[test]
+    fn an_ipv6_address_is_written_without_its_network() {
+        for (vip, host, wanted) in [
+            ("fd00::9/64", "fd00::1", "addresses = [\"fd00::9\"]"),
+            ("10.0.0.9/24", "10.0.0.1", "addresses = [\"10.0.0.9/24\"]"),
+        ] {
+            let (vip, hosts) = (vip.parse().unwrap(), vec![host.parse().unwrap()]);
+            let plan = Plan { vip, hosts, service: Service::None, vrid: 1, signed: false };
+            let text = plan.toml(&Seat { place: 0, interface: "eth0".to_owned() });
+            assert!(text.contains(wanted), "{text}");
         }
     }
 

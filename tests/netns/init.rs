@@ -157,12 +157,14 @@ fn on_a_terminal_it_asks_until_the_answers_are_good() {
     let mut command = lab["b"].command("script");
     command.args(["-qec", &format!("{BINARY} init -c {}", config.display()), "/dev/null"]);
     let mut asking = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let answers = "10.77.0.100/24\nnobody\n10.77.0.1, 10.77.0.2\nftp://:21\ntcp://:5432\n\n";
+    let answers = "10.77.0.100/24\nnobody\n10.77.0.1, 10.77.0.2\nftp://:21\ntcp://:5432\neth9\n\n";
     asking.stdin.take().unwrap().write_all(answers.as_bytes()).unwrap();
     let output = asking.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("these are no addresses") && said.contains("nothing here checks that"), "{said}");
+    for why in ["these are no addresses", "nothing here checks that", "there is no interface eth9"] {
+        assert!(said.contains(why), "{why}: {said}");
+    }
     let written = fs::read_to_string(&config).unwrap();
     for line in
         ["interface = \"eth0\"", "priority = 125", "source = [\"10.77.0.2\"]", "target = \"127.0.0.1:5432\""]
