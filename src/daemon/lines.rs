@@ -87,13 +87,13 @@ impl<'a> Line<'a> {
         Value::Object(object).to_string() + "\n"
     }
 
-    /// What the journal keeps: its own fields, and ours as `LOCUM_ROUTER`, `LOCUM_FROM` and so on.
-    pub(super) fn journal(&self) -> Vec<u8> {
+    /// What the journal keeps of `program`: its own fields, and ours as `LOCUM_ROUTER`, `LOCUM_FROM` and so on.
+    pub(super) fn journal(&self, program: &str) -> Vec<u8> {
         let priority = self.severity().to_string();
         let mut bytes = Vec::new();
         put(&mut bytes, "MESSAGE", &self.text());
         put(&mut bytes, "PRIORITY", &priority);
-        put(&mut bytes, "SYSLOG_IDENTIFIER", "locum");
+        put(&mut bytes, "SYSLOG_IDENTIFIER", program);
         put(&mut bytes, "LOCUM_MODULE", self.module);
         for (name, value) in &self.fields {
             let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -195,7 +195,9 @@ mod tests {
 
     #[test]
     fn a_field_of_the_journal_may_have_line_ends() {
-        let bytes = Line::new(Level::WARN, "config", "two\nlines".to_owned()).journal();
+        let bytes = Line::new(Level::WARN, "config", "two\nlines".to_owned()).journal("locum_web");
+        let named = b"SYSLOG_IDENTIFIER\n\x09\0\0\0\0\0\0\0locum_web\n";
+        assert!(bytes.windows(named.len()).any(|part| part == named), "{bytes:?}");
         let begin = b"MESSAGE\n\x09\0\0\0\0\0\0\0two\nlines\nPRIORITY\n\x01\0\0\0\0\0\0\x004\n";
         assert!(bytes.starts_with(begin), "{bytes:?}");
     }

@@ -91,13 +91,18 @@ fn is_journal() -> bool {
     there.is_ok_and(|there| named == format!("{}:{}", there.dev(), there.ino()))
 }
 
-/// What syslog calls this daemon after `locum`, where there are several.
+/// What this daemon is called after `locum`, where there are several.
 static NAME: OnceLock<String> = OnceLock::new();
 
-/// Lets syslog tell this daemon from others on this host.
+/// Lets syslog and the journal tell this daemon from others on this host.
 pub(super) fn name(suffix: &str) {
     // Called once.
     let _ = NAME.set(format!("_{suffix}"));
+}
+
+/// What syslog and the journal know this daemon as.
+pub(super) fn program() -> String {
+    format!("locum{}", NAME.get().map_or("", String::as_str))
 }
 
 /// The local syslog, by datagrams; a line that it has no room for is lost rather than waited for.
@@ -116,8 +121,7 @@ impl Syslog {
 
     pub(super) fn write(&self, severity: u8, text: &str) {
         let priority = self.facility * 8 + severity;
-        let name = NAME.get().map_or("", String::as_str);
-        let line = format!("<{priority}>locum{name}[{}]: {text}", std::process::id());
+        let line = format!("<{priority}>{}[{}]: {text}", program(), std::process::id());
         // Where syslog is away there is nobody to tell.
         let _ = self.socket.send_to(line.as_bytes(), SYSLOG);
     }

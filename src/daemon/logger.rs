@@ -1,13 +1,14 @@
 //! Takes every log line, leaves out what is not wanted or too much, and writes the rest: to stderr for people, as
 //! JSON, to the journal, to syslog, to a file.
 //!
-//! Never waits for whoever keeps the lines, save a pipe behind stderr; who has no room for a line loses it, and is
-//! told so with the next.
+//! Never waits for whoever keeps the lines, but a moment for whoever reads stderr; who has no room for a line loses
+//! it, and is told so with the next.
 
 use super::levels::{Levels, is_own, module_of};
 use super::limit::Limit;
 use super::lines::Line;
-use super::log::Syslog;
+use super::log::{Syslog, program};
+use super::stderr;
 use jiff::Timestamp;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -64,7 +65,7 @@ impl Journal {
     }
 
     fn write(&self, line: &Line<'_>) -> io::Result<()> {
-        match self.socket.send_to(&line.journal(), JOURNAL) {
+        match self.socket.send_to(&line.journal(&program()), JOURNAL) {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.lost.fetch_add(1, Ordering::Relaxed);
@@ -149,11 +150,11 @@ impl Out {
         // Nobody is left to tell of what fails here.
         let _ = match self {
             Out::Human { timed, colours } => {
-                io::stderr().write_all(line.human(timed.then(Timestamp::now), *colours).as_bytes())
+                to_stderr(line, |line| line.human(timed.then(Timestamp::now), *colours))
             }
-            Out::Json => io::stderr().write_all(line.json(Timestamp::now()).as_bytes()),
+            Out::Json => to_stderr(line, |line| line.json(Timestamp::now())),
             Out::Journal(journal) => {
-                journal.write(line).or_else(|_| io::stderr().write_all(line.human(None, false).as_bytes()))
+                journal.write(line).or_else(|_| to_stderr(line, |line| line.human(None, false)))
             }
             Out::Syslog(syslog) => {
                 syslog.write(line.severity(), &line.text());
@@ -165,6 +166,10 @@ impl Out {
             }
         };
     }
+}
+
+fn to_stderr(line: &Line<'_>, form: impl Fn(&Line<'_>) -> String) -> io::Result<()> {
+    stderr::write(&form(line), |text| form(&Line::new(Level::WARN, "daemon", text)))
 }
 
 /// What the program's log lines come to.

@@ -35,6 +35,7 @@ mod results;
 mod scheduling;
 mod sockets;
 mod state;
+mod stderr;
 mod store;
 mod tasks;
 mod tell;

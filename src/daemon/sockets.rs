@@ -196,7 +196,7 @@ impl Sockets {
         match opened() {
             Ok(socket) => self.vote = Some(socket),
             Err(error) => {
-                error!(target: "locum::claim", "{error}: routers under a quorum cannot take their addresses")
+                error!(target: "locum::claim", "{error}: routers under a quorum cannot take their addresses");
             }
         }
     }

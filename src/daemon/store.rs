@@ -143,7 +143,7 @@ impl Clerk {
                 }
             }
             None if self.logged.remove(name).is_some() => {
-                info!(target: "locum::claim", office, "{name} answers")
+                info!(target: "locum::claim", office, "{name} answers");
             }
             None => {}
         }

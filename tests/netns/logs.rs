@@ -5,6 +5,7 @@ use crate::lab::{LONG, Lab, SOON, VIP, wait_until};
 use crate::locum::{BINARY, Locum, Router};
 use serde_json::Value;
 use std::fs;
+use std::io::Read;
 use tempfile::TempDir;
 
 /// What the log has as JSON.
@@ -49,6 +50,46 @@ fn one_module_logs_more_by_order_and_as_before_when_the_time_is_over() {
     wait_until("it is as before", SOON, || a.cli(&["log"]).1 == "warn\n");
     let (code, said) = a.cli(&["log", "off"]);
     assert_eq!((code, said.as_str()), (Some(0), "off\n"));
+}
+
+/// What is logged stands in a pipe with room for a page that nobody reads; the core goes on all the same.
+#[test]
+fn who_does_not_read_the_log_costs_no_advert_and_is_told_what_was_lost() {
+    let lab = Lab::new(&["a"]);
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(path("locum.toml"), Router::new(100).with("interval", "'20ms'").toml()).unwrap();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
+    let mut command = lab["a"].command(BINARY);
+    command.args([
+        "run",
+        "--no-guardian",
+        "--log",
+        "debug",
+        "-c",
+        &path("locum.toml"),
+        "--socket",
+        &path("s"),
+    ]);
+    let mut daemon = command.stderr(writer).spawn().unwrap();
+    drop(command);
+    let router = || {
+        let (_, text) = lab["a"].attempt(&format!("{BINARY} status --json --socket {}", path("s")));
+        serde_json::from_str::<Value>(&text).map_or(Value::Null, |status| status["routers"][0].clone())
+    };
+    let sent = || router()["instances"][0]["sent"].as_u64().unwrap_or(0);
+    wait_until("there are more lines than fit", LONG, || sent() > 200);
+    assert_eq!(router()["state"], "MASTER");
+    let mut text = String::new();
+    wait_until("it is told", LONG, || {
+        let mut buffer = [0; 4096];
+        let length = reader.read(&mut buffer).unwrap();
+        text.push_str(&String::from_utf8_lossy(&buffer[..length]));
+        text.contains(" lines were lost: nobody read them from standard error\n")
+    });
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
 }
 
 /// A journal of its own, and a daemon that is told, as systemd does, that it is behind standard error; prints the
