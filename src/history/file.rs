@@ -111,9 +111,7 @@ impl File {
 
     fn open_anew(&self) -> io::Result<Open> {
         let path = &self.settings.path;
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
+        fs::create_dir_all(folder(path))?;
         self.forget_old()?;
         Open::new(path)
     }
@@ -132,11 +130,8 @@ impl File {
     /// Removes what is older than what is kept: it may have been more before.
     fn forget_old(&self) -> io::Result<()> {
         let Settings { path, keep, .. } = &self.settings;
-        let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
-        else {
-            return Ok(());
-        };
-        for entry in fs::read_dir(folder)? {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(()) };
+        for entry in fs::read_dir(folder(path))? {
             let entry = entry?.file_name();
             let age = entry.to_str().and_then(|entry| entry.strip_prefix(name)?.strip_prefix('.'));
             if let Some(age) = age.and_then(|age| age.parse::<u32>().ok()).filter(|age| age > keep) {
@@ -145,6 +140,11 @@ impl File {
         }
         Ok(())
     }
+}
+
+/// Where a file is: a name alone is one of the working directory.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 impl Open {
@@ -199,4 +199,16 @@ fn lock(file: &fs::File) -> io::Result<()> {
         }
     }
     Err(io::Error::other("another locum writes it; name another in [journal]"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_alone_is_a_file_of_the_working_directory() {
+        for (path, wanted) in [("history.jsonl", "."), ("x/history.jsonl", "x"), ("/history.jsonl", "/")] {
+            assert_eq!(folder(Path::new(path)), Path::new(wanted));
+        }
+    }
 }
