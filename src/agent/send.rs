@@ -110,9 +110,10 @@ impl Agent {
         [first].into_iter().chain(second).collect()
     }
 
-    /// The sockets that the routers need now. One that demands an authentication header listens for adverts
+    /// The sockets that the routers need now. Where only some are new they are opened before what was to be done since
+    /// `before`: an owner's first advert is among it. Where some are closed, after it: a farewell may be. One that demands an authentication header listens for adverts
     /// without one as well, so that they are refused and counted.
-    pub(super) fn listen(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn listen(&mut self, before: usize, effects: &mut Vec<Effect>) {
         let mut wanted: BTreeMap<Place<'_>, (BTreeSet<IpAddr>, BTreeSet<Vrid>)> = BTreeMap::new();
         for router in &self.routers {
             let second = router.config.second_path.as_ref().map(|path| (path.interface.as_str(), false));
@@ -140,11 +141,12 @@ impl Agent {
         };
         let wanted: BTreeSet<Listen> = wanted.into_iter().map(listen).collect();
         if wanted != self.listening {
+            let place = if wanted.is_superset(&self.listening) { before } else { effects.len() };
             self.listening.clone_from(&wanted);
             self.sockets.retain(|(interface, family), _| {
                 wanted.iter().any(|l| l.interface == *interface && l.family == *family)
             });
-            effects.push(Effect::Listen(wanted));
+            effects.insert(place, Effect::Listen(wanted));
         }
     }
 }

@@ -82,6 +82,7 @@ impl Agent {
         if !self.links.ready || self.stopping || self.start_at.is_some() {
             return;
         }
+        let before = effects.len();
         for set in 0..self.sets.len() {
             if self.concerns(set, news) {
                 self.settle_set(now, set, effects);
@@ -94,7 +95,7 @@ impl Agent {
         self.retry_at = contested.into_iter().chain(damped).chain(paused).min();
         // What a check says and what is held binds no router to another interface.
         if matches!(news, News::All | News::Link(_)) {
-            self.listen(effects);
+            self.listen(before, effects);
         }
         if self.relay.is_some() {
             self.take_up(now, effects);
