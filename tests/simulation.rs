@@ -139,7 +139,7 @@ fn makes_two_holders_by_an_etcd(sabotage: Sabotage) {
 
 fn is_caught_in(run: Run<'_>, law: Law) {
     let mut others = Vec::new();
-    for seed in 0..120 {
+    for seed in 0..400 {
         for failure in run_seed(seed, run).failures {
             if failure.breach.law == law {
                 return;

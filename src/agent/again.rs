@@ -149,6 +149,9 @@ impl Agent {
         let Some(again) = self.again.as_ref().filter(|again| came.is(&again.datagram)) else { return false };
         let router = &mut self.routers[again.router];
         let member = &mut router.members[again.member];
+        if self.succession && member.told.wants_more(now) {
+            return false;
+        }
         let at = now + again.wait;
         // Whoever is late has to be told so first.
         if !self.sets[router.set].group.put_off(member.seat, now, at) {

@@ -39,6 +39,7 @@ mod settle;
 mod snapshot;
 pub mod status;
 mod store;
+mod succession;
 pub mod transition;
 mod words;
 
@@ -106,6 +107,8 @@ pub struct Agent {
     signs: bool,
     /// Somebody wants to have the farewells beforehand.
     willed: bool,
+    /// Words about who is next are said and heard.
+    succession: bool,
     /// When the first router that could not hold its addresses tries again.
     retry_at: Option<Time>,
     /// When it is decided whether the first suspect is a rival.
@@ -399,6 +402,11 @@ impl Agent {
         let instance = router.members[member].id;
         match action {
             Action::Advertise(advert) => {
+                if advert.priority.is_none() {
+                    self.name_successor(now, index, member, effects);
+                } else {
+                    self.forget_told(index, member);
+                }
                 self.advertise(now, index, member, &advert, effects);
                 if place == 0 && advert.priority.is_some() {
                     self.renew(now, set, effects);

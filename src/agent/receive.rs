@@ -15,24 +15,34 @@ use crate::vrrp::auth::{Auth, Seal};
 use crate::vrrp::instance::{Event, State};
 use crate::vrrp::packet::{self, Envelope, Expect, Heard, Reach, Refusal};
 use crate::vrrp::sequence::AntiReplay;
+use crate::vrrp::succession::Word;
 use crate::vrrp::{Family, Vrid};
 use std::net::IpAddr;
 
 impl Agent {
     pub(super) fn receive(&mut self, now: Time, datagram: &Datagram, effects: &mut Vec<Effect>) {
         let family = Family::of(datagram.source);
-        let envelope = match open(datagram, family) {
+        let opened = match open(datagram, family) {
             Ok(envelope) => envelope,
             Err(refusal) => return self.refuse_unopened(now, datagram, family, refusal, effects),
         };
+        let word = if self.succession { Word::peek(&opened) } else { None };
+        let envelope = word.as_ref().map_or(opened, |(_, message)| Envelope { payload: message, ..opened });
+        let word = word.as_ref().map(|(word, _)| *word);
         let Some(vrid) = packet::peek_vrid(envelope.payload) else {
             return self.refuse_unopened(now, datagram, family, Refusal::VridZero, effects);
         };
         let Some((Seat { router: index, member }, way)) = self.addressee(datagram, vrid, family) else {
             return;
         };
-        match self.parse(now, (index, member), way, &envelope) {
+        if word.is_some() && way == Way::Second {
+            return;
+        }
+        match self.parse(now, (index, member), (way, word), &envelope) {
             Ok(heard) => {
+                if let Some(word) = word {
+                    return self.hear_word(now, (index, member), word, &heard, effects);
+                }
                 if self.instance(index, member).source() != Some(heard.source) {
                     self.routers[index].members[member].heard.note(way, now);
                 }
@@ -73,7 +83,7 @@ impl Agent {
         &mut self,
         now: Time,
         (index, member): (usize, usize),
-        way: Way,
+        (way, word): (Way, Option<Word>),
         envelope: &Envelope<'_>,
     ) -> Result<Heard, Refusal> {
         let clock = self.wall_clock(now);
@@ -87,7 +97,7 @@ impl Agent {
             Way::First => config.expect(clock),
             Way::Second => Expect { reach: Reach::Unicast(&there), ..config.expect(clock) },
         };
-        let packet = packet::authenticate(envelope, &expect)?;
+        let packet = packet::authenticate(envelope, &expect, word)?;
         // What comes back to us is no news, and is told from others' later on.
         if *packet.seal() != Seal::None && instance.source() != Some(envelope.source) {
             let ways = 1 + usize::from(router.config.second_path.is_some());
@@ -143,6 +153,7 @@ impl Agent {
             self.tell_of_lower(now, index, member, heard, effects);
         }
         if !ours {
+            self.tell_master(now, index, member, effects);
             self.note_master(now, index, member, heard, effects);
         }
         self.remember(now, false, effects);

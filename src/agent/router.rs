@@ -22,6 +22,7 @@ use crate::time::Time;
 use crate::vrrp::auth::Auth;
 use crate::vrrp::instance::{Instance, State};
 use crate::vrrp::ledger::Ledger;
+use crate::vrrp::succession::{Followers, Told};
 use crate::vrrp::why::{Fault, Why};
 use crate::vrrp::{Checksum, ChecksumPolicy, Family, Priority};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -105,6 +106,10 @@ pub(super) struct Member {
     pub heard: second_path::LastHeard,
     /// Which seals were sent and heard.
     pub ledger: Ledger,
+    /// What was told to the Master.
+    pub told: Told,
+    /// Who has told us, where we are Master.
+    pub followers: Followers,
     /// The checksum the peers were last heard to speak.
     pub spoken: Option<Checksum>,
     /// The kernel has confirmed the addresses.
@@ -410,6 +415,8 @@ impl Member {
             peers: Peers::default(),
             heard: second_path::LastHeard::default(),
             ledger: Ledger::default(),
+            told: Told::default(),
+            followers: Followers::default(),
             spoken: None,
             held: false,
             giving: 0,

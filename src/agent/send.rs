@@ -1,7 +1,7 @@
 //! An advert goes out, and what has to be listened to.
 
 use super::Agent;
-use super::effect::{Effect, Listen, Outgoing, Will};
+use super::effect::{Effect, InstanceId, Listen, Outgoing, Will};
 use crate::time::Time;
 use crate::vrrp::auth::{Auth, Seal};
 use crate::vrrp::packet::{Draft, Parcel};
@@ -12,11 +12,38 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// One way that an advert takes: from where, and to whom.
-struct Journey {
+pub(super) struct Journey {
     interface: Arc<str>,
-    source: IpAddr,
+    pub source: IpAddr,
     mac: Option<[u8; 6]>,
     destinations: SmallVec<[IpAddr; 4]>,
+}
+
+impl Journey {
+    /// A copy on this way.
+    pub(super) fn outgoing(
+        &self,
+        instance: InstanceId,
+        due: Option<Time>,
+        destination: IpAddr,
+        ttl: u8,
+        parcel: Parcel,
+    ) -> Outgoing {
+        let Parcel { protocol, identification, payload } = parcel;
+        let (interface, source, mac) = (self.interface.clone(), self.source, self.mac);
+        Outgoing {
+            instance,
+            due,
+            interface,
+            source,
+            destination,
+            mac,
+            ttl,
+            protocol,
+            identification,
+            payload,
+        }
+    }
 }
 
 /// Interface, its index, family and IP protocol.
@@ -51,19 +78,8 @@ impl Agent {
         let parcels = |advert: &Advert, way: &Journey, seal: &Seal, due: Option<Time>| {
             let draft = Draft::new(advert, way.source, &config.auth, seal);
             let outgoing = |destination: &IpAddr| {
-                let Parcel { protocol, identification, payload } = draft.to(*destination, form);
-                Outgoing {
-                    instance: member.id,
-                    due,
-                    interface: way.interface.clone(),
-                    source: way.source,
-                    destination: *destination,
-                    mac: way.mac,
-                    ttl: if destination.is_multicast() { u8::MAX } else { ttl },
-                    protocol,
-                    identification,
-                    payload,
-                }
+                let ttl = if destination.is_multicast() { u8::MAX } else { ttl };
+                way.outgoing(member.id, due, *destination, ttl, draft.to(*destination, form))
             };
             way.destinations.iter().map(outgoing).collect::<Vec<_>>()
         };
@@ -88,7 +104,7 @@ impl Agent {
     }
 
     /// The ways that the adverts of an instance take; none where it has no address to send from.
-    fn ways(&self, index: usize, member: usize) -> SmallVec<[Journey; 2]> {
+    pub(super) fn ways(&self, index: usize, member: usize) -> SmallVec<[Journey; 2]> {
         let router = &self.routers[index];
         let (config, family) = (&router.config, router.members[member].family);
         let instance = self.instance(index, member);

@@ -7,6 +7,7 @@ use crate::doctor::verdict::{Verdict, judge};
 use crate::net::live::Live;
 use crate::vrrp::auth::Seal;
 use crate::vrrp::packet::{Envelope, Heard, Refusal, Remark, decode, open_ipv4, open_ipv6};
+use crate::vrrp::succession::Word;
 use crate::vrrp::{PROTOCOL, Priority, Version, ah};
 use clap::Args;
 use serde_json::{Value, json};
@@ -97,7 +98,8 @@ impl Sniff {
             return Ok(false);
         }
         let opened = packet.open();
-        let config = config.filter(|_| !packet.ours);
+        let is_advert = !opened.is_ok_and(|envelope| Word::peek(&envelope).is_some());
+        let config = config.filter(|_| !packet.ours && is_advert);
         let verdict = opened.ok().zip(config);
         let verdict = verdict.map(|(envelope, config)| judge(config, packet.interface, packet.at, &envelope));
         say(&if self.json {
@@ -156,8 +158,9 @@ impl Packet<'_> {
             }
             Ok(envelope) => {
                 let _ = write!(text, " {} > {}: ", envelope.source, envelope.destination);
+                let malformed = |refusal| format!("malformed: {refusal}");
                 text.push_str(
-                    &decode(&envelope).map_or_else(|refusal| format!("malformed: {refusal}"), said),
+                    &word_of(&envelope).unwrap_or_else(|| decode(&envelope).map_or_else(malformed, said)),
                 );
                 let _ = write!(text, ", ttl {}", envelope.ttl.unwrap_or(0));
             }
@@ -175,6 +178,7 @@ impl Packet<'_> {
     fn json(&self, opened: Result<Envelope<'_>, Refusal>, verdict: Option<&Verdict>) -> Value {
         let decoded = opened.and_then(|envelope| decode(&envelope));
         let envelope = opened.ok();
+        let word = envelope.as_ref().and_then(word_of);
         json!({
             "at": self.time(),
             "interface": self.interface,
@@ -182,11 +186,23 @@ impl Packet<'_> {
             "source": envelope.map(|envelope| envelope.source),
             "destination": envelope.map(|envelope| envelope.destination),
             "ttl": envelope.and_then(|envelope| envelope.ttl),
-            "malformed": decoded.as_ref().err().copied().map(Refusal::name),
+            "word": word,
+            "malformed": decoded.as_ref().err().filter(|_| word.is_none()).map(|refusal| refusal.name()),
             "advert": decoded.ok().map(|heard| advert_json(&heard)),
             "verdict": verdict.map(verdict_json),
         })
     }
+}
+
+/// What one Locum says to another, besides adverts.
+fn word_of(envelope: &Envelope<'_>) -> Option<String> {
+    let (word, message) = Word::peek(envelope)?;
+    let [_, vrid, priority, ..] = *message.as_slice() else { return None };
+    let what = match word {
+        Word::Follows => format!("the sender, of priority {priority}, follows it"),
+        Word::Next => "it is next".to_owned(),
+    };
+    Some(format!("a word of Locum, VRID {vrid}: {what}"))
 }
 
 fn said(heard: Heard) -> String {

@@ -147,6 +147,7 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
     performer.scheduled.adopt(&config.details.scheduling);
     let (mut agent, effects) = Agent::new(&config.agent, now());
     agent.will(performer.ward.is_some());
+    agent.succession(true);
     let mut core = Core {
         agent,
         performer,

@@ -3,6 +3,7 @@
 use super::verdict::{Verdict, judge};
 use crate::agent::config::Config;
 use crate::vrrp::packet::{Envelope, decode, open_ipv4, open_ipv6, peek_vrid};
+use crate::vrrp::succession::Word;
 use crate::vrrp::{Checksum, Family, Priority, Vrid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -70,7 +71,7 @@ impl Listened {
     pub fn by(&self, config: &Config) -> Heard {
         let mut senders: BTreeMap<_, Vec<&Seen>> = BTreeMap::new();
         for seen in &self.seen {
-            if let Some(envelope) = open(&seen.packet) {
+            if let Some(envelope) = open(&seen.packet).filter(|envelope| Word::peek(envelope).is_none()) {
                 let vrid = peek_vrid(envelope.payload).map(Vrid::get);
                 senders.entry((&seen.interface, vrid, envelope.source, seen.ours)).or_default().push(seen);
             }

@@ -4,7 +4,7 @@
 use super::wire::Wire;
 use crate::agent::config::{Router, Vote};
 use crate::check::Probe;
-use crate::vrrp::Family;
+use crate::vrrp::{Family, PROTOCOL};
 use serde::Serialize;
 use std::net::{IpAddr, SocketAddr};
 
@@ -28,6 +28,11 @@ pub(super) fn firewall(wire: &[Wire]) -> Firewall {
             add(&mut firewall.nftables, nftables(wire, rule));
             for line in iptables(wire, rule) {
                 add(&mut firewall.iptables, line);
+            }
+            if wire.protocol == PROTOCOL && wire.destinations.iter().any(IpAddr::is_multicast) {
+                let [nftables, iptables] = words(wire, rule);
+                add(&mut firewall.nftables, nftables);
+                add(&mut firewall.iptables, iptables);
             }
         }
     }
@@ -129,6 +134,28 @@ fn add(lines: &mut Vec<String>, line: String) {
 enum Rule {
     In,
     Out,
+}
+
+/// For what hosts of a group say to one another, from as near as adverts come: who is next.
+fn words(wire: &Wire, rule: Rule) -> [String; 2] {
+    let (hops, program, module) = match wire.family {
+        Family::Ipv4 => ("ip ttl", "iptables", "ttl --ttl-eq"),
+        Family::Ipv6 => ("ip6 hoplimit", "ip6tables", "hl --hl-eq"),
+    };
+    let (chain, way, option) = match rule {
+        Rule::In => ("input", "iifname", "-i"),
+        Rule::Out => ("output", "oifname", "-o"),
+    };
+    let place = |key: &str, quote| {
+        let named = |name: &String| format!("{key} {quote}{name}{quote} ");
+        wire.interface.as_ref().map(named).unwrap_or_default()
+    };
+    let (protocol, place, own) = (wire.protocol, place(way, "\""), place(option, ""));
+    let upper = chain.to_uppercase();
+    [
+        format!("add rule inet filter {chain} {place}{hops} 255 meta l4proto {protocol} accept"),
+        format!("{program} -A {upper} {own}-m {module} 255 -p {protocol} -j ACCEPT"),
+    ]
 }
 
 /// What is said of an address: the group is always the destination, a peer is at the other end.

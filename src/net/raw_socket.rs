@@ -396,7 +396,8 @@ fn drop_all() -> SockFilter {
 ///
 /// A VRRP message has its VRID in the second byte, behind an Authentication Header where there is one. An
 /// IPv4 raw socket shows the filter the whole packet, an IPv6 one the payload. Two instructions for each
-/// VRID stay far below the limit of 4096.
+/// VRID stay far below the limit of 4096. Where it is 0, in the word of another Locum, the VRID stands two bytes
+/// further on: see `vrrp::succession`.
 #[must_use]
 pub fn filter(
     family: Family,
@@ -406,10 +407,13 @@ pub fn filter(
 ) -> Program {
     let mut program = Program::new();
     let vrid_at = if protocol == ah::PROTOCOL { AH_VRID_AT } else { 1 };
+    let word_vrid_at = vrid_at + 2;
     match family {
         Family::Ipv4 => {
             program.push(SockFilter::new(LOAD_X_IPV4_HEADER_LENGTH, 0, 0, 0));
             program.push(SockFilter::new(LOAD_BYTE_AT_X, 0, 0, vrid_at));
+            program.push(SockFilter::new(JUMP_IF_EQUAL, 0, 1, 0));
+            program.push(SockFilter::new(LOAD_BYTE_AT_X, 0, 0, word_vrid_at));
         }
         Family::Ipv6 => {
             if !multicast {
@@ -419,6 +423,8 @@ pub fn filter(
                 program.push(drop_all());
             }
             program.push(SockFilter::new(LOAD_BYTE_AT, 0, 0, vrid_at));
+            program.push(SockFilter::new(JUMP_IF_EQUAL, 0, 1, 0));
+            program.push(SockFilter::new(LOAD_BYTE_AT, 0, 0, word_vrid_at));
         }
     }
     for vrid in vrids {

@@ -28,8 +28,8 @@ pub struct Lan {
     pub deaf_until: BTreeMap<(usize, usize), Time>,
     /// Directions with an extra delay for packets sent until then.
     pub slow_until: BTreeMap<(usize, usize), (Time, Duration)>,
-    /// Of the same farewell sent twice at once only one passes: for comparing with a reference
-    /// that sends one.
+    /// Of the same farewell sent twice at once only one passes, and nobody is named to be next: for comparing with
+    /// a reference that sends one and names nobody.
     pub one_farewell: bool,
     latest: BTreeMap<(usize, usize), Time>,
 }

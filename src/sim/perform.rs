@@ -8,6 +8,7 @@ use super::world::{Arrival, Change, Happening, Packet, Sent, World};
 use crate::agent::{
     Effect, HookEnd, Input, InstanceId, Outgoing, Response, Standing, Subject, Ticket, Transition,
 };
+use crate::vrrp::succession::WORD_VRID_AT;
 use crate::vrrp::{Family, Vip};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -84,6 +85,9 @@ impl World {
     fn send(&mut self, node: usize, out: &Outgoing) {
         let sender = &self.nodes[node];
         let [_, vrid, priority, ..] = *wire::message(out) else { return };
+        if vrid == 0 {
+            return self.say(node, out);
+        }
         let family = Family::of(out.source);
         let seats = sender.config.routers.iter().filter(|r| r.vrid.get() == vrid);
         let Some(seat) = seats
@@ -106,9 +110,23 @@ impl World {
             let error = "Network is down".to_owned();
             return self.report(Duration::ZERO, node, Input::SendFailed { instance: out.instance, error });
         }
-        let network = self.nodes[node].network(&out.interface);
         self.sent.push(again);
         self.nodes[node].adverts.insert((out.instance, out.destination), (seat, out.clone()));
+        self.emit(node, out);
+    }
+
+    /// A word between two Locums, which is no advert.
+    fn say(&mut self, node: usize, out: &Outgoing) {
+        self.trace.note(self.now, &self.nodes[node].name, b'W', &out.payload, || {
+            format!("a word to {}", out.destination)
+        });
+        if self.nodes[node].links.iter().any(|link| link.up && *link.name == *out.interface) {
+            self.emit(node, out);
+        }
+    }
+
+    fn emit(&mut self, node: usize, out: &Outgoing) {
+        let network = self.nodes[node].network(&out.interface);
         for to in (0..self.nodes.len()).filter(|to| *to != node) {
             for copy in self.carry(network, node, to) {
                 self.deliver(node, to, out, copy.after, copy.flipped);
@@ -222,7 +240,8 @@ impl World {
 /// The interface on which a node would hear `out` on this network, as its open sockets let it.
 fn hears(node: &Node, network: Network, out: &Outgoing) -> Option<String> {
     let family = Family::of(out.source);
-    let vrid = wire::message(out).get(1)?;
+    let message = wire::message(out);
+    let vrid = message.get(1).filter(|vrid| **vrid != 0).or(message.get(WORD_VRID_AT))?;
     let up = |name: &str| node.links.iter().any(|link| link.up && link.name == name);
     let listens = |listen: &&crate::agent::Listen| {
         listen.family == family

@@ -198,7 +198,7 @@ impl World {
     }
 
     /// What an agent is told that it is.
-    fn agent_time(&self, node: usize) -> Time {
+    pub(super) fn agent_time(&self, node: usize) -> Time {
         let now = self.nodes[node].clock.reads(self.now);
         self.sabotage.map_or(now, |sabotage| sabotage.clock(node, now))
     }
@@ -355,7 +355,8 @@ impl World {
 
     fn boot(&mut self, node: usize, relay: Option<Box<Relay>>) {
         let config = self.configured(self.nodes[node].config.clone());
-        let (agent, effects) = Agent::new(&config, self.agent_time(node));
+        let (mut agent, effects) = Agent::new(&config, self.agent_time(node));
+        agent.succession(!self.lan.one_farewell);
         self.nodes[node].agent = Some(agent);
         for effect in effects {
             self.perform(node, effect);
@@ -469,6 +470,7 @@ impl World {
         let before = agent.deadline();
         if let Some(Sabotage::AmnesiaOnReload) = self.sabotage {
             *agent = Agent::new(&config, time).0;
+            agent.succession(!self.lan.one_farewell);
         }
         let effects =
             agent.handle(time, Input::Reload { ticket: None, dry_run: false, besides: Vec::new(), config });

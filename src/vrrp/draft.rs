@@ -6,6 +6,7 @@
 use super::auth::{Auth, PASSWORD_LEN, Seal, Secret};
 use super::hmac::{Origin, TRAILER_LEN, sign};
 use super::packet::{ADVERTISEMENT, CHECKSUM_AT, HEADER_LEN, INTERVAL_MASK, address_len};
+use super::succession::{Word, transpose};
 use super::{Advert, Checksum, Family, PROTOCOL, Priority, Version, ah, checksum};
 use std::net::IpAddr;
 
@@ -19,6 +20,7 @@ pub struct Draft<'a> {
     /// Where the message ends.
     message: usize,
     ah: Option<(u32, &'a Secret)>,
+    is_word: bool,
 }
 
 /// A copy for one receiver: what goes behind an IP header, and what that header has to say.
@@ -39,7 +41,17 @@ impl<'a> Draft<'a> {
     /// of the other family, those after the 255th, the part of an interval the wire has no bits for.
     #[must_use]
     pub fn new(advert: &Advert, source: IpAddr, auth: &'a Auth, seal: &Seal) -> Self {
-        let mut bytes = message(advert, Family::of(source), auth);
+        Draft::of(advert, ADVERTISEMENT, source, auth, seal)
+    }
+
+    /// The same of a word. `advert` says its router and priority, and has no addresses.
+    #[must_use]
+    pub fn word(word: Word, advert: &Advert, source: IpAddr, auth: &'a Auth, seal: &Seal) -> Self {
+        Draft { is_word: true, ..Draft::of(advert, word.kind(), source, auth, seal) }
+    }
+
+    fn of(advert: &Advert, kind: u8, source: IpAddr, auth: &'a Auth, seal: &Seal) -> Self {
+        let mut bytes = message(advert, kind, Family::of(source), auth);
         let (message, mut ah) = (bytes.len(), None);
         match (auth, seal) {
             (Auth::Hmac(ring), Seal::Signed { sequence, .. }) => {
@@ -49,13 +61,16 @@ impl<'a> Draft<'a> {
             (Auth::Ah(secret), Seal::Ah { sequence, .. }) => ah = Some((*sequence, secret)),
             _ => {}
         }
-        Draft { version: advert.version, source, bytes, message, ah }
+        Draft { version: advert.version, source, bytes, message, ah, is_word: false }
     }
 
     /// The copy for `destination`. `form` matters for version 3 over IPv4 only.
     #[must_use]
     pub fn to(&self, destination: IpAddr, form: Checksum) -> Parcel {
-        let message = self.summed(destination, form);
+        let mut message = self.summed(destination, form);
+        if self.is_word {
+            transpose(&mut message);
+        }
         match (self.ah, self.source, destination) {
             (Some((sequence, secret)), IpAddr::V4(source), IpAddr::V4(destination)) => Parcel {
                 protocol: ah::PROTOCOL,
@@ -93,7 +108,7 @@ pub fn encode(advert: &Advert, source: IpAddr, destination: IpAddr, form: Checks
     Draft::new(advert, source, auth, &Seal::None).to(destination, form).payload
 }
 
-fn message(advert: &Advert, family: Family, auth: &Auth) -> Vec<u8> {
+fn message(advert: &Advert, kind: u8, family: Family, auth: &Auth) -> Vec<u8> {
     let same_family = advert.addresses.iter().filter(|ip| Family::of(**ip) == family);
     let addresses = same_family.take(usize::from(u8::MAX));
     let count = addresses.clone().count();
@@ -103,7 +118,7 @@ fn message(advert: &Advert, family: Family, auth: &Auth) -> Vec<u8> {
     let mut message =
         Vec::with_capacity(HEADER_LEN + count * address_len(family) + PASSWORD_LEN + TRAILER_LEN);
     let count = u8::try_from(count).unwrap_or(u8::MAX);
-    message.extend([version << 4 | ADVERTISEMENT, advert.vrid.get(), priority, count, fifth, sixth, 0, 0]);
+    message.extend([version << 4 | kind, advert.vrid.get(), priority, count, fifth, sixth, 0, 0]);
     for address in addresses {
         match address {
             IpAddr::V4(v4) => message.extend(v4.octets()),

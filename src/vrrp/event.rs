@@ -94,6 +94,11 @@ pub enum Event {
         /// The sender's interval.
         interval: Interval,
     },
+    /// The Master from here leaves, and has named us its successor.
+    Named {
+        /// Whose word that is.
+        source: IpAddr,
+    },
     /// Something is wrong here, or something else than before.
     Fault(Fault),
     /// The configuration changed. The effective priority is kept until [`Event::Priority`].

@@ -55,9 +55,14 @@ pub enum Reach<'a> {
 
 impl Expect<'_> {
     /// Whether a well-formed message is for us, and from somebody who may send it.
-    pub(super) fn admit(&self, envelope: &Envelope<'_>, message: &Message<'_>) -> Result<(), Refusal> {
+    pub(super) fn admit(
+        &self,
+        envelope: &Envelope<'_>,
+        message: &Message<'_>,
+        is_word: bool,
+    ) -> Result<(), Refusal> {
         self.version_and_vrid(&message.advert)?;
-        self.path(envelope)?;
+        self.path(envelope, is_word)?;
         self.authentication(envelope, message)
     }
 
@@ -80,8 +85,8 @@ impl Expect<'_> {
         }
     }
 
-    /// Where it came from, how far, and where it was sent to.
-    fn path(&self, envelope: &Envelope<'_>) -> Result<(), Refusal> {
+    /// Where it came from, how far, and where it was sent to: a word goes to one host, whatever adverts do.
+    fn path(&self, envelope: &Envelope<'_>, is_word: bool) -> Result<(), Refusal> {
         let Envelope { source, destination, ttl, .. } = *envelope;
         let own = self.ttls.iter().find(|(peer, _)| *peer == source).map(|(_, bounds)| bounds.clone());
         // A TTL the kernel did not tell is as good as none at all.
@@ -89,8 +94,11 @@ impl Expect<'_> {
             return Err(Refusal::Ttl);
         }
         match self.reach {
-            Reach::Multicast(_) if !destination.is_multicast() => Err(Refusal::UnicastDestination),
-            Reach::Multicast(group) if destination != group => Err(Refusal::BadDestination),
+            _ if is_word && destination.is_multicast() => Err(Refusal::MulticastDestination),
+            Reach::Multicast(_) if !is_word && !destination.is_multicast() => {
+                Err(Refusal::UnicastDestination)
+            }
+            Reach::Multicast(group) if !is_word && destination != group => Err(Refusal::BadDestination),
             // RFC 9568 5.1.2.1; over unicast keepalived sends from any address.
             Reach::Multicast(_) if !link_local_in_ipv6(source) => Err(Refusal::SourceNotLinkLocal),
             Reach::Unicast(_) if destination.is_multicast() => Err(Refusal::MulticastDestination),

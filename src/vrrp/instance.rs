@@ -7,6 +7,7 @@
 //! Deadlines live inside the state, so leaving a state drops its timers.
 
 use super::announcing::Schedule;
+use super::config::LONE_WAIT;
 pub use super::config::{Config, Manner};
 pub use super::event::{Action, Discard, Event, First, State, Then, Wait};
 use super::why::{Fault, Why};
@@ -176,6 +177,7 @@ impl Instance {
             (State::Backup { .. }, Event::Heard { source, priority, interval }) => {
                 self.hear_as_backup(now, source, priority, interval)
             }
+            (State::Backup { .. }, Event::Named { source }) => self.succeed(now, source),
             (State::Master { .. }, Event::Heard { source, priority, interval }) => {
                 self.hear_as_master(now, source, priority, interval)
             }
@@ -274,6 +276,18 @@ impl Instance {
                 Actions::new()
             }
         }
+    }
+
+    /// The farewell of the Master that we follow, said to us alone: before that to all, or behind it.
+    fn succeed(&mut self, now: Time, source: IpAddr) -> Actions {
+        if let State::Backup { master: Some(master), down_at, cause, .. } = &mut self.state
+            && *master == source
+            && matches!(cause, Why::Silence | Why::Farewell(_))
+        {
+            *down_at = (*down_at).min(now + LONE_WAIT);
+            *cause = Why::Farewell(source);
+        }
+        Actions::new()
     }
 
     /// 6.4.3 on an advert. Preemption is not consulted here.
@@ -473,7 +487,7 @@ impl Instance {
         Action::Advertise(self.advert(Some(self.priority)))
     }
 
-    pub(super) fn advert(&self, priority: Option<Priority>) -> Advert {
+    pub(crate) fn advert(&self, priority: Option<Priority>) -> Advert {
         Advert {
             version: self.config.version,
             vrid: self.config.vrid,

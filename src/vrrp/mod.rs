@@ -33,7 +33,8 @@
 //! - Who preempts a living Master has and announces its addresses before its first advert (6.4.2 and RFC 3768
 //!   6.4.2 advertise first), which comes an interval later at most: `make` says why.
 //! - The only Backup there can be (one unicast peer, one rival among the voters or on the second path) waits
-//!   0.5 ms after a farewell and not its skew (6.4.2, RFC 3768 6.4.2): there is no better one to let go first.
+//!   0.5 ms after a farewell and not its skew (6.4.2, RFC 3768 6.4.2): there is no better one to let go first. So
+//!   does, among several Locums, the one that the Master names before its farewell: `succession` says how.
 //! - A Master whose link was gone for less than three adverts goes on as Master where it has heard nobody else
 //!   (6.4.1 and RFC 3768 6.4.1 go by Backup): no Backup can have missed it. See `link_back`.
 //! - By unicast any TTL and hop limit is accepted unless `min_ttl` is set, and IPv6 from an address of any
@@ -77,6 +78,7 @@ mod make;
 pub mod packet;
 mod refusal;
 pub mod sequence;
+pub mod succession;
 mod tuning;
 mod vip;
 mod voted;

@@ -11,6 +11,7 @@ pub use super::refusal::{Refusal, Remark};
 use super::auth::{Auth, PASSWORD_LEN, Seal};
 use super::expect::first_not_link_local;
 use super::hmac::{TRAILER_LEN, claim};
+use super::succession::Word;
 use super::{Advert, Checksum, Family, Interval, Priority, Version, Vrid, checksum};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -45,20 +46,28 @@ pub struct Heard {
 /// Whether it was seen before is not asked; who has a ledger, asks it between [`authenticate`] and
 /// [`Authentic::judge`], which this is.
 pub fn parse(envelope: &Envelope<'_>, expect: &Expect<'_>) -> Result<Heard, Refusal> {
-    authenticate(envelope, expect)?.judge(expect)
+    authenticate(envelope, expect, None)?.judge(expect)
 }
 
-/// Verifies that a packet is well-formed, is for its receiver, and comes from who may send it.
-pub fn authenticate<'a>(envelope: &Envelope<'a>, expect: &Expect<'_>) -> Result<Authentic<'a>, Refusal> {
-    let message = Message::read(envelope, matches!(expect.auth, Auth::Hmac(_)), expect.bare)?;
-    expect.admit(envelope, &message)?;
-    Ok(Authentic { envelope: *envelope, message })
+/// Verifies that a packet is well-formed, is for its receiver, and comes from who may send it: an advert, or a word
+/// as [`Word::peek`] has put it.
+pub fn authenticate<'a>(
+    envelope: &Envelope<'a>,
+    expect: &Expect<'_>,
+    word: Option<Word>,
+) -> Result<Authentic<'a>, Refusal> {
+    let kind = word.map_or(ADVERTISEMENT, Word::kind);
+    let bare = expect.bare || word.is_some();
+    let message = Message::read(envelope, kind, matches!(expect.auth, Auth::Hmac(_)), bare)?;
+    expect.admit(envelope, &message, word.is_some())?;
+    Ok(Authentic { envelope: *envelope, message, word })
 }
 
 /// A packet from who may send it.
 pub struct Authentic<'a> {
     envelope: Envelope<'a>,
     message: Message<'a>,
+    word: Option<Word>,
 }
 
 impl Authentic<'_> {
@@ -68,9 +77,10 @@ impl Authentic<'_> {
         &self.message.claim
     }
 
-    /// Judges what it says.
+    /// Judges what it says. Of a word only the priority is meant.
     pub fn judge(self, expect: &Expect<'_>) -> Result<Heard, Refusal> {
-        let remarks = expect.content(&self.message.advert)?;
+        let judged = self.word.is_none().then(|| expect.content(&self.message.advert));
+        let remarks = judged.transpose()?.unwrap_or_default();
         Ok(self.message.heard(&self.envelope, remarks))
     }
 }
@@ -78,7 +88,7 @@ impl Authentic<'_> {
 /// Decodes a packet of either version without a receiver's expectations: for looking at traffic.
 /// The message itself is checked as [`parse`] checks it; its seal is told and not verified.
 pub fn decode(envelope: &Envelope<'_>) -> Result<Heard, Refusal> {
-    let message = Message::read(envelope, true, false)?;
+    let message = Message::read(envelope, ADVERTISEMENT, true, false)?;
     let mut remarks = Vec::new();
     if first_not_link_local(&message.advert) {
         remarks.push(Remark::FirstNotLinkLocal);
@@ -106,7 +116,7 @@ pub(super) struct Message<'a> {
 
 impl<'a> Message<'a> {
     /// Without addresses it is nothing but where `bare`. A trailer is known by its length alone, and only where `signed`: elsewhere it is trailing bytes.
-    fn read(envelope: &Envelope<'a>, signed: bool, bare: bool) -> Result<Self, Refusal> {
+    fn read(envelope: &Envelope<'a>, kind: u8, signed: bool, bare: bool) -> Result<Self, Refusal> {
         let payload = envelope.payload;
         let &[first, vrid, priority, count, fifth, sixth, _, _, ref rest @ ..] = payload else {
             return Err(Refusal::Truncated);
@@ -116,7 +126,7 @@ impl<'a> Message<'a> {
         if (version, family) == (Version::V2, Family::Ipv6) {
             return Err(Refusal::Version);
         }
-        if first & 0x0F != ADVERTISEMENT {
+        if first & 0x0F != kind {
             return Err(Refusal::Type);
         }
         let vrid = Vrid::new(vrid).ok_or(Refusal::VridZero)?;

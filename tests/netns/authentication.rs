@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddrV4};
 use tempfile::NamedTempFile;
 
 /// A key of 32 bytes in a file, each of them this one.
-fn key(byte: u8) -> NamedTempFile {
+pub fn key(byte: u8) -> NamedTempFile {
     let file = NamedTempFile::new().unwrap();
     let digits = (0..32).fold("hex:".to_owned(), |mut text, _| {
         write!(text, "{byte:02x}").unwrap();
@@ -22,13 +22,13 @@ fn key(byte: u8) -> NamedTempFile {
     file
 }
 
-fn signed(priority: u8, key: &NamedTempFile, more: &str) -> Router {
+pub fn signed(priority: u8, key: &NamedTempFile, more: &str) -> Router {
     let path = key.path().display();
     let auth = format!(r#"{{ hmac = {{ keys = {{ 1 = "file:{path}" }}, active = 1{more} }} }}"#);
     Router::new(priority).with("auth", &auth)
 }
 
-fn in_both_families(router: Router) -> Router {
+pub fn in_both_families(router: Router) -> Router {
     router.with("addresses", &format!(r#"["{VIP}", "{VIP6}"]"#))
 }
 

@@ -50,6 +50,7 @@ mod running;
 mod second_path;
 mod shared_number;
 mod snmp;
+mod succession;
 mod takeover;
 mod together;
 mod websockets;

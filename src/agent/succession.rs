@@ -1,0 +1,109 @@
+//! Who is next, in words between Locums: says them when it is time, and follows them. What they are, is told in
+//! `vrrp::succession`.
+
+use super::Agent;
+use super::effect::Effect;
+use super::transition::RouterName;
+use crate::time::Time;
+use crate::vrrp::Advert;
+use crate::vrrp::auth::{Auth, Seal};
+use crate::vrrp::instance::{Event, State};
+use crate::vrrp::packet::{Draft, Heard};
+use crate::vrrp::succession::{Told, Word};
+use std::net::IpAddr;
+
+impl Agent {
+    /// Whether words are said and heard: a host that only listens says none.
+    pub fn succession(&mut self, wanted: bool) {
+        self.succession = wanted;
+    }
+
+    /// Whom a Master would name at `now`, in each family where it knows somebody.
+    pub fn successors(&self, now: Time, router: &RouterName) -> impl Iterator<Item = IpAddr> {
+        let mine = self.routers.iter().position(|mine| mine.config.name == *router);
+        let index = mine.filter(|index| self.says_words(*index));
+        let members = index.into_iter().flat_map(|index| &self.routers[index].members);
+        members.filter_map(move |member| member.followers.best(now))
+    }
+
+    /// A word came in from who may say it.
+    pub(super) fn hear_word(
+        &mut self,
+        now: Time,
+        (index, member): (usize, usize),
+        word: Word,
+        heard: &Heard,
+        effects: &mut Vec<Effect>,
+    ) {
+        match (word, heard.advert.priority) {
+            (Word::Follows, Some(priority)) => {
+                self.routers[index].members[member].followers.note(now, heard.source, priority);
+            }
+            (Word::Next, _) => {
+                self.pass_member(now, index, member, Event::Named { source: heard.source }, effects);
+            }
+            (Word::Follows, None) => {}
+        }
+        self.remember(now, false, effects);
+    }
+
+    /// The Master that a Backup follows was heard: it is told who follows it, where it may not know.
+    pub(super) fn tell_master(&mut self, now: Time, index: usize, member: usize, effects: &mut Vec<Effect>) {
+        let instance = self.instance(index, member);
+        let State::Backup { master: Some(master), .. } = *instance.state() else { return };
+        let own = instance.priority();
+        if self.says_words(index) && self.routers[index].members[member].told.is_due(now, master, own) {
+            self.send_word(now, (index, member), Word::Follows, master, effects);
+        }
+    }
+
+    /// A Master is about to say farewell: who is next hears it first.
+    pub(super) fn name_successor(
+        &mut self,
+        now: Time,
+        index: usize,
+        member: usize,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.says_words(index)
+            && let Some(next) = self.routers[index].members[member].followers.take_best(now)
+        {
+            self.send_word(now, (index, member), Word::Next, next, effects);
+        }
+    }
+
+    /// A Master has another Master behind it later on, of whom nothing is known yet.
+    pub(super) fn forget_told(&mut self, index: usize, member: usize) {
+        self.routers[index].members[member].told = Told::default();
+    }
+
+    /// Where one other host is all there can be, it needs no word.
+    fn says_words(&self, index: usize) -> bool {
+        let config = &self.routers[index].config;
+        self.succession && config.peers.len() != 1 && !matches!(config.auth, Auth::Ah(_))
+    }
+
+    fn send_word(
+        &mut self,
+        now: Time,
+        (index, member): (usize, usize),
+        word: Word,
+        to: IpAddr,
+        effects: &mut Vec<Effect>,
+    ) {
+        let clock = self.wall_clock(now);
+        let form = self.routers[index].checksum(member);
+        let instance = self.instance(index, member);
+        let advert = Advert { addresses: [].into(), ..instance.advert(Some(instance.priority())) };
+        let Some(way) = self.ways(index, member).into_iter().next() else { return };
+        let router = &mut self.routers[index];
+        let ttl = if router.config.peers.is_empty() { u8::MAX } else { router.config.ttl };
+        let member = &mut router.members[member];
+        let auth = &self.sets[router.set].group.members()[member.seat].config().auth;
+        let Some(seal) = member.ledger.next(auth, way.source, clock) else { return };
+        self.keeping.news |= seal != Seal::None;
+        let parcel = Draft::word(word, &advert, way.source, auth, &seal).to(to, form);
+        effects.push(Effect::Send(way.outgoing(member.id, None, to, ttl, parcel)));
+        self.remember(now, false, effects);
+    }
+}
