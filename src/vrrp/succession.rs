@@ -136,6 +136,7 @@ mod tests {
     use crate::vrrp::packet::{Draft, Expect, Reach, Refusal, authenticate};
     use crate::vrrp::sequence::AntiReplay;
     use crate::vrrp::{Advert, Checksum, Interval, Version, Vrid};
+    use std::num::NonZeroU8;
 
     fn at(seconds: u64) -> Time {
         Time::ZERO + Duration::from_secs(seconds)
@@ -177,11 +178,16 @@ mod tests {
         assert_eq!(followers.take_best(at(160)), None);
     }
 
+    fn envelope(payload: &[u8]) -> Envelope<'_> {
+        Envelope { source: host(1), destination: host(2), ttl: Some(255), ah: None, payload }
+    }
+
     #[test]
     fn a_word_is_signed_as_an_advert_is_and_neither_can_be_made_of_the_other() {
         let ring = |byte| {
-            let key = Key::new(1, Secret::new([byte; 32])).unwrap();
-            Auth::Hmac(Keyring::new(vec![key], 1, AntiReplay::Time(5), Mode::Enforce).unwrap())
+            let id = NonZeroU8::MIN;
+            let key = Key::new(id, Secret::new([byte; 32])).unwrap();
+            Auth::Hmac(Keyring::new(vec![key], id, AntiReplay::Time(5), Mode::Enforce).unwrap())
         };
         let (auth, other) = (ring(1), ring(2));
         let clock = Some(Duration::from_secs(1_700_000_000));
@@ -190,10 +196,6 @@ mod tests {
         let addresses = [].into();
         let advert = Advert { version: Version::V3, vrid, priority: Some(priority(9)), interval, addresses };
         let parcel = Draft::word(Word::Next, &advert, host(1), &auth, &seal).to(host(2), Checksum::Pseudo);
-        let envelope = |payload| {
-            let (source, destination) = (host(1), host(2));
-            Envelope { source, destination, ttl: Some(255), ah: None, payload }
-        };
         assert_eq!(parcel.payload.get(..4), Some(&[0x3F, 0, 9, 51][..]));
         let (word, message) = Word::peek(&envelope(&parcel.payload)).unwrap();
         let heard = |auth: &Auth, word, message: &[u8]| {
