@@ -303,11 +303,9 @@ impl Agent {
         self.due = None;
         self.judge_rivals(now, effects);
         let mut news = self.retry_at.take_if(|at| *at <= now).is_some();
-        if news {
-            for router in &mut self.routers {
-                router.contested.take_if(|(_, at)| *at <= now);
-                router.evictions.paused_until.take_if(|at| *at <= now);
-            }
+        for router in self.routers.iter_mut().filter(|_| news) {
+            router.contested.take_if(|(_, at)| *at <= now);
+            router.evictions.paused_until.take_if(|at| *at <= now);
         }
         news |= self.start_at.take_if(|at| *at <= now).is_some();
         if self.links.tick(now) || news {
@@ -402,11 +400,6 @@ impl Agent {
         let instance = router.members[member].id;
         match action {
             Action::Advertise(advert) => {
-                if advert.priority.is_none() {
-                    self.name_successor(now, index, member, effects);
-                } else {
-                    self.forget_told(index, member);
-                }
                 self.advertise(now, index, member, &advert, effects);
                 if place == 0 && advert.priority.is_some() {
                     self.renew(now, set, effects);

@@ -65,6 +65,11 @@ impl Agent {
         advert: &Advert,
         effects: &mut Vec<Effect>,
     ) {
+        if advert.priority.is_none() {
+            self.name_successor(now, index, member, effects);
+        } else {
+            self.forget_told(index, member);
+        }
         let clock = self.wall_clock(now);
         let form = self.routers[index].checksum(member);
         let ways = self.ways(index, member);
