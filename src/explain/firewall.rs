@@ -153,8 +153,8 @@ fn words(wire: &Wire, rule: Rule) -> [String; 2] {
     let (protocol, place, own) = (wire.protocol, place(way, "\""), place(option, ""));
     let upper = chain.to_uppercase();
     [
-        format!("add rule inet filter {chain} {place}{hops} 255 meta l4proto {protocol} accept"),
-        format!("{program} -A {upper} {own}-m {module} 255 -p {protocol} -j ACCEPT"),
+        format!("insert rule inet filter {chain} {place}{hops} 255 meta l4proto {protocol} accept"),
+        format!("{program} -I {upper} {own}-m {module} 255 -p {protocol} -j ACCEPT"),
     ]
 }
 
