@@ -10,6 +10,7 @@ use super::announcing::Schedule;
 use super::config::LONE_WAIT;
 pub use super::config::{Config, Manner};
 pub use super::event::{Action, Discard, Event, First, State, Then, Wait};
+use super::succession::Named;
 use super::why::{Fault, Why};
 use super::{Advert, Interval, Priority, Version, is_greater};
 use crate::time::{Time, earliest};
@@ -33,6 +34,7 @@ pub struct Instance {
     /// In Fault, of one that was Master when its link went: until when no Backup takes over, by the time
     /// of our last advert.
     pub(super) master_until: Option<Time>,
+    pub(super) named: Named,
 }
 
 impl Instance {
@@ -49,6 +51,7 @@ impl Instance {
             since: now,
             damped: false,
             master_until: None,
+            named: Named::default(),
         }
     }
 
@@ -177,7 +180,7 @@ impl Instance {
             (State::Backup { .. }, Event::Heard { source, priority, interval }) => {
                 self.hear_as_backup(now, source, priority, interval)
             }
-            (State::Backup { .. }, Event::Named { source }) => self.succeed(now, source),
+            (State::Backup { .. }, Event::Named { source }) => self.is_named(now, source),
             (State::Master { .. }, Event::Heard { source, priority, interval }) => {
                 self.hear_as_master(now, source, priority, interval)
             }
@@ -252,7 +255,8 @@ impl Instance {
                 smallvec![Action::Discard(Discard::StrangersFarewell)]
             }
             None => {
-                *down_at = now + self.config.farewell_wait(*interval, own);
+                let skew = self.config.farewell_wait(*interval, own);
+                *down_at = now + if self.named.take(now, source) { LONE_WAIT } else { skew };
                 *cause = Why::Farewell(source);
                 Actions::new()
             }
@@ -276,18 +280,6 @@ impl Instance {
                 Actions::new()
             }
         }
-    }
-
-    /// The farewell of the Master that we follow, said to us alone: before that to all, or behind it.
-    fn succeed(&mut self, now: Time, source: IpAddr) -> Actions {
-        if let State::Backup { master: Some(master), down_at, cause, .. } = &mut self.state
-            && *master == source
-            && matches!(cause, Why::Silence | Why::Farewell(_))
-        {
-            *down_at = (*down_at).min(now + LONE_WAIT);
-            *cause = Why::Farewell(source);
-        }
-        Actions::new()
     }
 
     /// 6.4.3 on an advert. Preemption is not consulted here.

@@ -1,7 +1,8 @@
 //! Words between Locums beside the adverts: a Backup tells the Master whom it follows that it is there, and a Master
 //! that leaves tells the best of them, before its farewell, that it is next and need not wait its skew.
 //!
-//! One Master names one successor, so no two take over at once; where two do, or a word is lost, forged or late, the
+//! The word alone moves nobody: it may have waited in the kernel for the neighbour's answer, until long after its Master
+//! has come back. The farewell has to be heard as well. One Master names one successor, so no two take over at once; where two do, or a word is lost, forged or late, the
 //! election decides as it does without any. A better host that speaks no such words takes over after it.
 //!
 //! A word is an advert without addresses, of a type that the RFCs do not have, from one host to one host. The byte of
@@ -10,7 +11,11 @@
 //! signed as adverts are, and comes from as near. Behind an Authentication Header there are none.
 
 use super::Priority;
+use super::config::LONE_WAIT;
 use super::envelope::Envelope;
+use super::event::State;
+use super::instance::{Actions, Instance};
+use super::why::Why;
 use crate::time::Time;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -65,8 +70,37 @@ const SOON: Duration = Duration::from_secs(1);
 const LATER: Duration = Duration::from_secs(30);
 /// Two of which may be lost before a Master forgets.
 const FORGOTTEN: Duration = Duration::from_secs(75);
+/// How long after the word its farewell may come.
+const NAMED: Duration = Duration::from_millis(100);
 /// The most followers that a Master remembers.
 const MOST: usize = 8;
+
+/// Who has named us its successor, and until when the farewell that belongs to it may come.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Named(Option<(IpAddr, Time)>);
+
+impl Named {
+    /// Whether it was this one, of late; it counts once.
+    pub(super) fn take(&mut self, now: Time, source: IpAddr) -> bool {
+        self.0.take().is_some_and(|(who, until)| who == source && now <= until)
+    }
+}
+
+impl Instance {
+    /// The Master that we follow has named us: what was heard of its farewell, or is heard at once, waits no skew.
+    pub(super) fn is_named(&mut self, now: Time, source: IpAddr) -> Actions {
+        if let State::Backup { master: Some(master), down_at, cause, .. } = &mut self.state
+            && *master == source
+        {
+            match cause {
+                Why::Farewell(_) => *down_at = (*down_at).min(now + LONE_WAIT),
+                Why::Silence => self.named = Named(Some((source, now + NAMED))),
+                _ => {}
+            }
+        }
+        Actions::new()
+    }
+}
 
 /// What a Backup has told.
 #[derive(Debug, Default)]

@@ -451,6 +451,20 @@ fn a_backup_that_its_master_names_takes_over_at_once() {
     }
 }
 
+// Ours: the word may have waited for the neighbour's answer until its Master was back.
+#[test]
+fn a_word_without_a_farewell_moves_nobody() {
+    let mut desk = Desk::backup("priority = 1");
+    desk.agent.succession(true);
+    desk.hear(&advert(ABOVE, 200));
+    let due = desk.due();
+    desk.hear(&word(ABOVE, NEXT, 200));
+    assert_eq!(desk.due(), due);
+    desk.wait(SECOND / 2);
+    desk.hear(&advert(ABOVE, 0));
+    assert!(desk.due() > SECOND / 2, "the skew, of a farewell that is another: {:?}", desk.due());
+}
+
 // Ours: a word is believed where an advert would be, and only of the Master that is followed.
 #[test]
 fn words_of_strangers_and_from_far_away_name_nobody() {
