@@ -204,13 +204,14 @@ impl Agent {
         };
         let stale = now - instance.config().interval.duration() * 4;
         let router = &mut self.routers[index];
-        let peers = &router.members[member].peers;
         let Some(priority) = heard.advert.priority else {
             // Gone, to come back as news.
             router.elsewhere.take_if(|known| *known == heard.source);
             return;
         };
-        let gone = |known: IpAddr| peers.heard_from(known).is_none_or(|at| at < stale);
+        let heard_from =
+            |known: IpAddr| router.members.iter().filter_map(move |it| it.peers.heard_from(known)).max();
+        let gone = |known: IpAddr| heard_from(known).is_none_or(|at| at < stale);
         let believed = follows.unwrap_or_else(|| router.elsewhere.is_none_or(gone));
         // Another family's address is the same host's, as far as anybody knows.
         let news = router.elsewhere.is_none_or(|known| {

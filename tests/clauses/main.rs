@@ -8,6 +8,7 @@ mod damping;
 mod desk;
 mod ours;
 mod rivals;
+mod succession;
 mod takeover;
 mod version_2;
 mod version_3;
