@@ -5,6 +5,7 @@ mod adverts;
 mod announcements;
 mod connections;
 mod firewall;
+mod leases;
 mod links;
 mod macvlans;
 mod namespace;

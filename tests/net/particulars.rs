@@ -1,6 +1,7 @@
 //! What is said of a held address is true in the kernel.
 
-use crate::addresses::{OURS, find, held, hold, lease, released, start, vip};
+use crate::addresses::{OURS, find, held, hold, released, start, vip};
+use crate::leases::lease;
 use crate::namespace::Namespace;
 use locum::net::address::{Order, Report};
 use locum::vrrp::{AddressFlag, Particulars, Preferred, Vip};
