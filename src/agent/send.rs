@@ -132,8 +132,8 @@ impl Agent {
     }
 
     /// The sockets that the routers need now. Where only some are new they are opened before what was to be done since
-    /// `before`: an owner's first advert is among it. Where some are closed, after it: a farewell may be. One that demands an authentication header listens for adverts
-    /// without one as well, so that they are refused and counted.
+    /// `before`: an owner's first advert is among it. Where some are closed, after it: a farewell may be. One that
+    /// demands an authentication header listens for adverts without one as well, so that they are refused and counted.
     pub(super) fn listen(&mut self, before: usize, effects: &mut Vec<Effect>) {
         let mut wanted: BTreeMap<Place<'_>, (BTreeSet<IpAddr>, BTreeSet<Vrid>)> = BTreeMap::new();
         for router in &self.routers {

@@ -14,8 +14,8 @@
 //! One thread serves all interfaces: the kernel changes addresses under one lock (RTNL) for the whole
 //! host, so more threads would only queue there, and one queue keeps every order in its place.
 
+use super::renewer::Permit;
 pub use super::renewer::Renewer;
-use super::renewer::Standing;
 use super::worker::{Task, Worker};
 use super::{Placed, queue};
 use crate::agent::Holding;
@@ -190,7 +190,7 @@ pub struct Means {
 #[derive(Clone, Debug)]
 pub struct Holder {
     tasks: queue::Sender<Task>,
-    standing: Standing,
+    permit: Permit,
 }
 
 impl Holder {
@@ -199,9 +199,9 @@ impl Holder {
     /// # Errors
     /// No netlink socket, or no thread, could be had.
     pub fn start(means: Means, report: impl Fn(Report) + Send + 'static) -> io::Result<Holder> {
-        let standing = Standing::default();
-        let mut worker = Worker::new(means, standing.clone(), report)?;
-        Ok(Holder { tasks: queue::start("holder", move |queue| worker.run(queue))?, standing })
+        let permit = Permit::default();
+        let mut worker = Worker::new(means, permit.clone(), report)?;
+        Ok(Holder { tasks: queue::start("holder", move |queue| worker.run(queue))?, permit })
     }
 
     /// What can do [`Order::Renew`] without the worker, most of the time; in the namespace of the calling thread.
@@ -209,7 +209,7 @@ impl Holder {
     /// # Errors
     /// No netlink socket could be had.
     pub fn renewer(&self) -> io::Result<Renewer> {
-        Renewer::new(self.standing.clone())
+        Renewer::new(self.permit.clone())
     }
 
     /// Queues an order; never waits.

@@ -13,7 +13,7 @@ const STALE: Duration = Duration::from_millis(500);
 impl<F: Fn(Report)> Worker<F> {
     /// Takes back what may be renewed without this thread, and learns when it was.
     pub(super) fn take_renewal(&mut self) -> Option<Renewal> {
-        let renewal = self.standing.take()?;
+        let renewal = self.permit.take()?;
         for lease in self.claimless() {
             lease.renewed = lease.renewed.max(renewal.renewed);
         }

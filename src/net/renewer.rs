@@ -1,7 +1,7 @@
 //! Renews what was renewed before, by the thread of whoever decides and without waking another: waking one costs more
 //! than all else that an idle Master does.
 //!
-//! Only what the worker has left standing here, and it takes that back before it does anything else. The kernel's
+//! Only what the worker permits, and it takes that back before it does anything else. The kernel's
 //! lock may be taken for long: who has anything to do soon orders the worker instead.
 
 use super::netlink_socket::Netlink;
@@ -21,12 +21,12 @@ pub(super) struct Renewal {
 
 /// The worker's word that it may be done again, or none.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Standing(Arc<Mutex<Option<Renewal>>>);
+pub(super) struct Permit(Arc<Mutex<Option<Renewal>>>);
 
-impl Standing {
-    pub(super) fn leave(&self, renewal: Option<Renewal>) {
-        if let Ok(mut standing) = self.0.lock() {
-            *standing = renewal;
+impl Permit {
+    pub(super) fn give(&self, renewal: Option<Renewal>) {
+        if let Ok(mut permit) = self.0.lock() {
+            *permit = renewal;
         }
     }
 
@@ -39,22 +39,22 @@ impl Standing {
 /// One end for the thread that decides.
 pub struct Renewer {
     netlink: Netlink,
-    standing: Standing,
+    permit: Permit,
 }
 
 impl Renewer {
     /// Opens it in the network namespace of the calling thread.
-    pub(super) fn new(standing: Standing) -> io::Result<Renewer> {
-        Ok(Renewer { netlink: Netlink::open()?, standing })
+    pub(super) fn new(permit: Permit) -> io::Result<Renewer> {
+        Ok(Renewer { netlink: Netlink::open()?, permit })
     }
 
     /// Begins all those lifetimes anew. `false`: that is not all there is to do, or it was not done; order it.
     #[must_use]
     pub fn renew(&mut self) -> bool {
-        let Ok(mut standing) = self.standing.0.try_lock() else { return false };
+        let Ok(mut permit) = self.permit.0.try_lock() else { return false };
         let now = Instant::now();
         // What has ended may have been removed: that is seen, told and mended, not passed over.
-        let Some(renewal) = standing.as_mut().filter(|renewal| now < renewal.renewed + renewal.length) else {
+        let Some(renewal) = permit.as_mut().filter(|renewal| now < renewal.renewed + renewal.length) else {
             return false;
         };
         renewal.renewed = now;

@@ -10,7 +10,7 @@ use super::firewall::{Firewall, Shut};
 use super::macvlan::Macvlans;
 use super::pace::{Frame, Pacer};
 use super::queue::{Nothing, Queue};
-use super::renewer::Standing;
+use super::renewer::Permit;
 use super::routing::{self, Entry, Routing};
 use super::settle::{Outcome, Outcomes, Settler};
 use super::wanted::{Place, Wanted};
@@ -41,12 +41,12 @@ pub(super) struct Worker<F> {
     announcers: BTreeMap<String, Announcer>,
     pacer: Pacer,
     answers: Answers,
-    pub(super) standing: Standing,
+    pub(super) permit: Permit,
     report: F,
 }
 
 impl<F: Fn(Report)> Worker<F> {
-    pub(super) fn new(means: Means, standing: Standing, report: F) -> io::Result<Self> {
+    pub(super) fn new(means: Means, permit: Permit, report: F) -> io::Result<Self> {
         Ok(Worker {
             macvlans: Macvlans::new(means.journal.as_ref().map(|path| path.with_extension("settings")))?,
             firewall: Firewall::default(),
@@ -57,7 +57,7 @@ impl<F: Fn(Report)> Worker<F> {
             announcers: BTreeMap::new(),
             pacer: Pacer::default(),
             answers: Answers::default(),
-            standing,
+            permit,
             report,
         })
     }
@@ -136,7 +136,7 @@ impl<F: Fn(Report)> Worker<F> {
                 // What goes with a claim by itself: each time for as long as that lasts.
                 let _ = self.renew(at, |_, lease| lease.until.is_some());
                 let renewal = self.renew_all(at, renewal);
-                self.standing.leave(renewal);
+                self.permit.give(renewal);
             }
             Order::Claimed { owners, until } => {
                 for owner in &owners {
