@@ -228,7 +228,7 @@ mkdir -p "root$2" && mount --bind "$2" "root$2" && cp "$3" root/usr/local/bin/sy
 mount -t proc proc root/proc && mount --rbind /dev root/dev && mount --rbind /sys root/sys
 mount -t tmpfs tmpfs root/run
 # A host that runs Locum has files of its own; here they are as if they had never been.
-rm -rf root/etc/locum root/var/lib/locum && mkdir -p root/etc/locum root/root
+rm -rf root/etc/locum root/var/lib/locum && mkdir -p root/root
 exec chroot root /bin/bash -c 'cd /root && PATH="/usr/local/bin:$PATH" exec bash'
 "#;
 
