@@ -17,6 +17,7 @@ use crate::vrrp::instance::{Event, Instance, State};
 use crate::vrrp::why::Why;
 use crate::vrrp::{Family, Version, Vrid};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// What one process hands to the next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,6 +175,12 @@ impl Agent {
 }
 
 impl Relay {
+    /// Whether it was handed out within so long.
+    #[must_use]
+    pub fn is_of_the_last(&self, now: Time, span: Duration) -> bool {
+        self.at <= now && now.since(self.at) <= span
+    }
+
     fn of(&self, router: &Router, family: Family) -> Option<&Mastership> {
         self.masters.iter().find(|master| master.is_of(router, family))
     }

@@ -38,7 +38,11 @@ pub enum Question {
     },
     /// Let the program as it is installed now take the place of this process. No answer but the end of the
     /// connection says that it does.
-    Restart,
+    Restart {
+        /// Whose unit this is starts that program once this process has ended, so that it only has to end.
+        #[serde(default, skip_serializing_if = "is_false")]
+        started_by_service: bool,
+    },
     /// Ask the providers of records of DNS whether they would let us write, which changes no answer.
     DnsTest {
         /// Which record; all where `None`.
@@ -58,6 +62,11 @@ pub enum Question {
     /// Something for the agent.
     #[serde(untagged)]
     Agent(agent::Request),
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_false(is: &bool) -> bool {
+    !is
 }
 
 /// What to log from now on.
@@ -94,7 +103,11 @@ mod tests {
             (Question::Agent(Request::Handover { router: web() }), r#"{"ask":"handover","router":"web"}"#),
             (Question::Agent(Request::Resume { router: None }), r#"{"ask":"resume","router":null}"#),
             (Question::Reload { dry_run: true }, r#"{"ask":"reload","dry_run":true}"#),
-            (Question::Restart, r#"{"ask":"restart"}"#),
+            (Question::Restart { started_by_service: false }, r#"{"ask":"restart"}"#),
+            (
+                Question::Restart { started_by_service: true },
+                r#"{"ask":"restart","started_by_service":true}"#,
+            ),
             (Question::Cluster, r#"{"ask":"cluster"}"#),
             (Question::DnsTest { record: None }, r#"{"ask":"dns_test","record":null}"#),
             (

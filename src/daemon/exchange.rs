@@ -3,13 +3,36 @@
 
 use super::inbox::{Arrival, Meant};
 use super::perform::{HOOKS_WITHIN, Performer};
-use super::{scheduling, watchdog};
+use super::{EXIT_OK, replace, scheduling, watchdog};
 use crate::agent::config::Claims;
-use crate::agent::{Input, Response};
-use crate::config::{Loaded, Problems};
+use crate::agent::{Input, Relay, Response};
+use crate::config::{self, Loaded, Problems};
 use crate::control::{Asked, Question};
+use std::convert::Infallible;
+use std::process::exit;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tracing::{error, info, warn};
+
+/// The shortest interval of a Master that a service manager can start again in time: ending, being started and
+/// starting takes it and us some tenths of a second.
+const STARTED_WITHIN: Duration = Duration::from_millis(500);
+
+/// Whether the next program is started by a service manager, once this process has ended.
+fn by_service(asked: &Asked) -> bool {
+    matches!(asked.question, Question::Restart { started_by_service: true })
+}
+
+/// Whether a service manager is fast enough for every router; one line if not.
+fn in_time(new: &Loaded) -> Result<(), String> {
+    let too_fast = new.config.agent.routers.iter().find(|router| router.interval.duration() < STARTED_WITHIN);
+    too_fast.map_or(Ok(()), |router| {
+        let (interval, name) = (config::show(router.interval.duration()), &router.name);
+        Err(format!(
+            "{name} advertises every {interval}, which a service manager is too slow for: it hands over"
+        ))
+    })
+}
 
 /// Whether the vote can go on with a new configuration; one line if not.
 fn follow(claims: Option<&Claims>, new: &Loaded) -> Result<(), String> {
@@ -31,11 +54,12 @@ impl Performer {
         let (program, inbox) = (self.program.clone(), self.inbox.clone());
         let (path, overrides, claims) = (self.path.clone(), self.overrides.clone(), self.claims.clone());
         let attempt = move || {
-            // A newer program may take what this one cannot read.
-            let claims_follow =
-                || overrides.reload(&path, true).map_or(Ok(()), |new| follow(claims.as_ref(), &new));
-            let tried = program.attempt(&path, &overrides.reading);
-            let result = tried.and_then(|()| claims_follow().map_err(|line| vec![line]));
+            let result = program.attempt(&path, &overrides.reading).and_then(|()| {
+                // A newer program may take what this one cannot read.
+                let Ok(new) = overrides.reload(&path, true) else { return Ok(()) };
+                let in_time = || if by_service(&asked) { in_time(&new) } else { Ok(()) };
+                follow(claims.as_ref(), &new).and_then(|()| in_time()).map_err(|line| vec![line])
+            });
             inbox.put(Arrival::Tried { asked, result });
         };
         if let Err(error) = scheduling::spawn("restart", attempt) {
@@ -62,6 +86,21 @@ impl Performer {
             self.stuck = true;
             self.inbox.put(Arrival::Stop);
         }
+    }
+
+    /// Makes room for the next program, which takes in the relay. Returns only why it could not.
+    pub(super) fn make_room(&mut self, relay: &Relay) -> Result<Infallible, String> {
+        let control = &self.details.control.path;
+        if !self.replacing.as_ref().is_some_and(by_service) {
+            return self.program.replace(control, relay);
+        }
+        replace::leave(control, relay)?;
+        watchdog::stopping();
+        if let Some(ward) = &mut self.ward {
+            ward.ends(EXIT_OK);
+        }
+        // Nothing is given up on the way out.
+        exit(EXIT_OK.into())
     }
 
     /// Reads the configuration off the core: files and user databases may be slow.

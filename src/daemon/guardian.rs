@@ -171,8 +171,11 @@ impl Guardian {
             if listening || ended.is_some() {
                 listening = self.read(list)?;
             }
+            if let (Charge::Found(_), Some(code)) = (&daemon, self.will.ends) {
+                return Ok(Ended::Meant(code));
+            }
             if let Some(ended) = ended {
-                return Ok(self.will.ends.filter(|_| ended == Ended::Unseen).map_or(ended, Ended::Meant));
+                return Ok(ended);
             }
         }
     }

@@ -230,7 +230,7 @@ impl Performer {
                 self.renew();
                 // The next program has a whole lease to start in.
                 let _ = self.holder.clone().finish(RENEW_WITHIN);
-                let Err(line) = self.program.replace(&self.details.control.path, &relay);
+                let Err(line) = self.make_room(&relay);
                 error!("the next program cannot be started: {line}; stopping instead");
                 self.stuck = true;
                 return vec![Input::Stop { at_once: false }];
@@ -346,7 +346,7 @@ impl Performer {
             Question::DnsTest { .. } | Question::DnsSet { .. } => {
                 self.tasks.command(Command::AskRecords(asked));
             }
-            Question::Restart => self.restart(asked),
+            Question::Restart { .. } => self.restart(asked),
             // Those `translate` takes.
             Question::Agent(_) | Question::Reload { .. } | Question::Log(_) => {}
         }

@@ -247,7 +247,7 @@ impl Recorder {
 fn order(question: &Question) -> Option<(Order, Option<RouterName>)> {
     match question {
         Question::Reload { dry_run: false } => Some((Order::Reload, None)),
-        Question::Restart => Some((Order::Restart, None)),
+        Question::Restart { .. } => Some((Order::Restart, None)),
         Question::DnsSet { .. } => Some((Order::DnsSet, None)),
         Question::Agent(Request::Handover { router }) => Some((Order::Handover, router.clone())),
         Question::Agent(Request::Resume { router }) => Some((Order::Resume, router.clone())),

@@ -1,6 +1,8 @@
-//! Another program takes the place of this one, with the same process id: `execve(2)` of what is installed
-//! now. What the next one must know goes through a file that only it believes, and only once.
+//! Another program takes the place of this one: by `execve(2)` of what is installed now, with the same process id, or
+//! since this one ends and its service manager starts the next. What that one must know goes through a file that only
+//! it believes, and only once.
 
+use super::clock::now;
 use super::{privileges, scheduling};
 use crate::agent::Relay;
 use crate::config::keepalived::Options;
@@ -14,14 +16,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio, id};
+use std::time::Duration;
 use std::{env, fmt};
 use tracing::warn;
+
+/// How long it may take a service manager to start the next one: what was left longer ago was for somebody who never
+/// came.
+const STARTED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What is in the file.
 #[derive(Serialize, Deserialize)]
 struct Passed {
-    /// Whose it is: the id outlives the program.
-    process: u32,
+    /// Whose it is: the id outlives the program. `None`: whoever is started next.
+    process: Option<u32>,
     relay: Box<Relay>,
 }
 
@@ -52,7 +59,11 @@ pub(super) fn receive(control: &Path) -> Option<Box<Relay>> {
         return None;
     }
     let passed: Passed = serde_json::from_slice(&text).ok()?;
-    (passed.process == id()).then_some(passed.relay)
+    let is_for_this = match passed.process {
+        Some(process) => process == id(),
+        None => passed.relay.is_of_the_last(now(), STARTED_WITHIN),
+    };
+    is_for_this.then_some(passed.relay)
 }
 
 impl Program {
@@ -88,20 +99,28 @@ impl Program {
         };
         let path = text(self.path()?.as_os_str())?;
         let arguments = self.arguments.iter().map(|word| text(word)).collect::<Result<Vec<_>, _>>()?;
-        let file = beside(control);
-        pass(&file, relay).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+        pass(control, Some(id()), relay)?;
         privileges::pass_on()?;
         scheduling::pass_on();
         execv(&path, &arguments).map_err(|errno| {
-            let _ = fs::remove_file(&file);
+            let _ = fs::remove_file(beside(control));
             format!("{self}: {errno}")
         })
     }
 }
 
-fn pass(path: &Path, relay: &Relay) -> io::Result<()> {
-    let _ = fs::remove_file(path);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    let relay = Box::new(relay.clone());
-    file.write_all(&serde_json::to_vec(&Passed { process: id(), relay })?)
+/// Leaves what the next one must know for whoever is started next: this process ends now.
+pub(super) fn leave(control: &Path, relay: &Relay) -> Result<(), String> {
+    pass(control, None, relay)
+}
+
+fn pass(control: &Path, process: Option<u32>, relay: &Relay) -> Result<(), String> {
+    let path = beside(control);
+    let write = || -> io::Result<()> {
+        let _ = fs::remove_file(&path);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        let relay = Box::new(relay.clone());
+        file.write_all(&serde_json::to_vec(&Passed { process, relay })?)
+    };
+    write().map_err(|error| format!("cannot write {}: {error}", path.display()))
 }

@@ -5,16 +5,20 @@
 use super::foster;
 use super::inbox::Inbox;
 use super::word::{self, LONGEST};
-use super::{Guarding, Overrides};
+use super::{Guarding, Overrides, managed};
 use crate::agent::{Holding, Will};
 use crate::config::Details;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, getsockopt, send, socketpair, sockopt};
 use nix::unistd::dup2_stdin;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use tracing::warn;
+
+/// How long a guardian may take to end, in milliseconds.
+const ENDS_WITHIN: u16 = 1000;
 
 /// A connection between a daemon and its guardian.
 pub(super) fn connection() -> io::Result<(OwnedFd, OwnedFd)> {
@@ -118,6 +122,14 @@ impl Ward {
     /// This process ends by itself, with this code.
     pub(super) fn ends(&mut self, code: u8) {
         self.tell(&word::ends(code));
+        // Nothing of a service may be left once its main process has ended; where that is ours, no guardian has to
+        // wait for it.
+        if managed()
+            && let Some(to) = &self.to
+        {
+            let mut end = [PollFd::new(to.as_fd(), PollFlags::empty())];
+            let _ = poll(&mut end, ENDS_WITHIN);
+        }
     }
 
     fn tell(&mut self, word: &[u8]) {

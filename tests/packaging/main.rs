@@ -1,6 +1,8 @@
 //! The Debian package and the systemd unit: built, looked into, installed into a root of its own, and
 //! the installed program run with no more than the unit gives it.
 
+mod systemd;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
