@@ -32,7 +32,8 @@ exec systemd-nspawn --quiet --directory=root --machine="$2" --register=no --keep
 "#;
 
 /// Of both hosts, but for priority and interface.
-const FILE: &str = "[router.web]\ninterface = 'eth0'\nvrid = 51\naddresses = ['10.0.0.100']\n";
+const FILE: &str =
+    "[router.web]\ninterface = 'eth0'\nvrid = 51\npriority = 150\naddresses = ['10.0.0.100']\n";
 
 struct Machine {
     nspawn: Running,
@@ -84,15 +85,9 @@ impl Machine {
         Some(machine)
     }
 
-    fn shell(&self, process: u32, what: &str, words: &str) -> Command {
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--target={process}")).args(what.split(' ')).args(["sh", "-c", words]);
-        command
-    }
-
     /// What was written where it succeeded.
     fn tries(&self, words: &str) -> Option<String> {
-        let done = self.shell(self.init, "--mount --uts --ipc --net --pid", words).output().expect("nsenter");
+        let done = shell(self.init, "--mount --uts --ipc --net --pid", words).output().expect("nsenter");
         done.status.success().then(|| String::from_utf8_lossy(&done.stdout).trim().to_owned())
     }
 
@@ -102,20 +97,20 @@ impl Machine {
     }
 
     /// The router as a daemon tells it.
-    fn router(&self, at: u32, what: &str, words: &str) -> Value {
-        let told = self.shell(at, what, words).output().expect("nsenter");
+    fn router(at: u32, namespaces: &str, words: &str) -> Value {
+        let told = shell(at, namespaces, words).output().expect("nsenter");
         let status: Value = serde_json::from_slice(&told.stdout).unwrap_or_default();
         status["routers"][0].clone()
     }
 
     fn here(&self) -> Value {
-        self.router(self.init, "--mount --net --pid", "locum status --json")
+        Machine::router(self.init, "--mount --net --pid", "locum status --json")
     }
 
     /// At the other end of the cable.
     fn there(&self) -> Value {
         let words = format!("{} status --json --socket {}", program(), self.socket());
-        self.router(self.other(), "--net", &words)
+        Machine::router(self.other(), "--net", &words)
     }
 
     fn socket(&self) -> String {
@@ -129,17 +124,15 @@ impl Machine {
 
     fn backup(&self) -> Running {
         let file = self.place.path().with_extension("toml");
-        fs::write(&file, FILE.replace("eth0", "wire").replace("vrid", "priority = 100\nvrid"))
-            .expect("a file");
+        fs::write(&file, FILE.replace("eth0", "wire").replace("150", "100")).expect("a file");
         let words = format!("exec {} run --socket {} --config {}", program(), self.socket(), file.display());
-        let mut backup = self.shell(self.other(), "--net", &words);
+        let mut backup = shell(self.other(), "--net", &words);
         Running(backup.stderr(Stdio::null()).spawn().expect("nsenter"))
     }
 
-    fn writes(&self, priority: u8) {
-        let file = FILE.replace("vrid", &format!("priority = {priority}\nvrid"));
+    fn writes(&self) {
         // As the README does: the package has made the folder.
-        self.does(&format!("cat > /etc/locum/locum.toml <<'END'\n{file}END"));
+        self.does(&format!("cat > /etc/locum/locum.toml <<'END'\n{FILE}END"));
     }
 
     fn main_process(&self) -> String {
@@ -181,6 +174,13 @@ fn groups(name: &str) -> Option<Vec<PathBuf>> {
     (made && !groups.is_empty()).then_some(groups)
 }
 
+/// In the namespaces of a process.
+fn shell(process: u32, namespaces: &str, words: &str) -> Command {
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--target={process}")).args(namespaces.split(' ')).args(["sh", "-c", words]);
+    command
+}
+
 fn children(process: u32) -> Vec<u32> {
     let told = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
     told.split_whitespace().filter_map(|child| child.parse().ok()).collect()
@@ -193,7 +193,7 @@ fn program() -> &'static str {
 #[test]
 fn under_systemd_a_restart_and_an_upgrade_leave_the_address_where_it_is_and_a_stop_hands_it_over() {
     let Some(machine) = Machine::boot() else { return };
-    machine.writes(150);
+    machine.writes();
     machine.does("systemctl enable --now locum");
     wait_for("the address", || machine.here()["state"] == "MASTER");
     let _backup = machine.backup();
@@ -240,7 +240,7 @@ fn under_systemd_a_witness_votes_with_its_credential_and_a_killed_daemon_is_star
     let says = || machine.does("journalctl --no-pager --output cat --unit locum-witness");
     wait_for("a vote", || says().contains("votes at 10.0.0.1:5110"));
 
-    machine.writes(150);
+    machine.writes();
     machine.does("systemctl start locum");
     let before = machine.main_process();
     machine.does("systemctl kill --signal KILL --kill-who main locum");
