@@ -279,6 +279,11 @@ fn never_taking_back_again_is_caught() {
     is_caught_in(run, Law::Damping);
 }
 
+#[test]
+fn a_host_that_keeps_its_old_key_is_caught() {
+    is_caught(Sabotage::OldKey, Law::OneMaster);
+}
+
 /// The configuration of a second host: less preferred, and with the unicast addresses swapped.
 fn twin(config: &Config) -> Config {
     let mut twin = config.clone();
@@ -287,6 +292,9 @@ fn twin(config: &Config) -> Config {
         let families = router.families();
         let theirs = std::mem::take(&mut router.sources);
         let first = |family| router.peers.iter().copied().find(|peer| Family::of(*peer) == family);
+        if let Some(path) = &mut router.second_path {
+            path.peers = [("10.0.0.1".parse().unwrap(), "10.1.0.1".parse().unwrap())].into();
+        }
         router.sources = families.into_iter().filter_map(first).collect();
         router.peers = theirs;
     }
@@ -315,6 +323,18 @@ fn laws_hold_for_every_example_and_its_twin() {
         played += 1;
     }
     assert!(played > 10, "only {played} examples were played");
+}
+
+/// The two hosts of the example with a second path, and the same where nobody hears what comes by it.
+#[test]
+fn a_configured_second_path_is_played_too() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/second-path.toml");
+    let config = config::load(&path, Secrets::BarRouter).unwrap().config.agent;
+    let configs = [config.clone(), twin(&config)];
+    let play = |sabotage| run_seeds(0, 40, Run { configs: Some(&configs), sabotage, ..Run::default() });
+    let outcome = play(None);
+    assert!(outcome.failures.is_empty(), "{}", outcome.text());
+    assert!(!play(Some(Sabotage::DeafThere)).failures.is_empty(), "nothing is lost without it");
 }
 
 #[test]

@@ -175,6 +175,13 @@ impl Claims {
         self.plead(now, office, pleas, effects);
     }
 
+    fn repeat_all(&mut self, now: Time, which: impl Fn(&Claimant) -> bool, effects: &mut Vec<Effect>) {
+        let chosen = self.claimants.iter().filter(|(_, claimant)| which(claimant));
+        for office in chosen.map(|(office, _)| office.clone()).collect::<Vec<_>>() {
+            self.repeat(now, &office, effects);
+        }
+    }
+
     /// Whose claim the datagram may have changed.
     pub(super) fn hear(
         &mut self,
@@ -189,12 +196,14 @@ impl Claims {
             return None;
         };
         match heard {
-            Heard::Stranger(to, bytes) => effects.push(Effect::Ballot { to, bytes }),
-            Heard::Greeted(_) => {
-                for office in self.claimants.keys().cloned().collect::<Vec<_>>() {
-                    self.repeat(now, &office, effects);
-                }
+            Heard::Stranger(to, bytes) => {
+                effects.push(Effect::Ballot { to, bytes });
+                // Behind the greeting, so that its answer is believed this time.
+                self.repeat_all(now, Claimant::asks, effects);
             }
+            Heard::Unproven(to, bytes) => effects.push(Effect::Ballot { to, bytes }),
+            Heard::Greeted(_) => self.repeat_all(now, |_| true, effects),
+            Heard::GreetedAgain(_) => {}
             Heard::Plea(from, Plea::Request(request)) => {
                 let answer = voters.voter.answer(now, from, &request);
                 effects.push(Effect::Ballot { to: from, bytes: voters.channel.answer(from, answer) });

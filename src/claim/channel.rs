@@ -56,10 +56,14 @@ pub enum Heard {
     Plea(VoterId, Plea),
     /// A voter answers.
     Answer(VoterId, Answer),
-    /// Somebody unknown; send it these bytes.
+    /// Somebody unknown; send it these bytes. An answer of it was for nothing, and is to be asked for again.
     Stranger(VoterId, Vec<u8>),
+    /// The same one says more, and cannot have heard that yet; send it these bytes.
+    Unproven(VoterId, Vec<u8>),
     /// A voter knows us from now on, and did not hear what we said last.
     Greeted(VoterId),
+    /// A voter greets us again as it did before: what it did not hear has been said again.
+    GreetedAgain(VoterId),
 }
 
 impl Channel {
@@ -103,8 +107,9 @@ impl Channel {
                 if ours != session || answered <= peer.greeted || answered > counter {
                     return Err(Refusal::Replay);
                 }
+                let again = peer.token == token;
                 (peer.greeted, peer.token, peer.last_heard) = (answered, token, now);
-                Ok(Heard::Greeted(from))
+                Ok(if again { Heard::GreetedAgain(from) } else { Heard::Greeted(from) })
             }
             _ if !peer.knows(&datagram) => {
                 // The same for all that it says until it has heard it: of two on their way, each would
@@ -113,7 +118,8 @@ impl Channel {
                 let token = again.map_or(chance.max(1), |(_, token)| token);
                 peer.newcomer = Some((datagram.session, token));
                 let greeting = Body::Greeting { session: datagram.session, counter: datagram.counter, token };
-                Ok(Heard::Stranger(from, self.say(from, greeting)))
+                let greeting = self.say(from, greeting);
+                Ok(if again.is_some() { Heard::Unproven(from, greeting) } else { Heard::Stranger(from, greeting) })
             }
             body => {
                 if !peer.known.as_mut().is_some_and(|window| window.admit(datagram.counter)) {

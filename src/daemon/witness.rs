@@ -45,9 +45,9 @@ pub fn witness(own: VoterId, second: Option<&SecondPath>, key: Key, longest: Ttl
                 socket.send(from, &channel.answer(from, answer));
             }
             Ok(Heard::Plea(from, Plea::Release(release))) => voter.release(from, &release),
-            Ok(Heard::Stranger(to, bytes)) => socket.send(to, &bytes),
+            Ok(Heard::Stranger(to, bytes) | Heard::Unproven(to, bytes)) => socket.send(to, &bytes),
             // It asks nobody. What it does not believe, it forgets.
-            Ok(Heard::Answer(..) | Heard::Greeted(_)) | Err(_) => {}
+            Ok(Heard::Answer(..) | Heard::Greeted(_) | Heard::GreetedAgain(_)) | Err(_) => {}
         }
     }
 }

@@ -163,7 +163,11 @@ fn happen(world: &mut World, fault: Fault, node: usize) {
             }
         }
         Fault::Stop { at_once } if awake => world.stop(node, at_once),
-        Fault::Status => world.ask(node, Request::Status),
+        Fault::Status => {
+            world.ask(node, Request::Status);
+            // In the same draw: the seeds mean the same where nothing is signed.
+            world.roll_keys(Duration::from_nanos(world.now.as_nanos() % 500_000_000));
+        }
         Fault::Noise => noise(world, node),
         Fault::Shortened => shortened(world, node),
         Fault::WitnessDown => world.stop_granting(),
@@ -235,6 +239,7 @@ pub(super) fn heal(world: &mut World, configs: &[Config]) {
     for (node, config) in configs.iter().enumerate() {
         let mut whole = world.nodes[node].config.clone();
         whole.routers.extend(config.routers.iter().skip(whole.routers.len()).cloned());
+        world.adopt_keys(&mut whole);
         if world.nodes[node].agent.is_none() {
             world.nodes[node].configure(whole);
             world.start(node);

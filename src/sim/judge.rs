@@ -135,6 +135,12 @@ pub(super) fn one_role(world: &mut World) {
     }
 }
 
+/// Whether every router has a second path.
+pub(super) fn is_joined_twice(world: &World) -> bool {
+    let mut routers = world.nodes.iter().flat_map(|node| &node.config.routers);
+    world.second.is_some() && routers.all(|router| router.second_path.is_some())
+}
+
 /// Law: one of two networks is cut, and nothing moves. It stays so.
 pub(super) fn one_network(world: &mut World) {
     let cut = world.any_network();

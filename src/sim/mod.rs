@@ -11,6 +11,7 @@ mod etcd;
 mod faults;
 mod judge;
 mod kernel;
+mod keys;
 mod lan;
 mod laws;
 mod networks;

@@ -5,11 +5,14 @@
 
 use super::networks::Network;
 use super::node::Node;
+use super::setup::first_key;
 use super::wire;
 use super::world::Arrival;
 use crate::agent::{Config, Datagram, Effect, Input, InstanceId, Standing};
 use crate::time::Time;
 use crate::vrrp::Family;
+use crate::vrrp::auth::Auth;
+use crate::vrrp::sequence::AntiReplay;
 
 /// A way in which the core could be broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,14 +67,19 @@ pub enum Sabotage {
     Undamped,
     /// Whoever has failed too often never takes them back.
     DampedForEver,
+    /// One host never signs by another key than its first.
+    OldKey,
 }
 
 impl Sabotage {
     /// What an agent is configured to be instead.
-    pub(super) fn configured(self, config: &mut Config) {
+    pub(super) fn configured(self, node: usize, config: &mut Config) {
         for router in &mut config.routers {
             match self {
                 Sabotage::Undamped => router.damping = None,
+                Sabotage::OldKey if node == 0 && matches!(router.auth, Auth::Hmac(_)) => {
+                    router.auth = first_key(AntiReplay::Monotonic);
+                }
                 Sabotage::DampedForEver => {
                     if let Some(damping) = &mut router.damping {
                         damping.pause *= 1000;

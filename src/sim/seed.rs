@@ -156,7 +156,7 @@ fn play(seed: u64, run: Run<'_>) -> Played {
     let configs: Vec<Config> = nodes.iter().map(|node| node.config.clone()).collect();
     let lan = faults::healthy();
     let mut world = World::new(lan, rng, Trace::new(run.keep));
-    world.second = run.second_path.then(faults::healthy);
+    world.second = setup::has_second_path(&nodes).then(faults::healthy);
     world.sabotage = run.sabotage;
     describe(&mut world, nodes);
     world.appoint();
@@ -244,7 +244,7 @@ fn quiet(world: &mut World, configs: &[Config]) -> bool {
 /// What else is tried where all is well. False where a law was broken.
 fn tried(world: &mut World) -> bool {
     judge::flapping(world);
-    if world.laws.are_kept() && world.second.is_some() {
+    if world.laws.are_kept() && judge::is_joined_twice(world) {
         judge::one_network(world);
     }
     world.laws.are_kept()

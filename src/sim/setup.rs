@@ -20,27 +20,52 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU8;
 use std::time::Duration;
 
-/// The nodes of a run with given configurations: each has the addresses its routers need.
+/// The nodes of a run with given configurations: each has the addresses its routers need, and those that the
+/// others name it by.
 pub(super) fn given(configs: &[Config]) -> Vec<Node> {
     let node = |(place, config): (usize, &Config)| {
         let place = u8::try_from(place).unwrap_or(u8::MAX);
         let mut links = links_for(config, place);
-        // The address the others expect adverts from, where they name their peers.
-        let others = configs.iter().enumerate().filter(|(other, _)| *other != usize::from(place));
-        let named = |config: &Config| config.routers.iter().flat_map(|r| r.peers.clone()).collect::<Vec<_>>();
-        let own = named(config);
-        let wanted: Vec<IpAddr> =
-            others.flat_map(|(_, other)| named(other)).filter(|ip| !own.contains(ip)).collect();
-        for ip in wanted.iter().rev() {
+        // By which it is known to the others, and not the others to it.
+        let only = |named: &dyn Fn(&Config) -> Vec<IpAddr>| -> Vec<IpAddr> {
+            let others = configs.iter().enumerate().filter(|(other, _)| *other != usize::from(place));
+            let own = named(config);
+            others.flat_map(|(_, other)| named(other)).filter(|ip| !own.contains(ip)).collect()
+        };
+        let here = only(&|config| {
+            let by_peers = config.routers.iter().flat_map(|router| router.peers.iter().copied());
+            by_peers.chain(paths(config).flat_map(|path| path.peers.keys().copied())).collect()
+        });
+        for ip in here.iter().rev() {
             for link in &mut links {
                 link.addresses.retain(|known| known.address != *ip);
                 let first = super::node::link("", 0, vec![*ip]).addresses;
                 link.addresses.splice(0..0, first);
             }
         }
+        let there = only(&|config| paths(config).flat_map(|path| path.peers.values().copied()).collect());
+        for path in paths(config) {
+            if !links.iter().any(|link| link.name == path.interface) {
+                links.push(second_link(&path.interface, place, there.clone()));
+            }
+        }
         Node::new(format!("n{}", place + 1), config.clone(), links)
     };
     configs.iter().enumerate().map(node).collect()
+}
+
+fn paths(config: &Config) -> impl Iterator<Item = &SecondPath> {
+    config.routers.iter().filter_map(|router| router.second_path.as_ref())
+}
+
+/// Whether any of them has a second path.
+pub(super) fn has_second_path(nodes: &[Node]) -> bool {
+    nodes.iter().any(|node| paths(&node.config).next().is_some())
+}
+
+/// The interface to the second network.
+fn second_link(name: &str, place: u8, addresses: Vec<IpAddr>) -> Link {
+    Link { index: 3, mac: Some([2, 0, 0, 0, 1, place]), ..link(name, place, addresses) }
 }
 
 /// The nodes of a random run.
@@ -164,8 +189,7 @@ pub(super) fn second_network(nodes: &mut [Node]) {
         }
         node.configure(config);
         let addresses = [Family::Ipv4, Family::Ipv6].map(|family| there(own, family));
-        let mac = Some([2, 0, 0, 0, 1, own]);
-        node.links.push(Link { index: 3, mac, ..link("eth1", own, addresses.to_vec()) });
+        node.links.push(second_link("eth1", own, addresses.to_vec()));
     }
 }
 
@@ -295,15 +319,16 @@ fn auth(rng: &mut Rng, version: Version) -> Auth {
     match (version, rng.below(6)) {
         (Version::V2, 0) => Auth::Ah(secret),
         (Version::V2, 1 | 2) => Auth::Pass(secret),
-        (_, 5) => {
-            let anti_replay = rng.pick(&[AntiReplay::Time(30), AntiReplay::Monotonic]);
-            let key = Key::new(NonZeroU8::MIN, Secret::new([7; 32]));
-            let keys =
-                key.and_then(|key| Keyring::new(vec![key], NonZeroU8::MIN, anti_replay, Mode::Enforce));
-            keys.map_or(Auth::None, Auth::Hmac)
-        }
+        (_, 5) => first_key(rng.pick(&[AntiReplay::Time(30), AntiReplay::Monotonic])),
         _ => Auth::None,
     }
+}
+
+/// The key that all have at first.
+pub(super) fn first_key(anti_replay: AntiReplay) -> Auth {
+    let key = Key::new(NonZeroU8::MIN, Secret::new([7; 32]));
+    let keys = key.and_then(|key| Keyring::new(vec![key], NonZeroU8::MIN, anti_replay, Mode::Enforce));
+    keys.map_or(Auth::None, Auth::Hmac)
 }
 
 /// Mostly the RFC's manner.

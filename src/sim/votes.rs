@@ -67,6 +67,16 @@ impl World {
         seat.process = Some((channel, Voter::new(begins, seat.longest, floor)));
     }
 
+    /// Another key for all of them. Those that run start again.
+    pub(super) fn give_witnesses(&mut self, key: &Key) {
+        for witness in 0..self.witnesses.len() {
+            self.witnesses[witness].key = key.clone();
+            if self.witnesses[witness].process.is_some() {
+                self.start_witness(witness);
+            }
+        }
+    }
+
     /// Whether there is somebody who grants and holds nothing: a witness, or a store.
     pub(super) fn grants_elsewhere(&self) -> bool {
         !self.witnesses.is_empty() || self.store.is_some()
@@ -164,8 +174,8 @@ impl World {
                 voter.release(from, &release);
                 None
             }
-            Ok(Heard::Stranger(to, bytes)) => Some((to, bytes)),
-            Ok(Heard::Answer(..) | Heard::Greeted(_)) | Err(_) => None,
+            Ok(Heard::Stranger(to, bytes) | Heard::Unproven(to, bytes)) => Some((to, bytes)),
+            Ok(Heard::Answer(..) | Heard::Greeted(_) | Heard::GreetedAgain(_)) | Err(_) => None,
         };
         if let Some((to, bytes)) = answer {
             self.carry_vote(self.nodes.len() + witness, to, &bytes);

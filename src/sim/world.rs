@@ -128,6 +128,8 @@ pub struct World {
     pub(super) store: Option<Store>,
     pub(super) rng: Rng,
     pub(super) sabotage: Option<Sabotage>,
+    /// How often all have got another key.
+    pub(super) keys_rolled: u8,
     /// How long addresses take to be there, and to be announced.
     pub(super) holding: Duration,
     queue: BTreeMap<(Time, u64), Happening>,
@@ -154,6 +156,7 @@ impl World {
             store: None,
             rng,
             sabotage: None,
+            keys_rolled: 0,
             holding: HOLDING,
             queue: BTreeMap::new(),
             sequence: 0,
@@ -204,9 +207,9 @@ impl World {
     }
 
     /// What an agent is configured to be.
-    fn configured(&self, mut config: Config) -> Config {
+    fn configured(&self, node: usize, mut config: Config) -> Config {
         if let Some(sabotage) = self.sabotage {
-            sabotage.configured(&mut config);
+            sabotage.configured(node, &mut config);
         }
         config
     }
@@ -354,7 +357,7 @@ impl World {
     }
 
     fn boot(&mut self, node: usize, relay: Option<Box<Relay>>) {
-        let config = self.configured(self.nodes[node].config.clone());
+        let config = self.configured(node, self.nodes[node].config.clone());
         let (mut agent, effects) = Agent::new(&config, self.agent_time(node));
         agent.succession(!self.lan.one_farewell);
         self.nodes[node].agent = Some(agent);
@@ -455,7 +458,7 @@ impl World {
         host.configure(config.clone());
         host.rhythm.clear();
         self.laws.forget(node);
-        let config = Box::new(self.configured(config));
+        let config = Box::new(self.configured(node, config));
         self.give(node, Input::Reload { ticket: None, dry_run: false, besides: Vec::new(), config });
     }
 
@@ -464,7 +467,7 @@ impl World {
         if !self.nodes[node].is_awake() {
             return;
         }
-        let config = Box::new(self.configured(self.nodes[node].config.clone()));
+        let config = Box::new(self.configured(node, self.nodes[node].config.clone()));
         let time = self.agent_time(node);
         let Some(agent) = self.nodes[node].agent.as_mut() else { return };
         let before = agent.deadline();

@@ -65,6 +65,21 @@ fn nothing_happened(world: &World, since: Time) {
     assert!(world.laws.are_kept(), "{:?}", world.laws.breaches());
 }
 
+/// Its voters and it have never said a word to each other: each believes the other from the second one on.
+#[test]
+fn whoever_asks_for_the_first_time_takes_over_as_soon_as_without_a_vote() {
+    let mut world = settled(usual);
+    let last = world.sent.iter().rev().find(|sent| sent.node == 0).unwrap().at;
+    world.crash(0, true);
+    world.run_for(SECOND * 5);
+    let taken = world.changes.iter().rev().find(|change| change.to == Standing::Master).unwrap();
+    assert_eq!(world.nodes[taken.node].name, "b");
+    // RFC 9568 6.1: three adverts, and the skew of priority 110.
+    let down = SECOND * 3 + SECOND * (256 - 110) / 256;
+    let took = taken.at.since(last);
+    assert!((down..down + Duration::from_millis(5)).contains(&took), "{took:?} and not {down:?}");
+}
+
 #[test]
 fn a_master_replaced_in_time_goes_on_with_its_claim() {
     let mut world = settled(usual);
