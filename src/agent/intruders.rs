@@ -4,7 +4,8 @@
 //! Where a claim is required there must never be two, so it is taken away at once, unless somebody puts it there
 //! again and again: that is told, and left alone for a while. Elsewhere it is told of and left, as keepalived does.
 //! What was there before this process came, before the configuration named it, or is on another interface than
-//! the router would use (a real server behind a balancer has it on `lo`), is never touched.
+//! the router would use (a real server behind a balancer has it on `lo`), is never touched. Once it has gone it is no
+//! longer there from before: a daemon of another kind that was stopped and is started again makes a second holder.
 
 use super::Agent;
 use super::effect::{Effect, Note};
@@ -229,6 +230,11 @@ mod tests {
         assert_eq!(found, ["10.0.0.101"]);
         intruders.see(Some(&later), &first, &vips);
         assert!(intruders.0.is_empty());
+        let bare = link(&["10.0.0.1"]);
+        intruders.see(Some(&first), &bare, &vips);
+        intruders.see(Some(&bare), &first, &vips);
+        assert_eq!(intruders.0.len(), 1, "one that was there before and comes again");
+        intruders.see(Some(&first), &bare, &vips);
         intruders.see(None, &later, &vips);
         assert_eq!(intruders.0.len(), 2, "an interface that comes later");
         intruders.forget("eth0");

@@ -196,6 +196,9 @@ fn what_was_there_before_or_is_elsewhere_is_left_alone_and_only_the_former_is_co
     settle(5);
     assert_eq!(evicted(&b), 0);
     assert!(!complaints(&b).contains("something else has put"));
+    // What has gone and comes again is as new as anything else.
+    lab["b"].ip(&format!("address add {VIP}/24 dev eth0"));
+    wait_until("it is taken away", SOON, || evicted(&b) == 1);
 }
 
 #[test]
