@@ -242,6 +242,11 @@ pub enum Effect {
         /// Whose.
         instance: InstanceId,
     },
+    /// Ask the neighbours who else has what an instance holds: of each interface, for one address of each family.
+    Ask {
+        /// Whose.
+        instance: InstanceId,
+    },
     /// Announcements keep this distance from now on.
     Pace(Vec<Pace>),
     /// Hear datagrams of the vote here from now on.

@@ -417,7 +417,7 @@ impl Agent {
                 router.members[member].giving += 1;
                 effects.push(Effect::Release { instance });
             }
-            Action::Announce(count) => effects.push(Effect::Announce { instance, count }),
+            Action::Announce(count) => self.announce(now, (index, member), count, effects),
             Action::AnnounceElsewhere => effects.push(Effect::AnnounceElsewhere { instance }),
             Action::Discard(reason) => {
                 *router.members[member].peers.discarded.entry(reason).or_default() += 1;

@@ -15,6 +15,7 @@ use super::status::RivalStatus;
 use crate::time::Time;
 use crate::vrrp::Family;
 use crate::vrrp::instance::{Event, State};
+use crate::vrrp::why::Why;
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -240,6 +241,29 @@ impl Agent {
         // Whoever has one family's addresses may have told of all of them.
         for member in 0..self.routers[index].members.len() {
             self.pass_member(now, index, member, Event::Rivalled, effects);
+        }
+    }
+
+    /// Tells the neighbours, and asks them once where the Master before was not heard to go: its daemon may be dead,
+    /// and its kernel answer still. Not before this one is settled: a switch may answer for whom it knew (RFC 9161).
+    pub(super) fn announce(
+        &mut self,
+        now: Time,
+        (index, member): (usize, usize),
+        count: u8,
+        effects: &mut Vec<Effect>,
+    ) {
+        let instance = self.routers[index].members[member].id;
+        effects.push(Effect::Announce { instance, count });
+        let (since, silent) = {
+            let machine = self.instance(index, member);
+            (machine.since(), *machine.why() == Why::Silence)
+        };
+        let settled = self.is_settled(now, index, member);
+        let asked = &mut self.routers[index].members[member].asked;
+        if silent && settled && *asked != Some(since) {
+            *asked = Some(since);
+            effects.push(Effect::Ask { instance });
         }
     }
 

@@ -123,6 +123,8 @@ pub(super) struct Member {
     pub last_send_error: Option<(Time, String)>,
     pub announced: u64,
     pub announce_errors: u64,
+    /// Since when it was Master when it asked who else is.
+    pub asked: Option<Time>,
     /// What was seen of this host's answers to ARP since the addresses are held.
     pub answers: Option<Result<(), String>>,
     pub restored: BTreeMap<IpAddr, u64>,
@@ -427,6 +429,7 @@ impl Member {
             last_send_error: None,
             announced: 0,
             announce_errors: 0,
+            asked: None,
             answers: None,
             restored: BTreeMap::new(),
             taken: BTreeSet::new(),

@@ -119,7 +119,11 @@ impl Channel {
                 peer.newcomer = Some((datagram.session, token));
                 let greeting = Body::Greeting { session: datagram.session, counter: datagram.counter, token };
                 let greeting = self.say(from, greeting);
-                Ok(if again.is_some() { Heard::Unproven(from, greeting) } else { Heard::Stranger(from, greeting) })
+                Ok(if again.is_some() {
+                    Heard::Unproven(from, greeting)
+                } else {
+                    Heard::Stranger(from, greeting)
+                })
             }
             body => {
                 if !peer.known.as_mut().is_some_and(|window| window.admit(datagram.counter)) {

@@ -203,6 +203,7 @@ impl Performer {
             Effect::AnnounceElsewhere { instance } => {
                 self.holder.order(Order::AnnounceElsewhere { owner: instance.0 });
             }
+            Effect::Ask { instance } => self.holder.order(Order::Ask { owner: instance.0 }),
             Effect::Evict(Intruder { interface, address, prefix }) => {
                 self.holder.order(Order::Evict { interface, address, prefix });
             }

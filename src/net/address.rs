@@ -64,6 +64,11 @@ pub enum Order {
         /// The instance.
         owner: u32,
     },
+    /// Ask the neighbours who has one address of each interface and family.
+    Ask {
+        /// The instance.
+        owner: u32,
+    },
     /// Announcements keep this distance from now on.
     Pace(Vec<Pace>),
     /// This address has gone from this interface: put it back if it is wanted.

@@ -174,13 +174,14 @@ fn take(socket: &AsyncFd<OwnedFd>, read: Read) -> Result<Option<(String, IpAddr,
 }
 
 /// Who asks says where he is. An answer counts where it goes to all: to one alone also goes that of a proxy
-/// (RFC 1027), which has the address of nobody.
+/// (RFC 1027), which has the address of nobody; unless it answers one who has no address himself (RFC 5227 2.1.1).
 pub(super) fn arp(kind: u8, _: [u8; 6], packet: &[u8]) -> Option<(IpAddr, Mac)> {
     let arp = ArpPacket::new(packet)?;
     let ethernet = arp.get_hardware_type() == ArpHardwareTypes::Ethernet && arp.get_hw_addr_len() == 6;
     let ipv4 = arp.get_protocol_type() == EtherTypes::Ipv4 && arp.get_proto_addr_len() == 4;
     let counts = match arp.get_operation() {
         ArpOperations::Request => [HOST, BROADCAST, MULTICAST].contains(&kind),
+        ArpOperations::Reply if kind == HOST => arp.get_target_proto_addr().is_unspecified(),
         ArpOperations::Reply => [BROADCAST, MULTICAST].contains(&kind),
         _ => false,
     };
@@ -299,6 +300,9 @@ mod tests {
         assert!(arp(BROADCAST, FROM, &reply).is_some());
         assert_eq!(arp(HOST, FROM, &reply), None);
         assert_eq!(arp(OTHER_HOST, FROM, &announced("10.0.0.100")), None);
+        // Behind the sender and the target's Ethernet address.
+        reply[24..28].fill(0);
+        assert!(arp(HOST, FROM, &reply).is_some(), "it was asked by one without an address");
         assert_eq!(advertisement(HOST, FROM, &announced("fd00::100")), None);
     }
 

@@ -60,7 +60,7 @@ pub fn ask(
 }
 
 /// What asks who has it. Whoever asks without an address of his own is answered before all.
-fn question(mac: [u8; 6], address: IpAddr) -> Vec<u8> {
+pub(super) fn question(mac: [u8; 6], address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => arp_probe(mac, address),
         IpAddr::V6(address) => solicitation(mac, address),

@@ -2,13 +2,14 @@
 //! after the other.
 
 use super::address::{Means, Order, Report};
-use super::announce::{Announcer, frame};
+use super::announce::{self, Announcer};
 use super::answers::{Answers, Verdict};
 use super::connections;
 use super::duty::Duty;
 use super::firewall::{Firewall, Shut};
 use super::macvlan::Macvlans;
 use super::pace::{Frame, Pacer};
+use super::probe::question;
 use super::queue::{Nothing, Queue};
 use super::renewer::Permit;
 use super::routing::{self, Entry, Routing};
@@ -121,6 +122,7 @@ impl<F: Fn(Report)> Worker<F> {
             Order::AnnounceElsewhere { owner } => {
                 self.announce(owner, 1, |duty, place| *place.interface != *duty.interface);
             }
+            Order::Ask { owner } => self.ask(owner),
             Order::Pace(paces) => self.pacer.set(paces),
             Order::Gone { interface, address } => {
                 self.restore(|place| *place.interface == *interface && place.address == address);
@@ -378,7 +380,7 @@ impl<F: Fn(Report)> Worker<F> {
                 continue;
             }
             let all = addresses.len() * usize::from(count);
-            match self.announce_on(&interface, &addresses, count) {
+            match self.send_on(&interface, &addresses, count, announce::frame) {
                 Ok(Some(left)) => {
                     sent += left;
                     failed += all.saturating_sub(left);
@@ -421,7 +423,7 @@ impl<F: Fn(Report)> Worker<F> {
         if !there {
             return;
         }
-        let left = self.announce_on(interface, &[*address], 1);
+        let left = self.send_on(interface, &[*address], 1, announce::frame);
         let (sent, failed) = match left {
             Ok(left) => (left.unwrap_or(0), usize::from(left == Some(0))),
             Err(_) => (0, 1),
@@ -429,11 +431,28 @@ impl<F: Fn(Report)> Worker<F> {
         (self.report)(Report::Announced { owner: *owner, sent, failed });
     }
 
-    fn announce_on(
+    /// What comes of it is somebody else's to hear.
+    fn ask(&mut self, owner: u32) {
+        let mut asked: BTreeMap<(Arc<str>, bool), IpAddr> = BTreeMap::new();
+        if let Some(duty) = self.duties.get(&owner) {
+            let places = duty.addresses.iter().map(|wanted| &wanted.place);
+            for place in places.filter(|place| self.settler.holds(place)) {
+                asked.entry((place.interface.clone(), place.address.is_ipv6())).or_insert(place.address);
+            }
+        }
+        for ((interface, _), address) in asked {
+            // Whom nobody could ask is not there to be heard.
+            let _ = self.send_on(&interface, &[address], 1, question);
+        }
+    }
+
+    /// How many of the frames have left; `None` where there is no Ethernet.
+    fn send_on(
         &mut self,
         interface: &str,
         addresses: &[IpAddr],
         count: u8,
+        make: fn([u8; 6], IpAddr) -> Vec<u8>,
     ) -> Result<Option<usize>, String> {
         let index = if_nametoindex(interface).map_err(|errno| errno.desc().to_owned())?;
         let Some(mac) = self.settler.ask(|netlink| netlink.mac(index))? else {
@@ -443,7 +462,7 @@ impl<F: Fn(Report)> Worker<F> {
             let announcer = Announcer::open(index).map_err(|error| error.to_string())?;
             self.announcers.insert(interface.to_owned(), announcer);
         }
-        let frames: Vec<Vec<u8>> = addresses.iter().map(|address| frame(mac, *address)).collect();
+        let frames: Vec<Vec<u8>> = addresses.iter().map(|address| make(mac, *address)).collect();
         let sent = self
             .announcers
             .get(interface)

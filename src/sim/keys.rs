@@ -39,7 +39,9 @@ impl World {
                 }
                 self.run_for(pause);
             }
-            if round == Round::Sign && let Some(key) = datagram::Key::new(&self.secret()) {
+            if round == Round::Sign
+                && let Some(key) = datagram::Key::new(&self.secret())
+            {
                 self.give_witnesses(&key);
             }
         }

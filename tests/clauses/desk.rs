@@ -189,6 +189,7 @@ pub fn words<'a>(effects: impl IntoIterator<Item = &'a Effect>) -> Vec<&'static 
         Effect::Hold { .. } => "hold",
         Effect::Claimed { .. } => "claimed",
         Effect::Release { .. } => "release",
+        Effect::Ask { .. } => "ask",
         Effect::Announce { .. } | Effect::AnnounceElsewhere { .. } => "announce",
         Effect::Evict(_) => "evict",
         Effect::Pace(_) => "pace",

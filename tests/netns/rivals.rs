@@ -97,6 +97,20 @@ fn a_keepalived_with_the_same_address_under_another_number_is_seen() {
     assert!(a.router()["dual_master_seen"].as_u64() >= Some(2), "{}", a.router()["rivals"]);
 }
 
+/// As a daemon without a lease leaves it behind when it dies: its host says nothing unless it is asked.
+#[test]
+fn a_dead_masters_host_that_still_answers_for_the_address_is_asked_and_recorded() {
+    let lab = Lab::new(&["a", "b"]);
+    lab["b"].ip(&format!("address add {VIP}/32 dev eth0\naddress add {VIP6}/128 dev eth0 nodad"));
+    for address in [VIP, VIP6] {
+        let a = lab["a"].locum(&Router::new(200).with("addresses", &format!(r#"["{address}"]"#)));
+        a.wait_state("MASTER");
+        wait_until("it is recorded", LONG, || !recorded(&a).is_empty());
+        let seen = &recorded(&a)[0];
+        assert_eq!((seen["mac"].as_str(), seen["address"].as_str()), (Some(&*lab["b"].mac()), Some(address)));
+    }
+}
+
 #[test]
 fn takeovers_in_order_between_locums_count_nothing() {
     let lab = Lab::new(&["a", "b"]);
