@@ -22,6 +22,7 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::thread;
 use std::time::Instant;
 
 #[expect(clippy::large_enum_variant, reason = "nearly all are orders")]
@@ -460,7 +461,9 @@ impl<F: Fn(Report)> Worker<F> {
         };
         if self.announcers.get(interface).is_none_or(|announcer| announcer.index() != index) {
             let announcer = Announcer::open(index).map_err(|error| error.to_string())?;
-            self.announcers.insert(interface.to_owned(), announcer);
+            let old = self.announcers.insert(interface.to_owned(), announcer);
+            // The kernel waits for every CPU before it lets such a socket go: 20 ms, and two hosts have the address.
+            let _ = thread::Builder::new().name("close".to_owned()).spawn(move || drop(old));
         }
         let frames: Vec<Vec<u8>> = addresses.iter().map(|address| make(mac, *address)).collect();
         let sent = self

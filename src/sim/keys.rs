@@ -53,8 +53,8 @@ impl World {
             return;
         }
         for router in &mut config.routers {
-            let others = self.nodes.iter().flat_map(|node| &node.config.routers);
-            if let Some(other) = others.filter(|other| other.vrid == router.vrid).last() {
+            let mut others = self.nodes.iter().flat_map(|node| &node.config.routers);
+            if let Some(other) = others.find(|other| other.vrid == router.vrid) {
                 router.auth = other.auth.clone();
             }
         }

@@ -123,7 +123,7 @@ fn a_stranger_that_says_two_things_at_once_is_believed_by_either_greeting() {
     let mut greetings = Vec::new();
     for (bytes, chance) in said.iter().zip([101, 102]) {
         let heard = two.hear(bytes, chance);
-        let (Ok(Heard::Stranger(_, greeting)) | Ok(Heard::Unproven(_, greeting))) = heard else {
+        let Ok(Heard::Stranger(_, greeting) | Heard::Unproven(_, greeting)) = heard else {
             panic!("no stranger")
         };
         greetings.push(greeting);
