@@ -61,6 +61,14 @@ pub fn earliest<W>(a: Option<(Time, W)>, b: Option<(Time, W)>) -> Option<(Time, 
     }
 }
 
+/// The first of several moments, of which `None` means "never".
+#[must_use]
+pub fn first<const N: usize>(moments: [Option<Time>; N]) -> Option<Time> {
+    // A moment at the end of the clock never comes either, and numbers are compared faster than options.
+    let first = moments.into_iter().fold(u64::MAX, |first, at| first.min(at.map_or(u64::MAX, |at| at.0)));
+    (first < u64::MAX).then_some(Time(first))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +81,14 @@ mod tests {
         assert_eq!(earliest(soon, None), soon);
         assert_eq!(earliest(late, soon), soon);
         assert_eq!(earliest::<char>(None, None), None);
+    }
+
+    #[test]
+    fn of_several_moments_the_first_comes_first_and_never_does_not_count() {
+        let [soon, late] = [5, 9].map(|nanos| Some(Time::from_nanos(nanos)));
+        assert_eq!(first([late, None, soon]), soon);
+        assert_eq!(first([None, late]), late);
+        assert_eq!((first([None, None]), first([])), (None, None));
     }
 
     #[test]

@@ -79,6 +79,8 @@ pub(super) struct Again {
 pub(super) struct Said {
     /// How much had come in by then.
     inputs: u64,
+    /// Who is late by so much does not.
+    patience: Duration,
     datagrams: Box<[Outgoing]>,
 }
 
@@ -89,7 +91,7 @@ impl Agent {
         let (due, place) = self.deadlines.first().filter(|(at, _)| *at <= now)?;
         let set = &mut self.sets[place];
         let said = set.said.as_ref().filter(|said| said.inputs == self.inputs)?;
-        if !set.group.say_again(now, due) {
+        if now.since(due) >= said.patience || !set.group.say_again(now, due) {
             return None;
         }
         for seat in &set.seats {
@@ -123,7 +125,8 @@ impl Agent {
             datagrams.iter().any(|datagram| datagram.instance == member.id)
         };
         let all = set.seats.iter().all(spoke);
-        self.sets[place].said = all.then_some(Said { inputs: self.inputs, datagrams });
+        let patience = set.group.patient_for();
+        self.sets[place].said = all.then_some(Said { inputs: self.inputs, patience, datagrams });
     }
 
     /// Whether nothing is under way that concerns all routers.

@@ -1,12 +1,35 @@
-//! Who is due next: one deadline for each set, the earliest always at hand.
+//! Who is due next, and when: one deadline for each set, the earliest always at hand.
 //!
 //! A heap that knows each set's place in it, so that an advert, which puts off a deadline, moves one
 //! entry and leaves nothing stale behind. Nothing is allocated but for a new set.
 
-use crate::time::Time;
+use super::Agent;
+use crate::time::{Time, first};
+use crate::vrrp::instance::Wait;
 
 /// Not in the heap.
 const NOWHERE: usize = usize::MAX;
+
+impl Agent {
+    /// When to tick at the latest.
+    #[must_use]
+    pub fn due_at(&self) -> Option<Time> {
+        let own = self.deadlines.first().map(|(at, _)| at);
+        if self.stopping {
+            return own;
+        }
+        first([own, self.retry_at, self.links.deadline(), self.start_at, self.judge_at])
+    }
+
+    /// The same, and what for.
+    #[must_use]
+    pub fn deadline(&self) -> Option<(Time, Wait)> {
+        let at = self.due_at()?;
+        let set = self.deadlines.first().filter(|(first, _)| *first == at);
+        let wait = set.and_then(|(_, set)| self.sets[set].group.deadline());
+        Some((at, wait.map_or(Wait::Heal, |(_, wait)| wait)))
+    }
+}
 
 /// The deadlines of sets, by their place in the agent's list.
 #[derive(Debug, Default)]

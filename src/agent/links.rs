@@ -12,6 +12,8 @@ pub(super) struct Links {
     pub delays: BTreeMap<String, LinkDelay>,
     /// Carriers that changed and are not believed yet: what they are, and when it counts.
     pending: BTreeMap<String, (bool, Time)>,
+    /// When the first of them does.
+    deadline: Option<Time>,
     /// Every interface there is has been told.
     pub ready: bool,
 }
@@ -39,6 +41,7 @@ impl Links {
                 self.pending.remove(&link.name);
             }
         }
+        self.plan();
         self.known.insert(link.name.clone(), link);
     }
 
@@ -46,15 +49,23 @@ impl Links {
     pub fn forget(&mut self, name: &str) {
         self.known.remove(name);
         self.pending.remove(name);
+        self.plan();
     }
 
     /// When a carrier begins to count.
     pub fn deadline(&self) -> Option<Time> {
-        self.pending.values().map(|(_, at)| *at).min()
+        self.deadline
+    }
+
+    fn plan(&mut self) {
+        self.deadline = self.pending.values().map(|(_, at)| *at).min();
     }
 
     /// Believes the carriers whose delay is over. Whether there was one.
     pub fn tick(&mut self, now: Time) -> bool {
+        if self.deadline.is_none_or(|at| at > now) {
+            return false;
+        }
         let due: Vec<String> =
             self.pending.iter().filter(|(_, (_, at))| *at <= now).map(|(name, _)| name.clone()).collect();
         for name in &due {
@@ -62,7 +73,8 @@ impl Links {
                 link.up = up;
             }
         }
-        !due.is_empty()
+        self.plan();
+        true
     }
 }
 

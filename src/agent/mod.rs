@@ -1,7 +1,7 @@
 //! The agent: owns every router, routes what comes in, and answers with what shall be done.
 //!
 //! The contract: call [`Agent::handle`] with the time and whatever happened, carry out the returned
-//! effects in their order, and call it with [`Input::Tick`] when [`Agent::deadline`] has come.
+//! effects in their order, and call it with [`Input::Tick`] when [`Agent::due_at`] has come.
 //! The same inputs at the same times give the same effects, always.
 
 mod again;
@@ -62,9 +62,9 @@ pub use second_path::SecondPath;
 pub use transition::{RouterName, Standing, Subject, Transition};
 
 use crate::health::{CheckName, Health};
-use crate::time::{Time, earliest};
+use crate::time::Time;
 use crate::vrrp::group::Steps;
-use crate::vrrp::instance::{Action, Event, First, Instance, Wait};
+use crate::vrrp::instance::{Action, Event, First, Instance};
 use crate::vrrp::why::Why;
 use crate::vrrp::{Family, Vrid};
 use deadlines::Deadlines;
@@ -254,18 +254,6 @@ impl Agent {
     /// What the wall clock reads, since the Unix epoch.
     fn wall_clock(&self, now: Time) -> Option<Duration> {
         self.clock.map(|(at, since_epoch)| since_epoch.saturating_add(now.since(at)))
-    }
-
-    /// When to tick at the latest, and what for.
-    #[must_use]
-    pub fn deadline(&self) -> Option<(Time, Wait)> {
-        let first = self.deadlines.first().map(|(at, set)| {
-            let wait = self.sets[set].group.deadline().map_or(Wait::Heal, |(_, wait)| wait);
-            (at, wait)
-        });
-        let later = self.retry_at.into_iter().chain(self.links.deadline()).chain(self.start_at);
-        let later = later.chain(self.judge_at).min();
-        earliest(first, later.filter(|_| !self.stopping).map(|at| (at, Wait::Heal)))
     }
 
     /// Whether this process was stopped for so long that it has to be told [`Input::Woke`] before anything else.

@@ -186,10 +186,8 @@ impl World {
     /// What comes next: a node's deadline, or the head of the queue. Packets go before timers.
     fn next(&self) -> Option<(Time, Option<usize>)> {
         let awake = self.nodes.iter().enumerate().filter(|(_, node)| node.is_awake());
-        let ticks = awake.filter_map(|(index, node)| {
-            let (at, _) = node.agent.as_ref()?.deadline()?;
-            Some((self.due(index, at), Some(index)))
-        });
+        let ticks = awake
+            .filter_map(|(index, node)| Some((self.due(index, node.agent.as_ref()?.due_at()?), Some(index))));
         let queued = self.queue.keys().next().map(|(at, _)| (*at, None));
         ticks.chain(queued).min_by_key(|(at, node)| (*at, node.is_some()))
     }
@@ -274,7 +272,7 @@ impl World {
             self.nodes[node].agent = Some(agent);
             return;
         };
-        let before = agent.deadline().map(|(at, _)| self.due(node, at));
+        let before = agent.due_at().map(|at| self.due(node, at));
         let step = Step { node, now, packet, tick, before };
         let mut effects = agent.handle(self.agent_time(node), input);
         if let Some(sabotage) = self.sabotage {

@@ -6,6 +6,7 @@
 use super::group::Group;
 use super::instance::{First, Instance, State};
 use crate::time::Time;
+use std::time::Duration;
 
 impl Instance {
     /// 6.4.2 on an advert that says what the last one said: the timer runs until `at`.
@@ -19,20 +20,20 @@ impl Instance {
         }
     }
 
-    /// Whether this is a Master whose turn came at `due`, and who has to do nothing but to advertise. One that
-    /// is late looks first what it has missed.
+    /// Whether this is a Master whose turn came at `due`, and who has to do nothing but to advertise.
     fn only_advertises(&self, now: Time, due: Time) -> bool {
-        let late = now.since(due);
         match &self.state {
             State::Master { advertise_at, announce, first: First::Sent, .. } => {
-                *advertise_at == due
-                    && due <= now
-                    && late < self.config.interval.duration() / 2
-                    && self.config.patience().is_none_or(|patience| late < patience)
-                    && announce.next().is_none_or(|at| at > now)
+                *advertise_at == due && announce.next().is_none_or(|at| at > now)
             }
             _ => false,
         }
+    }
+
+    /// One that is late by so much looks first what it has missed.
+    fn patient_for(&self) -> Duration {
+        let half = self.config.interval.duration() / 2;
+        self.config.patience().map_or(half, |patience| patience.min(half))
     }
 
     fn advertised(&mut self) {
@@ -47,6 +48,11 @@ impl Group {
     /// Backup, or its time has come.
     pub fn put_off(&mut self, member: usize, now: Time, at: Time) -> bool {
         self.members.get_mut(member).is_some_and(|member| member.put_off(now, at))
+    }
+
+    /// How late all members may be to [say again](Group::say_again) what they said.
+    pub fn patient_for(&self) -> Duration {
+        self.members.iter().map(Instance::patient_for).min().unwrap_or_default()
     }
 
     /// Has all members advertise whose turn came at `due`. `false`: some have something else to do.

@@ -1,6 +1,6 @@
 //! When a Master announces its addresses: a plan of pauses, then refreshes. RFC 9568 leaves it open.
 
-use crate::time::Time;
+use crate::time::{Time, first};
 use std::time::Duration;
 
 /// When a Master announces its addresses by gratuitous ARP or unsolicited NA.
@@ -69,7 +69,7 @@ impl Schedule {
 
     /// When something is due.
     pub(super) fn next(&self) -> Option<Time> {
-        self.planned.map(|(at, _)| at).into_iter().chain(self.losing).chain(self.elsewhere).min()
+        first([self.planned.map(|(at, _)| at), self.losing, self.elsewhere])
     }
 
     /// What is due at `now`, which is then over.

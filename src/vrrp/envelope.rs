@@ -104,13 +104,17 @@ pub fn peek_version(payload: &[u8]) -> Option<Version> {
 /// kernel counts, the identification, and in the header's checksum, which has to be right.
 #[must_use]
 pub fn repeats_ipv4(packet: &[u8], other: &[u8]) -> bool {
-    let same = |range: std::ops::Range<usize>| packet.get(range.clone()) == other.get(range);
-    let header = usize::from(other.first().copied().unwrap_or_default() & 0x0F) * 4;
-    packet.len() == other.len()
-        && same(0..4)
-        && same(6..10)
-        && same(12..other.len())
-        && packet.get(..header).is_some_and(|header| checksum::sum(0, header) == checksum::CORRECT)
+    let (Some((head, rest)), Some((other_head, other_rest))) =
+        (packet.split_first_chunk::<12>(), other.split_first_chunk::<12>())
+    else {
+        return false;
+    };
+    // What else the header says is the same: so the one that changes makes up for the other (RFC 1624).
+    let counted = |head: &[u8; 12]| checksum::sum(0, &[head[4], head[5], head[10], head[11]]);
+    head[..4] == other_head[..4]
+        && head[6..10] == other_head[6..10]
+        && counted(head) == counted(other_head)
+        && rest == other_rest
 }
 
 #[cfg(test)]
@@ -139,6 +143,26 @@ mod tests {
         let mut damaged = packet(0);
         damaged[12] ^= 1;
         assert_eq!(open_ipv4(&damaged), Err(Refusal::IpChecksum));
+    }
+
+    #[test]
+    fn only_what_the_senders_kernel_counts_may_be_other_in_a_packet_that_repeats_one() {
+        let first = packet(0);
+        for number in [0, 1, 0x00ff, 0xff00, 0xffff_u16] {
+            let mut other = first;
+            [other[4], other[5], other[10], other[11]] = [0; 4];
+            other[4..6].copy_from_slice(&number.to_be_bytes());
+            let sum = !checksum::sum(0, &other);
+            other[10..12].copy_from_slice(&sum.to_be_bytes());
+            assert!(repeats_ipv4(&other, &first), "{number}");
+            for byte in 0..other.len() {
+                let mut damaged = other;
+                damaged[byte] ^= 0x10;
+                assert!(!repeats_ipv4(&damaged, &first), "byte {byte} of {number}");
+            }
+        }
+        assert!(!repeats_ipv4(&first[..19], &first) && !repeats_ipv4(&[&first[..], &[0]].concat(), &first));
+        assert!(!repeats_ipv4(&[], &first));
     }
 
     #[test]

@@ -104,20 +104,18 @@ impl Group {
     /// When to tick at the latest, and what for. A member that waits for the others sets none.
     #[must_use]
     pub fn deadline(&self) -> Option<(Time, Wait)> {
-        // All members take over together, so what counts among down timers is the last.
-        let takeover = self
-            .members
-            .iter()
-            .filter_map(Instance::deadline)
-            .filter(|(_, wait)| *wait == Wait::TakeOver)
-            .max_by_key(|(at, _)| *at);
-        let all_wait =
-            self.members.iter().all(|m| m.is_master() || matches!(m.state(), State::Backup { .. }));
-        self.members
-            .iter()
-            .filter_map(Instance::deadline)
-            .filter(|(_, wait)| *wait != Wait::TakeOver)
-            .fold(takeover.filter(|_| all_wait), |first, next| earliest(first, Some(next)))
+        let (mut takeover, mut first, mut all_wait) = (None, None, true);
+        for member in &self.members {
+            match member.deadline() {
+                // All members take over together, so what counts among down timers is the last.
+                Some((at, Wait::TakeOver)) => takeover = takeover.max(Some(at)),
+                other => {
+                    first = earliest(first, other);
+                    all_wait &= member.is_master();
+                }
+            }
+        }
+        earliest(takeover.filter(|_| all_wait).map(|at| (at, Wait::TakeOver)), first)
     }
 
     /// How late its turn is, where that is so late that others may hold its addresses.
