@@ -16,7 +16,7 @@ pub(super) type Kind = (&'static str, u32);
 #[derive(Default)]
 pub(super) struct Limit {
     seen: BTreeMap<Kind, Seen>,
-    /// Whether anything is left out that was not told of.
+    /// See [`Limit::owes`].
     owes: bool,
 }
 
@@ -77,11 +77,13 @@ impl Limit {
         false
     }
 
+    /// Whether anything is left out that was not told of.
+    pub(super) fn owes(&self) -> bool {
+        self.owes
+    }
+
     /// What was left out in spans that are over; all of it `at_last`. Each is told once.
     pub(super) fn settle(&mut self, now: Instant, at_last: bool) -> Vec<LeftOut> {
-        if !self.owes {
-            return Vec::new();
-        }
         let mut told = Vec::new();
         self.owes = false;
         for seen in self.seen.values_mut() {

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::net::UnixDatagram;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
@@ -30,6 +30,8 @@ static LOGGER: OnceLock<Logger> = OnceLock::new();
 pub(super) struct Logger {
     levels: RwLock<Levels>,
     limit: Mutex<Limit>,
+    /// [`Limit::owes`], at hand for every turn of the core.
+    owes: AtomicBool,
     out: Out,
 }
 
@@ -84,7 +86,8 @@ impl Journal {
 
 /// Begins. A second beginning changes nothing.
 pub(super) fn start(levels: Levels, out: Out) {
-    let logger = Logger { levels: RwLock::new(levels), limit: Mutex::default(), out };
+    let logger =
+        Logger { levels: RwLock::new(levels), limit: Mutex::default(), owes: AtomicBool::default(), out };
     if LOGGER.set(logger).is_ok() {
         let _ = tracing::subscriber::set_global_default(Front);
     }
@@ -111,8 +114,11 @@ pub(super) fn settle(at_last: bool) {
 }
 
 impl Logger {
-    fn limit(&self) -> MutexGuard<'_, Limit> {
-        self.limit.lock().unwrap_or_else(PoisonError::into_inner)
+    fn limited<T>(&self, what: impl FnOnce(&mut Limit) -> T) -> T {
+        let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = what(&mut limit);
+        self.owes.store(limit.owes(), Ordering::Relaxed);
+        result
     }
 
     fn want(&self, about: &Metadata<'_>) -> bool {
@@ -125,7 +131,10 @@ impl Logger {
     }
 
     fn settle(&self, at_last: bool) {
-        let told = self.limit().settle(Instant::now(), at_last);
+        if !self.owes.load(Ordering::Relaxed) {
+            return;
+        }
+        let told = self.limited(|limit| limit.settle(Instant::now(), at_last));
         for left_out in told {
             self.out.write(&Line::new(Level::WARN, &left_out.module, left_out.to_string()));
         }
@@ -139,7 +148,8 @@ impl Logger {
         let bounded = *about.level() <= Level::INFO && about.fields().field("from").is_none();
         let kind = (about.file().unwrap_or_default(), about.line().unwrap_or_default());
         let line = Line::of(event, module);
-        if !bounded || self.limit().admits(kind, module, || line.text(), Instant::now()) {
+        let admits = |limit: &mut Limit| limit.admits(kind, module, || line.text(), Instant::now());
+        if !bounded || self.limited(admits) {
             self.out.write(&line);
         }
     }
