@@ -1,13 +1,14 @@
 //! What the deciders do not ask for themselves: the time, and chance.
 
 use crate::time::Time;
-use nix::time::{ClockId, clock_gettime};
+use rustix::time::{ClockId, clock_gettime};
 use std::time::{Duration, SystemTime};
 
 /// Monotonic, and counts the time that the machine slept: after a suspend the gap is seen.
 pub(super) fn now() -> Time {
-    let clock = clock_gettime(ClockId::CLOCK_BOOTTIME).or_else(|_| clock_gettime(ClockId::CLOCK_MONOTONIC));
-    clock.map_or(Time::ZERO, |spec| Time::ZERO + Duration::from(spec))
+    let read = clock_gettime(ClockId::Boottime);
+    let [seconds, nanos] = [read.tv_sec, read.tv_nsec].map(|part| u64::try_from(part).unwrap_or(0));
+    Time::from_nanos(seconds.saturating_mul(1_000_000_000) + nanos)
 }
 
 /// What the wall clock reads, since the Unix epoch.

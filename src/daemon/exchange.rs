@@ -166,7 +166,7 @@ impl Performer {
         // The socket stays where it is for as long as the daemon runs.
         self.record.web.adopt(details.http.as_ref());
         self.record.adopt(&details.journal, &self.details.control.path);
-        self.details = details;
+        *self.details = details;
         self.adopt_records();
     }
 }

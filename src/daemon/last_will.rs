@@ -110,7 +110,7 @@ impl LastWill {
     pub fn carry_out(&mut self) {
         let epoll = self.open();
         for packet in farewells(&self.list).flat_map(|(_, farewell)| farewell.packets()) {
-            if let Err(error) = say(&self.sockets, &packet) {
+            if let Err(error) = say(&mut self.sockets, &packet) {
                 eprintln!("locum: guardian: no farewell to {}: {error}", packet.destination);
             }
         }
@@ -165,7 +165,7 @@ impl LastWill {
         let epoll =
             epoll.inspect_err(|error| eprintln!("locum: guardian: no Master will be heard: {error}")).ok();
         for packet in farewells(&self.list).flat_map(|(_, farewell)| farewell.packets()) {
-            if at_place(&self.sockets, &packet).is_some() || self.sockets.len() == PLACES {
+            if self.sockets.iter().any(|socket| stands_at(socket, &packet)) || self.sockets.len() == PLACES {
                 continue;
             }
             let mut here = [false; 256];
@@ -293,12 +293,12 @@ fn place<'a>(packet: &Packet<'a>) -> Place<'a> {
     (packet.interface, Family::of(packet.destination))
 }
 
-fn at_place<'a>(sockets: &'a [RawSocket], packet: &Packet<'_>) -> Option<&'a RawSocket> {
-    sockets.iter().find(|socket| (socket.interface(), socket.family()) == place(packet))
+fn stands_at(socket: &RawSocket, packet: &Packet<'_>) -> bool {
+    (socket.interface(), socket.family()) == place(packet)
 }
 
-fn say(sockets: &[RawSocket], packet: &Packet<'_>) -> io::Result<()> {
-    let socket = at_place(sockets, packet).ok_or(Errno::ENODEV)?;
+fn say(sockets: &mut [RawSocket], packet: &Packet<'_>) -> io::Result<()> {
+    let socket = sockets.iter_mut().find(|socket| stands_at(socket, packet)).ok_or(Errno::ENODEV)?;
     let datagram = raw_socket::Outgoing {
         source: packet.source,
         destination: packet.destination,

@@ -14,12 +14,23 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Default)]
 pub(super) struct Leases {
     lengths: BTreeMap<InstanceId, Duration>,
-    shortest: Option<Duration>,
+    pace: Option<Pace>,
     renewed: Time,
     /// How often.
     pub(super) renewals: u64,
     /// How many of those came when more than three quarters of the lease were over.
     pub(super) late: u64,
+}
+
+/// What follows from the shortest lease, at hand for every turn: all since the last renewal.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// From when on to renew: a third of it. An advert is due about then, and the core is awake for it anyway.
+    due: Duration,
+    /// When to wake for that, where nothing else wakes the core: five eighths.
+    wake: Duration,
+    /// From when on that is late: three quarters.
+    late: Duration,
 }
 
 impl Leases {
@@ -32,29 +43,34 @@ impl Leases {
             Some(lease) => self.lengths.insert(instance, lease),
             None => self.lengths.remove(&instance),
         };
-        self.shortest = self.lengths.values().min().copied();
+        self.set_pace();
     }
 
     pub(super) fn release(&mut self, instance: InstanceId) {
         if self.lengths.remove(&instance).is_some() {
-            self.shortest = self.lengths.values().min().copied();
+            self.set_pace();
         }
     }
 
-    /// Whether to renew in this turn, which is then taken to be done. A third of the lease is over: an advert
-    /// is due about then, and the core is awake for it anyway.
+    fn set_pace(&mut self) {
+        let shortest = self.lengths.values().min();
+        self.pace =
+            shortest.map(|lease| Pace { due: *lease / 3, wake: *lease * 5 / 8, late: *lease * 3 / 4 });
+    }
+
+    /// Whether to renew in this turn, which is then taken to be done.
     pub(super) fn are_due(&mut self, now: Time) -> bool {
         let over = now.since(self.renewed);
-        let Some(lease) = self.shortest.filter(|lease| over >= *lease / 3) else { return false };
+        let Some(pace) = self.pace.filter(|pace| over >= pace.due) else { return false };
         self.renewals += 1;
-        self.late += u64::from(over > lease * 3 / 4);
+        self.late += u64::from(over > pace.late);
         self.renewed = now;
         true
     }
 
-    /// When the core is to wake for it, where nothing else wakes it: five eighths of the lease are over.
+    /// When the core is to wake for it, where nothing else wakes it.
     pub(super) fn deadline(&self) -> Option<Time> {
-        self.shortest.map(|lease| self.renewed + lease * 5 / 8)
+        self.pace.map(|pace| self.renewed + pace.wake)
     }
 }
 

@@ -6,6 +6,7 @@
 //! `net::address`. So neither a hanging script nor five thousand addresses delay an advert.
 
 mod apart;
+mod audits;
 mod bell;
 mod clock;
 mod counters;
@@ -53,13 +54,14 @@ use crate::config::keepalived::Skipped;
 use crate::config::{self, Details, Loaded, Problems};
 use crate::history::Event;
 use crate::net::namespace;
-use crate::time::Time;
+use crate::time::{Time, first};
 use clock::{chance, now, wall_clock};
 pub use guardian::{GUARDED, GUARDS, guard, managed};
 use inbox::{Arrival, Inbox};
 pub use log::{Form, Log};
 pub use overrides::{Guarding, Instead, Overrides};
 use perform::Performer;
+use sockets::Rung;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc::Receiver;
@@ -261,7 +263,7 @@ impl Core {
     /// Waits for something, then lets the agent decide. Packets first: the advert that keeps us
     /// Backup is often in the queue already when our timer has run out.
     fn turn(&mut self) {
-        self.sleep();
+        let rung = self.sleep();
         let woken = now();
         let due = self.due_at.is_some_and(|at| at <= woken);
         if due && self.agent.has_overslept(woken) {
@@ -270,45 +272,55 @@ impl Core {
         if self.agent.needs_clock() {
             self.tell_wall_clock();
         }
-        if self.performer.sockets.readable() {
-            // One advert is all there is, most of the time: to ask again costs as much as to read it.
-            // Where more have come, or somebody is about to take over, all of it is read.
-            let most = if due || woken.since(self.read) < BURST { DRAIN } else { 1 };
-            let close = woken.since(self.read) < GATHER;
-            self.read = woken;
-            let (agent, mut again) = (&mut self.agent, 0);
-            let datagrams = self.performer.sockets.drain(most, |came| {
-                let done = agent.again(woken, came);
-                again += usize::from(done);
-                done
-            });
-            self.crowded = close || self.crowded && datagrams.len() + again > 1;
-            for datagram in datagrams {
-                self.decide(Input::Datagram(datagram));
-            }
+        if rung.packets {
+            self.hear(woken, due);
         } else {
             self.crowded = false;
         }
-        for bytes in self.performer.sockets.ballots() {
-            if let Ok(chance) = chance() {
-                self.decide(Input::Ballot { bytes, chance });
-            }
+        if rung.ballots {
+            self.count_ballots();
         }
-        let called = self.performer.sockets.called();
-        if called {
+        if rung.caller {
             self.inbox.clear();
             self.take_arrivals();
         }
         if due {
             self.look_after(woken);
         }
-        if !called && self.inbox.was_left() {
+        if !rung.caller && self.inbox.was_left() {
             // What can wait for this turn: no advert waits for it.
             self.take_arrivals();
         }
         if self.calm_at.take_if(|at| *at <= woken).is_some() {
             trim::Code::find().give_back();
             trim::heap();
+        }
+    }
+
+    fn hear(&mut self, woken: Time, due: bool) {
+        // One advert is all there is, most of the time: to ask again costs as much as to read it.
+        // Where more have come, or somebody is about to take over, all of it is read.
+        let most = if due || woken.since(self.read) < BURST { DRAIN } else { 1 };
+        let close = woken.since(self.read) < GATHER;
+        self.read = woken;
+        let (agent, mut again) = (&mut self.agent, 0);
+        let datagrams = self.performer.sockets.drain(most, |came| {
+            let done = agent.again(woken, came);
+            again += usize::from(done);
+            done
+        });
+        self.crowded = close || self.crowded && datagrams.len() + again > 1;
+        for datagram in datagrams {
+            self.decide(Input::Datagram(datagram));
+        }
+    }
+
+    #[inline(never)]
+    fn count_ballots(&mut self) {
+        for bytes in self.performer.sockets.ballots() {
+            if let Ok(chance) = chance() {
+                self.decide(Input::Ballot { bytes, chance });
+            }
         }
     }
 
@@ -319,25 +331,46 @@ impl Core {
         }
     }
 
-    /// Does whatever is due.
+    /// Does whatever was due when this turn began. What became due since then is the next one's.
     fn look_after(&mut self, woken: Time) {
-        self.say_again();
-        if self.agent.deadline().is_some_and(|(at, _)| at <= now()) {
+        self.say_again(woken);
+        let mut next = self.agent.due_at();
+        if next.is_some_and(|at| at <= woken) {
             self.decide(Input::Tick);
+            next = self.agent.due_at();
         }
-        let next = self.agent.deadline().map(|(at, _)| at);
-        for input in self.performer.look_after(woken, next) {
-            self.decide(input);
+        self.performer.look_after(woken, next);
+        if self.performer.sockets.retry_at().is_some_and(|at| at <= woken) {
+            self.retry_sockets(woken);
         }
         watchdog::pat(woken);
     }
 
-    /// Sends what is due where that is what was sent before: nearly all that a Master does.
-    fn say_again(&mut self) {
-        let mut failed = Vec::new();
-        while let Some((due, said)) = self.agent.say_again(now()) {
-            failed.extend(said.iter().filter_map(|said| self.performer.sockets.send(said, Some(due))));
+    #[inline(never)]
+    fn retry_sockets(&mut self, woken: Time) {
+        for input in self.performer.sockets.attempt(woken) {
+            self.decide(input);
         }
+    }
+
+    /// Sends what is due where that is what was sent before: nearly all that a Master does.
+    fn say_again(&mut self, woken: Time) {
+        let (mut first, mut failed) = (None, Vec::new());
+        while let Some((due, said)) = self.agent.say_again(woken) {
+            first.get_or_insert(due);
+            failed.extend(said.iter().filter_map(|said| self.performer.sockets.send(said)));
+        }
+        if let Some(due) = first {
+            // Of those that leave together the one that was due first is the latest.
+            self.performer.sockets.lateness.note(now(), due);
+        }
+        if !failed.is_empty() {
+            self.tell_failed(failed);
+        }
+    }
+
+    #[inline(never)]
+    fn tell_failed(&mut self, failed: Vec<Input>) {
         for input in failed {
             self.decide(input);
         }
@@ -355,20 +388,18 @@ impl Core {
         }
     }
 
-    fn sleep(&mut self) {
+    fn sleep(&mut self) -> Rung {
         self.due_at = self.next();
         let rest = |at: Time| at.since(now());
         if self.crowded {
             thread::sleep(self.due_at.map_or(GATHER, |at| rest(at).min(GATHER)));
         }
-        self.performer.sockets.sleep(self.due_at.map(rest));
+        self.performer.sockets.sleep(self.due_at.map(rest))
     }
 
     /// Until when there is nothing to do, unless something comes.
     fn next(&self) -> Option<Time> {
-        let deadlines =
-            [self.agent.deadline().map(|(at, _)| at), self.performer.look_at(), watchdog::deadline()];
-        deadlines.into_iter().flatten().min()
+        first([self.agent.due_at(), self.performer.look_at(), watchdog::deadline()])
     }
 
     fn accept(&mut self, arrival: Arrival) {

@@ -1,5 +1,6 @@
 //! Effects become orders to doers; what doers report becomes input. Looks details up, decides nothing.
 
+use super::audits::Audits;
 use super::dumper::Dumper;
 use super::facts::Reloads;
 use super::inbox::{Arrival, Inbox, Meant, address_input};
@@ -18,7 +19,7 @@ use crate::agent::config::Claims;
 use crate::agent::incident::Kind;
 use crate::agent::status::{DnsStatus, MessageStatus};
 use crate::agent::{
-    Effect, Incident, Input, InstanceId, Intruder, Request, Response, Standing, Subject, Ticket, Transition,
+    Effect, Incident, Input, Intruder, Request, Response, Standing, Subject, Ticket, Transition,
 };
 use crate::config::{Config, Details, Told};
 use crate::control::{Asked, Question};
@@ -26,7 +27,7 @@ use crate::history::{Event, Order as Ordered};
 use crate::net::address::{Holder, Means, Order, Renewer};
 use crate::net::{Placed, link};
 use crate::notify::mail::{Mail, Message};
-use crate::time::Time;
+use crate::time::{Time, first};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::io;
@@ -35,10 +36,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
-/// How often held addresses are compared with the kernel's, besides on every change it tells of.
-const AUDIT: Duration = Duration::from_secs(20);
-/// The same where the kernel tells of every change: what is left are changes it had no room to tell of.
-const AUDIT_TOLD: Duration = Duration::from_secs(120);
 /// How long hooks may still run at the end.
 pub(super) const HOOKS_WITHIN: Duration = Duration::from_secs(5);
 /// How long the record may still take before the next program has its turn.
@@ -70,18 +67,17 @@ pub(super) struct Performer {
     keeper: Keeper,
     pub record: Recorder,
     pub inbox: Inbox,
-    pub details: Details,
+    // Much that is seldom looked at: what every turn needs stands closer together without.
+    pub details: Box<Details>,
     /// Who grants claims.
     pub claims: Option<Claims>,
     /// What was left out of the configuration.
     pub skipped: Vec<String>,
     pub scheduled: Scheduled,
-    pub dumper: Option<Dumper>,
+    pub dumper: Option<Box<Dumper>>,
     pub path: PathBuf,
     pub overrides: Overrides,
-    /// How often to compare what each instance holds.
-    held: BTreeMap<InstanceId, Duration>,
-    audited: Time,
+    audits: Audits,
     pub(super) leases: Leases,
     pub(super) reloads: Reloads,
     waiting: BTreeMap<Ticket, Asked>,
@@ -131,7 +127,7 @@ impl Performer {
         web.adopt(config.details.http.as_ref());
         let record = Recorder::start(&config.details.journal, &config.details.control.path, web);
         record.started(&config.details.node, path.display().to_string());
-        let performer = Performer {
+        let mut performer = Performer {
             sockets: Sockets::new(inbox)?,
             tasks,
             renewer: holder.renewer()?,
@@ -144,15 +140,14 @@ impl Performer {
             record,
             keeper: Keeper::new(state::path(&config.details.control.path)),
             inbox: inbox.clone(),
-            details: config.details.clone(),
+            details: Box::new(config.details.clone()),
             claims: config.agent.claims.clone(),
             skipped,
             scheduled: Scheduled::of(overrides.usual_priority),
-            dumper: overrides.instead.as_ref().map(|instead| Dumper::new(&instead.dumps, config)),
+            dumper: overrides.instead.as_ref().map(|to| Box::new(Dumper::new(&to.dumps, config))),
             path: path.to_owned(),
             overrides: overrides.clone(),
-            held: BTreeMap::new(),
-            audited: Time::ZERO,
+            audits: Audits::default(),
             leases: Leases::default(),
             reloads: Reloads::default(),
             waiting: BTreeMap::new(),
@@ -163,6 +158,7 @@ impl Performer {
             stops: 0,
             tuning: Tuning::default(),
         };
+        performer.audits.watch(performer.sole.is_none());
         performer.adopt_records();
         Ok(performer)
     }
@@ -172,10 +168,14 @@ impl Performer {
         match effect {
             Effect::Listen(wanted) => return self.sockets.want(now, wanted),
             Effect::Send(outgoing) => {
-                return self.sockets.send(&outgoing, outgoing.due).into_iter().collect();
+                let failed = self.sockets.send(&outgoing);
+                if let Some(due) = outgoing.due {
+                    self.sockets.lateness.note(super::now(), due);
+                }
+                return failed.into_iter().collect();
             }
             Effect::Hold { instance, holding, until } => {
-                self.held.insert(instance, if holding.is_told_of() { AUDIT_TOLD } else { AUDIT });
+                self.audits.hold(instance, holding.is_told_of());
                 let renews = until.is_none() || self.tasks.consults();
                 self.leases.hold(instance, holding.lease.filter(|_| renews), now);
                 self.ward.iter_mut().for_each(|ward| ward.holds(instance.0, &holding));
@@ -188,7 +188,7 @@ impl Performer {
                 self.holder.order(Order::Claimed { owners, until: leases::instant(until) });
             }
             Effect::Release { instance } => {
-                self.held.remove(&instance);
+                self.audits.release(instance);
                 self.leases.release(instance);
                 self.ward.iter_mut().for_each(|ward| ward.releases(instance.0));
                 self.tasks.command(Command::Held(instance, None));
@@ -353,13 +353,11 @@ impl Performer {
         }
     }
 
-    /// What doers do on their own account: try sockets again, compare addresses with the kernel. The agent has nothing to
-    /// do before `next`.
-    pub(super) fn look_after(&mut self, now: Time, next: Option<Time>) -> Vec<Input> {
-        if self.audit_at().is_some_and(|at| at <= now) {
-            self.audited = now;
-            self.sole = self.sole.take().or_else(|| sole(&self.holder, false));
-            self.holder.order(Order::Check);
+    /// What doers do on their own account: renew leases, compare addresses with the kernel. The agent has nothing to do
+    /// before `next`.
+    pub(super) fn look_after(&mut self, now: Time, next: Option<Time>) {
+        if self.audits.are_due(now) {
+            self.audit();
         }
         self.tuning.look_after(now);
         if self.leases.are_due(now) {
@@ -368,24 +366,27 @@ impl Performer {
                 self.renew();
             }
         }
-        let retry = self.sockets.retry_at().is_some_and(|at| at <= now);
-        if retry { self.sockets.attempt(now) } else { Vec::new() }
+    }
+
+    #[inline(never)]
+    fn audit(&mut self) {
+        self.sole = self.sole.take().or_else(|| sole(&self.holder, false));
+        self.audits.watch(self.sole.is_none());
+        self.holder.order(Order::Check);
     }
 
     fn renew(&self) {
         self.holder.order(Order::Renew { at: Instant::now() });
     }
 
-    /// When to call [`Performer::look_after`] next.
+    /// When to call [`Performer::look_after`] next, or the sockets try again.
     pub(super) fn look_at(&self) -> Option<Time> {
-        let own = [self.sockets.retry_at(), self.audit_at(), self.leases.deadline(), self.tuning.deadline()];
-        own.into_iter().flatten().min()
-    }
-
-    /// Who holds nothing has nothing to compare, and sleeps on.
-    fn audit_at(&self) -> Option<Time> {
-        let often = self.sole.is_none().then_some(AUDIT);
-        self.held.values().copied().chain(often).min().map(|every| self.audited + every)
+        first([
+            self.sockets.retry_at(),
+            self.audits.deadline(),
+            self.leases.deadline(),
+            self.tuning.deadline(),
+        ])
     }
 
     /// Gives up what is left, and waits for it. Whether everything was given up in time.

@@ -35,6 +35,14 @@ type Claim = (u32, Family, Vrid);
 const CALLER: u64 = 0;
 /// That of the vote.
 const VOTE: u64 = 1;
+/// Who had something when the last sleep ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rung {
+    pub caller: bool,
+    pub ballots: bool,
+    pub packets: bool,
+}
+
 /// Ballots taken before packets and timers get their turn.
 const BALLOTS: usize = 64;
 
@@ -170,18 +178,17 @@ impl Sockets {
     }
 
     /// Sleeps until a socket or the caller has something, or `longest` is over.
-    pub(super) fn sleep(&mut self, longest: Option<Duration>) {
+    pub(super) fn sleep(&mut self, longest: Option<Duration>) -> Rung {
         self.bell.sleep(longest);
-    }
-
-    /// Whether a socket had something when the last sleep ended.
-    pub(super) fn readable(&self) -> bool {
-        self.bell.rung().any(|number| number > VOTE)
-    }
-
-    /// Whether the caller had something then.
-    pub(super) fn called(&self) -> bool {
-        self.bell.rung().any(|number| number == CALLER)
+        let mut rung = Rung::default();
+        for number in self.bell.rung() {
+            match number {
+                CALLER => rung.caller = true,
+                VOTE => rung.ballots = true,
+                _ => rung.packets = true,
+            }
+        }
+        rung
     }
 
     /// Hears votes at this address from now on, and by the second path, where there is one.
@@ -201,10 +208,9 @@ impl Sockets {
         }
     }
 
-    /// The ballots that had arrived when the last sleep ended.
+    /// The ballots that have arrived.
     pub(super) fn ballots(&mut self) -> Vec<Vec<u8>> {
-        let rung = self.bell.rung().any(|number| number == VOTE);
-        let Some(socket) = self.vote.as_mut().filter(|_| rung) else { return Vec::new() };
+        let Some(socket) = &mut self.vote else { return Vec::new() };
         std::iter::from_fn(|| socket.receive().ok().flatten()).take(BALLOTS).collect()
     }
 
@@ -234,24 +240,21 @@ impl Sockets {
         datagrams
     }
 
-    /// Sends one advert, which was due at `due` if it does not answer anything. What the agent must know of it.
-    pub(super) fn send(&mut self, outgoing: &Outgoing, due: Option<Time>) -> Option<Input> {
+    /// Sends one advert. What the agent must know of it.
+    pub(super) fn send(&mut self, outgoing: &Outgoing) -> Option<Input> {
         let sent = self.emit(outgoing);
         debug!(target: "locum::vrrp", interface = %outgoing.interface, destination = %outgoing.destination,
             bytes = outgoing.payload.as_slice().len(), "sent an advert");
-        if let Some(due) = due {
-            self.lateness.note(super::now(), due);
-        }
         let (instance, error) = (outgoing.instance, sent.err()?.to_string());
         Some(Input::SendFailed { instance, error })
     }
 
-    fn emit(&self, outgoing: &Outgoing) -> io::Result<()> {
+    fn emit(&mut self, outgoing: &Outgoing) -> io::Result<()> {
         // One sends for all protocols, and VRRP's own is always there.
         let (interface, family) = (&*outgoing.interface, Family::of(outgoing.destination));
         let open = self
             .open
-            .iter()
+            .iter_mut()
             .find(|open| open.is(interface, family, PROTOCOL))
             .ok_or_else(|| io::Error::other(format!("no {family} socket is open on {interface}")))?;
         let datagram = raw_socket::Outgoing {

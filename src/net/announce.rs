@@ -8,8 +8,8 @@ use super::raw_socket::QUEUE_PRIORITY;
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::{
-    AddressFamily, LinkAddr, MsgFlags, MultiHeaders, SockFlag, SockType, bind, sendmmsg, sendmsg, setsockopt,
-    socket, sockopt,
+    AddressFamily, LinkAddr, MsgFlags, MultiHeaders, SockFlag, SockType, bind, sendmmsg, setsockopt, socket,
+    sockopt,
 };
 use nix::sys::time::TimeVal;
 use pnet::packet::Packet;
@@ -22,6 +22,7 @@ use pnet::packet::icmpv6::{Icmpv6Types, MutableIcmpv6Packet, checksum};
 use pnet::packet::ip::IpNextHeaderProtocols;
 use pnet::packet::ipv6::MutableIpv6Packet;
 use pnet::util::MacAddr;
+use rustix::net::SendFlags;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -194,9 +195,8 @@ impl Announcer {
     }
 
     /// Sends one frame, and does not wait for room.
-    pub(super) fn send_now(&self, head: &[u8], payload: &[u8]) -> io::Result<()> {
-        let frame = [IoSlice::new(head), IoSlice::new(payload)];
-        sendmsg::<()>(self.socket.as_raw_fd(), &frame, &[], MsgFlags::MSG_DONTWAIT, None)?;
+    pub(super) fn send_now(&self, frame: &[u8]) -> io::Result<()> {
+        rustix::net::send(&self.socket, frame, SendFlags::DONTWAIT)?;
         Ok(())
     }
 

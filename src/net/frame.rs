@@ -10,25 +10,51 @@ use nix::errno::Errno;
 use pnet::packet::ip::IpNextHeaderProtocol;
 use pnet::packet::ipv4::{MutableIpv4Packet, checksum};
 use pnet::packet::ipv6::MutableIpv6Packet;
-use smallvec::SmallVec;
+use std::borrow::Cow;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-const ETHERNET_HEADER: usize = 14;
 const IPV6_HEADER: usize = 40;
 
-/// Ethernet and IP header.
-pub(super) type Head = SmallVec<[u8; ETHERNET_HEADER + IPV6_HEADER]>;
+/// A frame, kept: the head of the next is mostly that of the last.
+#[derive(Debug, Default)]
+pub(super) struct Frame {
+    /// What its head was made of: the source's MAC address, and a datagram of which the payload does not count.
+    of: Option<([u8; 6], Outgoing<'static>)>,
+    bytes: Vec<u8>,
+    /// The length of its Ethernet and IP header.
+    head: usize,
+}
 
-/// What stands before the payload of a datagram to a group; for any other `EADDRNOTAVAIL`.
-pub(super) fn head(mac: [u8; 6], datagram: &Outgoing<'_>) -> io::Result<Head> {
-    let parts = |group: [u8; 6], kind: [u8; 2], header: &[u8]| -> Head {
-        let mut head = Head::from_slice(&group);
-        for part in [&mac[..], &kind, header] {
-            head.extend_from_slice(part);
+impl Frame {
+    /// That around a datagram to a group; for any other `EADDRNOTAVAIL`.
+    pub fn around(&mut self, mac: [u8; 6], datagram: &Outgoing<'_>) -> io::Result<&[u8]> {
+        let length = self.bytes.len() - self.head;
+        let kept = self.of.as_ref().map(|(mac, of)| traits(mac, of, length));
+        if kept != Some(traits(&mac, datagram, datagram.payload.len())) {
+            self.bytes = head(mac, datagram)?;
+            self.head = self.bytes.len();
+            self.of = Some((mac, Outgoing { payload: Cow::default(), ..*datagram }));
         }
-        head
-    };
+        self.bytes.truncate(self.head);
+        self.bytes.extend_from_slice(&datagram.payload);
+        Ok(&self.bytes)
+    }
+}
+
+/// What the head around a datagram with so long a payload depends on.
+fn traits<'a>(
+    mac: &'a [u8; 6],
+    datagram: &'a Outgoing<'_>,
+    length: usize,
+) -> (&'a [u8; 6], &'a IpAddr, &'a IpAddr, u8, u8, u16, usize) {
+    let Outgoing { source, destination, ttl, protocol, identification, payload: _ } = datagram;
+    (mac, source, destination, *ttl, *protocol, *identification, length)
+}
+
+/// Ethernet and IP header.
+fn head(mac: [u8; 6], datagram: &Outgoing<'_>) -> io::Result<Vec<u8>> {
+    let parts = |group: [u8; 6], kind: [u8; 2], header: &[u8]| [&group[..], &mac, &kind, header].concat();
     match (datagram.source, datagram.destination) {
         (IpAddr::V4(source), IpAddr::V4(group)) if group.is_multicast() => {
             let mut header = ipv4_header(source, group, datagram)?;
@@ -69,4 +95,45 @@ fn ipv6_header(source: Ipv6Addr, group: Ipv6Addr, datagram: &Outgoing<'_>) -> io
     ip.set_source(source);
     ip.set_destination(group);
     Ok(header)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_head_is_used_for_what_it_was_made_for_alone() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let first = Outgoing {
+            source: ip("10.0.0.1"),
+            destination: ip("224.0.0.18"),
+            ttl: 255,
+            protocol: 112,
+            identification: 0,
+            payload: vec![1; 12].into(),
+        };
+        let mac = [2, 0, 0, 0, 0, 1];
+        let others = [
+            ([2, 0, 0, 0, 0, 2], first.clone()),
+            (mac, Outgoing { source: ip("10.0.0.2"), ..first.clone() }),
+            (mac, Outgoing { destination: ip("224.0.0.19"), ..first.clone() }),
+            (mac, Outgoing { ttl: 1, ..first.clone() }),
+            (mac, Outgoing { protocol: 51, ..first.clone() }),
+            (mac, Outgoing { identification: 7, ..first.clone() }),
+            (mac, Outgoing { payload: vec![2; 12].into(), ..first.clone() }),
+            (mac, Outgoing { payload: vec![1; 16].into(), ..first.clone() }),
+            (mac, Outgoing { source: ip("fe80::1"), destination: ip("ff02::12"), ..first.clone() }),
+        ];
+        let alone = |mac, datagram: &Outgoing<'_>| Frame::default().around(mac, datagram).unwrap().to_vec();
+        let mut kept = Frame::default();
+        for (other_mac, other) in others {
+            for (mac, datagram) in [(mac, &first), (mac, &first), (other_mac, &other)] {
+                assert_eq!(kept.around(mac, datagram).unwrap(), alone(mac, datagram));
+            }
+            assert_ne!(alone(mac, &first), alone(other_mac, &other));
+        }
+        let unicast = Outgoing { destination: ip("10.0.0.2"), ..first.clone() };
+        assert!(kept.around(mac, &unicast).is_err());
+        assert_eq!(kept.around(mac, &first).unwrap(), alone(mac, &first));
+    }
 }

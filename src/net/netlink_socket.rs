@@ -14,6 +14,7 @@ use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeVal;
+use rustix::net::{SendFlags, send};
 use std::io;
 
 /// Messages in one send: beyond it nothing is gained, and the kernel does not return for longer.
@@ -165,7 +166,7 @@ impl Netlink {
     /// The same changes once more.
     pub(super) fn repeat(&mut self, requests: &[Vec<u8>]) -> io::Result<()> {
         for request in requests {
-            self.socket.send(request, 0)?;
+            send(&self.socket, request, SendFlags::empty())?;
         }
         Ok(())
     }

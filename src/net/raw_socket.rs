@@ -4,17 +4,18 @@
 //! No codec and no judgement here. RFC 9568 sections 5.1.1 and 5.1.2: TTL and hop limit 255, to a group. What is not for one of our VRIDs is dropped by a filter in the kernel.
 
 use super::announce::Announcer;
-use super::frame;
+use super::frame::Frame;
 use crate::vrrp::{Family, PROTOCOL, Vrid, ah};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::libc::{c_int, in6_addr, in6_pktinfo};
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, recv, recvmsg, sendmsg,
-    setsockopt, sockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, recvmsg, sendmsg, setsockopt,
+    sockopt,
 };
 use pnet::packet::ip::IpNextHeaderProtocol;
 use pnet::packet::ipv4::MutableIpv4Packet;
+use rustix::net::{RecvFlags, recv};
 use smallvec::SmallVec;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
 use std::borrow::{Borrow, Cow};
@@ -22,7 +23,6 @@ use std::collections::BTreeSet;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::sync::OnceLock;
 
 /// Room for the adverts of a loaded host while the reader is held up.
 const RECEIVE_BUFFER: usize = 1 << 20;
@@ -46,7 +46,9 @@ pub struct RawSocket {
     receiving: Socket,
     sending: Socket,
     /// Sends whole frames; opened when the first one is to go.
-    frames: OnceLock<Announcer>,
+    frames: Option<Announcer>,
+    /// The last frame.
+    frame: Frame,
 }
 
 /// One datagram as it came.
@@ -103,8 +105,8 @@ impl RawSocket {
             }
             let sending = sending(interface, index, family)?;
             let interface = interface.as_bytes().into();
-            let frames = OnceLock::new();
-            Ok(RawSocket { interface, index, family, protocol, multicast, receiving, sending, frames })
+            let (frames, frame) = Default::default();
+            Ok(RawSocket { interface, index, family, protocol, multicast, receiving, sending, frames, frame })
         };
         opened().map_err(|error| about(interface, family, "cannot open a VRRP socket", &error))
     }
@@ -159,7 +161,9 @@ impl RawSocket {
         match self.family {
             // The header comes along, and is the kernel's own.
             Family::Ipv4 => {
-                let length = recv(self.receiving.as_raw_fd(), buffer, MsgFlags::empty())?;
+                let length =
+                    recv(&self.receiving, &mut *buffer, RecvFlags::empty()).map(|(length, _)| length);
+                let length = length.map_err(|error| Errno::from_raw(error.raw_os_error()))?;
                 let packet = buffer.get(..length).unwrap_or_default();
                 let (source, destination) = (address_at(packet, 12), address_at(packet, 16));
                 Ok(Received { source, destination, ttl: packet.get(8).copied(), packet })
@@ -219,26 +223,28 @@ impl RawSocket {
     ///
     /// # Errors
     /// As [`RawSocket::send`].
-    pub fn send_from(&self, mac: [u8; 6], datagram: &Outgoing<'_>) -> io::Result<()> {
+    pub fn send_from(&mut self, mac: [u8; 6], datagram: &Outgoing<'_>) -> io::Result<()> {
         if !datagram.destination.is_multicast() {
             return self.send(datagram);
         }
-        let sent = || {
-            let head = frame::head(mac, datagram)?;
-            if self.frames.get().is_none() {
-                // Where another was faster, that one serves as well.
-                let _ = self.frames.set(Announcer::open(self.index)?);
-            }
-            self.frames.get().map_or(Ok(()), |frames| frames.send_now(&head, &datagram.payload))
-        };
-        match sent() {
+        match self.send_frame(mac, datagram) {
+            Ok(()) => Ok(()),
             // Longer than the interface takes: over IPv6 the kernel makes fragments of it.
             Err(error) if error.raw_os_error() == Some(Errno::EMSGSIZE as i32) => self.send(datagram),
-            sent => sent.map_err(|error| {
+            Err(error) => {
                 let what = format!("cannot send from {} to {}", datagram.source, datagram.destination);
-                self.about(&what, &error)
-            }),
+                Err(self.about(&what, &error))
+            }
         }
+    }
+
+    fn send_frame(&mut self, mac: [u8; 6], datagram: &Outgoing<'_>) -> io::Result<()> {
+        let frame = self.frame.around(mac, datagram)?;
+        let frames = match &mut self.frames {
+            Some(frames) => frames,
+            none => none.insert(Announcer::open(self.index)?),
+        };
+        frames.send_now(frame)
     }
 
     fn send_v4(&self, source: Ipv4Addr, destination: Ipv4Addr, datagram: &Outgoing<'_>) -> io::Result<()> {

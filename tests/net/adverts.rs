@@ -89,7 +89,7 @@ fn adverts_to_the_group_leave_with_the_virtual_mac_where_asked_and_others_with_t
     ] {
         let (left, right) = Namespace::pair();
         let frames = listen(&right);
-        let (socket, group) = (open(&left, family, true, &[7]), open(&right, family, true, &[7]));
+        let (mut socket, group) = (open(&left, family, true, &[7]), open(&right, family, true, &[7]));
         let sent = advert(own, family.group(), 7);
         // Opens another socket in the namespace where it is called.
         left.run(|| socket.send_from(mac, &sent)).expect("sent");
@@ -130,7 +130,7 @@ fn ipv4_adverts_carry_the_header_we_mean() {
 fn an_advert_in_a_frame_of_our_own_is_to_the_receiver_what_it_is_from_the_kernel() {
     for (family, own) in [(Family::Ipv4, "10.9.0.1"), (Family::Ipv6, "fe80::1")] {
         let (left, right) = Namespace::pair();
-        let (socket, group) = (open(&left, family, true, &[7]), open(&right, family, true, &[7]));
+        let (mut socket, group) = (open(&left, family, true, &[7]), open(&right, family, true, &[7]));
         let mut sent = advert(own, family.group(), 7);
         // With none the kernel would put one of its own there.
         sent.identification = 0x1234;

@@ -134,7 +134,7 @@ fn the_base_hears_another_master_that_sends_from_the_same_virtual_mac() {
         let (holder, reports) = start(&left);
         holder.order(hold(OURS, Vmac { mac, ..vmac() }, vec![vip("10.9.0.100"), vip("2001:db8:9::100")]));
         assert_eq!(reports.next(), held());
-        let (hears, sends) =
+        let (hears, mut sends) =
             (adverts::open(&left, family, true, &[51]), adverts::open(&right, family, true, &[51]));
         let sent = adverts::advert(source, family.group(), 51);
         right.run(|| sends.send_from(mac, &sent)).expect("sent");
