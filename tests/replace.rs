@@ -93,6 +93,20 @@ fn what_the_checks_had_found_is_known_from_the_first_advert_on() {
 }
 
 #[test]
+fn whom_the_old_process_knew_the_new_one_names_when_it_leaves() {
+    let mut world = pair("priority = 150");
+    // Longer than a Backup tells a Master that is new to it.
+    world.run_for(SECOND * 10);
+    world.replace(0, MOMENT);
+    world.run_for(SECOND * 3);
+    let began = world.now;
+    world.stop(0, false);
+    world.run_for(MOMENT);
+    assert_eq!(masters(&world), ["b"], "within its skew of 609 ms");
+    assert_eq!(moves_of_b(&world, began), 1);
+}
+
+#[test]
 fn who_was_handed_over_stays_out() {
     let mut world = pair("priority = 150");
     world.ask(0, locum::agent::Request::Handover { router: None });

@@ -6,14 +6,17 @@
 
 use super::Agent;
 use super::claim_relay::Part;
-use super::config::Router;
+use super::config;
 use super::effect::Effect;
 use super::memory::Memory;
+use super::router::Router;
+use super::set::Seat;
 use super::transition::RouterName;
 use crate::health::{CheckName, Known};
 use crate::time::Time;
 use crate::vrrp::auth::Auth;
 use crate::vrrp::instance::{Event, Instance, State};
+use crate::vrrp::succession::Followers;
 use crate::vrrp::why::Why;
 use crate::vrrp::{Family, Version, Vrid};
 use serde::{Deserialize, Serialize};
@@ -44,10 +47,13 @@ struct Mastership {
     version: u8,
     since: Time,
     why: Why,
+    /// They say so again in half a minute only: until then the next process would name nobody.
+    #[serde(default)]
+    followers: Followers,
 }
 
 impl Mastership {
-    fn is_of(&self, router: &Router, family: Family) -> bool {
+    fn is_of(&self, router: &config::Router, family: Family) -> bool {
         self.interface == router.interface.to_string()
             && (self.vrid, self.family, self.version) == (router.vrid, family, number(router.version))
     }
@@ -80,14 +86,15 @@ impl Agent {
                 self.pass(now, set, &Event::Remind, effects);
                 let seats = self.sets[set].seats.iter().zip(self.sets[set].group.members());
                 relay.masters.extend(seats.map(|(seat, instance)| {
-                    let router = &self.routers[seat.router].config;
+                    let Router { config, members, .. } = &self.routers[seat.router];
                     Mastership {
-                        interface: router.interface.to_string(),
-                        vrid: router.vrid,
+                        interface: config.interface.to_string(),
+                        vrid: config.vrid,
                         family: instance.config().family,
-                        version: number(router.version),
+                        version: number(config.version),
                         since: instance.since(),
                         why: instance.why().clone(),
+                        followers: members[seat.member].followers.clone(),
                     }
                 }));
             }
@@ -160,11 +167,14 @@ impl Agent {
     /// Nobody is told of it: nothing has changed.
     fn go_on(&mut self, now: Time, set: usize, relay: &Relay, effects: &mut Vec<Effect>) {
         for place in 0..self.sets[set].seats.len() {
-            let router = self.sets[set].seats[place].router;
+            let Seat { router, member } = self.sets[set].seats[place];
             let family = self.sets[set].group.members()[place].config().family;
-            let Some(Mastership { since, why, .. }) = relay.of(&self.routers[router].config, family) else {
+            let Some(Mastership { since, why, followers, .. }) =
+                relay.of(&self.routers[router].config, family)
+            else {
                 continue;
             };
+            self.routers[router].members[member].followers.clone_from(followers);
             let event = Event::Continue { since: *since, why: why.clone() };
             for (place, action) in self.sets[set].group.handle_member(now, place, event) {
                 self.act(now, set, place, action, effects);
@@ -181,7 +191,7 @@ impl Relay {
         self.at <= now && now.since(self.at) <= span
     }
 
-    fn of(&self, router: &Router, family: Family) -> Option<&Mastership> {
+    fn of(&self, router: &config::Router, family: Family) -> Option<&Mastership> {
         self.masters.iter().find(|master| master.is_of(router, family))
     }
 }

@@ -5,6 +5,7 @@ use super::effect::{Effect, InstanceId, Listen, Outgoing, Will};
 use crate::time::Time;
 use crate::vrrp::auth::{Auth, Seal};
 use crate::vrrp::packet::{Draft, Parcel};
+use crate::vrrp::succession::Word;
 use crate::vrrp::{Advert, Family, PROTOCOL, Vrid, ah};
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,8 +74,9 @@ impl Agent {
         let clock = self.wall_clock(now);
         let form = self.routers[index].checksum(member);
         let ways = self.ways(index, member);
+        let next = self.successor(now, index, member);
         let router = &mut self.routers[index];
-        let (patience, ttl) = (router.config.patience(), router.config.ttl);
+        let (patience, ttl, word_ttl) = (router.config.patience(), router.config.ttl, router.word_ttl());
         let member = &mut router.members[member];
         let config = self.sets[router.set].group.members()[member.seat].config();
         if ways.is_empty() {
@@ -97,9 +99,16 @@ impl Agent {
         if self.willed && advert.priority.is_some() {
             // It is the next advert that could leave; the one that does leave next has the number again.
             let (mut ledger, last) = (member.ledger.clone(), Advert { priority: None, ..advert.clone() });
+            let next = next.zip(ways.first());
+            let word = next.and_then(|(to, way)| {
+                let seal = ledger.next(&config.auth, way.source, clock)?;
+                let word = Draft::word(Word::Next, advert, way.source, &config.auth, &seal);
+                Some(way.outgoing(member.id, None, to, word_ttl, word.to(to, form)))
+            });
             let seals = ledger.seals(&config.auth, sources(), clock).unwrap_or_default();
             let sealed = ways.iter().zip(&seals);
-            let farewell = sealed.flat_map(|(way, seal)| parcels(&last, way, seal, None)).collect();
+            let farewells = sealed.flat_map(|(way, seal)| parcels(&last, way, seal, None));
+            let farewell = word.into_iter().chain(farewells).collect();
             let will = Will { vrid: advert.vrid, farewell, patience, linger: config.linger() };
             effects.push(Effect::Will(member.id, will));
         }

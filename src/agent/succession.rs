@@ -3,9 +3,9 @@
 
 use super::Agent;
 use super::effect::Effect;
+use super::router::Router;
 use super::transition::RouterName;
 use crate::time::Time;
-use crate::vrrp::Advert;
 use crate::vrrp::auth::{Auth, Seal};
 use crate::vrrp::instance::{Event, State};
 use crate::vrrp::packet::{Draft, Heard};
@@ -20,10 +20,9 @@ impl Agent {
 
     /// Whom a Master would name at `now`, in each family where it knows somebody.
     pub fn successors(&self, now: Time, router: &RouterName) -> impl Iterator<Item = IpAddr> {
-        let mine = self.routers.iter().position(|mine| mine.config.name == *router);
-        let index = mine.filter(|index| self.says_words(*index));
-        let members = index.into_iter().flat_map(|index| &self.routers[index].members);
-        members.filter_map(move |member| member.followers.best(now))
+        let index = self.routers.iter().position(|mine| mine.config.name == *router);
+        let members = index.into_iter().flat_map(|index| 0..self.routers[index].members.len());
+        members.filter_map(move |member| self.successor(now, index?, member))
     }
 
     /// A word came in from who may say it.
@@ -83,6 +82,11 @@ impl Agent {
         self.succession && config.peers.len() != 1 && !matches!(config.auth, Auth::Ah(_))
     }
 
+    /// Whom a Master would name at `now`.
+    pub(super) fn successor(&self, now: Time, index: usize, member: usize) -> Option<IpAddr> {
+        self.routers[index].members[member].followers.best(now).filter(|_| self.says_words(index))
+    }
+
     fn send_word(
         &mut self,
         now: Time,
@@ -94,10 +98,10 @@ impl Agent {
         let clock = self.wall_clock(now);
         let form = self.routers[index].checksum(member);
         let instance = self.instance(index, member);
-        let advert = Advert { addresses: [].into(), ..instance.advert(Some(instance.priority())) };
+        let advert = instance.advert(Some(instance.priority()));
         let Some(way) = self.ways(index, member).into_iter().next() else { return };
         let router = &mut self.routers[index];
-        let ttl = if router.config.peers.is_empty() { u8::MAX } else { router.config.ttl };
+        let ttl = router.word_ttl();
         let member = &mut router.members[member];
         let auth = &self.sets[router.set].group.members()[member.seat].config().auth;
         let Some(seal) = member.ledger.next(auth, way.source, clock) else { return };
@@ -105,5 +109,12 @@ impl Agent {
         let parcel = Draft::word(word, &advert, way.source, auth, &seal).to(to, form);
         effects.push(Effect::Send(way.outgoing(member.id, None, to, ttl, parcel)));
         self.remember(now, false, effects);
+    }
+}
+
+impl Router {
+    /// The TTL of a word: as near as adverts come from.
+    pub(super) fn word_ttl(&self) -> u8 {
+        if self.config.peers.is_empty() { u8::MAX } else { self.config.ttl }
     }
 }

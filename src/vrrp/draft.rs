@@ -44,10 +44,11 @@ impl<'a> Draft<'a> {
         Draft::of(advert, ADVERTISEMENT, source, auth, seal)
     }
 
-    /// The same of a word. `advert` says its router and priority, and has no addresses.
+    /// The same of a word, without the addresses of `advert`, which says its router and priority.
     #[must_use]
     pub fn word(word: Word, advert: &Advert, source: IpAddr, auth: &'a Auth, seal: &Seal) -> Self {
-        Draft { is_word: true, ..Draft::of(advert, word.kind(), source, auth, seal) }
+        let advert = Advert { addresses: [].into(), ..advert.clone() };
+        Draft { is_word: true, ..Draft::of(&advert, word.kind(), source, auth, seal) }
     }
 
     fn of(advert: &Advert, kind: u8, source: IpAddr, auth: &'a Auth, seal: &Seal) -> Self {

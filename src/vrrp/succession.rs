@@ -17,6 +17,7 @@ use super::event::State;
 use super::instance::{Actions, Instance};
 use super::why::Why;
 use crate::time::Time;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -133,7 +134,8 @@ impl Told {
 }
 
 /// Who follows a Master: by address, with its priority, and when it said so.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Followers(Vec<(IpAddr, Priority, Time)>);
 
 impl Followers {

@@ -69,6 +69,23 @@ fn a_master_that_leaves_names_the_best_of_its_followers_first() {
     assert_eq!(words_of(&effects), [(ip("10.0.0.3"), [0x3F, 0, 100, 51])]);
 }
 
+// Ours: so does its guardian, should it be killed.
+#[test]
+fn the_farewell_of_a_master_that_is_killed_names_its_best_follower_first() {
+    let mut desk = Desk::master("");
+    desk.agent.succession(true);
+    desk.agent.will(true);
+    desk.unmoved(|desk| desk.hear(&word(BELOW, FOLLOWS, 90)));
+    let effects = desk.wait(SECOND);
+    let will = effects.iter().find_map(|(_, effect)| match effect {
+        Effect::Will(_, will) => Some(will),
+        _ => None,
+    });
+    let said: Vec<_> =
+        will.unwrap().farewell.iter().map(|out| (out.destination, &out.payload[..4])).collect();
+    assert_eq!(said, [(ip(BELOW), &[0x3F, 0, 100, 51][..]), (ip("224.0.0.18"), &[0x31, 51, 0, 1])]);
+}
+
 // Ours: who is named waits no skew, whether it hears the farewell to all before or after.
 #[test]
 fn a_backup_that_its_master_names_takes_over_at_once() {
