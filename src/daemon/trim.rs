@@ -22,12 +22,15 @@ impl Code {
         Code(maps.lines().filter_map(|line| code(line, &program.to_string_lossy())).collect())
     }
 
-    /// Unmaps it, and allocates nothing. With memory locked in place nothing happens.
+    /// Unmaps it, and allocates nothing. What is needed again comes back by the page, and not by the block of up to
+    /// 2 MiB that the page cache may have made of a new file. With memory locked in place nothing happens.
     pub(super) fn give_back(&self) {
         for (start, length) in &self.0 {
             let Some(start) = NonNull::new(std::ptr::with_exposed_provenance_mut::<c_void>(*start)) else {
                 continue;
             };
+            // SAFETY: it only says how pages come in. A kernel without such blocks refuses, and has none.
+            let _ = unsafe { madvise(start, *length, MmapAdvise::MADV_NOHUGEPAGE) };
             // SAFETY: these pages are a private, unwritable mapping of a file, as `/proc` says, and code stays
             // where it is. Whoever runs or reads there next, this very thread included, gets the same bytes from
             // the file again.
@@ -59,6 +62,26 @@ fn code(line: &str, program: &str) -> Option<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn code_that_was_given_back_returns_in_small_pages() {
+        Code::find().give_back();
+        let program = fs::read_link("/proc/self/exe").unwrap();
+        let smaps = fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut flags = Vec::new();
+        let mut ours = false;
+        for line in smaps.lines() {
+            if code(line, &program.to_string_lossy()).is_some() {
+                ours = true;
+            } else if let Some(told) = line.strip_prefix("VmFlags:").filter(|_| std::mem::take(&mut ours)) {
+                flags.push(told.to_owned());
+            }
+        }
+        assert!(!flags.is_empty());
+        let has_large = Path::new("/sys/kernel/mm/transparent_hugepage").exists();
+        assert!(flags.iter().all(|flags| flags.contains(" nh") == has_large), "{flags:?}");
+    }
 
     #[test]
     fn code_is_what_can_be_run_and_not_written_of_this_program_alone() {
