@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import struct
 import subprocess
 import sys
 import time
@@ -23,7 +24,16 @@ RESULT = "target/bench/result.json"
 RUNS = {"quick": 1, "full": 5}
 # No scene begins later: what is missing by then has fewer runs, and the table says how many.
 LONGEST_SECONDS = {"quick": 275, "full": 2250}
-FAILURES = (TimeoutError, RuntimeError, OSError, KeyError, IndexError, ValueError, subprocess.SubprocessError)
+FAILURES = (
+    TimeoutError,
+    RuntimeError,
+    OSError,
+    KeyError,
+    IndexError,
+    ValueError,
+    struct.error,
+    subprocess.SubprocessError,
+)
 
 
 def arguments():

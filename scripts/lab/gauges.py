@@ -69,7 +69,7 @@ class Watch:
         command = [PROBE, "watch", "--prefix", prefix, "--for", f"{seconds}s"]
         command += ["--added", str(added)] if added else []
         command += ["--gone", str(gone)] if gone else []
-        self.process = host.start(*command, stdout=subprocess.PIPE)
+        self.process = host.gauge(*command, stdout=subprocess.PIPE)
         self.process.stdout.readline()
 
     def wait(self, seconds):
@@ -107,7 +107,7 @@ class Capture:
     def __init__(self, host):
         self.path = os.path.join(host.directory, "capture.pcap")
         command = ("tcpdump", "-i", "any", "-y", "LINUX_SLL2", "-B", "65536", "-s", "128", "-Z", "root", "-w", self.path)
-        self.process = host.start(*command, self.FILTER, stderr=subprocess.PIPE)
+        self.process = host.gauge(*command, self.FILTER, stderr=subprocess.PIPE)
         self.process.stderr.readline()
         self.process.stderr.readline()
 

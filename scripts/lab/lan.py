@@ -41,6 +41,7 @@ class Host:
     def __init__(self, name, address, interfaces=1):
         self.name, self.address, self.interfaces = name, address, interfaces
         self.directory = os.path.join(os.environ["TMPDIR"], name)
+        self.gauges = []
         os.mkdir(self.directory)
         sh("ip", "netns", "add", name)
         sh("ip", "-n", name, "link", "set", "dev", "lo", "up")
@@ -65,6 +66,17 @@ class Host:
         with open(os.path.join(self.directory, log), "ab") as out:
             options = {"stdout": out, "stderr": out} | options
             return subprocess.Popen(("ip", "netns", "exec", self.name, *command), **options)
+
+    def gauge(self, *command, **options):
+        """The same of what measures, which a measurement that fails leaves running."""
+        self.gauges.append(self.start(*command, **options))
+        return self.gauges[-1]
+
+    def end_gauges(self):
+        for gauge in self.gauges:
+            gauge.kill()
+            gauge.wait()
+        self.gauges.clear()
 
     def write(self, name, text):
         path = os.path.join(self.directory, name)
@@ -143,7 +155,7 @@ class Probing:
     def __init__(self, host, seconds=60, address=VIP):
         target = f"{address}:{ECHO_PORT}"
         command = (PROBE, "run", target, "--every", "1ms", "--for", f"{seconds}s", "--json")
-        self.process = host.start(*command, stdout=subprocess.PIPE)
+        self.process = host.gauge(*command, stdout=subprocess.PIPE)
 
     def report(self):
         self.process.terminate()

@@ -104,6 +104,8 @@ class Pair:
         return self.router.down(PRIORITY["b"])
 
     def end(self):
+        for host in (self.client, self.a, self.b):
+            host.end_gauges()
         for server in (self.a, self.b):
             end(server)
         self.a.isolate(False)

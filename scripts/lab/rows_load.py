@@ -42,7 +42,7 @@ def flood_row(kind, what):
         before = usage(pair.a.daemon.pid)
         command = (PROBE, "flood", kind, "--from", pair.client.address, "--vrid", str(pair.router.vrid))
         length = ("--for", "1s" if pair.quick else "5s")
-        flooder = pair.client.start(*command, *length, stdout=subprocess.PIPE)
+        flooder = pair.client.gauge(*command, *length, stdout=subprocess.PIPE)
         sent = json.loads(flooder.communicate(timeout=30)[0])["sent"]
         time.sleep(0.5)
         spent = usage(pair.a.daemon.pid) - before

@@ -2,7 +2,7 @@
 //! the VRRP key itself, since checking a packet is protocol).
 
 use super::damping::Damping;
-use super::holding::{Holding, Install, VirtualInterface, VirtualMac, Vmac, can_be_leased};
+use super::holding::{Holding, Install, VirtualInterface, VirtualMac, Vmac, can_be_leased, is_crowd};
 use super::route::{Route, Rule};
 use super::second_path::SecondPath;
 use super::transition::RouterName;
@@ -337,14 +337,20 @@ impl Router {
     /// How long the kernel keeps this address of a process that does nothing; `None` for ever.
     #[must_use]
     pub fn lease_of(&self, vip: &Vip) -> Option<Duration> {
-        self.manner.lease.filter(|_| can_be_leased(vip.address, vip.prefix, self.install))
+        let is_crowd = || is_crowd(self.all_vips());
+        self.manner.lease.filter(|_| can_be_leased(vip.address, vip.prefix, self.install, is_crowd))
+    }
+
+    /// Every address that it holds.
+    pub fn all_vips(&self) -> impl Iterator<Item = &Vip> {
+        self.vips.iter().chain(&self.excluded)
     }
 
     /// Whether an interface of it has one.
     #[must_use]
     pub fn has_virtual_mac(&self) -> bool {
         let itself = |vip: &Vip| vip.has(AddressFlag::VirtualMac);
-        self.virtual_mac != VirtualMac::Off || self.vips.iter().chain(&self.excluded).any(itself)
+        self.virtual_mac != VirtualMac::Off || self.all_vips().any(itself)
     }
 
     /// The MAC address of its interfaces that have a virtual one.

@@ -19,14 +19,24 @@ pub enum Install {
     LocalRoute,
 }
 
-/// Whether the kernel can remove the address by itself. Routes have no such lifetime; and with an IPv6 address
-/// in a network the route to that network would end, whoever else has an address there.
+/// The most IPv6 addresses of one router that are leased. Of each that is renewed, the kernel joins the groups of all
+/// that are on the interface anew, twice: 1,000 take half a second in each, and 5,000 end before their turn comes.
+pub const MOST_LEASED: usize = 250;
+
+/// Whether the kernel can remove the address by itself. Routes have no such lifetime; with an IPv6 address
+/// in a network the route to that network would end, whoever else has an address there; and of IPv6 addresses there
+/// must not be too many: [`is_crowd`].
 #[must_use]
-pub fn can_be_leased(address: IpAddr, prefix: u8, install: Install) -> bool {
+pub fn can_be_leased(address: IpAddr, prefix: u8, install: Install, is_crowd: impl FnOnce() -> bool) -> bool {
     match address {
         IpAddr::V4(_) => install == Install::Address,
-        IpAddr::V6(_) => prefix == 128,
+        IpAddr::V6(_) => prefix == 128 && !is_crowd(),
     }
+}
+
+/// Whether these have more than [`MOST_LEASED`] IPv6 addresses among them.
+pub fn is_crowd<'a>(vips: impl IntoIterator<Item = &'a Vip>) -> bool {
+    vips.into_iter().filter(|vip| vip.address.is_ipv6()).nth(MOST_LEASED).is_some()
 }
 
 /// Whether a claim of this length, of a router of this interval, is long enough for the kernel's lease to end with

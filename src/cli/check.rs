@@ -4,6 +4,7 @@ use super::show::on_terminal;
 use super::{DEFAULT_CONFIG, Failure, NOT_DONE, Reading, WELL, complain, rules, say};
 use crate::agent::Install;
 use crate::agent::config::Router;
+use crate::agent::holding::MOST_LEASED;
 use crate::config::{
     self, Cause, Config, Problem, Secrets, Timeline, beside, load_as, render_all, timelines,
 };
@@ -153,9 +154,12 @@ fn lease(router: &Router, config: &Config) -> String {
     let mut line = format!(
         "a daemon that is dead or hangs has lost the addresses after {gone}, a Backup takes over after {taken}{late}"
     );
-    let never = router.vips.iter().chain(&router.excluded).filter(|vip| router.lease_of(vip).is_none());
-    if let Some(first) = never.map(|vip| vip.address).next() {
-        let _ = write!(line, "; but {first} stays: write IPv6 addresses without a prefix length");
+    if let Some(first) = router.all_vips().find(|vip| router.lease_of(vip).is_none()) {
+        let _ = if first.address.is_ipv6() && first.prefix == 128 {
+            write!(line, "; but IPv6 addresses stay: of more than {MOST_LEASED} none is leased")
+        } else {
+            write!(line, "; but {} stays: write IPv6 addresses without a prefix length", first.address)
+        };
     }
     line
 }

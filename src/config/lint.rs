@@ -6,7 +6,7 @@ use super::problem::{Finding, Sink, Span};
 use super::timeline::{Cause, Timeline, can_fall_below, reach, worst_case};
 use super::value::{network, show};
 use crate::agent::config::Router;
-use crate::agent::holding::{can_be_leased, ends_with_claim};
+use crate::agent::holding::{MOST_LEASED, can_be_leased, ends_with_claim, is_crowd};
 use crate::claim::quorum::Quorum;
 use crate::health::OnFail;
 use crate::vrrp::interval::lease_ends;
@@ -86,13 +86,19 @@ fn outlasts(part: &file::Router, router: &Router, config: &Config, sink: &Sink) 
         return;
     };
     let claim = claims.ttl(router.interval.duration());
-    let unleased = |vip: &&Vip| !can_be_leased(vip.address, vip.prefix, router.install);
-    let (what, help) = match (router.manner.lease, router.vips.iter().chain(&router.excluded).find(unleased))
-    {
+    let is_crowd = is_crowd(router.all_vips());
+    let unleased = |vip: &&Vip| !can_be_leased(vip.address, vip.prefix, router.install, || is_crowd);
+    let (what, help) = match (router.manner.lease, router.all_vips().find(unleased)) {
         (_, Some(vip)) if vip.address.is_ipv4() => {
             ("local routes have no lease".to_owned(), "write install = \"address\"".to_owned())
         }
-        (_, Some(vip)) => (format!("{vip} has no lease"), format!("write {}/128", vip.address)),
+        (_, Some(vip)) if vip.prefix < 128 => {
+            (format!("{vip} has no lease"), format!("write {}/128", vip.address))
+        }
+        (_, Some(_)) => (
+            format!("more than {MOST_LEASED} IPv6 addresses have no lease"),
+            "divide them among several routers".to_owned(),
+        ),
         (None, None) => ("the addresses have no lease".to_owned(), "remove the line lease".to_owned()),
         (Some(_), None) if !ends_with_claim(claim, router.interval) => (
             "the claim is too short for a lease of whole seconds".to_owned(),

@@ -4,6 +4,7 @@
 use super::macvlan::Macvlans;
 use super::routing::Entry;
 use super::wanted::Wanted;
+use crate::agent::holding::is_crowd;
 use crate::agent::{Holding, Vmac};
 use crate::vrrp::interval::lease_under;
 use pnet::util::MacAddr;
@@ -55,7 +56,8 @@ impl Duty {
         let interface = holding.vmac.as_ref().map_or_else(|| base.clone(), |vmac| vmac.name.clone());
         let place: Arc<str> = interface.as_str().into();
         let vips = std::mem::take(&mut holding.vips);
-        let addresses = vips.into_iter().map(|vip| Wanted::new(vip, &place, &holding)).collect();
+        let is_crowd = is_crowd(&vips);
+        let addresses = vips.into_iter().map(|vip| Wanted::new(vip, &place, &holding, is_crowd)).collect();
         let routes = holding.routes.into_iter().map(Entry::Route);
         Duty {
             addresses,
@@ -109,5 +111,26 @@ impl Duty {
     /// Sets them up. Returns whether any was down.
     pub(super) fn raise_vmacs(&self, macvlans: &Macvlans) -> Result<bool, String> {
         self.vmacs.iter().try_fold(false, |was_down, vmac| Ok(macvlans.raise(vmac)? || was_down))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::holding::MOST_LEASED;
+    use crate::vrrp::Vip;
+    use std::net::Ipv6Addr;
+
+    #[test]
+    fn of_a_crowd_of_ipv6_addresses_none_is_leased() {
+        let leased = |count: usize| {
+            let six = (1_u128..).map(|host| Vip::new(Ipv6Addr::from(host).into(), 128)).take(count);
+            let vips = six.chain([Vip::new([10, 0, 0, 1].into(), 32)]);
+            let lease = Some(Duration::from_secs(2));
+            let duty = Duty::of(Holding { vips: vips.collect(), lease, ..Holding::default() }, None);
+            duty.addresses.iter().filter(|wanted| wanted.is_leased()).count()
+        };
+        assert_eq!(leased(MOST_LEASED), MOST_LEASED + 1);
+        assert_eq!(leased(MOST_LEASED + 1), 1, "the IPv4 address, of which the kernel renews thousands");
     }
 }

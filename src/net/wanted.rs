@@ -42,13 +42,14 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    pub(super) fn new(vip: Vip, interface: &Arc<str>, holding: &Holding) -> Self {
+    /// One of what is held, and whether it is one of a crowd.
+    pub(super) fn new(vip: Vip, interface: &Arc<str>, holding: &Holding, is_crowd: bool) -> Self {
         let (install, own, tracked) = (holding.install, holding.own, !vip.has(AddressFlag::NoTrack));
         let interface = vip.dev.map_or_else(|| interface.clone(), Arc::from);
         let install = if vip.address.is_ipv4() { install } else { Install::Address };
         let place = Place { interface, install, address: vip.address, prefix: vip.prefix };
-        let lease =
-            holding.lease.filter(|_| can_be_leased(place.address, place.prefix, install)).map(seconds);
+        let can_be_leased = can_be_leased(place.address, place.prefix, install, || is_crowd);
+        let lease = holding.lease.filter(|_| can_be_leased).map(seconds);
         Wanted { place, label: vip.label, scope: vip.scope, own, more: vip.more, tracked, lease }
     }
 

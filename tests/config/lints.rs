@@ -145,6 +145,12 @@ fn what_can_outlast_its_claim_is_told_where_never_two_may_hold() {
         stays("local routes have no lease")
     );
     assert_eq!(under_a_quorum("addresses = ['2001:db8::1/64']"), stays("2001:db8::1/64 has no lease"));
+    let pool = |last| {
+        let other = |host| format!(", {{ address = '2001:db8::{host:x}', advertise = false }}");
+        format!("addresses = ['fe80::1'{}]", (2..=last).map(other).collect::<String>())
+    };
+    assert_eq!(under_a_quorum(&pool(250)), [""; 0]);
+    assert_eq!(under_a_quorum(&pool(251)), stays("more than 250 IPv6 addresses have no lease"));
 }
 
 #[test]
