@@ -150,6 +150,7 @@ impl Agent {
         };
         self.pass_member(now, index, member, event, effects);
         if master && !ours {
+            self.yields(now, index, member, heard.source, effects);
             self.tell_of_lower(now, index, member, heard, effects);
         }
         if !ours {

@@ -233,11 +233,30 @@ impl Agent {
         if !instance.is_master() || instance.since() > suspect.seen {
             return;
         }
+        self.answer(now, index, Rival::Holder { address, mac }, effects);
+    }
+
+    /// Another Master has heard us and has stepped back.
+    pub(super) fn yielded(
+        &mut self,
+        now: Time,
+        (index, member): (usize, usize),
+        rival: Rival,
+        effects: &mut Vec<Effect>,
+    ) {
+        // Whoever was just preempted was no rival.
+        if self.is_settled(now, index, member) && self.routers[index].rivals.quiet_until <= now {
+            self.answer(now, index, rival, effects);
+        }
+    }
+
+    /// Another had the addresses as well: the neighbours are told again whose they are, and not too often.
+    fn answer(&mut self, now: Time, index: usize, rival: Rival, effects: &mut Vec<Effect>) {
         let router = &mut self.routers[index];
         let addresses = router.config.vips.len() + router.config.excluded.len();
         let parts = u32::try_from(addresses.div_ceil(ADDRESSES)).unwrap_or(u32::MAX).max(1);
         router.rivals.quiet_until = now + QUIET * parts;
-        self.rivalled(now, index, Rival::Holder { address, mac }, effects);
+        self.rivalled(now, index, rival, effects);
         // Whoever has one family's addresses may have told of all of them.
         for member in 0..self.routers[index].members.len() {
             self.pass_member(now, index, member, Event::Rivalled, effects);

@@ -3,6 +3,7 @@
 
 use super::Agent;
 use super::effect::Effect;
+use super::rivals::Rival;
 use super::router::Router;
 use super::transition::RouterName;
 use crate::time::Time;
@@ -41,7 +42,11 @@ impl Agent {
             (Word::Next, _) => {
                 self.pass_member(now, index, member, Event::Named { source: heard.source }, effects);
             }
-            (Word::Follows, None) => {}
+            (Word::Yields, Some(priority)) => {
+                let rival = Rival::Master { source: heard.source, priority: priority.get() };
+                self.yielded(now, (index, member), rival, effects);
+            }
+            (Word::Follows | Word::Yields, None) => {}
         }
         self.remember(now, false, effects);
     }
@@ -53,6 +58,21 @@ impl Agent {
         let own = instance.priority();
         if self.says_words(index) && self.routers[index].members[member].told.is_due(now, master, own) {
             self.send_word(now, (index, member), Word::Follows, master, effects);
+        }
+    }
+
+    /// One that was Master has stepped back before another.
+    pub(super) fn yields(
+        &mut self,
+        now: Time,
+        index: usize,
+        member: usize,
+        to: IpAddr,
+        effects: &mut Vec<Effect>,
+    ) {
+        let follows = matches!(self.instance(index, member).state(), State::Backup { master: Some(it), .. } if *it == to);
+        if follows && self.knows_words(index) {
+            self.send_word(now, (index, member), Word::Yields, to, effects);
         }
     }
 
@@ -78,8 +98,11 @@ impl Agent {
 
     /// Where one other host is all there can be, it needs no word.
     fn says_words(&self, index: usize) -> bool {
-        let config = &self.routers[index].config;
-        self.succession && config.peers.len() != 1 && !matches!(config.auth, Auth::Ah(_))
+        self.routers[index].config.peers.len() != 1 && self.knows_words(index)
+    }
+
+    fn knows_words(&self, index: usize) -> bool {
+        self.succession && !matches!(self.routers[index].config.auth, Auth::Ah(_))
     }
 
     /// Whom a Master would name at `now`.

@@ -201,6 +201,7 @@ fn word_of(envelope: &Envelope<'_>) -> Option<String> {
     let what = match word {
         Word::Follows => format!("the sender, of priority {priority}, follows it"),
         Word::Next => "it is next".to_owned(),
+        Word::Yields => format!("the sender, of priority {priority}, was Master and steps back"),
     };
     Some(format!("a word of Locum, VRID {vrid}: {what}"))
 }

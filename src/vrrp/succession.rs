@@ -1,5 +1,6 @@
 //! Words between Locums beside the adverts: a Backup tells the Master whom it follows that it is there, and a Master
-//! that leaves tells the best of them, before its farewell, that it is next and need not wait its skew.
+//! that leaves tells the best of them, before its farewell, that it is next and need not wait its skew. And a Master
+//! that finds a better one tells it so: cut off until then, that one would never know that it has to announce again.
 //!
 //! The word alone moves nobody: it may have waited in the kernel for the neighbour's answer, until long after its Master
 //! has come back. The farewell has to be heard as well. One Master names one successor, so no two take over at once; where two do, or a word is lost, forged or late, the
@@ -33,6 +34,8 @@ pub enum Word {
     Follows,
     /// A Master, to one Backup: I leave, and you are next.
     Next,
+    /// A Master, to a better one: I was Master beside you, and step back. Our neighbours may have learned mine.
+    Yields,
 }
 
 impl Word {
@@ -40,6 +43,7 @@ impl Word {
     #[must_use]
     pub const fn kind(self) -> u8 {
         match self {
+            Word::Yields => 13,
             Word::Follows => 14,
             Word::Next => 15,
         }
@@ -49,7 +53,8 @@ impl Word {
     #[must_use]
     pub fn peek(envelope: &Envelope<'_>) -> Option<(Word, Vec<u8>)> {
         let &[first, 0, _, _, ..] = envelope.payload else { return None };
-        let word = [Word::Follows, Word::Next].into_iter().find(|word| word.kind() == first & 0x0F)?;
+        let word =
+            [Word::Yields, Word::Follows, Word::Next].into_iter().find(|word| word.kind() == first & 0x0F)?;
         let mut message = envelope.payload.to_vec();
         transpose(&mut message);
         Some((word, message))

@@ -1,6 +1,6 @@
 //! Words between Locums beside the adverts: who follows, and who is next.
 
-use crate::desk::{ABOVE, BELOW, Desk, OWN, SECOND, advert, handover, ip};
+use crate::desk::{ABOVE, BELOW, Desk, OWN, SECOND, advert, handover, ip, words};
 use locum::agent::{Effect, Standing};
 use locum::sim::wire::Crafted;
 use std::net::IpAddr;
@@ -86,6 +86,25 @@ fn the_farewell_of_a_master_that_is_killed_names_its_best_follower_first() {
     assert_eq!(said, [(ip(BELOW), &[0x3F, 0, 100, 51][..]), (ip("224.0.0.18"), &[0x31, 51, 0, 1])]);
 }
 
+// Ours: cut off from each other, both were Master; the better one may hear no advert of the other's.
+#[test]
+fn a_master_that_steps_back_says_so_and_the_better_one_announces_again() {
+    let mut other = Desk::master("");
+    other.agent.succession(true);
+    let said = other.hear(&advert(ABOVE, 200));
+    assert_eq!(words_of(&said)[0], (ip(ABOVE), [0x3D, 0, 100, 51]));
+    let mut desk = Desk::master("");
+    desk.agent.succession(true);
+    let yields = word(BELOW, 13, 90);
+    desk.unmoved(|desk| desk.hear(&yields));
+    desk.wait(SECOND * 10);
+    assert!(words(&desk.hear(&yields)).contains(&"announce"));
+    assert_eq!(desk.state(), Standing::Master);
+    assert_eq!(words(&desk.hear(&yields)), [""; 0], "and not for each");
+    desk.wait(SECOND * 10);
+    assert_eq!(words(&desk.hear(&Crafted { ttl: 254, ..yields })), ["note"], "nor for those from far away");
+}
+
 // Ours: who is named waits no skew, whether it hears the farewell to all before or after.
 #[test]
 fn a_backup_that_its_master_names_takes_over_at_once() {
@@ -133,7 +152,7 @@ fn words_of_strangers_and_from_far_away_name_nobody() {
     assert_eq!(desk.refused("multicast-destination"), 1);
     desk.unmoved(|desk| desk.hear(&Crafted { bad_checksum: true, ..word(ABOVE, NEXT, 200) }));
     assert_eq!(desk.refused("checksum"), 1);
-    desk.unmoved(|desk| desk.hear(&Crafted { kind: 13, ..word(ABOVE, NEXT, 200) }));
+    desk.unmoved(|desk| desk.hear(&Crafted { kind: 12, ..word(ABOVE, NEXT, 200) }));
 
     let mut other = Desk::master("");
     other.agent.succession(true);
