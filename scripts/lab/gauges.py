@@ -7,6 +7,7 @@ import struct
 import subprocess
 import time
 from collections import namedtuple
+from contextlib import suppress
 from lan import PROBE
 
 # On the wire, and as Linux writes it in front of a captured packet (LINKTYPE_LINUX_SLL2).
@@ -40,7 +41,8 @@ def usage_with_ended(pid):
     """The same with what its ended children used, in nanoseconds, by the kernel's ticks of 10 ms."""
     ticks = 0
     for member in family(pid):
-        with open(f"/proc/{member}/stat", encoding="ascii") as file:
+        # One that has ended meanwhile counts at its parent.
+        with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{member}/stat", encoding="ascii") as file:
             ticks += sum(map(int, file.read().rpartition(")")[2].split()[11:15]))
     return ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
