@@ -125,11 +125,7 @@ impl Drill {
         }
         let clock = Clock::start();
         let done = drill_lab::run(kind, &pace).map_err(Failure::Other)?;
-        let step = |(kind, run): (Kind, Result<_, String>)| match run {
-            Ok(run) => Step::of(kind, run, &objectives),
-            Err(why) => Step::skipped(kind, why),
-        };
-        let steps = done.into_iter().map(step).collect();
+        let steps = done.into_iter().map(|(kind, run)| Step::of(kind, run, &objectives)).collect();
         let node = config.map_or_else(|| "lab".to_owned(), |config| config.details.node.clone());
         self.tell(&clock.report(true, node, &objectives).with(steps))
     }

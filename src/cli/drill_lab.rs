@@ -1,5 +1,6 @@
-//! Drills in a lab: two hosts with a service and a client, in namespaces that end with the drill.
+//! Drills in a lab: two hosts with a service, a client and a name server, in namespaces that end with the drill.
 
+use super::drill_lab_dns;
 use super::drill_pace::Pace;
 use super::drill_watch::{Seen, Watch, ms};
 use super::{Failure, WELL, say};
@@ -7,7 +8,7 @@ use crate::agent::{Request, Standing};
 use crate::control::{Answer, LONGEST_WAIT, Question};
 use crate::drill::{Kind, Run};
 use crate::health;
-use crate::lab::{self, Host, Lab, Service};
+use crate::lab::{self, Host, Lab, NameServer, Service};
 use crate::survey::{Client, ECHO, Target};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -27,8 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The most of a log that is shown.
 const LINES: usize = 20;
 
-/// What became of each: a step that is not done says why.
-pub(super) type Done = Vec<(Kind, Result<Run, String>)>;
+/// What became of each.
+pub(super) type Done = Vec<(Kind, Run)>;
 
 /// Does these in a lab of this pace, and waits for their end.
 ///
@@ -54,11 +55,9 @@ pub(super) fn inside(kinds: &[Kind], pace: &Pace) -> Result<u8, Failure> {
     let mut pair = Pair::start(&program, pace).map_err(Failure::Other)?;
     let mut done: Done = kinds.iter().map(|kind| (*kind, pair.step(*kind))).collect();
     for (_, run) in &mut done {
-        if let Ok(run) = run {
-            run.notes.push(pace.whose.clone());
-        }
+        run.notes.extend(pace.whose.clone());
     }
-    if done.iter().any(|(_, run)| run.as_ref().is_ok_and(|run| !run.problems.is_empty())) {
+    if done.iter().any(|(_, run)| !run.problems.is_empty()) {
         eprint!("{}", pair.logs());
     }
     say(&serde_json::to_string(&done).map_err(|error| Failure::Other(error.to_string()))?)?;
@@ -70,18 +69,20 @@ fn program() -> Result<PathBuf, String> {
 }
 
 /// A daemon on a host, with its guardian.
-struct Node {
+pub(super) struct Node {
     name: &'static str,
+    pub(super) address: Ipv4Addr,
     watch: Watch,
     _guardian: Child,
 }
 
-struct Pair {
+pub(super) struct Pair {
     lab: Lab,
-    a: Node,
-    b: Node,
+    pub(super) a: Node,
+    pub(super) b: Node,
     service: Option<Service>,
     _other: Service,
+    pub(super) names: NameServer,
     /// How long a Backup waits at most, and as much again for everything else.
     limit: Duration,
 }
@@ -90,15 +91,17 @@ fn file(name: &str, kind: &str) -> PathBuf {
     PathBuf::from(format!("/run/{name}.{kind}"))
 }
 
-fn config(name: &str, priority: u8, pace: &Pace) -> String {
+fn config(host: &Host, priority: u8, pace: &Pace, dns: &str) -> String {
+    let Host { name, .. } = host;
     let (router, check, flag) = (pace.router(), pace.check(), file(name, "flag"));
+    let service = pace.tracked("service");
     format!(
         "[agent]\nnode = \"{name}\"\n[router.{ROUTER}]\ninterface = \"eth0\"\nvrid = 51\npriority = {priority}\n\
          {router}addresses = [\"{VIP}\"]\n\
-         checks = [\"service\", {{ check = \"flag\", weight = -10 }}]\n\
+         checks = [{service}, {{ check = \"flag\", weight = -1 }}]\n\
          notify = {{ any = [\"/usr/bin/env\", \"true\"], user = \"root\" }}\n\
          [check.service]\ntype = \"tcp\"\ntarget = \"127.0.0.1:{PORT}\"\n{check}\
-         [check.flag]\ntype = \"file\"\npath = \"{}\"\n{check}",
+         [check.flag]\ntype = \"file\"\npath = \"{}\"\n{check}{dns}",
         flag.display()
     )
 }
@@ -108,14 +111,15 @@ impl Node {
         let name = host.name;
         let about = |error: std::io::Error| format!("the lab's daemon cannot be started: {error}");
         let (config_file, socket) = (file(name, "toml"), file(name, "sock"));
-        fs::write(&config_file, config(name, priority, pace)).map_err(about)?;
+        let dns = drill_lab_dns::section(host, ROUTER);
+        fs::write(&config_file, config(host, priority, pace, &dns)).map_err(about)?;
         fs::write(file(name, "flag"), "").map_err(about)?;
         let log = fs::File::create(file(name, "log")).map_err(about)?;
         let mut command = Command::new(program);
         command.args(["run", "-c"]).arg(&config_file).arg("--socket").arg(&socket);
         command.stdin(Stdio::null()).stdout(log.try_clone().map_err(about)?).stderr(log);
         let guardian = host.start(command).map_err(about)?;
-        Ok(Node { name, watch: Watch { socket }, _guardian: guardian })
+        Ok(Node { name, address: host.address, watch: Watch { socket }, _guardian: guardian })
     }
 
     fn wait(&self, state: Standing, limit: Duration) -> Result<Seen, String> {
@@ -139,18 +143,22 @@ impl Node {
 
 impl Pair {
     fn start(program: &Path, pace: &Pace) -> Result<Pair, String> {
-        let lab = Lab::build(&["a", "b", "client"])?;
-        let [first, second, _] = lab.hosts.as_slice() else { return Err("the lab has no hosts".to_owned()) };
+        let lab = Lab::build(&["a", "b", "client", "names"])?;
+        let [first, second, _, third] = lab.hosts.as_slice() else {
+            return Err("the lab has no hosts".to_owned());
+        };
         let serve =
             |host| Service::start(host, PORT, ECHO).map_err(|error| format!("the lab's service: {error}"));
         let (service, other) = (serve(first)?, serve(second)?);
-        let limit = pace.interval * 4 + pace.found * 2 + PATIENCE;
+        let names = drill_lab_dns::serve(third)?;
+        let limit = pace.interval * 4 + pace.found * 2 + pace.preempt_delay + PATIENCE;
+        let (higher, lower) = pace.priorities();
         // So that each hears the other: the weaker one is there first.
-        let b = Node::start(program, second, 100, pace)?;
+        let b = Node::start(program, second, lower, pace)?;
         let told = |why: String| format!("{why}\n{}", tail("b"));
         b.wait(Standing::Master, limit).map_err(told)?;
-        let a = Node::start(program, first, 150, pace)?;
-        let pair = Pair { a, b, service: Some(service), _other: other, limit, lab };
+        let a = Node::start(program, first, higher, pace)?;
+        let pair = Pair { a, b, service: Some(service), _other: other, names, limit, lab };
         pair.settled().map_err(|why| format!("{why}\n{}", pair.logs()))?;
         Ok(pair)
     }
@@ -168,6 +176,7 @@ impl Pair {
             gone && seen.is(ROUTER, Standing::Backup)
         };
         self.b.watch.wait("b is BACKUP without the address", self.limit, gone)?;
+        self.recorded(PATIENCE)?;
         Ok(seen)
     }
 
@@ -184,23 +193,23 @@ impl Pair {
         Ok(Client::begin(Target::Service(SocketAddr::new(VIP.into(), PORT)), Some(door)))
     }
 
-    fn step(&mut self, kind: Kind) -> Result<Run, String> {
+    fn step(&mut self, kind: Kind) -> Run {
+        let only = |moved: Result<(Run, Instant), String>| moved.map(|(run, _)| run);
         let broken = |what: &str, why| Run { what: what.to_owned(), problems: vec![why], ..Run::default() };
         let (what, run) = match kind {
             Kind::Connectivity => {
                 ("a and b hear each other, and the client gets answers", self.connectivity())
             }
             Kind::Health => ("a check of a fails that moves nothing, and passes again", self.health()),
-            Kind::Dns => {
-                let why = "a lab has no name server: `locum drill dns` asks the real ones";
-                return Err(why.to_owned());
+            Kind::Dns => ("the service on a ends, and the record of DNS moves to b and back", self.dns()),
+            Kind::Failover => ("a hands over to b, and takes back", only(self.failover())),
+            Kind::Service => ("the service on a ends, and starts again", only(self.service())),
+            Kind::Daemon => {
+                ("the daemon on a is killed, and its guardian starts another", only(self.daemon()))
             }
-            Kind::Failover => ("a hands over to b, and takes back", self.failover()),
-            Kind::Service => ("the service on a ends, and starts again", self.service()),
-            Kind::Daemon => ("the daemon on a is killed, and its guardian starts another", self.daemon()),
         };
         let run = run.unwrap_or_else(|why| broken(what, why));
-        Ok(Run { what: what.to_owned(), ..run })
+        Run { what: what.to_owned(), ..run }
     }
 
     fn connectivity(&self) -> Result<Run, String> {
@@ -257,7 +266,7 @@ impl Pair {
         Ok(run)
     }
 
-    fn failover(&mut self) -> Result<Run, String> {
+    fn failover(&mut self) -> Result<(Run, Instant), String> {
         let all = |request: fn(Option<_>) -> Request| request(None);
         self.moved(
             "locum handover on a",
@@ -268,7 +277,7 @@ impl Pair {
         )
     }
 
-    fn service(&mut self) -> Result<Run, String> {
+    pub(super) fn service(&mut self) -> Result<(Run, Instant), String> {
         self.moved(
             "the service on a ends",
             |pair| {
@@ -285,7 +294,7 @@ impl Pair {
         )
     }
 
-    fn daemon(&mut self) -> Result<Run, String> {
+    fn daemon(&mut self) -> Result<(Run, Instant), String> {
         let seen = self.a.watch.look()?;
         let pid = seen.status.daemon.get("pid").and_then(|pid| pid.parse().ok()).ok_or("a has no process")?;
         self.moved(
@@ -302,7 +311,7 @@ impl Pair {
     }
 
     /// Moves the address from a to b by `deed` and, so much later, back by `mend`, which is done whatever has come of
-    /// it.
+    /// it. Returns when it began as well.
     fn moved(
         &mut self,
         what: &str,
@@ -310,7 +319,7 @@ impl Pair {
         calm: Duration,
         mended: &str,
         mend: impl FnOnce(&mut Pair) -> Result<(), String>,
-    ) -> Result<Run, String> {
+    ) -> Result<(Run, Instant), String> {
         let mut run = Run::default();
         let before = self.b.watch.look()?;
         let client = self.client()?;
@@ -332,16 +341,24 @@ impl Pair {
             Ok(outage) => run.measured.outage = Some(outage),
             Err(why) => run.problems.push(why),
         }
-        Ok(run)
+        self.tell_of_record(began, &mut run);
+        Ok((run, began))
     }
 
     /// Watches b take over.
     fn taken(&self, began: Instant, before: &Seen, run: &mut Run) -> Result<(), String> {
-        let gone = |seen: &Seen| seen.is(ROUTER, Standing::Fault).then(|| seen.since(ROUTER));
+        let gone = |seen: &Seen| {
+            let checks = seen.status.checks.iter();
+            let mut down =
+                checks.filter(|check| &*check.name.0 == "service" && check.state == health::Standing::Down);
+            let weighs = || down.next().map(|check| (seen.before(check.since_ms), "its priority falls"));
+            let fault = seen.is(ROUTER, Standing::Fault);
+            fault.then(|| (seen.since(ROUTER), "gives up the address")).or_else(weighs)
+        };
         let looks = || self.a.watch.look().ok().as_ref().and_then(gone);
         let mut lost = None;
         let limit = Instant::now() + self.limit;
-        // A failing check takes its host out; of the others nobody has to find out anything.
+        // A failing check takes its host out, or weighs on it; of the others nobody has to find out anything.
         let seen = loop {
             lost = lost.or_else(looks);
             match self.b.watch.look() {
@@ -352,11 +369,12 @@ impl Pair {
         };
         let taken = seen.since(ROUTER);
         // Two clocks, read to the millisecond: who takes over at once seems to do so before.
-        let lost = lost.or_else(looks).map(|lost| lost.min(taken));
-        if let Some(lost) = lost {
+        let lost = lost.or_else(looks).map(|(lost, what)| (lost.min(taken), what));
+        if let Some((lost, what)) = lost {
             run.measured.detection_ms = Some(ms(began, lost));
-            run.happened(ms(began, lost), "a finds it out and gives up the address");
+            run.happened(ms(began, lost), format!("a finds it out and {what}"));
         }
+        let lost = lost.map(|(lost, _)| lost);
         run.measured.takeover_ms = Some(ms(lost.unwrap_or(began), taken));
         run.happened(ms(began, taken), "b is MASTER");
         match self.b.watch.notified(ROUTER, before, taken) {

@@ -10,6 +10,7 @@ mod dns;
 mod doctor;
 mod drill;
 mod drill_lab;
+mod drill_lab_dns;
 mod drill_live;
 mod drill_moves;
 mod drill_pace;

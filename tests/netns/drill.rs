@@ -76,10 +76,16 @@ fn a_lab_rehearses_everything_writes_its_report_and_leaves_nothing_behind() {
     println!("{report:#}");
     assert_eq!(output.status.code(), Some(0), "{report:#}");
     assert_eq!((report["schema"].as_u64(), report["place"].as_str()), (Some(1), Some("lab")));
-    assert_eq!(step(&report, "dns").0, "skipped");
-    for kind in ["connectivity", "health", "failover", "service", "daemon"] {
+    for kind in ["connectivity", "health", "dns", "failover", "service", "daemon"] {
         assert_eq!(step(&report, kind).0, "met", "{kind}");
     }
+    let dns = step(&report, "dns").1;
+    for number in ["detection_ms", "takeover_ms"] {
+        assert!(dns[number].as_f64().is_some_and(|number| number > 0.0), "{number}: {dns:#}");
+    }
+    let held: Vec<_> = dns["timeline"].as_array().unwrap().iter().map(|one| one["what"].clone()).collect();
+    let held: Vec<_> = held.iter().filter(|what| what.as_str().unwrap().starts_with("www.lab")).collect();
+    assert_eq!(held, ["www.lab holds 10.77.0.2", "www.lab holds 10.77.0.1"], "moved once, and back: {dns:#}");
     let service = step(&report, "service").1;
     for number in ["detection_ms", "notification_ms"] {
         assert!(service[number].as_f64().is_some_and(|number| number > 0.0), "{number}: {service:#}");
@@ -101,6 +107,32 @@ fn a_lab_rehearses_everything_writes_its_report_and_leaves_nothing_behind() {
     assert!(fs::read_to_string(&written[0]).unwrap().contains("<svg"));
     assert_eq!(fs::read_to_string(&written[1]).unwrap(), said);
     assert_eq!(surroundings(), before);
+}
+
+#[test]
+fn a_lab_plays_the_weight_and_the_preempt_delay_of_the_configuration() {
+    let dir = TempDir::new().unwrap();
+    let check = "[check.app]\ntype = \"tcp\"\ntarget = \"127.0.0.1:7\"\ninterval = \"100ms\"\n\
+                 timeout = \"100ms\"\nfall = 2\nrise = 1\n";
+    let weighed = Router::new(110)
+        .with("checks", "[{ check = \"app\", weight = -20 }]")
+        .with("preempt_delay", "\"1500ms\"")
+        .and(check);
+    let mut command = in_lab(&dir, &weighed.toml());
+    let output = command.output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    println!("{report:#}");
+    assert_eq!(output.status.code(), Some(0), "{report:#}");
+    let service = step(&report, "service").1;
+    let timeline = service["timeline"].as_array().unwrap();
+    let at = |what: &str| {
+        let found = timeline.iter().find(|one| one["what"] == what);
+        found.unwrap_or_else(|| panic!("{what} in {service:#}"))["at_ms"].as_f64().unwrap()
+    };
+    // Who is weighed down stays Master until a better one may take it.
+    let found = at("a finds it out and its priority falls");
+    assert!(at("b is MASTER") - found > 1000.0, "{service:#}");
+    assert!(at("a is MASTER again") - at("the service on a runs again") > 1000.0, "{service:#}");
 }
 
 #[test]
