@@ -2,6 +2,7 @@
 //! cleared. What is in a dump is decided in `dump`.
 
 use super::dump::{self, Cleared, Dump};
+use super::overrides::Overrides;
 use super::scheduling;
 use crate::agent::Ticket;
 use crate::agent::status::Status;
@@ -12,7 +13,13 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use tracing::warn;
+use tracing::{info, warn};
+
+/// Where dumps go: where keepalived puts them if this stands in for it, otherwise beside the control socket.
+pub(super) fn dumps<'a>(overrides: &'a Overrides, config: &'a Config) -> &'a Path {
+    let beside = || config.details.control.path.parent().unwrap_or(Path::new("/"));
+    overrides.instead.as_ref().map_or_else(beside, |instead| &instead.dumps)
+}
 
 pub(super) struct Dumper {
     directory: PathBuf,
@@ -56,8 +63,14 @@ impl Dumper {
         let directory = self.directory.clone();
         // A disk that hangs must not delay an advert.
         let write = move || {
-            if let Err(error) = write(&directory, dump.file_name(), &text) {
-                warn!(target: "locum::history", "{} cannot be written: {error}", directory.join(dump.file_name()).display());
+            let path = directory.join(dump.file_name());
+            match write(&directory, dump.file_name(), &text) {
+                Ok(()) => {
+                    info!(target: "locum::history", "a signal asked for it: {} is written", path.display());
+                }
+                Err(error) => {
+                    warn!(target: "locum::history", "{} cannot be written: {error}", path.display());
+                }
             }
         };
         if let Err(error) = scheduling::spawn("dump", write) {

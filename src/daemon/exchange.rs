@@ -157,9 +157,7 @@ impl Performer {
         if config.agent.claims.is_some() {
             self.claims.clone_from(&config.agent.claims);
         }
-        if let Some(dumper) = &mut self.dumper {
-            dumper.adopt(&config);
-        }
+        self.dumper.adopt(&config);
         self.tasks.adopt(&config);
         let details = config.details;
         self.scheduled.adopt(&details.scheduling);

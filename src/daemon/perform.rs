@@ -1,7 +1,7 @@
 //! Effects become orders to doers; what doers report becomes input. Looks details up, decides nothing.
 
 use super::audits::Audits;
-use super::dumper::Dumper;
+use super::dumper::{Dumper, dumps};
 use super::facts::Reloads;
 use super::inbox::{Arrival, Inbox, Meant, address_input};
 use super::leases::{self, Leases};
@@ -74,7 +74,7 @@ pub(super) struct Performer {
     /// What was left out of the configuration.
     pub skipped: Vec<String>,
     pub scheduled: Scheduled,
-    pub dumper: Option<Box<Dumper>>,
+    pub dumper: Box<Dumper>,
     pub path: PathBuf,
     pub overrides: Overrides,
     audits: Audits,
@@ -120,8 +120,7 @@ impl Performer {
         if sole.is_none() {
             warn!("another locum runs on this host: what a crash left behind stays until that one ends");
         }
-        let dumps = overrides.instead.is_some();
-        let tasks = Tasks::start(inbox, placed, &config.details.control, dumps)?;
+        let tasks = Tasks::start(inbox, placed, &config.details.control)?;
         tasks.adopt(config);
         let mut web = Web::new(inbox, config.details.control.group);
         web.adopt(config.details.http.as_ref());
@@ -144,7 +143,7 @@ impl Performer {
             claims: config.agent.claims.clone(),
             skipped,
             scheduled: Scheduled::of(overrides.usual_priority),
-            dumper: overrides.instead.as_ref().map(|to| Box::new(Dumper::new(&to.dumps, config))),
+            dumper: Box::new(Dumper::new(dumps(overrides, config), config)),
             path: path.to_owned(),
             overrides: overrides.clone(),
             audits: Audits::default(),
@@ -305,7 +304,7 @@ impl Performer {
             Arrival::Survey => self.survey(),
             Arrival::Dump(dump) => {
                 let ticket = self.next_ticket();
-                self.dumper.as_mut()?.want(ticket, dump);
+                self.dumper.want(ticket, dump);
                 Input::Request(ticket, Request::Status)
             }
             Arrival::Asked(asked) => {
@@ -456,8 +455,8 @@ impl Performer {
         if self.is_survey(ticket, &response) {
             return;
         }
-        if let (Some(dumper), Response::Status(status)) = (&mut self.dumper, &response)
-            && dumper.answer(ticket, status)
+        if let Response::Status(status) = &response
+            && self.dumper.answer(ticket, status)
         {
             return;
         }

@@ -76,7 +76,7 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    pub(super) fn start(inbox: &Inbox, placed: Placed, control: &Control, dumps: bool) -> io::Result<Self> {
+    pub(super) fn start(inbox: &Inbox, placed: Placed, control: &Control) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;
         let group = control.group;
         let listener = {
@@ -87,9 +87,7 @@ impl Tasks {
         let inbox = inbox.clone();
         let body = move || {
             runtime.block_on(async {
-                if dumps {
-                    dump_signals(&inbox);
-                }
+                dump_signals(&inbox);
                 serve(inbox, placed, listener, group, queue).await;
             });
             // A lookup or a read that hangs must not keep the process from ending.

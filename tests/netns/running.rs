@@ -6,7 +6,10 @@ use locum::vrrp::auth::Auth;
 use locum::vrrp::{Advert, Checksum, GROUP_V4, Interval, Priority, Version, Vrid, packet};
 use nix::sys::signal::Signal;
 use socket2::{Domain, Protocol, Socket, Type};
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -156,4 +159,24 @@ fn forged_packets_move_nothing_and_are_counted() {
     send(&lab["mallory"], 255, &forged(), 1);
     wait_until("it obeys", LONG, || a.state() == "BACKUP");
     lab.wait_owner(VIP, &["a"]);
+}
+
+#[test]
+fn signals_that_ask_keepalived_for_its_state_are_answered_and_end_nothing() {
+    let lab = Lab::new(&["a"]);
+    let a = lab["a"].locum(&Router::new(100));
+    lab.wait_owner(VIP, &["a"]);
+    let folder = Path::new(a.config()).parent().unwrap();
+    for (signal, name, says) in [
+        (Signal::SIGUSR1, "keepalived.data", "State = MASTER"),
+        (Signal::SIGUSR2, "keepalived.stats", "Became master: 1"),
+    ] {
+        a.process.signal(signal);
+        let file = folder.join(name);
+        wait_until(&format!("{name} is there"), SOON, || file.exists());
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains(says), "{text}");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{name}");
+    }
+    assert_eq!((a.state(), a.became_master()), ("MASTER".to_owned(), 1));
 }
