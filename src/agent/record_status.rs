@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 /// One record that moves.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct DnsStatus {
     /// What the configuration calls it.
     pub name: String,
@@ -26,6 +27,9 @@ pub struct DnsStatus {
     pub failing: bool,
     /// Whether even a new address waits for the end of the pause, after too many failures.
     pub paused: bool,
+    /// Whether somebody else writes it again and again, so that this host does not any more; it counts as failing.
+    #[serde(default)]
+    pub contested: bool,
     /// Why the last attempt that failed did, without secrets.
     pub last_error: Option<String>,
 }

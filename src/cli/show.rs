@@ -213,6 +213,9 @@ impl Page {
         let name = clean(&record.name);
         let (word, paint) = if record.failing { ("fail", RED) } else { ("ok", GREEN) };
         let wanted = match (record.wanted, record.waiting, record.holds) {
+            (Some(address), ..) if record.contested => {
+                format!("{address} is wanted, and somebody else writes it")
+            }
             (Some(address), true, _) => format!("{address} waits to be written"),
             (Some(address), false, Some(other)) if address != other => {
                 format!("holds {other} by hand, {address} once a role or a check changes")

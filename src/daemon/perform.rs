@@ -218,7 +218,10 @@ impl Performer {
             }
             Effect::Unwatch(name) => self.tasks.command(Command::Unwatch(name)),
             Effect::Notify(transition) => self.notify(transition),
-            Effect::Tell(incident) => self.tell(incident),
+            Effect::Tell(incident) => {
+                self.learn_rival(&incident);
+                self.tell(incident);
+            }
             Effect::Note(note) => {
                 self.learn_check(&note);
                 self.record.note(&note);

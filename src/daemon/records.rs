@@ -5,8 +5,9 @@ use super::inbox::{Arrival, Inbox};
 use super::perform::Performer;
 use super::tasks::Command;
 use crate::agent::effect::{CheckChange, Note};
+use crate::agent::incident::Kind;
 use crate::agent::status::{RouterStatus, Status};
-use crate::agent::{Input, Request, Response, Subject, Ticket, Transition};
+use crate::agent::{Incident, Input, Request, Response, Subject, Ticket, Transition};
 use crate::control::{Asked, Question};
 use crate::dns::clerk::{Report, Written};
 use crate::dns::{Clerk, Fact, Facts, Record};
@@ -41,6 +42,10 @@ impl Records {
     }
 
     pub(super) fn learn(&mut self, fact: Fact) {
+        if let Fact::Rival(router) = &fact {
+            let follow = self.clerks.iter().filter(|clerk| clerk.record().plan.follows(router));
+            return follow.for_each(Clerk::heard);
+        }
         self.facts.learn(fact);
         for clerk in &self.clerks {
             clerk.wish(clerk.record().plan.wish(&self.facts));
@@ -102,6 +107,10 @@ fn refuse(inbox: &Inbox, asked: Asked, lines: Vec<String>) {
 }
 
 fn said(inbox: &Inbox, record: &str, report: Report) {
+    // Whoever looks at what happened that night finds it there, too.
+    if let Some(Err(text)) = report.line.clone().filter(|_| report.status.contested) {
+        inbox.put(Arrival::Happened(Event::Trouble { text }));
+    }
     match report.line {
         Some(Ok(line)) => info!(target: "locum::dns", "{line}"),
         Some(Err(line)) => warn!(target: "locum::dns", "{line}"),
@@ -153,6 +162,12 @@ impl Performer {
     pub(super) fn learn_check(&self, note: &Note) {
         if let Note::Check(CheckChange { check, to, .. }) = note {
             self.learn(Fact::Check(check.clone(), *to));
+        }
+    }
+
+    pub(super) fn learn_rival(&self, incident: &Incident) {
+        if let Kind::HeardLower { .. } = incident.kind {
+            self.learn(Fact::Rival(incident.router.clone()));
         }
     }
 

@@ -2,7 +2,7 @@
 //! wish down and returns.
 
 use super::desk::{Desk, LOOK, Step};
-use super::{Record, Wrote};
+use super::{Found, Record, Wrote};
 use crate::agent::status::DnsStatus;
 use crate::stream::dial::Lane;
 use crate::stream::retry::Refusal;
@@ -118,6 +118,14 @@ impl Clerk {
         }
     }
 
+    /// The other one who wrote the record was heard, and gives way.
+    pub fn heard(&self) {
+        if self.shared.state().desk.heard() {
+            self.shared.say(None, None);
+            self.shared.wake.notify_one();
+        }
+    }
+
     /// Asks whether the provider would let us write, which changes no answer.
     pub fn test(&self) -> impl Future<Output = Result<String, String>> + Send + use<> {
         let shared = Arc::clone(&self.shared);
@@ -168,8 +176,11 @@ impl Shared {
                     tokio::select! {
                         found = look => {
                             // Who does not answer now is asked again; a write that fails is another matter.
-                            let changed = found.is_ok_and(|found| !found.is(address, self.record.ttl));
-                            self.state().desk.seen(Instant::now(), !changed);
+                            let right = found.as_ref().ok().map(|found| found.is(address, self.record.ttl));
+                            let turned = self.state().desk.seen(Instant::now(), right);
+                            if turned {
+                                self.contested(&found.unwrap_or_default());
+                            }
                         }
                         () = self.wake.notified() => {}
                     }
@@ -331,6 +342,25 @@ impl Shared {
         self.say(line.map(Err), None);
     }
 
+    /// Somebody else writes it again and again, or does not any more.
+    fn contested(&self, found: &Found) {
+        let holds = format!("{} holds {}", self.record, held(&found.addresses));
+        let line = if self.state().desk.is_contested() {
+            let why = format!(
+                "{holds} again: another host is Master as well, or somebody else writes it. It is left so, until a \
+                 role changes or `locum dns set` decides"
+            );
+            let mut state = self.state();
+            state.status.last_error = Some(why.clone());
+            state.said = Some(why.clone());
+            Err(why)
+        } else {
+            self.state().said = None;
+            Ok(holds)
+        };
+        self.say(Some(line), None);
+    }
+
     /// Reports how it stands, and perhaps a line.
     fn say(&self, line: Option<Result<String, String>>, written: Option<Written>) {
         let status = {
@@ -340,6 +370,8 @@ impl Shared {
             state.status.paused = state.desk.is_open();
             // What failed for a wish that is gone is nobody's trouble.
             state.status.failing &= state.desk.is_pending();
+            state.status.contested = state.desk.is_contested();
+            state.status.failing |= state.status.contested;
             state.status.clone()
         };
         let named = |text: String| self.named(&text);

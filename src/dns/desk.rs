@@ -6,7 +6,9 @@
 //! made when the pause is over, and a success closes it.
 //!
 //! What a role has written is looked at again every [`LOOK`]: where a cut network had made two hosts Master, the
-//! other one has written as well, and whoever stayed Master has no new wish when the cut is over.
+//! other one has written as well, and whoever stayed Master has no new wish when the cut is over. Where somebody writes
+//! something else again and again, two are Master and do not hear each other: after [`OFTEN`] times in [`MEMORY`] it
+//! is left to the other one, for clients are better off with one of two than with each in turn.
 
 use crate::stream::retry::{Refusal, pause};
 use std::net::IpAddr;
@@ -20,6 +22,10 @@ const DOUBLINGS: u32 = 5;
 const LONG: u32 = 8;
 /// So many failures in a row open the breaker.
 const ENOUGH: u32 = 5;
+/// So often what somebody else has made of a record is written over.
+const OFTEN: usize = 3;
+/// Within this time.
+const MEMORY: Duration = Duration::from_hours(1);
 /// How often a record that follows a role is looked at.
 pub(super) const LOOK: Duration = Duration::from_mins(1);
 
@@ -34,6 +40,7 @@ pub(super) enum Step {
 }
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Desk {
     wish: Option<IpAddr>,
     /// The wish has yet to be fulfilled.
@@ -46,6 +53,10 @@ pub(super) struct Desk {
     /// How often what was written is looked at; `None`: never.
     every: Option<Duration>,
     look_at: Option<Instant>,
+    /// When somebody else was found to have written.
+    taken: Vec<Instant>,
+    /// It is left to somebody else.
+    contested: bool,
 }
 
 impl Desk {
@@ -63,6 +74,7 @@ impl Desk {
         self.pending = wish.is_some();
         self.look_at = None;
         self.by_hand = false;
+        self.contested = false;
         if !self.open {
             self.rest();
         }
@@ -85,13 +97,26 @@ impl Desk {
         self.close();
     }
 
-    /// The record was looked at; `right`: as far as is known it holds what is wished.
-    pub(super) fn seen(&mut self, now: Instant, right: bool) {
+    /// The record was looked at, and holds what is wished or not; `None`: nobody answered. Whether that has changed
+    /// who is right.
+    pub(super) fn seen(&mut self, now: Instant, right: Option<bool>) -> bool {
         // Meanwhile there may be another wish, or a person has written something else.
-        if self.look_at.is_some() {
-            self.look_at = self.every.map(|every| now + every);
-            self.pending |= !right;
+        if self.look_at.is_none() {
+            return false;
         }
+        self.look_at = self.every.map(|every| now + every);
+        let before = self.contested;
+        match right {
+            Some(false) if !self.contested => {
+                self.taken.retain(|at| now.saturating_duration_since(*at) < MEMORY);
+                self.contested = self.taken.len() >= OFTEN;
+                self.pending |= !self.contested;
+                self.taken.push(now);
+            }
+            Some(true) => self.contested = false,
+            Some(false) | None => {}
+        }
+        self.contested != before
     }
 
     /// An attempt failed.
@@ -109,11 +134,19 @@ impl Desk {
     pub(super) fn drop_wish(&mut self) {
         self.pending = false;
         self.look_at = None;
+        self.contested = false;
     }
 
     /// A person has had the record hold something.
     pub(super) fn keep(&mut self) {
         self.by_hand = true;
+    }
+
+    /// The other one was heard, and gives way: what was left to it is ours again. Whether there is something to write.
+    pub(super) fn heard(&mut self) -> bool {
+        self.taken.clear();
+        self.pending |= self.contested;
+        std::mem::take(&mut self.contested)
     }
 
     /// The wish is to be written after all; but not over what a person had written before.
@@ -142,6 +175,11 @@ impl Desk {
 
     pub(super) fn is_open(&self) -> bool {
         self.open
+    }
+
+    /// Whether somebody else writes it as well, and it is left to them.
+    pub(super) fn is_contested(&self) -> bool {
+        self.contested
     }
 }
 
@@ -274,10 +312,66 @@ mod tests {
         desk.written(now, A);
         let later = now + LOOK;
         assert_eq!((desk.step(now), desk.step(later)), (Step::Wait(Some(later)), Step::Look(A)));
-        desk.seen(later, true);
+        assert!(!desk.seen(later, Some(true)));
         assert_eq!(desk.step(later), Step::Wait(Some(later + LOOK)));
-        desk.seen(later + LOOK, false);
-        assert_eq!(desk.step(later + LOOK), Step::Write(A));
+        desk.seen(later + LOOK, None);
+        assert_eq!(desk.step(later + LOOK), Step::Wait(Some(later + LOOK * 2)), "nobody has answered");
+        assert!(!desk.seen(later + LOOK * 2, Some(false)));
+        assert_eq!(desk.step(later + LOOK * 2), Step::Write(A));
+    }
+
+    /// Has the record be found changed `times`, once a look, and written again where that is to be.
+    fn taken(desk: &mut Desk, now: &mut Instant, times: usize) {
+        for _ in 0..times {
+            *now += LOOK;
+            desk.seen(*now, Some(false));
+            if let Step::Write(address) = desk.step(*now) {
+                desk.written(*now, address);
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_that_somebody_else_writes_again_and_again_is_left_to_them_until_there_is_another_wish() {
+        let (mut desk, mut now) = (Desk::looking(Some(LOOK)), Instant::now());
+        desk.wish(Some(A));
+        desk.written(now, A);
+        taken(&mut desk, &mut now, OFTEN);
+        assert!(!desk.is_contested());
+        now += LOOK;
+        assert!(desk.seen(now, Some(false)) && desk.is_contested());
+        for _ in 0..100 {
+            assert_eq!(desk.step(now), Step::Wait(Some(now + LOOK)), "it looks, and does not write");
+            now += LOOK;
+            assert!(!desk.seen(now, if desk.is_pending() { None } else { Some(false) }));
+        }
+        desk.seen(now, None);
+        assert!(desk.is_contested(), "nobody has answered");
+        desk.wish(None);
+        desk.wish(Some(A));
+        assert_eq!((desk.step(now), desk.is_contested()), (Step::Write(A), false), "Master anew");
+    }
+
+    #[test]
+    fn what_was_left_to_another_master_is_written_once_the_two_hear_each_other() {
+        let (mut desk, mut now) = (Desk::looking(Some(LOOK)), Instant::now());
+        desk.wish(Some(A));
+        desk.written(now, A);
+        taken(&mut desk, &mut now, OFTEN + 1);
+        assert!(desk.is_contested() && desk.heard() && !desk.heard());
+        assert_eq!((desk.step(now), desk.is_contested()), (Step::Write(A), false));
+    }
+
+    #[test]
+    fn who_has_left_a_record_to_another_has_it_again_once_it_holds_what_is_wished() {
+        let (mut desk, mut now) = (Desk::looking(Some(LOOK)), Instant::now());
+        desk.wish(Some(A));
+        desk.written(now, A);
+        taken(&mut desk, &mut now, OFTEN + 1);
+        assert!(desk.is_contested() && desk.seen(now + LOOK, Some(true)) && !desk.is_contested());
+        now += MEMORY * 2;
+        desk.seen(now, Some(false));
+        assert_eq!(desk.step(now), Step::Write(A), "what was long ago does not count");
     }
 
     #[test]
@@ -291,14 +385,14 @@ mod tests {
                 desk.drop_wish();
                 desk.written(now, B);
             }
-            desk.seen(now, false);
+            desk.seen(now, Some(false));
             assert_eq!(desk.step(now + LOOK * 2), Step::Wait(None));
         }
         let mut desk = Desk::looking(Some(LOOK));
         desk.wish(Some(A));
         desk.written(now, A);
         desk.wish(None);
-        desk.seen(now, false);
+        desk.seen(now, Some(false));
         assert_eq!(desk.step(now + LOOK * 2), Step::Wait(None), "the role is gone");
     }
 }

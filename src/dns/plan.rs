@@ -1,7 +1,7 @@
 //! What a record should hold, by the state of a router and of checks. Computes; what is written when, is in
 //! `desk`.
 
-use crate::agent::{Standing, Subject};
+use crate::agent::{RouterName, Standing, Subject};
 use crate::health::{self, CheckName};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -42,6 +42,8 @@ pub enum Fact {
     Check(CheckName, health::Standing),
     /// How everything stands.
     All(Facts),
+    /// The Master of this router here has heard another one, which gives way.
+    Rival(RouterName),
 }
 
 impl Facts {
@@ -51,11 +53,23 @@ impl Facts {
             Fact::Role(subject, state) => drop(self.roles.insert(subject, state)),
             Fact::Check(check, state) => drop(self.checks.insert(check, state)),
             Fact::All(facts) => *self = facts,
+            // Of no state.
+            Fact::Rival(_) => {}
         }
     }
 }
 
 impl Plan {
+    /// Whether who writes goes by this router, or by a group that may have it.
+    #[must_use]
+    pub fn follows(&self, router: &RouterName) -> bool {
+        match &self.role {
+            Some(Subject::Router(name)) => name == router,
+            Some(Subject::Group(_)) => true,
+            None => false,
+        }
+    }
+
     /// What this host should have the record hold. `None`: what it holds; another host writes, or it is not
     /// known yet which choice is good, or none is.
     #[must_use]
@@ -81,7 +95,6 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::RouterName;
     use health::Standing::{Down, Pending, Up};
 
     fn web() -> Subject {

@@ -349,6 +349,8 @@ impl Page {
         self.each(("locum_dns_failing", Gauge, help), records, |it| Some(u8::from(it.failing)));
         let help = "Whether its provider is left alone, after too many failures.";
         self.each(("locum_dns_paused", Gauge, help), records, |it| Some(u8::from(it.paused)));
+        let help = "Whether it is left to somebody else, who writes something else again and again.";
+        self.each(("locum_dns_contested", Gauge, help), records, |it| Some(u8::from(it.contested)));
         let about = ("locum_dns_writes_total", Counter, "Writes of a record of DNS.");
         self.each(about, records, |it| Some(it.written));
         let about = ("locum_dns_failures_total", Counter, "Attempts to write it that failed.");

@@ -67,6 +67,7 @@ pub(crate) fn degraded() -> Status {
             failed: 3,
             failing: true,
             paused: true,
+            contested: false,
             last_error: Some("api.cloudflare.com: status 401".to_owned()),
         }],
         lateness: LatenessStatus { worst_ms: 0.8, recent_ms: 0.2 },

@@ -274,3 +274,31 @@ async fn what_is_set_by_hand_stays_until_there_is_another_wish() {
     let said = kept.clerk.set("2001:db8::1".parse().unwrap()).await;
     assert_eq!(said.unwrap_err(), "dns www: www.example A cannot hold 2001:db8::1");
 }
+
+#[tokio::test]
+async fn two_masters_that_do_not_hear_each_other_leave_the_record_to_one_and_say_so() {
+    for kind in BOTH {
+        let server = NameServer::start(kind).await;
+        let looking = || Kept::looking(server.keeps("www", "mover", HUSH), Duration::from_millis(100));
+        let (a, b) = (looking(), looking());
+        a.clerk.wish(Some(A));
+        a.until_it_holds(A).await;
+        b.clerk.wish(Some(B));
+        until("one leaves it", || a.status().contested || b.status().contested).await;
+        let (left, other, held) = if a.status().contested { (&a, &b, B) } else { (&b, &a, A) };
+        other.until("it holds", |status| !status.waiting).await;
+        let before = server.serial();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let now = (server.serial(), server.dig("www"));
+        assert_eq!(now, (before, held.to_string()), "{kind:?}: nobody writes any more");
+        assert!(left.status().failing && !other.status().failing, "{:?}", left.status());
+        let said: Vec<_> =
+            left.reports.lock().unwrap().iter().filter_map(|it| it.line.clone()?.err()).collect();
+        assert!(said.len() == 1 && said[0].contains("another host is Master as well"), "{said:?}");
+        // The cut is over: the one hears the other, which gives way.
+        other.clerk.wish(None);
+        left.clerk.heard();
+        left.until("it is written", |status| !status.contested && !status.waiting && !status.failing).await;
+        assert_ne!(server.dig("www"), held.to_string(), "{kind:?}");
+    }
+}
