@@ -12,6 +12,7 @@ use crate::stream::tls;
 use crate::vrrp::auth::Secret;
 use crate::web::{Listen, Peer, Settings, Tls};
 use serde_spanned::Spanned;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -23,6 +24,7 @@ pub(super) struct Http {
     certificate: Option<Spanned<PathBuf>>,
     key: Option<Spanned<String>>,
     agent_check: Option<Spanned<SocketAddr>>,
+    names: Vec<Spanned<String>>,
     peers: Vec<Spanned<Url>>,
     peer_token: Option<Spanned<String>>,
     peer_ca_file: Option<Spanned<PathBuf>>,
@@ -46,6 +48,7 @@ pub(super) fn read(top: &Section<'_>) -> Option<Http> {
         certificate: section.optional("certificate", path),
         key: section.optional("key", text),
         agent_check: section.optional("agent_check", socket),
+        names: section.one_or_more("names", host).map_or_else(Vec::new, Spanned::into_inner),
         peers: section.one_or_more("peers", peer).map_or_else(Vec::new, Spanned::into_inner),
         peer_token: section.optional("peer_token", text),
         peer_ca_file: section.optional("peer_ca_file", path),
@@ -72,6 +75,23 @@ fn peer(value: &Value<'_>) -> Result<Url, Wrong> {
     Ok(((target.host, target.port), encrypted))
 }
 
+fn host(value: &Value<'_>) -> Result<String, Wrong> {
+    let text = text(value)?;
+    let good = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    if text.is_empty() || !text.chars().all(good) {
+        let wrong = Wrong::new(format!("\"{text}\" is not a name of a host"));
+        return Err(
+            wrong.help("write it like \"a.example.org\", without a port; addresses need not be named")
+        );
+    }
+    Ok(known(&text))
+}
+
+/// As names are compared.
+fn known(name: &str) -> String {
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
 fn socket(value: &Value<'_>) -> Result<SocketAddr, Wrong> {
     let text = text(value)?;
     let good = text.parse::<SocketAddr>().ok().filter(|address| address.port() != 0);
@@ -83,19 +103,25 @@ fn socket(value: &Value<'_>) -> Result<SocketAddr, Wrong> {
 
 impl Http {
     /// What is to be served; `None` where a secret cannot be read, which is reported.
-    pub(super) fn settings(&self, keys: &Keys<'_>, sink: &Sink) -> Option<Settings> {
+    /// `node`: what this host is called.
+    pub(super) fn settings(&self, node: &str, keys: &Keys<'_>, sink: &Sink) -> Option<Settings> {
         self.places(sink);
         let reader = Reader { keys, sink };
         let token = self.token.as_ref().map(|at| reader.secret(at, secret::token)).transpose();
         let tls = self.tls(&reader);
         self.exposure(sink);
         let peers = self.peers(&reader, token.as_ref().ok().and_then(Option::as_ref));
+        // Peers may be named here as they name each other.
+        let peers_names = self.peers.iter().map(|peer| &*peer.get_ref().0.0);
+        let names = self.names.iter().map(|name| &**name.get_ref()).chain(peers_names).chain([node]);
+        let names: BTreeSet<_> = names.map(known).collect();
         // Never less than what is written.
         Some(Settings {
             listen: self.listen.iter().map(|listen| listen.get_ref().clone()).collect(),
             token: token.ok()?,
             tls: tls.ok()?,
             agent_check: self.agent_check.as_ref().map(|address| *address.get_ref()),
+            names: names.into_iter().collect(),
             peers: peers.ok()?,
         })
     }
@@ -175,6 +201,12 @@ impl Http {
 
     /// What others can read, and hear.
     fn exposure(&self, sink: &Sink) {
+        if let Some(agent) = self.agent_check.as_ref().filter(|it| !it.get_ref().ip().is_loopback()) {
+            let message = format!("whoever reaches {} can read roles and weights", agent.get_ref());
+            let help =
+                "HAProxy's agent-check has no token: let only load balancers through the firewall to it";
+            sink.add(Finding::warning(&agent.span(), message).help(help));
+        }
         let Some(open) = self.listen.iter().find(|listen| listen.get_ref().is_open()) else { return };
         let (message, help) = if self.token.is_none() {
             let message = format!("whoever reaches {} can read how everything stands", open.get_ref());
@@ -245,8 +277,15 @@ mod tests {
 
     #[test]
     fn the_table_alone_listens_on_loopback_and_without_it_nothing_is_served() {
-        let of = |text| loaded(text).unwrap().config.details.http;
-        assert_eq!((of(""), of("[http]\n")), (None, Some(Settings::default())));
+        let of = |text| loaded(&format!("[agent]\nnode = \"A\"\n{text}")).unwrap().config.details.http;
+        let usual = Settings { names: vec!["a".to_owned()], ..Settings::default() };
+        assert_eq!((of(""), of("[http]\n")), (None, Some(usual)));
+        let named = of("[http]\nnames = \"WWW.example.org.\"\npeers = [\"http://b.example:1\"]\n").unwrap();
+        assert_eq!(
+            named.names,
+            ["a", "b.example", "www.example.org"],
+            "this node, peers, and what is written"
+        );
         let two = of("[http]\nlisten = [\"[::1]:80\", \"unix:/run/locum/http\"]\n").unwrap();
         let wanted = [Listen::Tcp("[::1]:80".parse().unwrap()), Listen::Unix("/run/locum/http".into())];
         assert_eq!(two.listen, wanted);
@@ -264,6 +303,9 @@ mod tests {
             loaded.warnings.iter().map(|warning| warning.message.clone()).collect::<Vec<_>>()
         };
         assert_eq!(said(""), ["whoever reaches 0.0.0.0:5113 can read how everything stands"]);
+        let agent = "whoever reaches 10.0.0.1:5114 can read roles and weights";
+        assert!(said("agent_check = \"10.0.0.1:5114\"").contains(&agent.to_owned()));
+        assert_eq!(said("agent_check = \"127.0.0.1:5114\"").len(), 1);
         assert_eq!(said("token = \"file:t\""), ["to 0.0.0.0:5113 the token comes in the clear"]);
     }
 
@@ -307,6 +349,8 @@ mod tests {
             ("key = \"file:/x.key\"", "[http] has no `certificate` to go with it"),
             ("token = \"abc\"", "a token does not stand in the configuration"),
             ("token = \"file:/none\"", "cannot read the token: /none"),
+            ("names = \"a.example.org:5113\"", "without a port"),
+            ("names = \"[::1]\"", "is not a name of a host"),
             ("peers = \"10.0.0.2:5113\"", "write http://HOST:PORT"),
             ("peers = \"http://10.0.0.2:5113/status\"", "a peer has no path"),
             ("peers = [\"http://a:1\", \"http://a:1\"]", "a:1 is named twice"),

@@ -301,6 +301,7 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
         hooks::user(Some(named), &named.span(), sink);
     }
     let (counted, specs) = checks::checks(std::mem::take(&mut file.checks), scripts, &keys);
+    let node = file.agent.node.clone().unwrap_or_else(host_name);
     let mut config = Config {
         agent: agent::config::Config {
             checks: counted,
@@ -321,11 +322,11 @@ fn read(text: &str, origin: &Path, secrets: Secrets, sink: &Sink) -> Option<Conf
             store: None,
             vote_path: file.claim.as_ref().and_then(|claim| claim.second_path(sink)),
             snmp: file.snmp.clone(),
-            http: file.http.as_ref().and_then(|http| http.settings(&keys, sink)),
+            http: file.http.as_ref().and_then(|http| http.settings(&node, &keys, sink)),
             scheduling: file.agent.scheduling.clone(),
             objectives: file.promises.objectives(),
             drill: file.drill.clone(),
-            node: file.agent.node.clone().unwrap_or_else(host_name),
+            node,
             max_failover: BTreeMap::new(),
             dumped: BTreeMap::new(),
             peer_priority: BTreeMap::new(),

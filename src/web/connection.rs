@@ -4,6 +4,7 @@
 use super::answer::{Answer, answer};
 use super::clients::{Client, Clients};
 use super::events::{Hub, Reader};
+use super::host;
 use super::live::Live;
 use super::page;
 use super::past::Past;
@@ -22,7 +23,7 @@ use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
@@ -45,6 +46,21 @@ pub(super) struct Desk {
     pub(super) past: Past,
 }
 
+/// What a request has to have.
+#[derive(Clone, Debug)]
+enum Guard {
+    /// Somebody else has let it in.
+    Nothing,
+    /// An address or a name of this host.
+    Host,
+    /// The token.
+    Token(Secret),
+}
+
+/// The answer to who asks for a host that is not this one.
+const ANOTHERS: &str =
+    "this host is not known by that name: ask by its address, or write names = [\"NAME\"] into [http]";
+
 type Content = Either<Full<Bytes>, Stream>;
 type Stream =
     StreamBody<std::pin::Pin<Box<dyn futures_util::Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>>>;
@@ -52,12 +68,17 @@ type Stream =
 /// Serves one client of TCP.
 pub(super) async fn attend_tcp(stream: TcpStream, desk: Desk, client: Arc<Client>) {
     let stream = Stall::new(stream);
-    let token = desk.settings.token.clone();
+    let guard = match (&desk.settings.token, &desk.settings.tls) {
+        (Some(token), _) => Guard::Token(token.clone()),
+        // A browser sees that the certificate is not of the page's name.
+        (None, Some(_)) => Guard::Nothing,
+        (None, None) => Guard::Host,
+    };
     match &desk.settings.tls {
-        None => attend(stream, desk, client, token).await,
+        None => attend(stream, desk, client, guard).await,
         Some(tls) => {
             if let Ok(Ok(stream)) = timeout(TO_ASK, tls.acceptor().accept(stream)).await {
-                attend(stream, desk, client, token).await;
+                attend(stream, desk, client, guard).await;
             }
         }
     }
@@ -65,19 +86,26 @@ pub(super) async fn attend_tcp(stream: TcpStream, desk: Desk, client: Arc<Client
 
 /// Serves one client of a unix socket, whom the kernel has let in.
 pub(super) async fn attend_unix(stream: UnixStream, desk: Desk, client: Arc<Client>) {
-    attend(Stall::new(stream), desk, client, None).await;
+    attend(Stall::new(stream), desk, client, Guard::Nothing).await;
 }
 
-async fn attend<S>(stream: S, desk: Desk, client: Arc<Client>, token: Option<Secret>)
+async fn attend<S>(stream: S, desk: Desk, client: Arc<Client>, guard: Guard)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let about = client.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        let (desk, client, token) = (desk.clone(), client.clone(), token.clone());
+        let (desk, client, guard) = (desk.clone(), client.clone(), guard.clone());
         async move {
             client.has_asked();
-            Ok::<_, Infallible>(desk.respond(&request, &client, token.as_ref()).await)
+            let asked = Instant::now();
+            let mut response = desk.respond(&request, &client, &guard).await;
+            // What does not come from the core was found out meanwhile.
+            let headers = response.headers_mut();
+            if !headers.contains_key(AGE) {
+                aged(headers, asked.elapsed());
+            }
+            Ok::<_, Infallible>(response)
         }
     });
     let mut builder = http1::Builder::new();
@@ -100,15 +128,20 @@ impl Desk {
         &self,
         request: &Request<Incoming>,
         client: &Client,
-        token: Option<&Secret>,
+        guard: &Guard,
     ) -> Response<Content> {
         if let Some(refused) = refuse(request) {
             return whole(refused, None);
         }
+        if matches!(guard, Guard::Host) && !host::is_meant(request, &self.settings.names) {
+            return whole(Answer::text(421, ANOTHERS), None);
+        }
         if let Some((kind, text)) = page::file(request.uri().path()) {
             return shown(kind, text);
         }
-        if !admitted(request.headers(), token) {
+        if let Guard::Token(token) = guard
+            && bearer(request.headers()).is_none_or(|shown| shown != *token)
+        {
             return whole(Answer::text(401, "show the token: Authorization: Bearer TOKEN"), None);
         }
         // It is over, whatever the core says now: it is as old as it says itself.
@@ -143,10 +176,6 @@ fn refuse(request: &Request<Incoming>) -> Option<Answer> {
         return Some(Answer::text(405, "only GET and HEAD are served"));
     }
     (!request.body().is_end_stream()).then(|| Answer::text(413, "a request has no body here"))
-}
-
-fn admitted(headers: &HeaderMap, token: Option<&Secret>) -> bool {
-    token.is_none_or(|token| bearer(headers).is_some_and(|shown| shown == *token))
 }
 
 /// What is shown by `Authorization: Bearer …` (RFC 6750 section 2.1).

@@ -4,7 +4,7 @@
 //! said is made of that one status by functions without any I/O: `answer`, `health`, `metrics`,
 //! `agent_check`. How the other nodes stand `peers` asks them. The `page` for people is made of the same answers, in their browser. The rest lets nobody
 //! who asks cost anybody else anything: `clients` counts connections, `connection` gives each its time,
-//! `stall` ends those who do not read. Runs on a thread of its own, which the daemon makes; HTTP/1.1
+//! `stall` ends those who do not read, `host` refuses pages of others. Runs on a thread of its own, which the daemon makes; HTTP/1.1
 //! (RFC 9112), server-sent events (WHATWG HTML), bearer tokens (RFC 6750).
 
 pub mod agent_check;
@@ -14,6 +14,7 @@ mod connection;
 pub mod events;
 mod exposition;
 mod health;
+mod host;
 pub mod live;
 pub mod metrics;
 mod page;
@@ -52,6 +53,9 @@ pub struct Settings {
     pub token: Option<Secret>,
     /// Where `HAProxy` asks by its agent-check.
     pub agent_check: Option<SocketAddr>,
+    /// The names that clients may call this host by, besides its addresses, in small letters. Asked for where nothing else
+    /// guards: in the clear, over TCP, without a token.
+    pub names: Vec<String>,
     /// The other nodes of the cluster, as far as they are asked how they stand.
     pub peers: Vec<Peer>,
 }
@@ -65,6 +69,7 @@ impl Default for Settings {
             tls: None,
             token: None,
             agent_check: None,
+            names: Vec::new(),
             peers: Vec::new(),
         }
     }

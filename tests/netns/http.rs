@@ -169,13 +169,13 @@ def say(text):
     client = socket.create_connection((host, 5113))
     client.sendall(text)
     return client
-readers = [say(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(200)]
+readers = [say(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n") for _ in range(200)]
 while time.time() < end:
     half = half[-100:] + [say(b"GET /metrics HTTP/1.1\r\n")]
-    client = say(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    client = say(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
     while client.recv(65536):
         answers += 1
-    half += [say(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path) for path in (b"/peers", b"/history")]
+    half += [say(b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path) for path in (b"/peers", b"/history")]
 print("answers:", answers)
 "#;
 

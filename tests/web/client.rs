@@ -57,7 +57,7 @@ pub fn say(mut stream: impl Read + Write, request: &str) -> Answer {
 
 /// `headers` with their line ends.
 pub fn request(path: &str, headers: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: locum\r\n{headers}\r\n")
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n")
 }
 
 pub fn get(stream: impl Read + Write, path: &str, headers: &str) -> Answer {

@@ -1,6 +1,6 @@
 //! Who may ask: by a token, over TLS, or by a unix socket's mode.
 
-use crate::client::{get, tcp, unix};
+use crate::client::{get, request, say, tcp, unix};
 use crate::core::Http;
 use locum::vrrp::auth::Secret;
 use locum::web::{Settings, Tls};
@@ -46,6 +46,57 @@ fn the_page_says_nothing_of_this_host_and_so_needs_no_token() {
     }
     assert!(!page.body.contains("web"), "the name of a router");
     assert_eq!(http.core.asked.load(std::sync::atomic::Ordering::SeqCst), 0);
+}
+
+/// A request as this host, whose name is that.
+fn asked(host: &str, headers: &str) -> String {
+    format!("GET /status HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n")
+}
+
+#[test]
+fn a_page_of_somebody_else_whose_name_leads_here_reads_nothing() {
+    let http = Http::with(Settings { names: vec!["a.example.org".to_owned()], ..Settings::default() });
+    let of = |host: &str| say(tcp(http.tcp), &asked(host, ""));
+    let evil = of(&format!("evil.example:{}", http.tcp.port()));
+    assert_eq!(evil.code, 421, "{}", evil.head);
+    assert!(evil.body.contains("names = [\"NAME\"]") && !evil.body.contains("MASTER"), "{}", evil.body);
+    for host in [http.tcp.to_string(), "localhost".to_owned(), "a.example.org:80".to_owned()] {
+        assert_eq!(of(&host).code, 200, "{host}");
+    }
+    let old = say(tcp(http.tcp), "GET /livez HTTP/1.0\r\n\r\n");
+    assert_eq!(old.code, 200, "a load balancer's check");
+    // The kernel has let this one in, and that one knows the token, which a page of somebody else does not.
+    assert_eq!(say(unix(&http.unix), &asked("evil.example", "")).code, 200);
+    let guarded = Http::with(guarded());
+    let shown = format!("Authorization: Bearer {TOKEN}\r\n");
+    assert_eq!(say(tcp(guarded.tcp), &asked("proxy.example", &shown)).code, 200);
+    assert_eq!(say(tcp(guarded.tcp), &asked("evil.example", "")).code, 401);
+}
+
+#[test]
+fn every_answer_says_its_age_refusals_and_the_page_included() {
+    let http = Http::with(guarded());
+    let shown = format!("Authorization: Bearer {TOKEN}\r\n");
+    let over_tcp = |request: String| say(tcp(http.tcp), &request);
+    let mut answers = vec![
+        (401, over_tcp(request("/status", ""))),
+        (405, over_tcp("POST /status HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned())),
+        (413, over_tcp("GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx".to_owned())),
+        (404, over_tcp(request("/nothing", &shown))),
+        (200, over_tcp(request("/history", &shown))),
+        (200, over_tcp(request("/peers", &shown))),
+        (200, over_tcp(request("/", ""))),
+    ];
+    http.core.hang();
+    answers.push((503, over_tcp(request("/status", &shown))));
+    let open = Http::start();
+    answers.push((421, say(tcp(open.tcp), &asked("evil.example", ""))));
+    for (code, answer) in answers {
+        assert_eq!(answer.code, code, "{}", answer.head);
+        let age = answer.head.lines().filter_map(|line| line.strip_prefix("locum-age-ms: "));
+        let ages: Vec<u64> = age.map(|age| age.parse().unwrap()).collect();
+        assert_eq!(ages.len(), 1, "{code}: {}", answer.head);
+    }
 }
 
 #[test]
