@@ -14,6 +14,9 @@ use std::time::Duration;
 const ENTER: &str = "\x1b[?1049h\x1b[?25l";
 const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
 
+/// No window is taken to be narrower, in characters.
+const NARROWEST: usize = 20;
+
 /// What a user does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
@@ -124,9 +127,66 @@ fn cut(line: &str, columns: usize) -> String {
     text
 }
 
+/// A line as so many as a window of this width needs, broken between words; what goes on is indented.
+pub(super) fn fold(line: &str, columns: usize) -> Vec<String> {
+    let columns = columns.max(NARROWEST);
+    let indent = (line.chars().take_while(|letter| *letter == ' ').count() + 2).min(columns / 2);
+    let (mut lines, mut rest) = (Vec::new(), line.to_owned());
+    while let Some(at) = too_long(&rest, columns) {
+        let (here, below) = rest.split_at(at);
+        lines.push(here.trim_end().to_owned());
+        rest = format!("{:indent$}{}", "", below.trim_start());
+    }
+    lines.push(rest);
+    lines
+}
+
+/// Where a line that is longer is to be broken: behind its last word that fits or, where none does, within it.
+fn too_long(line: &str, columns: usize) -> Option<usize> {
+    let (mut shown, mut steers, mut words, mut between) = (0, false, false, None);
+    for (at, letter) in line.char_indices() {
+        steers |= letter == '\x1b';
+        if !steers {
+            if letter == ' ' && words {
+                between = Some(at);
+            }
+            words |= letter != ' ';
+            if shown == columns {
+                return Some(between.unwrap_or(at));
+            }
+            shown += 1;
+        }
+        steers &= !letter.is_ascii_alphabetic();
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_narrow_window_shows_all_of_a_line_one_below_the_other() {
+        assert_eq!(
+            fold("  next  takes over in 2.4 s unless heard", 24),
+            ["  next  takes over in", "    2.4 s unless heard"]
+        );
+        let painted = fold("\x1b[1;32mMASTER\x1b[0m for 3s, because of it", 20);
+        assert_eq!(painted, ["\x1b[1;32mMASTER\x1b[0m for 3s,", "  because of it"]);
+        assert_eq!(
+            fold("0123456789012345678901234", 20),
+            ["01234567890123456789", "  01234"],
+            "one long word"
+        );
+        assert_eq!(fold("fits", 80), ["fits"]);
+        for columns in 0..60 {
+            let all = fold("      some words   of which averyveryverylongonethatneverfits is one", columns);
+            let longest = all.iter().map(|line| line.chars().count()).max().unwrap();
+            assert!(longest <= columns.max(NARROWEST), "{columns}: {all:?}");
+            let letters = |text: &str| text.chars().filter(|letter| *letter != ' ').collect::<String>();
+            assert_eq!(letters(&all.concat()), "somewordsofwhichaveryveryverylongonethatneverfitsisone");
+        }
+    }
 
     #[test]
     fn a_line_is_cut_where_the_window_ends_and_its_colour_with_it() {

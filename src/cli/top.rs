@@ -1,7 +1,7 @@
 //! `locum top`: what the page shows, in a terminal: routers, checks with their latency, the cluster, the last incidents
 //! step by step. Each second it asks anew, and what it was not told it does not show.
 
-use super::screen::{Key, Screen};
+use super::screen::{Key, Screen, fold};
 use super::span::span;
 use super::told::{at, cause, tell};
 use super::{Daemon, Failure, USAGE, WELL, cluster, complain, history, show};
@@ -25,6 +25,8 @@ const WITHIN: Duration = Duration::from_secs(1);
 const EVERY: Duration = Duration::from_secs(1);
 /// How many latencies are kept of each check.
 const SAMPLES: usize = 60;
+/// How many of them are shown however narrow the window is.
+const FEWEST: usize = 4;
 /// How long the cluster may take to answer: hosts that are gone have each their time.
 const CLUSTER_WITHIN: Duration = Duration::from_secs(4);
 /// How many incidents are shown.
@@ -57,10 +59,11 @@ impl Top {
         let (mut memory, mut above) = (Memory::default(), 0_usize);
         let others = Others::start(self.daemon.clone());
         loop {
-            let lines = self.look(&mut memory, &others);
+            let said = self.look(&mut memory, &others);
             let asked = Instant::now();
             loop {
-                let (_, rows) = Screen::size();
+                let (columns, rows) = Screen::size();
+                let lines: Vec<_> = said.iter().flat_map(|line| fold(line, columns)).collect();
                 above = above.min(lines.len().saturating_sub(rows.saturating_sub(1)));
                 Screen::draw(&window(&lines, above, rows))?;
                 match screen.key(EVERY.saturating_sub(asked.elapsed())) {
@@ -80,7 +83,8 @@ impl Top {
                 let file = status.daemon.get("config").map(PathBuf::from);
                 let (alarm, cluster) = others.text(colour);
                 let mut text = alarm + &show::show(&status, colour);
-                text.push_str(&memory.latencies(&status));
+                let (columns, _) = Screen::size();
+                text.push_str(&memory.latencies(&status, columns));
                 text.push_str(&cluster);
                 text.push_str(&self.happened(file.as_deref()));
                 text
@@ -175,7 +179,8 @@ fn window(lines: &[String], above: usize, rows: usize) -> Vec<String> {
 }
 
 impl Memory {
-    fn latencies(&mut self, status: &Status) -> String {
+    /// As many of the last as stand in one line of the window.
+    fn latencies(&mut self, status: &Status, columns: usize) -> String {
         let widest = status.checks.iter().map(|check| check.name.0.chars().count()).max().unwrap_or(0);
         let mut text = String::new();
         for CheckStatus { name, latency_ms, results, .. } in &status.checks {
@@ -188,7 +193,10 @@ impl Memory {
             }
             let most = list.iter().copied().fold(0.0, f64::max);
             let name = show::clean(&name.0);
-            let _ = writeln!(text, "  {name:widest$}  {}  {most:.1}ms at most", bars(list, most));
+            let most_said = format!("{most:.1}ms at most");
+            let room = columns.saturating_sub(widest + most_said.len() + 6).max(FEWEST);
+            let shown = list.get(list.len().saturating_sub(room)..).unwrap_or_default();
+            let _ = writeln!(text, "  {name:widest$}  {}  {most_said}", bars(shown, most));
         }
         if text.is_empty() { text } else { format!("\nlatency\n{text}") }
     }

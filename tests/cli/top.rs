@@ -172,6 +172,23 @@ fn a_small_window_shows_what_fits_and_scrolls() {
 }
 
 #[test]
+fn a_narrow_window_shows_every_word_and_no_line_beyond_its_edge() {
+    let stub = daemon();
+    let mut terminal = Terminal::start(&stub, 40, 200);
+    terminal.wait_for("at most");
+    let drawn = terminal.text.rsplit("\x1b[H").next().unwrap().replace("\x1b[0m", "");
+    let plain =
+        drawn.split("\x1b[").map(|part| part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';'));
+    let plain: String = plain.map(|part| part.trim_start_matches(['m', 'K', 'J'])).collect();
+    let longest = plain.lines().map(|line| line.chars().count()).max().unwrap();
+    assert!(longest <= 40, "{plain}");
+    let wide = canned::healthy().routers[0].why.clone();
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words(&plain).contains(&words(&wide)), "{wide}: {plain}");
+    assert_eq!(terminal.quits(), Some(0));
+}
+
+#[test]
 fn without_a_daemon_it_says_so_and_shows_nothing_else() {
     let stub = daemon();
     let mut terminal = Terminal::start(&stub, 120, 40);
