@@ -10,10 +10,10 @@ use std::process::Stdio;
 use tempfile::NamedTempFile;
 
 /// Ten intervals.
-const BRIEFLY: [&str; 2] = ["--listen", "1s"];
+pub const BRIEFLY: [&str; 2] = ["--listen", "1s"];
 
 /// What is said at this severity, by its id.
-fn said(report: &Value, severity: &str) -> Vec<String> {
+pub fn said(report: &Value, severity: &str) -> Vec<String> {
     let findings = report["findings"].as_array().unwrap().iter();
     let these = findings.filter(|finding| finding["severity"] == severity);
     these.map(|finding| finding["id"].as_str().unwrap().to_owned()).collect()
@@ -26,7 +26,7 @@ fn doubts(report: &Value) -> (Vec<String>, Vec<String>) {
 }
 
 /// The one finding with this id; fails with everything that was found.
-fn finding<'a>(report: &'a Value, id: &str) -> &'a Value {
+pub fn finding<'a>(report: &'a Value, id: &str) -> &'a Value {
     let mut all = report["findings"].as_array().unwrap().iter();
     all.find(|finding| finding["id"] == id && finding["severity"] != "fine")
         .unwrap_or_else(|| panic!("no {id}: {report:#}"))
@@ -44,13 +44,13 @@ fn assert_trouble(locum: &Locum<'_>, id: &str, words: &[&str]) -> Value {
     report
 }
 
-fn key(byte: u8) -> NamedTempFile {
+pub fn key(byte: u8) -> NamedTempFile {
     let file = NamedTempFile::new().unwrap();
     std::fs::write(file.path(), format!("hex:{}", format!("{byte:02x}").repeat(32))).unwrap();
     file
 }
 
-fn signed(router: Router, key: &NamedTempFile) -> Router {
+pub fn signed(router: Router, key: &NamedTempFile) -> Router {
     let auth = format!(r#"{{ hmac = {{ keys = {{ 1 = "file:{}" }} }} }}"#, key.path().display());
     router.with("auth", &auth)
 }

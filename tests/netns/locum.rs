@@ -82,6 +82,8 @@ struct Files {
     /// More arguments.
     also: &'static [&'static str],
     managed: bool,
+    /// Of the daemon's environment.
+    variables: &'static [(&'static str, &'static str)],
 }
 
 impl Files {
@@ -94,6 +96,7 @@ impl Files {
             socket: dir.path().join("locum.sock"),
             also: &["--no-guardian"],
             managed: false,
+            variables: &[],
             dir,
         }
     }
@@ -125,6 +128,7 @@ impl Files {
             .arg("run")
             .args(self.also);
         command.arg("-c").arg(&self.config).arg("--socket").arg(&self.socket);
+        command.envs(self.variables.iter().copied());
         if self.managed {
             command.env("NOTIFY_SOCKET", self.dir.path().join("notify"));
         }
@@ -166,6 +170,15 @@ impl Host {
     /// As [`Host::locum`], with these arguments more.
     pub fn locum_told(&self, also: &'static [&'static str], router: &Router) -> Locum<'_> {
         self.start_with(Files { also, ..Files::new() }, AS_WE_ARE, &router.toml())
+    }
+
+    /// As [`Host::locum`], with these variables in its environment.
+    pub fn locum_with(
+        &self,
+        variables: &'static [(&'static str, &'static str)],
+        router: &Router,
+    ) -> Locum<'_> {
+        self.start_with(Files { variables, ..Files::new() }, AS_WE_ARE, &router.toml())
     }
 
     /// `locum doctor --json` about a file where no daemon runs, under these options of setpriv.

@@ -22,6 +22,7 @@ mod checks;
 mod checksums;
 mod dns;
 mod doctor;
+mod doctor_host;
 mod drill;
 mod drop_in;
 mod etcd;
