@@ -36,6 +36,8 @@ class Router:
     http: bool = False
     # As well: what else tells of it, to the page, to HAProxy, to people, to a name server, to files.
     told: bool = False
+    # The same, of every change of state.
+    all_told: bool = False
 
     @property
     def name(self):
@@ -62,17 +64,20 @@ class Locum:
             text += f'[check.c{number}]\ntype = "{routers[0].probe}"\n{what}\ninterval = "1s"\nfall = 3\n'
         if routers[0].realtime:
             text = f"[agent]\nrealtime = {REALTIME}\nlock_memory = true\n\n" + text
-        if routers[0].http or routers[0].told:
+        if routers[0].http or routers[0].told or routers[0].all_told:
             text += f'[http]\nlisten = "unix:{http_socket(server)}"\n'
-        if routers[0].told:
+        if routers[0].told or routers[0].all_told:
             text += self.told(server, routers[0])
         server.start_locum(text)
 
     def told(self, server, router):
         """Everything that tells of a router: of a fault to people, of its address to a name server that is away."""
         key = server.write("key", "aHVzaC1odXNoLWh1c2gtaHVzaA==")
-        os.chmod(key, 0o600)
+        signing = server.write("signing", f"hex:{'07' * 32}")
+        for secret in (key, signing):
+            os.chmod(secret, 0o600)
         nobody, home = "10.0.0.9", server.directory
+        on = '["master", "backup", "fault"]' if router.all_told else '"fault"'
         return f"""agent_check = "127.0.0.1:5114"
 [journal]
 path = "{home}/all.jsonl"
@@ -82,23 +87,23 @@ dns = "{home}/dns.jsonl"
 [message.chat]
 type = "slack"
 url = "https://{nobody}/chat"
-on = "fault"
+on = {on}
 [message.hook]
 type = "webhook"
 url = "https://{nobody}/hook"
-key = "file:{key}"
-on = "fault"
+key = "file:{signing}"
+on = {on}
 [message.admins]
 type = "mail"
 to = "root"
 relay = "{nobody}:587"
 user = "locum"
 password = "file:{key}"
-on = "fault"
+on = {on}
 [message.pager]
 type = "sms"
 url = "https://{nobody}/sms?text={{text}}"
-on = "fault"
+on = {on}
 [dns.www]
 type = "rfc2136"
 name = "www.example"

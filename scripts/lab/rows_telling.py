@@ -1,15 +1,18 @@
 """Rows of `scripts/bench` on whom Locum tells: what that costs, a scrape, and clients of the event stream."""
 
+import json
 import socket
 import time
 from dataclasses import replace
 from daemons import Router, http_socket, track_file
 from gauges import Capture, Watch, pss, usage
-from lan import VIP, Probing
+from lan import VIP, Probing, sh
 from pair import Scene, end, row
 from rows_load import wide
+from rows_takeover import cable
 
 TOLD = Scene("told", (Router((VIP,), told=True),), large=True)
+HANGING = Scene("hanging", (Router((VIP,)),))
 SCRAPED = Scene("scraped", tuple(replace(router, http=True) for router in wide(1.0, 1)))
 # The router beside the one that is measured changes its state all the time.
 STREAMED = Scene("streamed", (Router((VIP,), interval=0.1, http=True), Router(("10.1.0.2",), vrid=52, tracked=True)))
@@ -27,14 +30,22 @@ def client(server, request, room=None):
     return stream
 
 
-def scrape(server):
-    """All that is answered to one scrape."""
-    stream, parts = client(server, "GET /metrics HTTP/1.1\r\nHost: locum\r\nConnection: close\r\n\r\n"), []
+def fetch(server, path):
+    """What is answered at a path, without its head."""
+    stream, parts = client(server, f"GET {path} HTTP/1.1\r\nHost: locum\r\nConnection: close\r\n\r\n"), []
     with stream:
         while part := stream.recv(1 << 16):
             parts.append(part)
-    answer = b"".join(parts)
-    if b" 200 OK" not in answer[:20] or b"locum_" not in answer:
+    head, _, body = b"".join(parts).partition(b"\r\n\r\n")
+    if b" 200 OK" not in head[:20]:
+        raise RuntimeError(f"{path}: {head[:80]}")
+    return body
+
+
+def scrape(server):
+    """All that is answered to one scrape."""
+    answer = fetch(server, "/metrics")
+    if b"locum_" not in answer:
         raise RuntimeError(f"no metrics: {answer[:80]}")
     return answer
 
@@ -65,6 +76,35 @@ def told(pair):
     pair.daemon.start(pair.a, [replace(pair.router, told=False)])
     cpu, memory = at_rest(pair)
     return told_memory - memory, told_cpu - cpu
+
+
+@row(
+    "hanging",
+    HANGING,
+    ("takeover while who is told and the name server hang: ms more", "50", "0"),
+    ends=True,
+)
+def hanging(pair):
+    if pair.daemon.name == "keepalived":
+        return (None,)
+    _, usual = cable(pair)
+    for server in (pair.a, pair.b):
+        end(server)
+    # To them everything is sent to, and nothing comes back.
+    rules = "table ip hang { chain in { type filter hook input priority 0; tcp dport { 53, 443, 587 } drop; }; }"
+    sh("ip", "netns", "exec", "client", "nft", rules)
+    try:
+        for server in (pair.a, pair.b):
+            pair.daemon.start(server, [replace(pair.router, all_told=True)])
+        pair.await_move(pair.a, pair.b)
+        time.sleep(1)
+        _, late = cable(pair)
+        receivers = json.loads(fetch(pair.b, "/status"))["messages"]
+    finally:
+        sh("ip", "netns", "exec", "client", "nft", "delete table ip hang")
+    if len(receivers) != 4 or not all(it["waiting"] and not it["sent"] for it in receivers):
+        raise RuntimeError(f"they do not hang: {receivers}")
+    return (late - usual,)
 
 
 @row("scrape", SCRAPED, ("255 routers: a scrape, the slowest of 50, ms", "20", "-"))
