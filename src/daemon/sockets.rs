@@ -35,6 +35,9 @@ type Claim = (u32, Family, Vrid);
 const CALLER: u64 = 0;
 /// That of the vote.
 const VOTE: u64 = 1;
+/// Ballots taken before packets and timers get their turn.
+const BALLOTS: usize = 64;
+
 /// Who had something when the last sleep ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rung {
@@ -42,9 +45,6 @@ pub(super) struct Rung {
     pub ballots: bool,
     pub packets: bool,
 }
-
-/// Ballots taken before packets and timers get their turn.
-const BALLOTS: usize = 64;
 
 pub(super) struct Sockets {
     bell: Bell,

@@ -3,8 +3,9 @@
 //! that finds a better one tells it so: cut off until then, that one would never know that it has to announce again.
 //!
 //! The word alone moves nobody: it may have waited in the kernel for the neighbour's answer, until long after its Master
-//! has come back. The farewell has to be heard as well. One Master names one successor, so no two take over at once; where two do, or a word is lost, forged or late, the
-//! election decides as it does without any. A better host that speaks no such words takes over after it.
+//! has come back. The farewell has to be heard as well. One Master names one successor, so no two take over at once;
+//! where two do, or a word is lost, forged or late, the election decides as it does without any. A better host that
+//! speaks no such words takes over after it.
 //!
 //! A word is an advert without addresses, of a type that the RFCs do not have, from one host to one host. The byte of
 //! the VRID is 0 and the VRID stands where the count does: whoever does not know words looks for a virtual router 0,
