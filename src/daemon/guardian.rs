@@ -11,7 +11,7 @@ use super::last_will::LastWill;
 use super::scheduling;
 use super::trim::Code;
 use super::word::LONGEST;
-use super::{CALM, EXIT_BUG, EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, EXIT_PRIVILEGES};
+use super::{EXIT_BUG, EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, EXIT_PRIVILEGES};
 use nix::errno::Errno;
 use nix::libc::SI_KERNEL;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -32,6 +32,8 @@ pub const GUARDED: &str = "--guarded";
 /// The argument of a guardian that comes in the place of another; behind it stands the daemon's process id.
 pub const GUARDS: &str = "--guards";
 
+/// How long its start and the first words take at the most; what they needed is given back then.
+const CALM: Duration = Duration::from_secs(1);
 /// How long to wait before the first start after a crash; twice as long after each that follows.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest wait.
@@ -145,7 +147,6 @@ impl Guardian {
     /// Sleeps until the daemon has ended, and serves it until then.
     fn attend(&mut self, daemon: &mut Charge, list: &OwnedFd) -> io::Result<Ended> {
         let mut listening = true;
-        // What the start and the first words have needed is given back once.
         let mut calm_at = Some(Instant::now() + CALM);
         loop {
             let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
