@@ -4,6 +4,7 @@
 //! network namespace and drops with the process: a second daemon for the same router is refused.
 
 use super::bell::Bell;
+use super::scheduling;
 use crate::agent::{Came, Datagram, Input, Lateness, Listen, Outgoing};
 use crate::claim::VoterId;
 use crate::net::raw_socket::{self, RawSocket};
@@ -16,6 +17,7 @@ use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tracing::{debug, error};
 
@@ -238,6 +240,13 @@ impl Sockets {
             }
         }
         datagrams
+    }
+
+    /// Closes all aside, at the end: the kernel waits for every CPU, 14 ms, before it lets one for frames go, and
+    /// meanwhile the rest is done.
+    pub(super) fn close(&mut self) -> io::Result<JoinHandle<()>> {
+        let open = std::mem::take(&mut self.open);
+        scheduling::spawn("close", move || drop(open))
     }
 
     /// Sends one advert. What the agent must know of it.

@@ -7,6 +7,7 @@ use serde_json::json;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::sync::broadcast::{self, Receiver, error::RecvError};
 use tokio::time::sleep;
 
@@ -29,6 +30,8 @@ struct Shared {
     /// Tells the ids of this start from those of others.
     start: u128,
     kept: Mutex<Kept>,
+    /// A reader has come.
+    came: Notify,
     out: broadcast::Sender<Word>,
 }
 
@@ -59,7 +62,8 @@ impl Hub {
     pub fn start(live: Live) -> Self {
         let start = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let (out, _) = broadcast::channel(BEHIND);
-        let shared = Shared { live, start: start.as_millis(), kept: Mutex::default(), out };
+        let shared =
+            Shared { live, start: start.as_millis(), kept: Mutex::default(), came: Notify::new(), out };
         let hub = Hub { shared: Arc::new(shared) };
         tokio::spawn(hub.clone().beat());
         hub
@@ -99,12 +103,18 @@ impl Hub {
             }
             first.extend(kept.last.iter().skip(kept.last.len().saturating_sub(missed)).cloned());
         }
-        Reader { first, rest: self.shared.out.subscribe() }
+        let rest = self.shared.out.subscribe();
+        self.shared.came.notify_one();
+        Reader { first, rest }
     }
 
     /// Beats for ever; ends all streams where the core does not.
     async fn beat(self) {
         loop {
+            // Where nobody reads, nobody is woken.
+            if self.shared.out.receiver_count() == 0 {
+                self.shared.came.notified().await;
+            }
             sleep(BEAT).await;
             if self.shared.out.receiver_count() > 0 {
                 let now = self.shared.live.snapshot().await;
