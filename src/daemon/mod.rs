@@ -184,7 +184,7 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
 /// How long to sleep at once of so long a rest. Whoever is not real-time is woken late by up to a thousandth of its
 /// sleep, 4 ms before a takeover: so a long one ends shortly before, and the rest is short.
 fn nap(rest: Duration) -> Duration {
-    if rest > LONG { rest - rest / 512 } else { rest }
+    if rest > LONG { rest / 512 * 511 } else { rest }
 }
 
 /// Makes the files that checks look at and that are to be there from the start. Before anybody looks.

@@ -159,6 +159,7 @@ impl<F: Fn(Report)> Worker<F> {
             }
             Order::Sweep => self.sweep(),
             Order::Stop => {
+                close_aside(std::mem::take(&mut self.announcers));
                 let owners: Vec<u32> = self.duties.keys().copied().collect();
                 for owner in owners {
                     self.release(owner);
@@ -461,9 +462,9 @@ impl<F: Fn(Report)> Worker<F> {
         };
         if self.announcers.get(interface).is_none_or(|announcer| announcer.index() != index) {
             let announcer = Announcer::open(index).map_err(|error| error.to_string())?;
-            let old = self.announcers.insert(interface.to_owned(), announcer);
-            // The kernel waits for every CPU before it lets such a socket go: 20 ms, and two hosts have the address.
-            let _ = thread::Builder::new().name("close".to_owned()).spawn(move || drop(old));
+            if let Some(old) = self.announcers.insert(interface.to_owned(), announcer) {
+                close_aside(old);
+            }
         }
         let frames: Vec<Vec<u8>> = addresses.iter().map(|address| make(mac, *address)).collect();
         let sent = self
@@ -477,4 +478,10 @@ impl<F: Fn(Report)> Worker<F> {
 fn first_error(wanted: &[Wanted], outcomes: &Outcomes) -> Result<(), String> {
     let error = |wanted: &Wanted| outcomes.get(&wanted.place).and_then(|outcome| outcome.clone().err());
     wanted.iter().find_map(error).map_or(Ok(()), Err)
+}
+
+/// The kernel waits for every CPU before it lets sockets for frames go: up to 20 ms, in which two hosts may have an
+/// address, and nobody should wait.
+fn close_aside(sockets: impl Send + 'static) {
+    let _ = thread::Builder::new().name("close".to_owned()).spawn(move || drop(sockets));
 }
