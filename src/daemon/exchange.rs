@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 
 /// The shortest interval of a Master that a service manager can start again in time: ending, being started and
 /// starting takes it and us some tenths of a second.
-const STARTED_WITHIN: Duration = Duration::from_millis(500);
+const SHORTEST: Duration = Duration::from_millis(500);
 
 /// Whether the next program is started by a service manager, once this process has ended.
 fn by_service(asked: &Asked) -> bool {
@@ -25,7 +25,7 @@ fn by_service(asked: &Asked) -> bool {
 
 /// Whether a service manager is fast enough for every router; one line if not.
 fn in_time(new: &Loaded) -> Result<(), String> {
-    let too_fast = new.config.agent.routers.iter().find(|router| router.interval.duration() < STARTED_WITHIN);
+    let too_fast = new.config.agent.routers.iter().find(|router| router.interval.duration() < SHORTEST);
     too_fast.map_or(Ok(()), |router| {
         let (interval, name) = (config::show(router.interval.duration()), &router.name);
         Err(format!(

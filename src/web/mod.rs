@@ -2,10 +2,10 @@
 //!
 //! Every answer comes from the live core, at once, or is 503: `live` asks it, and nothing is kept. What is
 //! said is made of that one status by functions without any I/O: `answer`, `health`, `metrics`,
-//! `agent_check`. How the other nodes stand `peers` asks them. The `page` for people is made of the same answers, in their browser. The rest lets nobody
-//! who asks cost anybody else anything: `clients` counts connections, `connection` gives each its time,
-//! `stall` ends those who do not read, `host` refuses pages of others. Runs on a thread of its own, which the daemon makes; HTTP/1.1
-//! (RFC 9112), server-sent events (WHATWG HTML), bearer tokens (RFC 6750).
+//! `agent_check`. How the other nodes stand `peers` asks them. The `page` for people is made of the same answers, in
+//! their browser. The rest lets nobody who asks cost anybody else anything: `clients` counts connections, `connection`
+//! gives each its time, `stall` ends those who do not read, `host` refuses pages of others. Runs on a thread of its own,
+//! which the daemon makes; HTTP/1.1 (RFC 9112), server-sent events (WHATWG HTML), bearer tokens (RFC 6750).
 
 pub mod agent_check;
 pub mod answer;

@@ -20,7 +20,7 @@ mount -t overlay overlay -o lowerdir=/,upperdir=up,workdir=work root
 rm -rf root/etc/systemd/system/*.wants root/etc/locum root/var/lib/locum root/usr/sbin/policy-rc.d root/var/log/journal
 : > root/etc/machine-id
 printf '[Unit]\nRequires=basic.target\nAfter=basic.target\nAllowIsolate=yes\n' > root/etc/systemd/system/test.target
-cp "$package" root/root/locum.deb
+cp "$package" root/srv/locum.deb
 mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns && ip netns add machine
 ip link set lo up
 ip link add wire type veth peer name eth0 netns machine
@@ -80,7 +80,7 @@ impl Machine {
                 && machine.tries("systemctl is-system-running --wait | grep -E 'running|degraded'").is_some()
         });
         machine.does(
-            "ip address add 10.0.0.1/24 dev eth0 && ip link set eth0 up && dpkg --install --no-triggers /root/locum.deb",
+            "ip address add 10.0.0.1/24 dev eth0 && ip link set eth0 up && dpkg --install --no-triggers /srv/locum.deb",
         );
         Some(machine)
     }
@@ -198,7 +198,7 @@ fn under_systemd_a_restart_and_an_upgrade_leave_the_address_where_it_is_and_a_st
     wait_for("the address", || machine.here()["state"] == "MASTER");
     let _backup = machine.backup();
     wait_for("a Backup", || machine.there()["state"] == "BACKUP");
-    let watch = "timeout 60 ip monitor address > /root/addresses 2>&1 & echo $!";
+    let watch = "timeout 60 ip monitor address > /srv/addresses 2>&1 & echo $!";
     let watcher = machine.does(watch);
 
     let (before, since) = (machine.main_process(), machine.here()["since_ms"].as_u64());
@@ -211,7 +211,7 @@ fn under_systemd_a_restart_and_an_upgrade_leave_the_address_where_it_is_and_a_st
     assert_eq!(left, "0", "{}", machine.does("journalctl --no-pager --unit locum"));
 
     let before = machine.main_process();
-    machine.does("dpkg --install --no-triggers /root/locum.deb");
+    machine.does("dpkg --install --no-triggers /srv/locum.deb");
     assert_eq!(machine.main_process(), before, "an upgrade takes the place of the process");
     assert_eq!((&machine.here()["state"], &machine.there()["state"]), (&"MASTER".into(), &"BACKUP".into()));
     assert_eq!(
@@ -220,8 +220,8 @@ fn under_systemd_a_restart_and_an_upgrade_leave_the_address_where_it_is_and_a_st
         "the Backup has noticed nothing"
     );
     let moved =
-        machine.does(&format!("kill {watcher}; grep -c 'Deleted.*10.0.0.100' /root/addresses || true"));
-    assert_eq!(moved, "0", "{}", machine.does("cat /root/addresses"));
+        machine.does(&format!("kill {watcher}; grep -c 'Deleted.*10.0.0.100' /srv/addresses || true"));
+    assert_eq!(moved, "0", "{}", machine.does("cat /srv/addresses"));
 
     machine.does("systemctl stop locum");
     wait_for("the other has it", || machine.there()["state"] == "MASTER");
