@@ -17,6 +17,7 @@ use crate::claim::claimant::{Claimant, Pleas};
 use crate::claim::quorum::Quorum;
 use crate::claim::{Office, Term, Ttl, Verdict, VoterId, etcd};
 use crate::time::Time;
+use crate::vrrp::interval::last_renewal;
 use crate::vrrp::instance::{Event, Instance, State, Wait};
 
 impl Agent {
@@ -75,7 +76,27 @@ impl Agent {
     pub(super) fn extend(&mut self, set: usize, effects: &mut Vec<Effect>) {
         let until = self.claim_end(set);
         let told = std::mem::replace(&mut self.sets[set].claimed, until);
-        let Some(until) = until.filter(|_| until != told) else { return };
+        if let Some(until) = until.filter(|_| until != told) {
+            self.lengthen(set, until, effects);
+        }
+    }
+
+    /// No majority has answered for so long that the kernel's lease would end well before the claim does.
+    fn stretch(&mut self, now: Time, set: usize, effects: &mut Vec<Effect>) {
+        if let Some(until) = self.stretches(set).filter(|until| last_renewal(*until) <= now) {
+            self.sets[set].stretched = Some(until);
+            self.lengthen(set, until, effects);
+        }
+    }
+
+    /// The end of a claim, until which the kernel's lease is yet to be stretched.
+    fn stretches(&self, set: usize) -> Option<Time> {
+        let Set { group, stretched, .. } = &self.sets[set];
+        let until = self.claim_end(set).filter(|until| *stretched != Some(*until))?;
+        group.members().iter().any(Instance::holds).then_some(until)
+    }
+
+    fn lengthen(&self, set: usize, until: Time, effects: &mut Vec<Effect>) {
         let Set { seats, group, .. } = &self.sets[set];
         let holders = seats.iter().zip(group.members()).filter(|(_, member)| member.holds());
         let instances: Vec<_> =
@@ -119,6 +140,8 @@ impl Agent {
                 self.pass(now, set, &Event::Tick, effects);
             }
         }
+        // At the end: what was asked for in this turn may have been granted in it.
+        self.stretch(now, set, effects);
         self.file(set);
     }
 
@@ -216,7 +239,8 @@ impl Agent {
         let claimant = self.claims.as_ref()?.claimants.get(office)?;
         // What is lost already goes back when the kernel has said that nothing is held.
         let waits = claimant.term().is_some() && self.is_giving(set);
-        claimant.deadline().filter(|_| !waits)
+        let stretches = self.stretches(set).map(last_renewal);
+        claimant.deadline().filter(|_| !waits).into_iter().chain(stretches).min()
     }
 
     /// Until when a set may hold by its claim; `None` where it has none, may hold without, or the kernel cannot

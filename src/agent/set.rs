@@ -30,6 +30,8 @@ pub(super) struct Set {
     pub term: Option<u64>,
     /// Until when it may hold, as was told last.
     pub claimed: Option<Time>,
+    /// The end of a claim for which the kernel's lease was renewed for the last time.
+    pub stretched: Option<Time>,
     /// What it said last as Master, where it may say the same again.
     pub said: Option<Said>,
 }
@@ -58,6 +60,7 @@ impl Set {
             challenged: None,
             term: None,
             claimed: None,
+            stretched: None,
             said: None,
         }
     }

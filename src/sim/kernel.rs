@@ -60,6 +60,13 @@ impl World {
         }
     }
 
+    /// Whether the kernel of a node has this address, of a router of which never two may hold.
+    #[must_use]
+    pub fn keeps(&self, node: usize, address: IpAddr) -> bool {
+        let there = |leased: &Leased| leased.is_there(self.now) && leased.addresses.contains(&address);
+        self.nodes[node].leased.values().any(there)
+    }
+
     /// A core has had its turn, which is no reason to renew anything.
     pub(super) fn had_a_turn(&mut self, node: usize) {
         if self.sabotage == Some(Sabotage::LongLease) {

@@ -4,6 +4,7 @@
 //! with whole centiseconds priorities 100 and 101 would share one skew and both take over.
 
 use super::Version;
+use crate::time::Time;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
@@ -104,6 +105,16 @@ pub fn lease_within(span: Duration) -> Duration {
 #[must_use]
 pub fn lease_ends(lease: Duration) -> Duration {
     lease.saturating_add(LEASE_LATE)
+}
+
+/// How long a renewal may take, from when it is due to when the kernel has it.
+const TURN: Duration = Duration::from_millis(20);
+
+/// When what goes with a claim that ends then can be renewed for the last time, whatever the voters answer: by the
+/// shortest lease, which ends with the claim, and later than a longer one of before.
+#[must_use]
+pub fn last_renewal(ends: Time) -> Time {
+    ends - (lease_ends(lease_within(Duration::ZERO)) + TURN)
 }
 
 /// The longest lease, up to `length`, of what goes with a claim that lasts for `left`; `None` where even the
@@ -209,6 +220,17 @@ mod tests {
             [under(2850, second), under(1350, two), under(1349, two)],
             [Some(second), Some(second), None]
         );
+    }
+
+    #[test]
+    fn the_last_renewal_under_a_claim_reaches_as_far_as_whole_seconds_can_and_never_beyond_it() {
+        let ends = Time::ZERO + Duration::from_millis(7850);
+        for late in (0..=20).map(Duration::from_millis) {
+            let now = last_renewal(ends) + late;
+            let lease = lease_under(ends.since(now), Duration::from_secs(2)).unwrap();
+            assert!(now + lease_ends(lease) <= ends, "late by {late:?}");
+            assert!(now + lease > Time::ZERO + Duration::from_millis(7000), "than what the last answer gave");
+        }
     }
 
     #[test]

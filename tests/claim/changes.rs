@@ -81,6 +81,22 @@ fn whoever_asks_for_the_first_time_takes_over_as_soon_as_without_a_vote() {
 }
 
 #[test]
+fn a_master_that_nobody_answers_keeps_the_address_for_as_long_as_whole_seconds_fit_into_its_claim() {
+    let mut world = settled(usual);
+    let asked = world.sent.iter().rev().find(|sent| sent.node == 0).unwrap().at;
+    world.crash(1, true);
+    world.crash(2, true);
+    let mut keeps_at = |millis| {
+        world.run_until(asked + Duration::from_millis(millis));
+        world.keeps(0, [10, 0, 0, 100].into())
+    };
+    // Renewed with the last answer alone it would be gone after two seconds, and 350 ms at most.
+    assert!(keeps_at(2450));
+    // 95 % of three intervals, as its claim.
+    assert!(!keeps_at(2850));
+}
+
+#[test]
 fn a_master_replaced_in_time_goes_on_with_its_claim() {
     let mut world = settled(usual);
     let began = world.now;
