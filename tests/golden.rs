@@ -117,6 +117,9 @@ fn describe(effect: &Effect) -> String {
         Effect::Claimed { instances, until } => format!("keep {} instances until {until:?}", instances.len()),
         Effect::Release { instance } => format!("release what instance {} holds", instance.0),
         Effect::Announce { instance, count } => format!("announce instance {} {count} times", instance.0),
+        Effect::AskAhead { instance, address, .. } => {
+            format!("ask who has {address}, instance {}", instance.0)
+        }
         Effect::Ask { instance } => format!("ask who else has it, instance {}", instance.0),
         Effect::AnnounceElsewhere { instance } => format!("announce elsewhere instance {}", instance.0),
         Effect::Evict(intruder) => format!("evict {intruder:?}"),

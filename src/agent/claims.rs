@@ -17,8 +17,8 @@ use crate::claim::claimant::{Claimant, Pleas};
 use crate::claim::quorum::Quorum;
 use crate::claim::{Office, Term, Ttl, Verdict, VoterId, etcd};
 use crate::time::Time;
-use crate::vrrp::interval::last_renewal;
 use crate::vrrp::instance::{Event, Instance, State, Wait};
+use crate::vrrp::interval::last_renewal;
 
 impl Agent {
     /// Begins to vote, once there are settings, chance and a clock.
@@ -109,6 +109,7 @@ impl Agent {
     /// The deadline of a set has come: its own, or that of its claim.
     pub(super) fn turn(&mut self, now: Time, set: usize, effects: &mut Vec<Effect>) {
         let Some((office, quorum)) = self.sets[set].office.clone() else {
+            self.ask_ahead(now, set, effects);
             return self.pass(now, set, &Event::Tick, effects);
         };
         self.say(now, set, Claimant::tick, effects);

@@ -26,8 +26,11 @@ impl Agent {
     pub fn deadline(&self) -> Option<(Time, Wait)> {
         let at = self.due_at()?;
         let set = self.deadlines.first().filter(|(first, _)| *first == at);
-        let wait = set.and_then(|(_, set)| self.sets[set].group.deadline());
-        Some((at, wait.map_or(Wait::Heal, |(_, wait)| wait)))
+        let Some((_, set)) = set else { return Some((at, Wait::Heal)) };
+        if self.ask_deadline(set) == Some(at) {
+            return Some((at, Wait::Ask));
+        }
+        Some((at, self.sets[set].group.deadline().map_or(Wait::Heal, |(_, wait)| wait)))
     }
 }
 

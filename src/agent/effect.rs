@@ -247,6 +247,19 @@ pub enum Effect {
         /// Whose.
         instance: InstanceId,
     },
+    /// Ask the neighbours who has this address, which is not held here. Each answer is an [`Input::Sighted`].
+    AskAhead {
+        /// Who is about to take it.
+        instance: InstanceId,
+        /// The interface's index.
+        index: u32,
+        /// The Ethernet address that asks.
+        mac: [u8; 6],
+        /// The address.
+        address: IpAddr,
+        /// An answer that takes longer comes too late.
+        within: Duration,
+    },
     /// Announcements keep this distance from now on.
     Pace(Vec<Pace>),
     /// Hear datagrams of the vote here from now on.

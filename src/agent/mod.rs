@@ -5,6 +5,7 @@
 //! The same inputs at the same times give the same effects, always.
 
 mod again;
+mod ahead;
 mod claim_relay;
 mod claim_reload;
 mod claimants;
@@ -418,7 +419,8 @@ impl Agent {
         let own = self.sets[set].group.deadline().map(|(at, _)| at);
         // A takeover that waits for its claim has nothing else to wait for.
         let own = own.filter(|_| !self.sets[set].withheld);
-        self.deadlines.file(set, own.into_iter().chain(self.claim_deadline(set)).min());
+        let asks = self.ask_deadline(set);
+        self.deadlines.file(set, own.into_iter().chain(self.claim_deadline(set)).chain(asks).min());
     }
 
     /// Tells of a sync group's own change of state, after those of its routers.

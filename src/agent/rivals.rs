@@ -185,6 +185,7 @@ impl Agent {
         if matches!(self.instance(index, member).state(), State::Leaving { successor: Some(_), .. }) {
             self.taken(now, (index, member), sighting.address, effects);
         }
+        self.answered_ahead(now, (index, member), sighting);
         if self.routers[index].rivals.suspect.is_some() || !self.is_settled(now, index, member) {
             return;
         }
@@ -263,7 +264,7 @@ impl Agent {
         }
     }
 
-    /// Tells the neighbours, and asks them once where the Master before was not heard to go: its daemon may be dead,
+    /// Tells the neighbours, and asks them once more where the Master before was not heard to go: its daemon may be dead,
     /// and its kernel answer still. Not before this one is settled: a switch may answer for whom it knew (RFC 9161).
     pub(super) fn announce(
         &mut self,
@@ -278,6 +279,9 @@ impl Agent {
             let machine = self.instance(index, member);
             (machine.since(), *machine.why() == Why::Silence)
         };
+        if silent && since == now {
+            self.tell_answered(now, (index, member), effects);
+        }
         let settled = self.is_settled(now, index, member);
         let asked = &mut self.routers[index].members[member].asked;
         if silent && settled && *asked != Some(since) {

@@ -11,7 +11,7 @@ use super::link::{Link, LinkAddress};
 use super::memory::Memory;
 use super::peers::Peers;
 use super::request::Ticket;
-use super::rivals::Rivals;
+use super::rivals::{Rivals, Sighting};
 use super::second_path;
 use super::set::Set;
 use super::status::HookStatus;
@@ -125,6 +125,8 @@ pub(super) struct Member {
     pub announce_errors: u64,
     /// Since when it was Master when it asked who else is.
     pub asked: Option<Time>,
+    /// Who was last heard to answer for an address that is not held here, and when.
+    pub answered: Option<(Time, Sighting)>,
     /// What was seen of this host's answers to ARP since the addresses are held.
     pub answers: Option<Result<(), String>>,
     pub restored: BTreeMap<IpAddr, u64>,
@@ -430,6 +432,7 @@ impl Member {
             announced: 0,
             announce_errors: 0,
             asked: None,
+            answered: None,
             answers: None,
             restored: BTreeMap::new(),
             taken: BTreeSet::new(),

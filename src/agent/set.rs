@@ -32,6 +32,8 @@ pub(super) struct Set {
     pub claimed: Option<Time>,
     /// The end of a claim for which the kernel's lease was renewed for the last time.
     pub stretched: Option<Time>,
+    /// The time of the takeover before which it has asked who else answers.
+    pub asked: Option<Time>,
     /// What it said last as Master, where it may say the same again.
     pub said: Option<Said>,
 }
@@ -61,6 +63,7 @@ impl Set {
             term: None,
             claimed: None,
             stretched: None,
+            asked: None,
             said: None,
         }
     }

@@ -174,6 +174,7 @@ fn describe<'a>(wait: Wait, mut instances: impl Iterator<Item = &'a Instance>) -
         Wait::Advertise => "its next advert".to_owned(),
         Wait::Announce => "its next announcement".to_owned(),
         Wait::Successor => "its successor's first advert".to_owned(),
+        Wait::Ask => "asking who has its addresses".to_owned(),
         Wait::Heal => "the end of a pause".to_owned(),
     }
 }

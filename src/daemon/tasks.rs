@@ -8,7 +8,7 @@ use super::records::Records;
 use super::results::Results;
 use super::store::Consulting;
 use super::tell::Tellers;
-use crate::agent::{Holding, Incident, Input, InstanceId, Transition};
+use crate::agent::{Holding, Incident, Input, InstanceId, Mac, Sighting, Transition};
 use crate::check;
 use crate::claim::Plea;
 use crate::config::{Config, Control, Details, Told};
@@ -16,12 +16,13 @@ use crate::control::{self, Asked};
 use crate::dns::{Fact, Record};
 use crate::health::CheckName;
 use crate::net::lookout::{self, Places};
-use crate::net::{Placed, link};
+use crate::net::{Placed, link, probe};
 use crate::notify::Hooks;
 use crate::notify::mail::Message;
 use nix::sys::signal::SigSet;
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -45,6 +46,14 @@ pub(super) enum Command {
     Unwatch(CheckName),
     /// What an instance holds from now on, if anything.
     Held(InstanceId, Option<Box<Holding>>),
+    /// Ask who has an address that is not held here: as [`crate::agent::Effect::AskAhead`] says.
+    AskAhead {
+        instance: InstanceId,
+        index: u32,
+        mac: [u8; 6],
+        address: IpAddr,
+        within: Duration,
+    },
     /// Put these pleas to a store.
     Consult(Box<Consulting>, UnboundedReceiver<Plea>),
     /// Whom to tell from now on.
@@ -161,6 +170,7 @@ async fn serve(
     let mut records = Records::new(&inbox);
     let mut lookout = Lookout::default();
     let mut store: Option<tokio::task::JoinHandle<()>> = None;
+    let mut asking: [Option<tokio::task::JoinHandle<()>>; 2] = [None, None];
     while let Some(command) = commands.recv().await {
         match command {
             Command::Watch(name, spec) => {
@@ -177,6 +187,21 @@ async fn serve(
                 }
             }
             Command::Held(instance, holding) => lookout.hold(instance, holding.as_deref(), &inbox),
+            Command::AskAhead { instance, index, mac, address, within } => {
+                // One question of each family at a time: whoever is Master of many is asked for one of them, and no
+                // takeover waits for threads.
+                let asking = &mut asking[usize::from(address.is_ipv6())];
+                if asking.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
+                    let inbox = inbox.clone();
+                    *asking = Some(tokio::task::spawn_blocking(move || {
+                        // Whom nobody could ask is not there to be heard.
+                        let _ = probe::each(index, mac, &[address].into(), within, |address, mac| {
+                            let seen = Sighting { instance, address, mac: Mac(mac) };
+                            inbox.put(Arrival::Input(Input::Sighted(seen)));
+                        });
+                    }));
+                }
+            }
             Command::Consult(consulting, pleas) => {
                 store = Some(tokio::spawn(consulting.serve(pleas, inbox.clone())));
             }

@@ -39,6 +39,23 @@ pub fn ask(
     patience: Duration,
 ) -> io::Result<BTreeMap<IpAddr, BTreeSet<[u8; 6]>>> {
     let mut found: BTreeMap<IpAddr, BTreeSet<[u8; 6]>> = BTreeMap::new();
+    each(index, mac, addresses, patience, |address, mac| {
+        found.entry(address).or_default().insert(mac);
+    })?;
+    Ok(found)
+}
+
+/// The same, where each answer is told as it comes: what hears them takes its time to close.
+///
+/// # Errors
+/// As of [`ask`].
+pub fn each(
+    index: u32,
+    mac: [u8; 6],
+    addresses: &BTreeSet<IpAddr>,
+    patience: Duration,
+    mut tell: impl FnMut(IpAddr, [u8; 6]),
+) -> io::Result<()> {
     for family in [IpAddr::is_ipv4 as fn(&IpAddr) -> bool, IpAddr::is_ipv6] {
         let asked: Vec<_> = addresses.iter().copied().filter(family).collect();
         let Some((kind, read)) = asked.first().map(answered) else { continue };
@@ -52,11 +69,11 @@ pub fn ask(
             if let Some((address, mac)) =
                 take(&answers, index, kind, read)?.filter(|(it, _)| asked.contains(it))
             {
-                found.entry(address).or_default().insert(mac);
+                tell(address, mac);
             }
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// What asks who has it. Whoever asks without an address of his own is answered before all.

@@ -51,7 +51,12 @@ impl World {
                 self.laws.announced(&self.nodes[node], self.now, instance);
             }
             // Announcements arrive at once here, and nothing else puts an address on a host.
-            Effect::Ask { .. } | Effect::Evict(_) | Effect::Pace(_) | Effect::Will(..) | Effect::Vote(_) => {}
+            Effect::Ask { .. }
+            | Effect::AskAhead { .. }
+            | Effect::Evict(_)
+            | Effect::Pace(_)
+            | Effect::Will(..)
+            | Effect::Vote(_) => {}
             Effect::Ballot { to, bytes } => self.cast(node, to, &bytes),
             Effect::Consult(session) => self.nodes[node].session = session,
             Effect::Plead(plea) => self.plead(node, plea),

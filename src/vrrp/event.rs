@@ -212,6 +212,8 @@ impl Discard {
 pub enum Wait {
     /// Taking over, unless the Master is heard.
     TakeOver,
+    /// Asking who else answers, shortly before taking over.
+    Ask,
     /// The next advert.
     Advertise,
     /// The next announcement.

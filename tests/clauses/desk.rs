@@ -7,6 +7,7 @@ use locum::agent::{
 use locum::config::{self, Secrets};
 use locum::sim::wire::Crafted;
 use locum::time::Time;
+use locum::vrrp::instance::Wait;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -122,9 +123,14 @@ impl Desk {
         self.give(Input::Datagram(advert.datagram("eth0")))
     }
 
-    /// How long until the next deadline.
+    /// How long until the next deadline, but for a question: it is asked a tenth of a second before a takeover.
     pub fn due(&self) -> Duration {
-        self.agent.deadline().expect("a deadline").0.since(self.now)
+        self.due_at().expect("a deadline").since(self.now)
+    }
+
+    fn due_at(&self) -> Option<Time> {
+        let (at, wait) = self.agent.deadline()?;
+        Some(if wait == Wait::Ask { at + SECOND / 10 } else { at })
     }
 
     /// Lets time pass, with every tick on its time.
@@ -166,10 +172,10 @@ impl Desk {
 
     /// Nothing about the protocol was done or moved by `act`.
     pub fn unmoved(&mut self, act: impl FnOnce(&mut Desk) -> Vec<Effect>) {
-        let before = (self.agent.deadline(), self.state());
+        let before = (self.due_at(), self.state());
         let effects = act(self);
         assert!(effects.iter().all(|effect| matches!(effect, Effect::Note(_))), "{effects:?}");
-        assert_eq!((self.agent.deadline(), self.state()), before);
+        assert_eq!((self.due_at(), self.state()), before);
     }
 }
 
@@ -190,6 +196,7 @@ pub fn words<'a>(effects: impl IntoIterator<Item = &'a Effect>) -> Vec<&'static 
         Effect::Claimed { .. } => "claimed",
         Effect::Release { .. } => "release",
         Effect::Ask { .. } => "ask",
+        Effect::AskAhead { .. } => "ask ahead",
         Effect::Announce { .. } | Effect::AnnounceElsewhere { .. } => "announce",
         Effect::Evict(_) => "evict",
         Effect::Pace(_) => "pace",

@@ -3,6 +3,7 @@
 //!
 //! What needs a wire is in `tests/wire`, what needs a kernel in `tests/netns`.
 
+mod ahead;
 mod counters;
 mod damping;
 mod desk;

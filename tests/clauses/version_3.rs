@@ -169,8 +169,8 @@ fn a_takeover_advertises_first_and_announces_last() {
     let mut desk = Desk::backup("");
     desk.hear(&Crafted { interval: [0, 200], ..advert(ABOVE, 200) });
     let effects: Vec<Effect> = desk.wait(desk.due()).into_iter().map(|(_, effect)| effect).collect();
-    assert_eq!(words(&effects), ["send", "hold", "announce", "notify"]);
-    let Effect::Send(out) = &effects[0] else { panic!("{effects:?}") };
+    assert_eq!(words(&effects), ["ask ahead", "send", "hold", "announce", "notify"]);
+    let Effect::Send(out) = &effects[1] else { panic!("{effects:?}") };
     assert_eq!(out.payload[4..6], [0, 100], "its own interval, not the learned one");
 }
 
