@@ -38,7 +38,7 @@ fn asked() -> (Desk, InstanceId, Duration) {
     let mut desk = Desk::backup("");
     desk.hear(&advert(ABOVE, 200));
     let takes = desk.due();
-    let effects = desk.wait(takes - SECOND / 10);
+    let effects = desk.wait(takes.saturating_sub(SECOND / 10));
     let [(_, instance, within)] = questions(&effects)[..] else { panic!("{effects:?}") };
     assert_eq!((desk.state(), within), (Standing::Backup, SECOND / 10));
     (desk, instance, within)
