@@ -86,7 +86,7 @@ pub(super) struct Tasks {
 
 impl Tasks {
     pub(super) fn start(inbox: &Inbox, placed: Placed, control: &Control) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
         let group = control.group;
         let listener = {
             let _within = runtime.enter();

@@ -4,6 +4,7 @@
 //! end means is for the callers. Nothing here blocks the runtime, not even a disk that hangs.
 
 mod tail;
+mod turn;
 mod user;
 mod vet;
 
@@ -137,7 +138,7 @@ struct Running {
 /// answer after all when nobody waits any more, what it started is killed by the dropped `Group`.
 async fn start(command: &Command) -> Result<Running, String> {
     let job = command.clone();
-    match timeout(command.timeout, tokio::task::spawn_blocking(move || spawn(&job))).await {
+    match timeout(command.timeout, turn::in_turn(move || spawn(&job))).await {
         Ok(Ok(started)) => started,
         Ok(Err(panic)) => Err(panic.to_string()),
         Err(_) => Err(format!(
