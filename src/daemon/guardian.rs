@@ -9,7 +9,7 @@
 
 use super::last_will::LastWill;
 use super::scheduling;
-use super::trim::Code;
+use super::trim::{self, Program};
 use super::word::LONGEST;
 use super::{EXIT_BUG, EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, EXIT_PRIVILEGES};
 use nix::errno::Errno;
@@ -69,7 +69,7 @@ struct Guardian {
     found: Option<(Charge, OwnedFd)>,
     signals: SignalFd,
     will: LastWill,
-    code: Code,
+    program: Program,
     buffer: Vec<u8>,
     /// Somebody wants the daemon to end.
     stopping: bool,
@@ -102,7 +102,7 @@ impl Guardian {
             found,
             signals: SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?,
             will: LastWill::default(),
-            code: Code::find(),
+            program: Program::find(),
             buffer: vec![0; LONGEST],
             stopping: false,
         })
@@ -163,7 +163,8 @@ impl Guardian {
                 Err(error) => return Err(error.into()),
             }
             if calm_at.take_if(|at| *at <= Instant::now()).is_some() {
-                self.code.give_back();
+                self.program.give_back();
+                trim::heap();
             }
             // First, since among them is the one that tells of its end.
             self.pass_signals_on(daemon)?;

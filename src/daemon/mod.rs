@@ -91,8 +91,6 @@ const GATHER: Duration = Duration::from_micros(250);
 const CLOCK_WAS_SET: Duration = Duration::from_millis(1);
 /// A longer sleep than of any Master that advertises every second.
 const LONG: Duration = Duration::from_millis(1200);
-/// So long after a start or a reload all is as it will be. Nobody is woken for it.
-const CALM: Duration = Duration::from_secs(10);
 /// How long address work may take at the end.
 const GIVE_UP_WITHIN: Duration = Duration::from_secs(10);
 
@@ -161,7 +159,7 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
         due_at: None,
         read: Time::ZERO,
         crowded: false,
-        calm_at: Some(now() + CALM),
+        spare: trim::Spare::new(now()),
         stopped: false,
     };
     core.tell_wall_clock();
@@ -232,8 +230,8 @@ struct Core {
     read: Time,
     /// Packets come so close upon each other that they had better gather.
     crowded: bool,
-    /// When to give back what only the start or a reload has needed.
-    calm_at: Option<Time>,
+    /// What is given back that is seldom needed.
+    spare: trim::Spare,
     stopped: bool,
 }
 
@@ -299,9 +297,8 @@ impl Core {
             // What can wait for this turn: no advert waits for it.
             self.take_arrivals();
         }
-        if self.calm_at.take_if(|at| *at <= woken).is_some() {
-            trim::Code::find().give_back();
-            trim::heap();
+        if self.spare.is_due(woken) {
+            self.spare.look(woken);
         }
     }
 
@@ -417,7 +414,7 @@ impl Core {
             Some(inbox::Meant::Adopt { input, loaded }) => {
                 // The details first: the effects of the reload look hosts and commands up there.
                 self.performer.adopt(*loaded);
-                self.calm_at = Some(now() + CALM);
+                self.spare.much(now());
                 // Routers with keys may be new, and nobody has looked at the clock without.
                 self.tell_wall_clock();
                 self.decide(input);

@@ -8,6 +8,7 @@ use super::records::Records;
 use super::results::Results;
 use super::store::Consulting;
 use super::tell::Tellers;
+use super::trim;
 use crate::agent::{Holding, Incident, Input, InstanceId, Mac, Sighting, Transition};
 use crate::check;
 use crate::claim::Plea;
@@ -165,6 +166,7 @@ async fn serve(
     tokio::spawn(watch_links(inbox.clone(), placed));
     tokio::spawn(signals(inbox.clone()));
     tokio::spawn(answer(inbox.clone(), listener, group));
+    tokio::spawn(rest());
     let mut checks: BTreeMap<CheckName, AbortHandle> = BTreeMap::new();
     let mut tellers = Tellers::new(&inbox);
     let mut records = Records::new(&inbox);
@@ -223,6 +225,12 @@ async fn serve(
             }
         }
     }
+}
+
+/// Gives back what this thread's stack grew to at the start, before the core gives back the rest.
+async fn rest() {
+    tokio::time::sleep(trim::CALM * 9 / 10).await;
+    trim::stack();
 }
 
 /// Watches until it fails, and then again: without the links the agent is blind.
