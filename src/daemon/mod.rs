@@ -18,6 +18,7 @@ mod foster;
 mod guardian;
 mod inbox;
 pub mod last_will;
+mod later;
 mod leases;
 pub mod levels;
 mod limit;
@@ -58,6 +59,7 @@ use crate::time::{Time, first};
 use clock::{chance, now, wall_clock};
 pub use guardian::{GUARDED, GUARDS, guard, managed};
 use inbox::{Arrival, Inbox};
+use later::Later;
 pub use log::{Form, Log};
 pub use overrides::{Guarding, Instead, Overrides};
 use perform::Performer;
@@ -155,6 +157,7 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
         performer,
         inbox,
         arrivals,
+        later: Later::default(),
         wall_clock: None,
         due_at: None,
         read: Time::ZERO,
@@ -222,6 +225,7 @@ struct Core {
     performer: Performer,
     inbox: Inbox,
     arrivals: Receiver<Arrival>,
+    later: Later,
     /// What the wall clock read when the agent was last told, and when that was.
     wall_clock: Option<(Time, Duration)>,
     /// When something is to be done though nothing comes, as of the last sleep.
@@ -258,6 +262,9 @@ impl Core {
         self.performer.record.put(Event::Trouble { text: "a bug: every address is given up".to_owned() });
         let farewell = catch_unwind(AssertUnwindSafe(|| {
             self.decide(Input::Stop { at_once: true });
+            while !self.later.is_empty() {
+                self.catch_up();
+            }
         }));
         if farewell.is_err() {
             error!("no farewell could be sent: the backups take over after the down interval");
@@ -296,6 +303,9 @@ impl Core {
         if !rung.caller && self.inbox.was_left() {
             // What can wait for this turn: no advert waits for it.
             self.take_arrivals();
+        }
+        if !self.later.is_empty() {
+            self.catch_up();
         }
         if self.spare.is_due(woken) {
             self.spare.look(woken);
@@ -396,6 +406,9 @@ impl Core {
     fn sleep(&mut self) -> Rung {
         self.due_at = self.next();
         let rest = |at: Time| at.since(now());
+        if !self.later.is_empty() {
+            return self.performer.sockets.sleep(Some(Duration::ZERO));
+        }
         if self.crowded {
             thread::sleep(self.due_at.map_or(GATHER, |at| rest(at).min(GATHER)));
         }
@@ -432,11 +445,32 @@ impl Core {
     }
 
     fn carry_out(&mut self, at: Time, effects: Vec<Effect>) {
-        for effect in effects {
-            self.stopped |= matches!(effect, Effect::Stopped);
-            for input in self.performer.perform(effect, at) {
-                self.decide(input);
-            }
+        self.take_on(at, effects);
+        self.catch_up();
+    }
+
+    /// Sends the adverts among these, and puts off the rest.
+    fn take_on(&mut self, at: Time, effects: Vec<Effect>) {
+        for advert in self.later.put(at, effects) {
+            self.perform(at, advert);
+        }
+    }
+
+    /// Does what was put off, until somebody is due.
+    fn catch_up(&mut self) {
+        while let Some((at, effect)) = self.later.take(|| self.agent.due_at().is_some_and(|due| due <= now()))
+        {
+            self.perform(at, effect);
+        }
+    }
+
+    #[inline(never)]
+    fn perform(&mut self, at: Time, effect: Effect) {
+        self.stopped |= matches!(effect, Effect::Stopped);
+        for input in self.performer.perform(effect, at) {
+            let at = now();
+            let effects = self.agent.handle(at, input);
+            self.take_on(at, effects);
         }
     }
 }

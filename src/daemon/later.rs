@@ -1,0 +1,111 @@
+//! What is still to be done, in its order: adverts go before all else, and whoever is due goes before what was left.
+//!
+//! Where a thousand routers take over at once, the last one's advert waits for no other's addresses, hooks and log
+//! lines. Only the order; the doing is `perform`'s.
+
+use crate::agent::Effect;
+use crate::time::Time;
+use std::collections::VecDeque;
+
+/// So many are done at least before whoever is due has his turn: nothing waits for ever.
+const AT_LEAST: usize = 8;
+
+/// Effects that are not carried out yet, each with when it was decided.
+#[derive(Default)]
+pub(super) struct Later {
+    waiting: VecDeque<(Time, Effect)>,
+    /// Sockets among them.
+    listens: usize,
+    /// How many were taken since whoever was due had his turn.
+    taken: usize,
+}
+
+impl Later {
+    /// Puts these behind what waits, but for adverts: those are returned, to leave at once. Unless they need sockets
+    /// that are not open yet.
+    pub(super) fn put(&mut self, at: Time, effects: Vec<Effect>) -> Vec<Effect> {
+        self.listens += effects.iter().filter(|effect| matches!(effect, Effect::Listen(_))).count();
+        let now = |effect: &Effect| self.listens == 0 && matches!(effect, Effect::Send(_));
+        let (now, later): (Vec<Effect>, Vec<Effect>) = effects.into_iter().partition(now);
+        self.waiting.extend(later.into_iter().map(|effect| (at, effect)));
+        now
+    }
+
+    /// The next one; `None` as well where enough was done and `is_due` says that somebody is.
+    pub(super) fn take(&mut self, is_due: impl FnOnce() -> bool) -> Option<(Time, Effect)> {
+        if self.waiting.is_empty() || self.taken >= AT_LEAST && is_due() {
+            self.taken = 0;
+            return None;
+        }
+        self.taken += 1;
+        let next = self.waiting.pop_front()?;
+        self.listens -= usize::from(matches!(next.1, Effect::Listen(_)));
+        Some(next)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::{InstanceId, Outgoing};
+    use std::collections::BTreeSet;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    fn advert(number: u32) -> Effect {
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Effect::Send(Outgoing {
+            instance: InstanceId(number),
+            due: None,
+            interface: "eth0".into(),
+            source: address,
+            destination: address,
+            mac: None,
+            ttl: 255,
+            protocol: 112,
+            identification: 0,
+            payload: Vec::new(),
+        })
+    }
+
+    fn release(number: u32) -> Effect {
+        Effect::Release { instance: InstanceId(number) }
+    }
+
+    #[test]
+    fn adverts_leave_before_what_others_have_to_do_and_the_rest_keeps_its_order() {
+        let mut later = Later::default();
+        let first = vec![advert(1), release(1), advert(2), release(2)];
+        assert_eq!(later.put(Time::ZERO, first), [advert(1), advert(2)]);
+        assert_eq!(later.put(Time::ZERO, vec![release(3), advert(3)]), [advert(3)]);
+        for number in 1..=3 {
+            assert_eq!(later.take(|| false), Some((Time::ZERO, release(number))));
+        }
+        assert_eq!(later.take(|| false), None);
+        assert!(later.is_empty());
+    }
+
+    #[test]
+    fn an_advert_waits_for_the_socket_that_it_leaves_by() {
+        let mut later = Later::default();
+        assert_eq!(later.put(Time::ZERO, vec![Effect::Listen(BTreeSet::new()), advert(1)]), []);
+        assert_eq!(later.put(Time::ZERO, vec![advert(2)]), []);
+        assert!(matches!(later.take(|| false), Some((_, Effect::Listen(_)))));
+        assert_eq!(later.put(Time::ZERO, vec![advert(3)]), [advert(3)]);
+        assert_eq!(later.take(|| false), Some((Time::ZERO, advert(1))));
+    }
+
+    #[test]
+    fn whoever_is_due_goes_first_and_yet_nothing_waits_for_ever() {
+        let mut later = Later::default();
+        assert_eq!(later.put(Time::ZERO, (0..20).map(release).collect()), []);
+        let mut turns = Vec::new();
+        while !later.is_empty() {
+            turns.push(std::iter::from_fn(|| later.take(|| true)).count());
+        }
+        assert_eq!(turns, [8, 8, 4]);
+    }
+}
