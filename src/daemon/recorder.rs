@@ -30,6 +30,8 @@ use tracing::{info, warn};
 
 /// How many entries may wait for the disk.
 const WAITING: usize = 1024;
+/// How many entries are written in one go.
+const TOGETHER: usize = 64;
 /// How often it is tried again while nothing can be written.
 const AGAIN: Duration = Duration::from_secs(5);
 /// How often to look whether the last word is written.
@@ -41,7 +43,8 @@ const LINES: usize = 50;
 pub(super) struct Recorder {
     /// Who hears of it at once.
     pub(super) web: Web,
-    to: Option<SyncSender<Entry>>,
+    /// All of its room is there from the start: little, since an entry is elsewhere.
+    to: Option<SyncSender<Box<Entry>>>,
     thread: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
     /// How long routers have been alone that become Master now.
@@ -136,7 +139,7 @@ impl Recorder {
             event,
         };
         self.web.tell(&entry);
-        if self.to.as_ref().is_some_and(|to| to.try_send(entry).is_err()) {
+        if self.to.as_ref().is_some_and(|to| to.try_send(Box::new(entry)).is_err()) {
             count(&self.shared.dropped);
             count(&self.shared.lost);
         }
@@ -287,21 +290,39 @@ struct Writer {
 }
 
 impl Writer {
-    fn write_all(mut self, from: &Receiver<Entry>) {
+    fn write_all(mut self, from: &Receiver<Box<Entry>>) {
         loop {
             match from.recv_timeout(if self.failed.is_some() { AGAIN } else { Duration::MAX }) {
-                Ok(entry) => self.take(entry),
+                Ok(entry) => {
+                    let more = from.try_iter().take(TOGETHER - 1);
+                    self.take([entry].into_iter().chain(more).map(|entry| *entry).collect());
+                }
                 Err(RecvTimeoutError::Timeout) => drop(self.catch_up()),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    fn take(&mut self, mut entry: Entry) {
+    fn take(&mut self, mut entries: Vec<Entry>) {
         let wanted = lock(&self.shared.apart).clone();
-        self.apart.take(&wanted, &entry);
+        entries.iter().for_each(|entry| self.apart.take(&wanted, entry));
         // What it says of the last run is read before anything is written.
         let ready = self.choose();
+        entries.iter_mut().for_each(|entry| self.complete(entry));
+        let mut rest = &entries[..];
+        while ready && !rest.is_empty() {
+            let written = if self.catch_up() { self.append(rest) } else { 0 };
+            if written == 0 {
+                self.lost += rest.len() as u64;
+                self.shared.lost.fetch_add(rest.len() as u64, Ordering::Relaxed);
+                return self.tell();
+            }
+            rest = rest.get(written..).unwrap_or_default();
+        }
+    }
+
+    /// Adds what only this thread may wait for.
+    fn complete(&self, entry: &mut Entry) {
         if let (Some(file), Event::Started(started)) = (&self.file, &mut entry.event) {
             started.boot = boot();
             started.last = file.last_run(&started.boot);
@@ -310,11 +331,6 @@ impl Writer {
             &mut entry.event
         {
             by.user = User::from_uid(Uid::from_raw(by.uid)).ok().flatten().map(|user| user.name);
-        }
-        if ready && !(self.catch_up() && self.append(&entry)) {
-            self.lost += 1;
-            count(&self.shared.lost);
-            self.tell();
         }
     }
 
@@ -343,7 +359,7 @@ impl Writer {
         let time = Timestamp::now();
         let event = Event::Lost { entries: self.lost, why };
         let clock_ms = u64::try_from(super::now().since(Time::ZERO).as_millis()).unwrap_or(u64::MAX);
-        let written = self.append(&Entry { v: FORMAT, time, clock_ms, event });
+        let written = self.append(&[Entry { v: FORMAT, time, clock_ms, event }]) > 0;
         if written {
             info!(target: "locum::history", "the record is written again; {} entries are lost", self.lost);
             self.lost = 0;
@@ -352,20 +368,24 @@ impl Writer {
         written
     }
 
-    fn append(&mut self, entry: &Entry) -> bool {
-        let Some(file) = &mut self.file else { return false };
-        let result = file.append(entry);
+    /// Returns how many of them are written: at least one, if the disk takes any.
+    fn append(&mut self, entries: &[Entry]) -> usize {
+        let Some(file) = &mut self.file else { return 0 };
+        let (written, result) = match file.append_some(entries) {
+            Ok(written) => (written, Ok(())),
+            Err(error) => (0, Err(error)),
+        };
         let path = file.settings().path.display().to_string();
-        self.outcome(&path, result)
+        self.outcome(&path, result);
+        written
     }
 
-    fn outcome(&mut self, path: &str, result: io::Result<()>) -> bool {
+    fn outcome(&mut self, path: &str, result: io::Result<()>) {
         let failed = result.err().map(|error| error.to_string());
         if let Some(error) = failed.as_ref().filter(|_| self.failed.is_none()) {
             warn!(target: "locum::history", "cannot write {path}: {error}; what happens is not recorded until that is mended");
         }
         self.failed = failed;
-        self.failed.is_none()
     }
 
     /// Says for the status how it stands.
