@@ -63,11 +63,12 @@ impl Spare {
             Some(_) => LOOK,
         };
         if much {
+            // Little of that comes back; and who gives back memory waits for whoever allocates.
             if self.usual == Some(0) {
                 stack();
+                heap();
             }
             self.program.give_back();
-            heap();
             self.usual = None;
         } else {
             self.usual.get_or_insert(faults);
