@@ -34,6 +34,8 @@ pub const GUARDS: &str = "--guards";
 
 /// How long its start and the first words take at the most; what they needed is given back then.
 const CALM: Duration = Duration::from_secs(1);
+/// So long after a later word what that needed is given back, whatever comes meanwhile.
+const REST: Duration = Duration::from_secs(20);
 /// How long to wait before the first start after a crash; twice as long after each that follows.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest wait.
@@ -165,6 +167,9 @@ impl Guardian {
             if calm_at.take_if(|at| *at <= Instant::now()).is_some() {
                 self.program.give_back();
                 trim::heap();
+            }
+            if watched[1].any().unwrap_or_default() && listening {
+                calm_at.get_or_insert_with(|| Instant::now() + REST);
             }
             // First, since among them is the one that tells of its end.
             self.pass_signals_on(daemon)?;

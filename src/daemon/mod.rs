@@ -140,6 +140,8 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
         Ok(both) => both,
         Err(error) => return failed("no event descriptor", &error, &overrides.log),
     };
+    // Else buffers would lie on what reading the configuration has touched.
+    trim::heap();
     let mut performer = match Performer::start(path, overrides, &config, skipped, &inbox, relay.is_some()) {
         Ok(performer) => performer,
         Err(error) => return failed("cannot start", &error, &overrides.log),

@@ -25,6 +25,23 @@ fn the_files_stay_bounded_and_the_latest_entries_stay_in_order() {
 }
 
 #[test]
+fn of_several_entries_each_file_takes_what_it_has_room_for_and_none_is_lost() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("history.jsonl");
+    let mut record = file(&path, 1000, 30);
+    let entries: Vec<_> = (0..100).map(entry).collect();
+    assert_eq!(record.append_some(&[]).unwrap(), 0);
+    let (mut rest, mut goes) = (&entries[..], 0);
+    while !rest.is_empty() {
+        let written = record.append_some(rest).unwrap();
+        assert!(fs::metadata(&path).unwrap().len() <= 1000);
+        (rest, goes) = (&rest[written..], goes + 1);
+    }
+    assert_eq!(numbers(&path), (0..100).collect::<Vec<_>>());
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), goes);
+}
+
+#[test]
 fn fewer_files_are_kept_once_fewer_are_wanted() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("history.jsonl");
