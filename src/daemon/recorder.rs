@@ -305,10 +305,14 @@ impl Writer {
 
     fn take(&mut self, mut entries: Vec<Entry>) {
         let wanted = lock(&self.shared.apart).clone();
-        entries.iter().for_each(|entry| self.apart.take(&wanted, entry));
+        for entry in &entries {
+            self.apart.take(&wanted, entry);
+        }
         // What it says of the last run is read before anything is written.
         let ready = self.choose();
-        entries.iter_mut().for_each(|entry| self.complete(entry));
+        for entry in &mut entries {
+            self.complete(entry);
+        }
         let mut rest = &entries[..];
         while ready && !rest.is_empty() {
             let written = if self.catch_up() { self.append(rest) } else { 0 };

@@ -41,7 +41,8 @@ pub(super) struct Spare {
 impl Spare {
     /// That of a process which has just been started.
     pub(super) fn new(now: Time) -> Self {
-        Spare { program: Program::find(), look_at: now + CALM, usual: Some(0) }
+        // It is found later: a start in the place of another program has no time for it.
+        Spare { program: Program(Vec::new()), look_at: now + CALM, usual: Some(0) }
     }
 
     /// Much was needed that will not be needed any more.
@@ -65,6 +66,7 @@ impl Spare {
         if much {
             // Little of that comes back; and who gives back memory waits for whoever allocates.
             if self.usual == Some(0) {
+                self.program = Program::find();
                 stack();
                 heap();
             }
