@@ -33,7 +33,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
@@ -397,8 +396,8 @@ impl Performer {
 
     /// Gives up what is left, and waits for it. Whether everything was given up in time.
     pub(super) fn finish(mut self, within: Duration) -> bool {
+        self.sockets.close();
         self.holder.order(Order::Stop);
-        let closing = self.sockets.close();
         let released = self.holder.finish(within);
         if !released {
             warn!("addresses could not be given up within {}s", within.as_secs());
@@ -408,7 +407,6 @@ impl Performer {
         self.record.finish(released, STATE_WITHIN);
         self.record.web.finish(WEB_WITHIN);
         let _ = std::fs::remove_file(&self.details.control.path);
-        let _ = closing.map(JoinHandle::join);
         released && !self.stuck
     }
 

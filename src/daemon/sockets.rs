@@ -4,7 +4,6 @@
 //! network namespace and drops with the process: a second daemon for the same router is refused.
 
 use super::bell::Bell;
-use super::scheduling;
 use crate::agent::{Came, Datagram, Input, Lateness, Listen, Outgoing};
 use crate::claim::VoterId;
 use crate::net::raw_socket::{self, RawSocket};
@@ -17,7 +16,6 @@ use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 use tracing::{debug, error};
 
@@ -242,11 +240,9 @@ impl Sockets {
         datagrams
     }
 
-    /// Closes all aside, at the end: the kernel waits for every CPU, 14 ms, before it lets one for frames go, and
-    /// meanwhile the rest is done.
-    pub(super) fn close(&mut self) -> io::Result<JoinHandle<()>> {
-        let open = std::mem::take(&mut self.open);
-        scheduling::spawn("close", move || drop(open))
+    /// Closes all, at the end. What takes long goes on aside, and meanwhile the rest is done.
+    pub(super) fn close(&mut self) {
+        self.open.clear();
     }
 
     /// Sends one advert. What the agent must know of it.

@@ -3,6 +3,7 @@
 //! RFC 9568 sections 6.4.1 and 6.4.2 with errata 7947 and 7949; RFC 4861 section 4.4. How often and
 //! when to announce is decided elsewhere. Frames are built here, never parsed.
 
+use super::aside::Aside;
 use super::frame::group_mac_v6;
 use super::raw_socket::QUEUE_PRIORITY;
 use nix::errno::Errno;
@@ -25,7 +26,7 @@ use pnet::util::MacAddr;
 use rustix::net::SendFlags;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 
 const ETHERNET_HEADER: usize = 14;
 const ARP: usize = 28;
@@ -144,7 +145,7 @@ fn ethernet(from: MacAddr, to: MacAddr, kind: EtherType, payload: &[u8]) -> Vec<
 /// A socket that sends frames out of one interface and receives none.
 #[derive(Debug)]
 pub struct Announcer {
-    socket: OwnedFd,
+    socket: Aside,
     index: u32,
 }
 
@@ -163,7 +164,7 @@ impl Announcer {
         bind(socket.as_raw_fd(), &link)?;
         setsockopt(&socket, sockopt::SendTimeout, &PATIENCE)?;
         setsockopt(&socket, sockopt::Priority, &QUEUE_PRIORITY)?;
-        Ok(Announcer { socket, index })
+        Ok(Announcer { socket: socket.into(), index })
     }
 
     /// The number of the interface it was opened on.

@@ -7,6 +7,7 @@
 //! To look costs a little for every packet of the host: it is done for a minute after an announcement, and
 //! on, for as long as something is wrong. What to do about it is not decided here.
 
+use super::aside::Aside;
 use nix::errno::Errno;
 use nix::net::if_::if_indextoname;
 use nix::sys::socket::{AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, socket};
@@ -38,7 +39,7 @@ pub(super) struct Answers {
 }
 
 struct Watch {
-    socket: OwnedFd,
+    socket: Aside,
     next: Instant,
     until: Instant,
 }
@@ -88,7 +89,9 @@ impl Answers {
     pub(super) fn watch(&mut self, now: Instant) -> io::Result<()> {
         match &mut self.watch {
             Some(watch) => watch.until = now + WATCH,
-            None => self.watch = Some(Watch { socket: open()?, next: now + EVERY, until: now + WATCH }),
+            None => {
+                self.watch = Some(Watch { socket: open()?.into(), next: now + EVERY, until: now + WATCH })
+            }
         }
         Ok(())
     }

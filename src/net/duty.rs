@@ -133,4 +133,20 @@ mod tests {
         assert_eq!(leased(MOST_LEASED), MOST_LEASED + 1);
         assert_eq!(leased(MOST_LEASED + 1), 1, "the IPv4 address, of which the kernel renews thousands");
     }
+
+    #[test]
+    fn a_crowd_of_ipv6_addresses_is_put_on_an_interface_of_its_own_for_ever() {
+        let lifetimes = |count: usize, vmac: Option<Vmac>| {
+            let vips = (1_u128..).map(|host| Vip::new(Ipv6Addr::from(host).into(), 128)).take(count);
+            let interface = "eth0".to_owned();
+            let holding = Holding { interface, vips: vips.collect(), vmac, ..Holding::default() };
+            Duty::of(holding, None).addresses.iter().map(|wanted| wanted.fact(1).lifetimes).next().unwrap()
+        };
+        let (base, name) = ("eth0".to_owned(), "vrrp.51".to_owned());
+        let vmac = Vmac { name, base, mac: [0, 0, 0x5e, 0, 2, 51], group: 0 };
+        let shunned = Some((0, u32::MAX));
+        assert_eq!(lifetimes(MOST_LEASED, Some(vmac.clone())), shunned, "the source of no connection");
+        assert_eq!(lifetimes(MOST_LEASED + 1, None), shunned, "among the host's own");
+        assert_eq!(lifetimes(MOST_LEASED + 1, Some(vmac)), None);
+    }
 }

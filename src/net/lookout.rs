@@ -6,6 +6,7 @@
 //! at a time, with pauses, so that whoever floods the network does not keep this host busy. Who says such a
 //! thing, whether it is this host itself, and what follows, is not decided here.
 
+use super::aside::Aside;
 use crate::agent::{Holding, InstanceId, Mac, Sighting};
 use nix::errno::Errno;
 use nix::libc::{ETH_P_ARP, ETH_P_IPV6};
@@ -96,13 +97,13 @@ async fn hear(
     places: &Places,
     report: &impl Fn(Sighting),
 ) -> io::Error {
-    let open = || -> io::Result<AsyncFd<OwnedFd>> {
+    let open = || -> io::Result<AsyncFd<Aside>> {
         let protocol = Protocol::from(i32::from(u16::try_from(protocol).unwrap_or_default().to_be()));
         let socket = Socket::new(Domain::PACKET, Type::DGRAM.nonblocking().cloexec(), Some(protocol))?;
         socket.attach_filter(&filter)?;
         socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
-        #[expect(deprecated, reason = "sound here: an OwnedFd stays the same descriptor; its heir is unsafe")]
-        AsyncFd::with_interest(socket.into(), Interest::READABLE)
+        #[expect(deprecated, reason = "sound here: an Aside stays the same descriptor; its heir is unsafe")]
+        AsyncFd::with_interest(OwnedFd::from(socket).into(), Interest::READABLE)
     };
     let socket = match open() {
         Ok(socket) => socket,
@@ -149,9 +150,9 @@ async fn hear(
 
 /// Waits until there is something to read, or until then: `None`.
 async fn readable(
-    socket: &AsyncFd<OwnedFd>,
+    socket: &AsyncFd<Aside>,
     until: Option<Instant>,
-) -> Option<io::Result<AsyncFdReadyGuard<'_, OwnedFd>>> {
+) -> Option<io::Result<AsyncFdReadyGuard<'_, Aside>>> {
     match until {
         Some(until) => timeout_at(until, socket.readable()).await.ok(),
         None => Some(socket.readable().await),
@@ -159,7 +160,7 @@ async fn readable(
 }
 
 /// The next frame; `None` for what says nothing. Never waits.
-fn take(socket: &AsyncFd<OwnedFd>, read: Read) -> Result<Option<(String, IpAddr, Mac)>, Errno> {
+fn take(socket: &AsyncFd<Aside>, read: Read) -> Result<Option<(String, IpAddr, Mac)>, Errno> {
     let mut bytes = [0; LONGEST];
     let (length, from) = recvfrom::<LinkAddr>(socket.as_raw_fd(), &mut bytes)?;
     let said = || {

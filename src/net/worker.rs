@@ -22,7 +22,6 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::thread;
 use std::time::Instant;
 
 #[expect(clippy::large_enum_variant, reason = "nearly all are orders")]
@@ -159,7 +158,6 @@ impl<F: Fn(Report)> Worker<F> {
             }
             Order::Sweep => self.sweep(),
             Order::Stop => {
-                close_aside(std::mem::take(&mut self.announcers));
                 let owners: Vec<u32> = self.duties.keys().copied().collect();
                 for owner in owners {
                     self.release(owner);
@@ -204,6 +202,10 @@ impl<F: Fn(Report)> Worker<F> {
         let old = self.duties.remove(&owner).unwrap_or_default();
         self.pacer.forget(owner);
         self.answers.forget(owner);
+        if self.duties.is_empty() {
+            // This may be the end: what takes long is begun first, and together with what others close.
+            self.announcers.clear();
+        }
         let unwanted = self.no_longer_wanted(old.addresses);
         let leaving: BTreeSet<IpAddr> = unwanted.iter().map(|place| place.address).collect();
         // Whoever came in between the end of the others and that of the address would never be told.
@@ -462,9 +464,7 @@ impl<F: Fn(Report)> Worker<F> {
         };
         if self.announcers.get(interface).is_none_or(|announcer| announcer.index() != index) {
             let announcer = Announcer::open(index).map_err(|error| error.to_string())?;
-            if let Some(old) = self.announcers.insert(interface.to_owned(), announcer) {
-                close_aside(old);
-            }
+            self.announcers.insert(interface.to_owned(), announcer);
         }
         let frames: Vec<Vec<u8>> = addresses.iter().map(|address| make(mac, *address)).collect();
         let sent = self
@@ -478,10 +478,4 @@ impl<F: Fn(Report)> Worker<F> {
 fn first_error(wanted: &[Wanted], outcomes: &Outcomes) -> Result<(), String> {
     let error = |wanted: &Wanted| outcomes.get(&wanted.place).and_then(|outcome| outcome.clone().err());
     wanted.iter().find_map(error).map_or(Ok(()), Err)
-}
-
-/// The kernel waits for every CPU before it lets sockets for frames go: up to 20 ms, in which two hosts may have an
-/// address, and nobody should wait.
-fn close_aside(sockets: impl Send + 'static) {
-    let _ = thread::Builder::new().name("close".to_owned()).spawn(move || drop(sockets));
 }
