@@ -25,7 +25,7 @@ use crate::config::{Config, Details, Told};
 use crate::control::{Asked, Question};
 use crate::history::{Event, Order as Ordered};
 use crate::net::address::{Holder, Means, Order, Renewer};
-use crate::net::{Placed, link};
+use crate::net::{Placed, aside, link};
 use crate::notify::mail::{Mail, Message};
 use crate::time::{Time, first};
 use jiff::Timestamp;
@@ -407,6 +407,7 @@ impl Performer {
         self.record.finish(released, STATE_WITHIN);
         self.record.web.finish(WEB_WITHIN);
         let _ = std::fs::remove_file(&self.details.control.path);
+        aside::finish();
         released && !self.stuck
     }
 

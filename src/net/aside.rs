@@ -5,7 +5,8 @@
 //! while one after the other each would wait anew.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::thread;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 
 /// Of whoever locks its memory each thread has all of its stack: it needs next to nothing.
 const STACK: usize = 64 << 10;
@@ -37,6 +38,24 @@ impl Drop for Aside {
         let socket = self.0.take();
         let thread = thread::Builder::new().name("close".to_owned()).stack_size(STACK);
         // Without a thread it is closed here, and that takes its time.
-        let _ = thread.spawn(move || drop(socket));
+        if let Ok(thread) = thread.spawn(move || drop(socket)) {
+            let mut closing = closing();
+            closing.retain(|thread| !thread.is_finished());
+            closing.push(thread);
+        }
     }
+}
+
+/// Waits for all that are being closed. What a process leaves open at its end is closed one after the other.
+pub fn finish() {
+    let threads = std::mem::take(&mut *closing());
+    for thread in threads {
+        // Closing cannot panic.
+        let _ = thread.join();
+    }
+}
+
+fn closing() -> MutexGuard<'static, Vec<JoinHandle<()>>> {
+    static CLOSING: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
+    CLOSING.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,7 +6,7 @@ pub mod address;
 mod along;
 pub mod announce;
 mod answers;
-mod aside;
+pub mod aside;
 mod connections;
 #[doc(hidden)]
 pub mod decoders;
