@@ -90,7 +90,7 @@ impl Answers {
         match &mut self.watch {
             Some(watch) => watch.until = now + WATCH,
             None => {
-                self.watch = Some(Watch { socket: open()?.into(), next: now + EVERY, until: now + WATCH })
+                self.watch = Some(Watch { socket: open()?.into(), next: now + EVERY, until: now + WATCH });
             }
         }
         Ok(())

@@ -55,7 +55,7 @@ impl Wanted {
         // For each that is added the kernel looks closely at all that are shunned: 5,000 take it 650 ms instead of
         // 250. On an interface of their own a crowd can do without: the interface that a packet leaves by has others.
         let apart = holding.vmacs().any(|vmac| *vmac.name == *place.interface);
-        let shunned = !own && !(is_crowd && apart);
+        let shunned = !(own || is_crowd && apart);
         Wanted { place, label: vip.label, scope: vip.scope, own, more: vip.more, tracked, lease, shunned }
     }
 
