@@ -21,13 +21,11 @@ pub(super) async fn in_turn<T: Send + 'static>(
     // Nobody closes it, and without a turn it would only be sooner.
     let turn = TURNS.acquire().await;
     let mut started = spawn_blocking(start);
-    match timeout(SHORT, &mut started).await {
-        Ok(started) => started,
-        Err(_) => {
-            drop(turn);
-            started.await
-        }
+    if let Ok(started) = timeout(SHORT, &mut started).await {
+        return started;
     }
+    drop(turn);
+    started.await
 }
 
 #[cfg(test)]
