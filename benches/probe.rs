@@ -7,6 +7,7 @@
 //!   who answered.
 //! * `probe watch` times the kernel's events about addresses and links: see `watch`.
 //! * `probe flood KIND` sends packets of VRRP that nobody asked for: see `flood`.
+//! * `probe floor WHAT` takes the time of the kernel alone for what daemons have it do: see `floor`.
 //! * `probe service NAME --port P` is a small real service: HTTP `/` and `/health`, and a WebSocket
 //!   echo on the same port.
 //!
@@ -26,10 +27,14 @@
 //!
 //! Time and count are bounded; `SIGINT` and `SIGTERM` end a run early with its report.
 
+#[path = "probe/changes.rs"]
+mod changes;
 #[path = "probe/client.rs"]
 mod client;
 #[path = "probe/flood.rs"]
 mod flood;
+#[path = "probe/floor.rs"]
+mod floor;
 #[path = "probe/judge.rs"]
 mod judge;
 #[path = "probe/server.rs"]
@@ -94,6 +99,11 @@ enum Command {
         #[arg(long = "for", default_value = "5s", value_parser = duration)]
         length: Duration,
     },
+    /// Take the time of the kernel alone; report in JSON
+    Floor {
+        #[command(subcommand)]
+        what: floor::Floor,
+    },
     /// Ask an address at a fixed pace; report losses, outages and who answered
     Run {
         /// ADDRESS:PORT
@@ -130,6 +140,9 @@ fn main() -> ExitCode {
         Command::Watch { prefix, added, gone, length } => {
             let plan = watch::Plan { prefix, added, gone, length };
             watch::watch(&plan).map(|report| print(&report)).map_err(|error| error.to_string())
+        }
+        Command::Floor { what } => {
+            floor::floor(what).map(|report| print(&report)).map_err(|error| error.to_string())
         }
         Command::Flood { kind, from, vrid, length } => flood::flood(kind, from, vrid, length)
             .map(|report| print(&report))

@@ -8,8 +8,8 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
-const VRRP: i32 = 112;
-const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
+pub(crate) const VRRP: i32 = 112;
+pub(crate) const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 /// Prepared and sent in turn, so that making them costs nothing.
 const VARIETY: u8 = 64;
 
@@ -35,11 +35,7 @@ pub struct Report {
 
 /// Floods from an own address for so long.
 pub fn flood(kind: Kind, from: Ipv4Addr, vrid: u8, length: Duration) -> io::Result<Report> {
-    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(VRRP)))?;
-    socket.set_multicast_if_v4(&from)?;
-    socket.set_multicast_ttl_v4(255)?;
-    socket.set_multicast_loop_v4(false)?;
-    socket.bind(&SocketAddrV4::new(from, 0).into())?;
+    let socket = socket(from)?;
     let to: SockAddr = SocketAddrV4::new(GROUP, 0).into();
     let packets: Vec<Vec<u8>> = (0..VARIETY).map(|number| packet(kind, number, from, vrid)).collect();
     let (mut sent, mut refused) = (0, 0);
@@ -56,6 +52,16 @@ pub fn flood(kind: Kind, from: Ipv4Addr, vrid: u8, length: Duration) -> io::Resu
     Ok(Report { sent, refused, lasted_ms: began.elapsed().as_secs_f64() * 1e3 })
 }
 
+/// Sends as a router does, from an own address.
+pub(crate) fn socket(from: Ipv4Addr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(VRRP)))?;
+    socket.set_multicast_if_v4(&from)?;
+    socket.set_multicast_ttl_v4(255)?;
+    socket.set_multicast_loop_v4(false)?;
+    socket.bind(&SocketAddrV4::new(from, 0).into())?;
+    Ok(socket)
+}
+
 fn packet(kind: Kind, number: u8, from: Ipv4Addr, vrid: u8) -> Vec<u8> {
     match kind {
         Kind::BadChecksum => {
@@ -69,7 +75,7 @@ fn packet(kind: Kind, number: u8, from: Ipv4Addr, vrid: u8) -> Vec<u8> {
 }
 
 /// Version 3, priority 254, one address, once a second.
-fn advert(vrid: u8, from: Ipv4Addr) -> Vec<u8> {
+pub(crate) fn advert(vrid: u8, from: Ipv4Addr) -> Vec<u8> {
     let mut packet = vec![0x31, vrid, 254, 1, 0, 100, 0, 0];
     packet.extend(from.octets());
     // Over the pseudo-header too, as RFC 5798 has it and most send it.

@@ -23,6 +23,10 @@ class Router:
     virtual_mac: bool = False
     # Out of service while this file does not begin with 0.
     tracked: bool = False
+    # Out of service once the process ends whose number is in a file.
+    process: bool = False
+    # Locum alone has it: connections to the service are ended and refused when the addresses are given up.
+    drained: bool = False
     # Locum alone has it.
     local_routes: bool = False
     # So many checks a second, by `script` or by `tcp`.
@@ -59,6 +63,9 @@ class Locum:
         if any(router.tracked for router in routers):
             path = track_file(server)
             text += f'[check.app]\ntype = "file"\npath = "{path}"\ncontains = "^0"\ninterval = "100ms"\nfall = 1\n'
+        if routers[0].process:
+            server.track_process(pid_file(server))
+            text += f'[check.process]\ntype = "process"\npidfile = "{pid_file(server)}"\nfall = 1\n'
         for number in range(routers[0].checks):
             what = f'command = ["{SCRIPT}"]\nuser = "root"' if routers[0].probe == "script" else f'target = "127.0.0.1:{SERVICE_PORT}"'
             text += f'[check.c{number}]\ntype = "{routers[0].probe}"\n{what}\ninterval = "1s"\nfall = 3\n'
@@ -128,7 +135,8 @@ address = "192.0.2.1"
         ]
         lines += [f'peers = ["{PEER[server.name]}"]'] if router.unicast else []
         lines += ["virtual_mac = true"] if router.virtual_mac else []
-        names = ["app"] * router.tracked + [f"c{number}" for number in range(router.checks)]
+        lines += [f"drain_ports = [{SERVICE_PORT}]"] if router.drained else []
+        names = ["app"] * router.tracked + ["process"] * router.process + [f"c{number}" for number in range(router.checks)]
         lines += [f"checks = {json.dumps(names)}"] if names else []
         lines += ['install = "local-route"'] if router.local_routes else []
         return "\n".join(lines) + "\n\n"
@@ -187,3 +195,7 @@ def http_socket(server):
 
 def track_file(server):
     return server.write("service", "0")
+
+
+def pid_file(server):
+    return os.path.join(server.directory, "process.pid")

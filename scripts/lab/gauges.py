@@ -63,6 +63,11 @@ def packets(host, what):
     return sum(link["stats64"][what]["packets"] for link in links if re.fullmatch(r"eth\d", link["ifname"]))
 
 
+def spread(times):
+    """From the first to the last, in milliseconds."""
+    return (max(times) - min(times)) * 1000
+
+
 class Watch:
     """The kernel's events about addresses on one host, see benches/probe/watch.rs."""
 

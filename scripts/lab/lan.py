@@ -5,6 +5,8 @@ Runs inside `scripts/inside`, which takes everything down; so nothing here clean
 
 import json
 import os
+import select
+import shutil
 import subprocess
 import sys
 import time
@@ -33,6 +35,19 @@ def wait_for(what, condition, seconds, every=0.01):
             return value
         time.sleep(every)
     raise TimeoutError(f"not within {seconds} s: {what}")
+
+
+def ended(process, seconds=20):
+    """Waits for a process to end, and is told at once: `wait` with a time looks in ever greater steps."""
+    if process.poll() is not None:
+        return process.returncode
+    pidfd = os.pidfd_open(process.pid)
+    try:
+        if not select.select([pidfd], [], [], seconds)[0]:
+            raise TimeoutError(f"not ended within {seconds} s: {' '.join(process.args[4:6])}")
+    finally:
+        os.close(pidfd)
+    return process.wait()
 
 
 class Host:
@@ -111,8 +126,13 @@ class Host:
 class Server(Host):
     """A host that runs Locum and, behind the address, an echo server and a small real service."""
 
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        # Of its own: two hosts' daemons would share the memory of one file.
+        self.program = shutil.copy(LOCUM, self.directory)
+
     def serve(self):
-        self.start(PROBE, "serve", self.name, "--port", str(ECHO_PORT))
+        self.echo = self.start(PROBE, "serve", self.name, "--port", str(ECHO_PORT))
         self.start_service()
 
     def start_service(self):
@@ -123,6 +143,12 @@ class Server(Host):
         self.service.kill()
         self.service.wait()
 
+    def track_process(self, path):
+        """Starts a process that does nothing, and writes its number into a file."""
+        self.tracked = self.gauge("sleep", "1000")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(str(self.tracked.pid))
+
     def locum(self, *arguments):
         """Asks this host's daemon."""
         return sh(LOCUM, *arguments, "--socket", os.path.join(self.directory, "locum.sock"))
@@ -130,7 +156,7 @@ class Server(Host):
     def start_locum(self, config):
         path = self.write("locum.toml", config)
         socket = os.path.join(self.directory, "locum.sock")
-        self.daemon = self.start(LOCUM, "run", "--config", path, "--socket", socket, log="locum.log")
+        self.daemon = self.start(self.program, "run", "--config", path, "--socket", socket, log="locum.log")
         self.started = time.time()
 
     def status(self):

@@ -3,12 +3,13 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from dataclasses import dataclass
 from daemons import PRIORITY
 from gauges import family
-from lan import SWITCH, Host, Server, sh, wait_for
+from lan import Host, Server, ended, sh, switch, wait_for
 
 ROWS = []
 
@@ -19,28 +20,50 @@ class Scene:
 
     name: str
     routers: tuple
-    # Who holds the addresses at first; `b`: the daemon of `a`, the better one, is started by a row.
+    # Who holds the addresses at first; `b`: the daemon of `a`, the better one, is started by a row; with "" there is
+    # that of `a` alone, which need not hold them yet.
     holder: str = "a"
     # Left out by --quick.
     large: bool = False
     # What runs in the column of Locum: Locum, or Locum before a Backup of keepalived.
     foreign: bool = False
+    # Those of one such name are played at the same time, each in a lane of its own; the others alone.
+    together: str = ""
+    # keepalived has no such thing.
+    locum_only: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """One value that a row measures."""
+
+    title: str
+    goal: str
+    limit: str
+    # What the kernel alone takes here, by its name in rows_floor.py.
+    floor: str = ""
+    # Where keepalived knows one way only: the title of the line that has its value.
+    of_keepalived: str = ""
+    # The title of the line that this one tells more than, in the same run.
+    beyond: str = ""
 
 
 @dataclass(frozen=True)
 class Row:
     name: str
     scene: Scene
-    # (what is measured, goal, limit), for each value that it returns.
+    # For each value that it returns.
     lines: tuple
     measure: object
     # The daemons have to be started anew for the next one.
     ends: bool
+    # Left out by --quick.
+    large: bool
 
 
-def row(name, scene, *lines, ends=False):
+def row(name, scene, *lines, ends=False, large=False):
     def register(measure):
-        ROWS.append(Row(name, scene, lines, measure, ends))
+        ROWS.append(Row(name, scene, tuple(Line(*line) for line in lines), measure, ends, large or scene.large))
         return measure
 
     return register
@@ -50,6 +73,7 @@ class Lab:
     """The hosts: made once."""
 
     def __init__(self, interfaces):
+        switch(interfaces)
         self.client = Host("client", "10.0.0.9")
         self.a = Server("a", "10.0.0.1", interfaces)
         self.b = Server("b", "10.0.0.2", interfaces)
@@ -75,12 +99,18 @@ class Pair:
         self.lab, self.daemon, self.scene, self.quick = lab, daemon, scene, quick
         self.router = scene.routers[0]
         self.first = {router.addresses[0] for router in scene.routers}
+        # To be called once nothing is measured any more that others could disturb.
+        self.over = lambda: None
 
-    def start(self, server):
-        self.daemon.start(server, self.scene.routers)
+    def start(self, server, routers=None):
+        self.daemon.start(server, routers or self.scene.routers)
+        self.started = time.monotonic()
 
     def settle(self):
         """Starts what has to run and waits for the state that rows begin in."""
+        if not self.scene.holder:
+            self.start(self.a)
+            return
         alone = self.scene.holder == "b" and self.a.daemon is None
         new = [server for server in ((self.b,) if alone else (self.a, self.b)) if server.daemon is None]
         for server in new:
@@ -88,6 +118,10 @@ class Pair:
         self.await_move(*(self.b, self.a) if alone else (self.a, self.b))
         # Announcements are repeated for some time; and adverts reach their rhythm.
         time.sleep(0.3 if self.quick and not new else 1)
+
+    def await_age(self, seconds):
+        """Waits until the daemons have run for so long, at least."""
+        time.sleep(max(0.0, self.started + seconds - time.monotonic()))
 
     def await_move(self, to, other, seconds=40):
         def moved():
@@ -106,18 +140,19 @@ class Pair:
     def end(self):
         for host in (self.client, self.a, self.b):
             host.end_gauges()
-        for server in (self.a, self.b):
-            end(server)
+        end(self.a, self.b)
         self.a.isolate(False)
         self.a.cable(True)
         wait_for("the client reaches both again", self.lab.is_whole, 20)
 
 
 def held(server):
-    """All addresses of a host, on whatever interface, and those that are local by a route alone."""
-    addresses = sh("ip", "-n", server.name, "-oneline", "address", "show")
-    routes = sh("ip", "-n", server.name, "route", "show", "table", "local")
-    return set(re.findall(r" inet6? ([^/ ]+)/", addresses)) | set(re.findall(r"^local (\S+)", routes, re.M))
+    """All addresses of a host, on whatever interface or by a route alone: without its kernel's lock, which daemons need."""
+    with open(f"/proc/{server.echo.pid}/net/fib_trie", encoding="ascii") as file:
+        ipv4 = re.findall(r"-- (\S+)\n(?:\s+/\d+ .*\n)*?\s+/32 host LOCAL", file.read())
+    with open(f"/proc/{server.echo.pid}/net/if_inet6", encoding="ascii") as file:
+        ipv6 = [socket.inet_ntop(socket.AF_INET6, bytes.fromhex(line[:32])) for line in file]
+    return {*ipv4, *ipv6}
 
 
 def last_words(server):
@@ -130,17 +165,24 @@ def read(server, name):
     return server.log(name) if os.path.exists(os.path.join(server.directory, name)) else ""
 
 
-def end(server):
-    """Ends the daemon, and removes what it left behind."""
-    if server.daemon is not None:
-        members = family(server.daemon.pid)
+def end(*servers):
+    """Ends their daemons, and removes what they left behind."""
+    running = [server for server in servers if server.daemon is not None]
+    members = {server.name: family(server.daemon.pid) for server in running}
+    for server in running:
         server.daemon.terminate()
+    for server in running:
         try:
-            server.daemon.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            kill(members)
+            ended(server.daemon)
+        except TimeoutError:
+            kill(members[server.name])
             server.daemon.wait()
         server.daemon = None
+    for server in servers:
+        clean(server)
+
+
+def clean(server):
     for network in ("10.1.0.0/16", "10.0.0.100/32", "fd00:1::/64"):
         sh("ip", "-n", server.name, "address", "flush", "to", network)
     for number in range(1, server.interfaces):

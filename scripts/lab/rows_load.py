@@ -5,10 +5,9 @@ import signal
 import subprocess
 import time
 from daemons import PRIORITY, Router
-from gauges import Capture, packets, usage
-from lan import PROBE, Probing
-from pair import Scene, row
-from rows_takeover import ONE
+from gauges import Capture, packets, pss, usage
+from lan import PROBE, VIP, Probing, wait_for
+from pair import Scene, end, read, row
 
 INTERFACES = 4
 
@@ -19,29 +18,31 @@ def wide(interval, interfaces=INTERFACES):
     return tuple(Router((f"10.20{n}.1.{vrid}",), f"eth{n}", vrid, interval) for n, vrid in places)
 
 
+FLOODED = Scene("flooded", (Router((VIP,)),))
 FAST = Scene("wide-100ms", wide(0.1))
 SLOW = Scene("wide-1s", wide(1.0))
 MANY = Scene("reload", wide(1.0, 1))
 
+# What is sent, and for how long.
 FLOODS = {
-    "bad-checksum": "bad checksums for our VRID",
-    "foreign": "adverts for foreign VRIDs",
-    "random": "random bytes",
+    "bad-checksum": ("bad checksums for our VRID", "5s"),
+    "foreign": ("adverts for foreign VRIDs", "3s"),
+    "random": ("random bytes", "3s"),
 }
 
 
-def flood_row(kind, what):
+def flood_row(kind, what, seconds):
     outage, cost = (f"flood, {what}: outage, ms", "0", "0"), (f"flood, {what}: CPU a packet, us", "1.2", "kernel filter")
     if kind != "bad-checksum":
         cost = (cost[0], "0.3 x keepalived", "kernel filter")
 
-    @row(f"flood-{kind}", ONE, outage, cost)
+    @row(f"flood-{kind}", FLOODED, outage, cost)
     def flood(pair):
         probing = Probing(pair.client)
         time.sleep(0.3)
         before = usage(pair.a.daemon.pid)
         command = (PROBE, "flood", kind, "--from", pair.client.address, "--vrid", str(pair.router.vrid))
-        length = ("--for", "1s" if pair.quick else "5s")
+        length = ("--for", "1s" if pair.quick else seconds)
         flooder = pair.client.gauge(*command, *length, stdout=subprocess.PIPE)
         sent = json.loads(flooder.communicate(timeout=30)[0])["sent"]
         time.sleep(0.5)
@@ -50,8 +51,8 @@ def flood_row(kind, what):
         return probing.report()["longest_outage_ms"], spent / 1000 / sent
 
 
-for flood_kind in FLOODS.items():
-    flood_row(*flood_kind)
+for flood_kind, about in FLOODS.items():
+    flood_row(flood_kind, *about)
 
 
 def by_router(adverts, wanted):
@@ -85,18 +86,46 @@ def wide_cable(pair):
 @row(
     "wide-cpu",
     SLOW,
-    ("1,020 routers at 1 s: CPU an advert sent, us", "6", "one system call"),
-    ("1,020 routers at 1 s: CPU an advert received, us", "3", "one system call"),
+    ("1,020 routers at 1 s: CPU an advert sent, us", "6", "one system call", "advert-sent"),
+    ("1,020 routers at 1 s: CPU an advert received, us", "3", "one system call", "advert-received"),
 )
 def wide_cpu(pair):
     # Announcements that follow a takeover are over.
-    time.sleep(4 if pair.quick else 6)
+    time.sleep(4.5)
     a, b = pair.a, pair.b
     before = usage(a.daemon.pid), packets(a, "tx"), usage(b.daemon.pid), packets(b, "rx")
-    time.sleep(3 if pair.quick else 10)
+    time.sleep(3 if pair.quick else 6)
     after = usage(a.daemon.pid), packets(a, "tx"), usage(b.daemon.pid), packets(b, "rx")
     sending, sent, receiving, received = (now - then for then, now in zip(before, after))
     return sending / 1000 / sent, receiving / 1000 / received
+
+
+def memory(server):
+    """PSS of its daemon, once that is at work."""
+    time.sleep(3)
+    return pss(server.daemon.pid)
+
+
+@row(
+    "start",
+    SLOW,
+    ("1,020 routers: from start to all Backup, ms", "1000", "-"),
+    ("1,020 routers: memory of one more, KiB", "4", "-"),
+    large=True,
+)
+def start_up(pair):
+    routers = pair.scene.routers
+    end(pair.b)
+    pair.start(pair.b, routers[:1])
+    one = memory(pair.b)
+    end(pair.b)
+    began = time.monotonic()
+    pair.start(pair.b)
+    log = "locum.log" if pair.daemon.name == "locum" else "keepalived.log"
+    said = "BACKUP" if pair.daemon.name == "locum" else "Entering BACKUP STATE"
+    wait_for("all are Backup", lambda: read(pair.b, log).count(said) >= len(routers), 40, 0.02)
+    took = time.monotonic() - began
+    return took * 1000, (memory(pair.b) - one) / (len(routers) - 1)
 
 
 @row("wide-stop", SLOW, ("1,020 routers at 1 s, planned stop: worst lateness, ms", "20", "-"), ends=True)
@@ -106,7 +135,7 @@ def wide_stop(pair):
     time.sleep(1)
     began = time.time()
     pair.a.daemon.terminate()
-    time.sleep(5)
+    time.sleep(3.5)
     adverts, _ = capture.end()
 
     def due(heard):
@@ -118,8 +147,8 @@ def wide_stop(pair):
 
 @row("reload", MANY, ("reload, 255 routers unchanged: CPU, ms", "20", "parse time"), ends=True)
 def reload(pair):
-    pid, window = pair.a.daemon.pid, 2 if pair.quick else 4
-    time.sleep(4 if pair.quick else 6)
+    pid, window = pair.a.daemon.pid, 2
+    time.sleep(4.5)
     marks = [usage(pid)]
     time.sleep(window)
     marks.append(usage(pid))

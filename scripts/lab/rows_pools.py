@@ -3,8 +3,8 @@
 import socket
 import time
 from daemons import Router
-from gauges import Capture, Watch
-from lan import Probing
+from gauges import Capture, Watch, spread
+from lan import Probing, ended
 from pair import Scene, held, row
 
 
@@ -16,8 +16,8 @@ def ipv6(count):
     return "fe80::51", *(f"fd00:1::{n + 1:x}" for n in range(count - 1))
 
 
-def pool(name, addresses, large=False, **how):
-    return Scene(name, (Router(addresses, **how),), holder="b", large=large)
+def pool(name, addresses, large=False, locum_only=False, **how):
+    return Scene(name, (Router(addresses, **how),), holder="b", large=large, locum_only=locum_only)
 
 
 def take(pair):
@@ -31,7 +31,9 @@ def take(pair):
     pair.start(pair.a)
     pair.await_move(pair.a, pair.b)
     watch.wait(30)
-    time.sleep(2)
+    pair.over()
+    # Long enough for announcements; the capture waits a second besides.
+    time.sleep(1)
     adverts, announcements = capture.end()
     kind = "route" if pair.router.local_routes and pair.daemon.name == "locum" else "address"
     added = [at for address, at in watch.first(kind, True).items() if address in addresses]
@@ -41,10 +43,12 @@ def take(pair):
     announced = {}
     for announcement in announcements:
         announced.setdefault(told(announcement.address), announcement.at)
+    own = [advert.at for advert in adverts if advert.sent]
     missing = set(addresses) - announced.keys() - {"fe80::51"}
     return {
+        "gaps": [later - earlier for earlier, later in zip(own, own[1:])],
         "outage": probing.report()["longest_outage_ms"] if probing else None,
-        "installed": (max(added) - min(added)) * 1000,
+        "installed": spread(added),
         "announced": None if missing else (max(announced[a] for a in announced.keys() & addresses) - decided) * 1000,
     }
 
@@ -63,15 +67,14 @@ def give_up(pair):
     there = {address for address in held(pair.a) & addresses if address.startswith(prefix)}
     watch = Watch(pair.a, prefix, gone=len(there), seconds=20)
     pair.a.daemon.terminate()
-    pair.a.daemon.wait(timeout=30)
+    ended(pair.a.daemon, 30)
     left = len(held(pair.a) & there)
     watch.wait(0.5 if left else 20)
     if left:
         watch.process.kill()
         return None, left
     # Of some the kernel tells that their route went, or with their interface, and of some itself.
-    gone = [event["at"] for event in watch.events() if not event["added"]]
-    return (max(gone) - min(gone)) * 1000, left
+    return spread([event["at"] for event in watch.events() if not event["added"]]), left
 
 
 SIZES = [(1, True), (1000, False), (5000, True)]
@@ -79,11 +82,15 @@ INSTALL_GOALS = {1000: ("12", "12"), 5000: ("340", "340")}
 ANNOUNCE_GOALS = {1000: "install + 3", 5000: "install + 12"}
 
 
+def on_the_interface(count):
+    return f"IPv4 {count:,} VIPs: first to last on the interface, ms"
+
+
 def ipv4_rows(count, large):
     name = f"IPv4 {count:,} VIPs"
     lines = [(f"{name}: take-back, outage of the first, ms", "0" if count == 1 else "2", "0")]
     if count > 1:
-        lines.append((f"{name}: first to last on the interface, ms", *INSTALL_GOALS[count]))
+        lines.append((on_the_interface(count), *INSTALL_GOALS[count], f"ipv4-{count}"))
         lines.append((f"{name}: all announced after the decision, ms", ANNOUNCE_GOALS[count], "10 for 5,000"))
 
     @row(f"take-{count}", pool(f"ipv4-{count}", ipv4(count), large), *lines)
@@ -97,9 +104,10 @@ for size in SIZES:
 
 
 def local_route_rows(count, large, goal, limit):
-    scene = pool(f"local-route-{count}", ipv4(count), large, local_routes=True)
+    scene = pool(f"local-route-{count}", ipv4(count), large, True, local_routes=True)
+    title = f"IPv4 {count:,} VIPs as local routes: first to last, ms"
 
-    @row(f"local-route-{count}", scene, (f"IPv4 {count:,} VIPs as local routes: first to last, ms", goal, limit))
+    @row(f"local-route-{count}", scene, (title, goal, limit, f"route-{count}", on_the_interface(count)))
     def local_routes(pair):
         return (take(pair)["installed"],)
 
@@ -113,13 +121,15 @@ def virtual_mac_rows(name, family, count, large, install, leave):
     scene = pool(f"{name}-{count}", addresses, large, virtual_mac=True)
     title = f"{family} {count:,} VIPs, virtual MAC"
 
-    @row(f"take-{name}-{count}", scene, (f"{title}: first to last, ms", *install))
+    floor = f"{family.lower()}-macvlan-{count}"
+
+    @row(f"take-{name}-{count}", scene, (f"{title}: first to last, ms", *install, floor))
     def take_back(pair):
         return (take(pair)["installed"],)
 
-    gone, left = (f"{title}: first to last given up, ms", *leave), (f"{title}: left behind", "0", "0")
+    gone = (f"{title}: first to last given up, ms", *leave, f"{floor}-gone")
 
-    @row(f"give-up-{name}-{count}", scene, gone, left, ends=True)
+    @row(f"give-up-{name}-{count}", scene, gone, (f"{title}: left behind", "0", "0"), ends=True)
     def leave_all(pair):
         return give_up(pair)
 

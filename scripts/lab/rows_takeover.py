@@ -4,31 +4,37 @@ import random
 import time
 from daemons import Router
 from gauges import Capture, Watch, family, outage_after, pss, usage
-from lan import VIP, Probing, sh
+from lan import VIP, Probing, ended, sh
 from pair import Scene, end, held, kill, row
 
-ONE = Scene("one", (Router((VIP,)),))
-FOREIGN = Scene("foreign", (Router((VIP,)),), foreign=True, large=True)
-TRACKED = Scene("tracked", (Router((VIP,), tracked=True),))
-PEERS = Scene("peers", (Router((VIP,), tracked=True, unicast=True),))
-KILLED = Scene("killed", (Router((VIP,)),))
-ALL_KILLED = Scene("all-killed", (Router((VIP,)),), large=True)
+IDLE = Scene("idle", (Router((VIP,)),), together="idle")
+ONE = Scene("one", (Router((VIP,)),), together="waiting")
+LONELY = Scene("isolated", (Router((VIP,)),), together="waiting")
+FOREIGN = Scene("foreign", (Router((VIP,)),), foreign=True, large=True, together="waiting")
+HANDED = Scene("handover", (Router((VIP,), tracked=True),), together="waiting")
+TRACKED = Scene("fault", (Router((VIP,), tracked=True),), together="waiting")
+PEERS = Scene("peers", (Router((VIP,), tracked=True, unicast=True),), together="waiting")
+KILLED = Scene("killed", (Router((VIP,)),), together="waiting")
+ALL_KILLED = Scene("all-killed", (Router((VIP,)),), large=True, together="waiting")
+
+
+# Ten seconds after its start Locum gives memory back, once; and the announcements of a new Master are over.
+CALM = 10.6
+CPU, MEMORY = "idle Master: CPU, ms a minute", "idle Master: PSS, KiB"
 
 
 @row(
     "idle",
-    ONE,
-    ("idle Master: CPU, ms a minute", "6", "-"),
+    IDLE,
+    (CPU, "6", "-"),
     ("idle Backup: CPU, ms a minute", "6", "-"),
-    ("idle Master: PSS, KiB", "4096", "-"),
-    ends=True,
+    (MEMORY, "4096", "-"),
 )
 def idle(pair):
-    # Ten seconds after its start Locum gives memory back, once.
-    time.sleep(5 if pair.quick else 12)
+    pair.await_age(CALM)
     before = [usage(server.daemon.pid) for server in (pair.a, pair.b)]
     began = time.monotonic()
-    time.sleep(5 if pair.quick else 15)
+    time.sleep(8 if pair.quick else 12)
     minutes = (time.monotonic() - began) / 60
     spent = [usage(server.daemon.pid) - cpu for server, cpu in zip((pair.a, pair.b), before)]
     # Alone on its host, a daemon shares its program with nobody.
@@ -38,7 +44,7 @@ def idle(pair):
 
 @row("deleted", ONE, ("VIP deleted by hand: back after, ms", "2", "one netlink event"))
 def deleted(pair):
-    watches = [Watch(server, VIP, seconds=2) for server in (pair.a, pair.b)]
+    watches = [Watch(server, VIP, seconds=1) for server in (pair.a, pair.b)]
     sh("ip", "-n", "a", "address", "delete", f"{VIP}/32", "dev", "eth0")
     a, b = (watch.events() for watch in watches)
     gone = next(event["at"] for event in a if not event["added"])
@@ -59,7 +65,7 @@ def flap(pair):
     return (probing.report()["longest_outage_ms"],)
 
 
-@row("isolated", ONE, ("Master isolated 7 s, healed: dead for, ms more", "50", "one announcement"))
+@row("isolated", LONELY, ("Master isolated 7 s, healed: dead for, ms more", "50", "one announcement"))
 def isolated(pair):
     probing = Probing(pair.client)
     pair.a.isolate(True)
@@ -67,7 +73,7 @@ def isolated(pair):
     pair.a.isolate(False)
     healed = time.monotonic()
     pair.await_move(pair.a, pair.b)
-    time.sleep(1 if pair.quick else 8)
+    time.sleep(8)
     return (outage_after(probing.report(), healed),)
 
 
@@ -108,7 +114,7 @@ def stop(pair):
     def end():
         began = time.monotonic()
         pair.a.daemon.terminate()
-        pair.a.daemon.wait(timeout=20)
+        ended(pair.a.daemon)
         return (time.monotonic() - began) * 1000
 
     return moved(pair, end)
@@ -119,7 +125,7 @@ def stop(pair):
     ONE,
     ("planned stop: lost probes", "0", "0"),
     ("planned stop: outage, ms", "0", "0"),
-    ("clean exit with 1 VIP, ms", "20", "-"),
+    ("clean exit with 1 VIP, ms", "20", "-", "exit"),
     ends=True,
 )
 def planned_stop(pair):
@@ -128,7 +134,7 @@ def planned_stop(pair):
 
 @row(
     "handover",
-    TRACKED,
+    HANDED,
     ("planned handover: lost probes", "0", "0"),
     ("planned handover: outage, ms", "0", "0"),
     ends=True,

@@ -5,17 +5,21 @@ import socket
 import time
 from dataclasses import replace
 from daemons import Router, http_socket, track_file
-from gauges import Capture, Watch, pss, usage
+from gauges import Capture, Watch
 from lan import VIP, Probing, sh
 from pair import Scene, end, row
 from rows_load import wide
-from rows_takeover import cable
+from rows_takeover import CPU, MEMORY, cable, idle
 
-TOLD = Scene("told", (Router((VIP,), told=True),), large=True)
-HANGING = Scene("hanging", (Router((VIP,)),))
-SCRAPED = Scene("scraped", tuple(replace(router, http=True) for router in wide(1.0, 1)))
+TOLD = Scene("told", (Router((VIP,), told=True),), together="idle", locum_only=True)
+HANGING = Scene("hanging", (Router((VIP,)),), together="waiting", locum_only=True)
+SCRAPED = Scene("scraped", tuple(replace(router, http=True) for router in wide(1.0, 1)), locum_only=True)
 # The router beside the one that is measured changes its state all the time.
-STREAMED = Scene("streamed", (Router((VIP,), interval=0.1, http=True), Router(("10.1.0.2",), vrid=52, tracked=True)))
+STREAMED = Scene(
+    "streamed",
+    (Router((VIP,), interval=0.1, http=True), Router(("10.1.0.2",), vrid=52, tracked=True)),
+    locum_only=True,
+)
 CLIENTS, STREAMS = 200, "GET /events HTTP/1.1\r\nHost: locum\r\n\r\n"
 
 
@@ -50,32 +54,17 @@ def scrape(server):
     return answer
 
 
-def at_rest(pair):
-    """CPU in ms a minute, and memory in KiB, of the daemon of `a` alone."""
-    # Ten seconds after its start it gives memory back, once.
-    time.sleep(12)
-    before, seconds = usage(pair.a.daemon.pid), 5 if pair.quick else 30
-    time.sleep(seconds)
-    return (usage(pair.a.daemon.pid) - before) / 1e6 / seconds * 60, pss(pair.a.daemon.pid)
-
-
 @row(
     "told",
     TOLD,
-    ("page, metrics, messages, DNS, files: PSS more, KiB", "8192", "-"),
-    ("the same, idle: CPU more, ms a minute", "0", "0"),
+    ("page, metrics, messages, DNS, files: PSS more, KiB", "8192", "-", "", "", MEMORY),
+    ("the same, idle: CPU more, ms a minute", "0", "0", "", "", CPU),
     ends=True,
 )
 def told(pair):
-    if pair.daemon.name == "keepalived":
-        return None, None
-    end(pair.b)
     scrape(pair.a)
-    told_cpu, told_memory = at_rest(pair)
-    end(pair.a)
-    pair.daemon.start(pair.a, [replace(pair.router, told=False)])
-    cpu, memory = at_rest(pair)
-    return told_memory - memory, told_cpu - cpu
+    cpu, _, memory = idle(pair)
+    return memory, cpu
 
 
 @row(
@@ -85,17 +74,14 @@ def told(pair):
     ends=True,
 )
 def hanging(pair):
-    if pair.daemon.name == "keepalived":
-        return (None,)
     _, usual = cable(pair)
-    for server in (pair.a, pair.b):
-        end(server)
+    end(pair.a, pair.b)
     # To them everything is sent to, and nothing comes back.
     rules = "table ip hang { chain in { type filter hook input priority 0; tcp dport { 53, 443, 587 } drop; }; }"
     sh("ip", "netns", "exec", "client", "nft", rules)
     try:
         for server in (pair.a, pair.b):
-            pair.daemon.start(server, [replace(pair.router, all_told=True)])
+            pair.start(server, [replace(pair.router, all_told=True)])
         pair.await_move(pair.a, pair.b)
         time.sleep(1)
         _, late = cable(pair)
@@ -109,8 +95,6 @@ def hanging(pair):
 
 @row("scrape", SCRAPED, ("255 routers: a scrape, the slowest of 50, ms", "20", "-"))
 def scrapes(pair):
-    if pair.daemon.name == "keepalived":
-        return (None,)
     times = []
     for _ in range(50):
         began = time.monotonic()
@@ -129,9 +113,7 @@ def scrapes(pair):
     ends=True,
 )
 def streams(pair):
-    if pair.daemon.name == "keepalived":
-        return None, None, None
-    seconds = 5 if pair.quick else 30
+    seconds = 5 if pair.quick else 15
     capture, watch, probing = Capture(pair.a), Watch(pair.b, VIP, seconds=seconds + 4), Probing(pair.client, seconds + 10)
     open_streams = [client(pair.a, STREAMS) for _ in range(CLIENTS)]
     hostile, heard = client(pair.a, STREAMS, room=1), 0

@@ -2,7 +2,7 @@
 
 import statistics
 
-HEAD = ("median (least to greatest, runs)", "locum", "keepalived", "ratio", "goal", "limit")
+HEAD = ("median (least to greatest, runs)", "locum", "keepalived", "ratio", "goal", "limit", "floor here")
 
 
 def told(values):
@@ -18,17 +18,28 @@ def number(value):
     return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
 
 
+def by_round(runs, daemon, title):
+    """What was measured, by round."""
+    of_daemon = (run for run in runs if run["daemon"] == daemon)
+    return {run["round"]: run["values"][title] for run in of_daemon if run["values"].get(title) is not None}
+
+
+def values(runs, daemon, line):
+    title = line.of_keepalived if daemon == "keepalived" and line.of_keepalived else line.title
+    found = by_round(runs, daemon, title)
+    if line.beyond:
+        usual = by_round(runs, daemon, line.beyond)
+        return [value - usual[number] for number, value in found.items() if number in usual]
+    return list(found.values())
+
+
 def cells(line, runs):
-    """One line: what was measured, both daemons, the ratio of their medians, goal and limit."""
-    title, goal, limit = line
-    both = [
-        [run["values"][title] for run in runs if run["daemon"] == name and run["values"].get(title) is not None]
-        for name in ("locum", "keepalived")
-    ]
+    """One line: what was measured, both daemons, the ratio of their medians, goal, limit, and the kernel alone."""
+    both = [values(runs, daemon, line) for daemon in ("locum", "keepalived")]
     ratio = "-"
     if all(both) and statistics.median(both[1]):
         ratio = f"{statistics.median(both[0]) / statistics.median(both[1]):.2f}"
-    return title, *map(told, both), ratio, goal, limit
+    return line.title, *map(told, both), ratio, line.goal, line.limit, told([*by_round(runs, "floor", line.floor).values()])
 
 
 def show(rows, runs):

@@ -1,0 +1,161 @@
+//! The least that this machine takes for what a daemon has to have done: its kernel's time alone. Each is
+//! one loop around system calls, beside which `scripts/bench` shows what the daemons take for the same.
+
+use crate::changes::{self, Kind};
+use crate::flood::{GROUP, advert, socket};
+use nix::sys::resource::{Usage, UsageWho, getrusage};
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, sendmmsg};
+use nix::sys::time::{TimeVal, TimeValLike};
+use nix::unistd::pause;
+use serde::Serialize;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
+use std::os::fd::AsRawFd;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
+
+/// So many leave with one call.
+const BATCH: usize = 64;
+const BUFFER: usize = 64 << 20;
+/// Longer than all take that are sent to who receives.
+const ALL_THERE: Duration = Duration::from_millis(500);
+/// `ETH_P_ALL`.
+const ANY: u16 = 3;
+
+/// What to do.
+#[derive(clap::Subcommand)]
+pub enum Floor {
+    /// Add addresses to an interface
+    Add {
+        kind: Kind,
+        #[arg(long)]
+        interface: String,
+        #[arg(long)]
+        count: u32,
+        /// Set the interface up afterwards
+        #[arg(long)]
+        raise: bool,
+    },
+    /// Delete an interface
+    Delete {
+        #[arg(long)]
+        interface: String,
+    },
+    /// Send adverts
+    Send {
+        #[arg(long)]
+        from: Ipv4Addr,
+        #[arg(long)]
+        count: u32,
+    },
+    /// Receive adverts; says "ready"
+    Receive {
+        #[arg(long)]
+        at: Ipv4Addr,
+        #[arg(long)]
+        count: u32,
+    },
+    /// Start a program that does nothing
+    Spawn {
+        program: String,
+        #[arg(long)]
+        count: u32,
+    },
+    /// Connect, and close
+    Connect {
+        to: SocketAddr,
+        #[arg(long)]
+        count: u32,
+    },
+    /// Have two packet sockets until a signal ends the process; says "ready"
+    Hold,
+}
+
+/// What each of many costs.
+#[derive(Debug, Serialize)]
+struct Cost {
+    /// CPU in microseconds, that of ended children included.
+    each_us: f64,
+}
+
+/// Does it, and reports in JSON.
+pub fn floor(what: Floor) -> io::Result<serde_json::Value> {
+    let done = match what {
+        Floor::Add { kind, interface, count, raise } => {
+            serde_json::to_value(changes::add(kind, &interface, count, raise)?)
+        }
+        Floor::Delete { interface } => serde_json::to_value(changes::delete(&interface)?),
+        Floor::Send { from, count } => serde_json::to_value(send(from, count)?),
+        Floor::Receive { at, count } => serde_json::to_value(receive(at, count)?),
+        Floor::Spawn { program, count } => {
+            serde_json::to_value(cost(count, || Command::new(&program).status().map(drop))?)
+        }
+        Floor::Connect { to, count } => {
+            serde_json::to_value(cost(count, || TcpStream::connect(to).map(drop))?)
+        }
+        Floor::Hold => return hold(),
+    };
+    Ok(done?)
+}
+
+fn cost(count: u32, mut each: impl FnMut() -> io::Result<()>) -> io::Result<Cost> {
+    let before = used()?;
+    for _ in 0..count {
+        each()?;
+    }
+    per_one(before, count)
+}
+
+fn per_one(before: Duration, count: u32) -> io::Result<Cost> {
+    let spent = used()?.saturating_sub(before);
+    Ok(Cost { each_us: spent.as_secs_f64() * 1e6 / f64::from(count.max(1)) })
+}
+
+/// CPU so far.
+fn used() -> io::Result<Duration> {
+    let of = |time: TimeVal| Duration::from_micros(time.num_microseconds().unsigned_abs());
+    let sum = |usage: Usage| of(usage.user_time()) + of(usage.system_time());
+    Ok(sum(getrusage(UsageWho::RUSAGE_SELF)?) + sum(getrusage(UsageWho::RUSAGE_CHILDREN)?))
+}
+
+fn send(from: Ipv4Addr, count: u32) -> io::Result<Cost> {
+    let (socket, packet) = (socket(from)?, advert(1, from));
+    let slices = [[IoSlice::new(&packet)]; BATCH];
+    let to = [Some(SockaddrIn::from(SocketAddrV4::new(GROUP, 0))); BATCH];
+    let mut headers = MultiHeaders::preallocate(BATCH, None);
+    let (before, mut sent) = (used()?, 0);
+    while sent < count {
+        let some = sendmmsg(socket.as_raw_fd(), &mut headers, &slices, to, [], MsgFlags::empty())?;
+        sent += u32::try_from(some.count()).unwrap_or_default();
+    }
+    per_one(before, sent)
+}
+
+/// With all of them waiting: whoever is woken for each takes more.
+fn receive(at: Ipv4Addr, count: u32) -> io::Result<Cost> {
+    let mut socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(crate::flood::VRRP)))?;
+    nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::RcvBufForce, &BUFFER)?;
+    socket.join_multicast_v4(&GROUP, &at)?;
+    ready()?;
+    let mut packet = [0; 128];
+    socket.read_exact(&mut packet[..1])?;
+    sleep(ALL_THERE);
+    socket.set_nonblocking(true)?;
+    cost(count.saturating_sub(1), || socket.read(&mut packet).map(drop))
+}
+
+fn hold() -> io::Result<serde_json::Value> {
+    let packets = || Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(i32::from(ANY.to_be()))));
+    let _held = (packets()?, packets()?);
+    ready()?;
+    loop {
+        pause();
+    }
+}
+
+fn ready() -> io::Result<()> {
+    println!("ready");
+    io::stdout().flush()
+}

@@ -1,0 +1,102 @@
+"""The floors of `scripts/bench`: what the kernel of this machine alone takes for what the rows measure.
+
+Each is done by benches/probe/floor.rs, on the host of the better daemon, while no daemon runs.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from daemons import SCRIPT
+from gauges import Watch, spread
+from lan import PROBE, SERVICE_PORT, ended, sh
+
+ADVERTS, MANY = 5_120, 300
+
+
+def floors(lab, names):
+    """Of those names the values: milliseconds, and microseconds of CPU."""
+    found = {}
+    for name in names:
+        try:
+            found |= one(lab, name)
+        except (OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
+            print(f"floor {name}: {error}", file=sys.stderr)
+        lab.a.end_gauges()
+        lab.b.end_gauges()
+    return found
+
+
+def one(lab, name):
+    if kind := re.fullmatch(r"(ipv4|ipv6|route)(-macvlan)?-(\d+)", name):
+        way = in_new_interface if kind[2] else on_interface
+        return {name: way(lab.a, kind[1], int(kind[3]))[0]}
+    if kind := re.fullmatch(r"(ipv4|ipv6)-macvlan-(\d+)-gone", name):
+        return {name: in_new_interface(lab.a, kind[1], int(kind[2]))[1]}
+    return {name: OTHERS[name](lab)}
+
+
+def floor(host, *what):
+    return json.loads(sh("ip", "netns", "exec", host.name, PROBE, "floor", *map(str, what)))
+
+
+def add(host, kind, count, interface, *how):
+    """From the kernel's first event to its last, as the rows have it."""
+    watch = Watch(host, "fd00:1::" if kind == "ipv6" else "10.1.", added=count, seconds=30)
+    floor(host, "add", kind, "--interface", interface, "--count", count, *how)
+    watch.wait(30)
+    return spread(watch.first("route" if kind == "route" else "address", True).values())
+
+
+def on_interface(host, kind, count):
+    try:
+        return (add(host, kind, count, "eth0"),)
+    finally:
+        what = ("route", "flush", "table", "local", "root") if kind == "route" else ("address", "flush", "to")
+        sh("ip", "-n", host.name, *what, "10.1.0.0/16")
+
+
+def in_new_interface(host, kind, count):
+    """One that is filled while it is down, then set up, and then deleted."""
+    sh("ip", "-n", host.name, "link", "add", "floor", "link", "eth0", "type", "macvlan", "mode", "private")
+    try:
+        sh("ip", "-n", host.name, "link", "set", "floor", "addrgenmode", "none")
+        came = add(host, kind, count, "floor", "--raise")
+        watch = Watch(host, "fd00:1::" if kind == "ipv6" else "10.1.", gone=count, seconds=30)
+        floor(host, "delete", "--interface", "floor")
+        watch.wait(30)
+        return came, spread([event["at"] for event in watch.events() if not event["added"]])
+    except Exception:
+        sh("ip", "-n", host.name, "link", "delete", "floor")
+        raise
+
+
+def sent(lab):
+    return floor(lab.a, "send", "--from", lab.a.address, "--count", ADVERTS)["each_us"]
+
+
+def received(lab):
+    command = (PROBE, "floor", "receive", "--at", lab.b.address, "--count", str(ADVERTS))
+    receiver = lab.b.gauge(*command, stdout=subprocess.PIPE)
+    receiver.stdout.readline()
+    sent(lab)
+    return json.loads(receiver.communicate(timeout=10)[0])["each_us"]
+
+
+def exit_of_two_packet_sockets(lab):
+    holder = lab.a.gauge(PROBE, "floor", "hold", stdout=subprocess.PIPE)
+    holder.stdout.readline()
+    began = time.monotonic()
+    holder.terminate()
+    ended(holder)
+    return (time.monotonic() - began) * 1000
+
+
+OTHERS = {
+    "advert-sent": sent,
+    "advert-received": received,
+    "exit": exit_of_two_packet_sockets,
+    "spawn": lambda lab: floor(lab.a, "spawn", SCRIPT, "--count", MANY)["each_us"],
+    "connect": lambda lab: floor(lab.a, "connect", f"127.0.0.1:{SERVICE_PORT}", "--count", MANY)["each_us"],
+}
