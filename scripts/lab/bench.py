@@ -33,6 +33,12 @@ def arguments():
     return chosen
 
 
+def with_needed(rows):
+    """And those whose values theirs are shown beside."""
+    needed = {title for row in rows for line in row.lines for title in (line.beyond, line.of_keepalived) if title}
+    return [row for row in ROWS if row in rows or any(line.title in needed for line in row.lines)]
+
+
 def facts():
     keepalived = subprocess.run(("keepalived", "--version"), capture_output=True, text=True)
     return {
@@ -49,14 +55,14 @@ def main():
     chosen = arguments()
     mode = "quick" if chosen.quick else "full"
     rows = [row for row in ROWS if row.name in chosen.only] if chosen.only else ROWS
-    rows = [row for row in rows if chosen.only or not (chosen.quick and row.large)]
+    rows = with_needed([row for row in rows if chosen.only or not (chosen.quick and row.large)])
     about = facts()
     print("\n".join(f"{name}: {value}" for name, value in about.items()), flush=True)
     rounds, runs, spent = Rounds(rows, chosen.quick, chosen.lanes), [], []
     began = time.monotonic()
     for number in range(chosen.runs or RUNS[mode]):
         so_far = time.monotonic() - began
-        if spent and not chosen.only and so_far + max(spent) > SECONDS[mode]:
+        if spent and chosen.runs is None and so_far + max(spent) > SECONDS[mode]:
             print(f"no time for a round {number + 1}: the longest took {max(spent):.0f} s")
             break
         runs += rounds.one(number)

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque, namedtuple
 from concurrent.futures import ThreadPoolExecutor
@@ -27,16 +29,25 @@ class Lane:
     def __init__(self, number):
         # `nothing`: the runs of one that has died.
         self.number, self.runs, self.nothing = number, None, []
-        directory = os.path.join(os.environ["TMPDIR"], f"lane{number}")
-        os.mkdir(directory)
+        self.open()
+
+    def open(self):
         player = os.path.join(os.path.dirname(__file__), "play.py")
         self.process = subprocess.Popen(
             ("unshare", "--mount", "--net", "sh", "-c", APART, "sh", sys.executable, player),
-            env=os.environ | {"TMPDIR": directory},
+            env=os.environ | {"TMPDIR": tempfile.mkdtemp(prefix=f"lane{self.number}.")},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
+
+    def reopen(self):
+        """Another one where it has died: its network could not be made whole again, say."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.open()
 
     def say(self, line):
         # One that has died is known by its silence.
@@ -67,6 +78,8 @@ class Lane:
 
     def finish(self):
         self.hear(None)
+        if self.runs is self.nothing:
+            self.reopen()
         return [run | {"lane": self.number} for run in self.runs]
 
     def floors(self, names):
@@ -89,8 +102,6 @@ class Rounds:
     def __init__(self, rows, quick, lanes):
         self.rows, self.quick = rows, quick
         self.lanes = [Lane(number) for number in range(lanes)]
-        # How long each scene took with each daemon.
-        self.took = {}
 
     def one(self, number):
         """One round. Whoever went first in one goes second in the next."""
@@ -120,13 +131,13 @@ class Rounds:
             if before not in (None, lane):
                 runs += before.finish()
             lane.measure()
-            self.note(task, began)
+            note(task, began)
             before = lane
         return runs + (before.finish() if before else [])
 
     def at_once(self, tasks):
         """In all lanes. Those that take long begin: then all end together, more or less."""
-        waiting = deque(sorted(tasks, key=lambda task: -self.took.get((task.scene, task.daemon), 0)))
+        waiting = deque(sorted(tasks, key=lambda task: -task.scene.lasts))
 
         def play_some(lane):
             runs = []
@@ -135,12 +146,12 @@ class Rounds:
                 lane.begin(task, self.quick)
                 lane.measure()
                 runs += lane.finish()
-                self.note(task, began)
+                note(task, began)
             return runs
 
         with ThreadPoolExecutor(len(self.lanes)) as threads:
             return sum(threads.map(play_some, self.lanes), [])
 
-    def note(self, task, began):
-        took = self.took[(task.scene, task.daemon)] = time.monotonic() - began
-        print(f"scene {task.scene.name}, {task.daemon}: {took:.0f} s", file=sys.stderr)
+
+def note(task, began):
+    print(f"scene {task.scene.name}, {task.daemon}: {time.monotonic() - began:.0f} s", file=sys.stderr)

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from daemons import PRIORITY
 from gauges import family
 from lan import Host, Server, ended, sh, switch, wait_for
@@ -25,10 +25,14 @@ class Scene:
     holder: str = "a"
     # Left out by --quick.
     large: bool = False
+    # `b` has the addresses alone that are advertised: how it loses the others is not measured.
+    few: bool = False
     # What runs in the column of Locum: Locum, or Locum before a Backup of keepalived.
     foreign: bool = False
     # Those of one such name are played at the same time, each in a lane of its own; the others alone.
     together: str = ""
+    # How long such a one takes, more or less, in seconds.
+    lasts: int = 8
     # keepalived has no such thing.
     locum_only: bool = False
 
@@ -103,7 +107,10 @@ class Pair:
         self.over = lambda: None
 
     def start(self, server, routers=None):
-        self.daemon.start(server, routers or self.scene.routers)
+        routers = routers or self.scene.routers
+        if self.scene.few and server is self.b:
+            routers = [replace(router, addresses=router.addresses[:1]) for router in routers]
+        self.daemon.start(server, routers)
         self.started = time.monotonic()
 
     def settle(self):
@@ -117,7 +124,7 @@ class Pair:
             self.start(server)
         self.await_move(*(self.b, self.a) if alone else (self.a, self.b))
         # Announcements are repeated for some time; and adverts reach their rhythm.
-        time.sleep(0.3 if self.quick and not new else 1)
+        time.sleep(1 if not self.quick else 0.5 if new else 0.3)
 
     def await_age(self, seconds):
         """Waits until the daemons have run for so long, at least."""
@@ -147,7 +154,7 @@ class Pair:
 
 
 def held(server):
-    """All addresses of a host, on whatever interface or by a route alone: without its kernel's lock, which daemons need."""
+    """All addresses of a host, on whatever interface or by a route alone; asked without the lock that daemons need."""
     with open(f"/proc/{server.echo.pid}/net/fib_trie", encoding="ascii") as file:
         ipv4 = re.findall(r"-- (\S+)\n(?:\s+/\d+ .*\n)*?\s+/32 host LOCAL", file.read())
     with open(f"/proc/{server.echo.pid}/net/if_inet6", encoding="ascii") as file:

@@ -85,8 +85,8 @@ def main():
             continue
         rows = [row for row in ROWS if row.name in job["rows"]]
         scene = rows[0].scene
-        daemon = Keepalived() if job["daemon"] == "keepalived" else LocumBeforeKeepalived() if scene.foreign else Locum()
-        pair = Pair(lab, daemon, scene, job["quick"])
+        locum = LocumBeforeKeepalived() if scene.foreign else Locum()
+        pair = Pair(lab, Keepalived() if job["daemon"] == "keepalived" else locum, scene, job["quick"])
         tell(play(pair, rows, once(settled), once(lambda: tell("measured"))))
 
 

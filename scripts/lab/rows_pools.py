@@ -17,7 +17,9 @@ def ipv6(count):
 
 
 def pool(name, addresses, large=False, locum_only=False, **how):
-    return Scene(name, (Router(addresses, **how),), holder="b", large=large, locum_only=locum_only)
+    beside = {"together": "waiting", "lasts": 10} if len(addresses) == 1 else {}
+    sizes = {"large": large, "few": "virtual_mac" in how}
+    return Scene(name, (Router(addresses, **how),), holder="b", locum_only=locum_only, **sizes, **beside)
 
 
 def take(pair):

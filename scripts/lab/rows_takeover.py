@@ -8,14 +8,14 @@ from lan import VIP, Probing, ended, sh
 from pair import Scene, end, held, kill, row
 
 IDLE = Scene("idle", (Router((VIP,)),), together="idle")
-ONE = Scene("one", (Router((VIP,)),), together="waiting")
-LONELY = Scene("isolated", (Router((VIP,)),), together="waiting")
+ONE = Scene("one", (Router((VIP,)),), together="waiting", lasts=24)
+LONELY = Scene("isolated", (Router((VIP,)),), together="waiting", lasts=22)
 FOREIGN = Scene("foreign", (Router((VIP,)),), foreign=True, large=True, together="waiting")
 HANDED = Scene("handover", (Router((VIP,), tracked=True),), together="waiting")
 TRACKED = Scene("fault", (Router((VIP,), tracked=True),), together="waiting")
 PEERS = Scene("peers", (Router((VIP,), tracked=True, unicast=True),), together="waiting")
-KILLED = Scene("killed", (Router((VIP,)),), together="waiting")
-ALL_KILLED = Scene("all-killed", (Router((VIP,)),), large=True, together="waiting")
+KILLED = Scene("killed", (Router((VIP,)),), together="waiting", lasts=15)
+ALL_KILLED = Scene("all-killed", (Router((VIP,)),), large=True, together="waiting", lasts=15)
 
 
 # Ten seconds after its start Locum gives memory back, once; and the announcements of a new Master are over.

@@ -12,7 +12,7 @@ from rows_load import wide
 from rows_takeover import CPU, MEMORY, cable, idle
 
 TOLD = Scene("told", (Router((VIP,), told=True),), together="idle", locum_only=True)
-HANGING = Scene("hanging", (Router((VIP,)),), together="waiting", locum_only=True)
+HANGING = Scene("hanging", (Router((VIP,)),), together="waiting", locum_only=True, lasts=24)
 SCRAPED = Scene("scraped", tuple(replace(router, http=True) for router in wide(1.0, 1)), locum_only=True)
 # The router beside the one that is measured changes its state all the time.
 STREAMED = Scene(
