@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from daemons import Router, pid_file
+from daemons import Router
 from gauges import Capture, Watch
 from lan import SERVICE_PORT, VIP
 from pair import Scene, row
