@@ -26,8 +26,8 @@ MANY = Scene("reload", wide(1.0, 1))
 # What is sent, and for how long.
 FLOODS = {
     "bad-checksum": ("bad checksums for our VRID", "5s"),
-    "foreign": ("adverts for foreign VRIDs", "3s"),
-    "random": ("random bytes", "3s"),
+    "foreign": ("adverts for foreign VRIDs", "2s"),
+    "random": ("random bytes", "2s"),
 }
 
 
@@ -78,7 +78,7 @@ def wide_cable(pair):
     time.sleep(1)
     began = time.time()
     pair.a.cable(False)
-    time.sleep(pair.down() + 2)
+    time.sleep(pair.down() + 1.5)
     adverts, _ = capture.end()
     return (lateness(pair, adverts, began, lambda heard: heard[-1].at + pair.down()),)
 
@@ -94,7 +94,7 @@ def wide_cpu(pair):
     time.sleep(4.5)
     a, b = pair.a, pair.b
     before = usage(a.daemon.pid), packets(a, "tx"), usage(b.daemon.pid), packets(b, "rx")
-    time.sleep(3 if pair.quick else 6)
+    time.sleep(3 if pair.quick else 5)
     after = usage(a.daemon.pid), packets(a, "tx"), usage(b.daemon.pid), packets(b, "rx")
     sending, sent, receiving, received = (now - then for then, now in zip(before, after))
     return sending / 1000 / sent, receiving / 1000 / received

@@ -34,8 +34,8 @@ def take(pair):
     pair.await_move(pair.a, pair.b)
     watch.wait(30)
     pair.over()
-    # Long enough for announcements; the capture waits a second besides.
-    time.sleep(1)
+    # Long enough for announcements, where rows tell of them; the capture waits a second besides.
+    time.sleep(0 if pair.router.virtual_mac else 1)
     adverts, announcements = capture.end()
     kind = "route" if pair.router.local_routes and pair.daemon.name == "locum" else "address"
     added = [at for address, at in watch.first(kind, True).items() if address in addresses]
