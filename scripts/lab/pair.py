@@ -41,6 +41,7 @@ class Scene:
 class Line:
     """One value that a row measures."""
 
+    # No other row has the same.
     title: str
     goal: str
     limit: str

@@ -108,8 +108,8 @@ def scrapes(pair):
     "streams",
     STREAMED,
     ("200 event streams and one that reads nothing: longest time between two adverts, ms", "110", "100"),
-    ("the same: addresses that came to the Backup", "0", "0"),
-    ("the same: lost probes", "0", "0"),
+    ("the same streams: addresses that came to the Backup", "0", "0"),
+    ("the same streams: lost probes", "0", "0"),
     ends=True,
 )
 def streams(pair):
