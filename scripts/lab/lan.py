@@ -9,6 +9,7 @@ import select
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 BUILD = os.environ.get("LOCUM_BUILD", "release")
@@ -129,7 +130,7 @@ class Server(Host):
     def __init__(self, *arguments):
         super().__init__(*arguments)
         # Of its own: two hosts' daemons would share the memory of one file.
-        self.program = shutil.copy(LOCUM, self.directory)
+        self.program = shutil.copy(LOCUM, tempfile.mkdtemp(prefix=f"{self.name}."))
 
     def serve(self):
         self.echo = self.start(PROBE, "serve", self.name, "--port", str(ECHO_PORT))
