@@ -216,13 +216,13 @@ fn datagram(router: u32, priority: u8, spoil: u8) -> Datagram {
 }
 
 /// An advert comes in at a Backup, and the next deadline is asked for.
-#[divan::bench(args = ROUTERS)]
+#[divan::bench(args = ROUTERS, sample_size = 1000)]
 fn agent_hears_an_advert(bencher: Bencher, routers: u32) {
     give(bencher, routers, 0);
 }
 
 /// The same with a wrong checksum.
-#[divan::bench(args = ROUTERS)]
+#[divan::bench(args = ROUTERS, sample_size = 1000)]
 fn agent_refuses_an_advert(bencher: Bencher, routers: u32) {
     give(bencher, routers, 1);
 }

@@ -27,6 +27,7 @@ use rustix::net::SendFlags;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd;
+use std::sync::{Mutex, PoisonError};
 
 const ETHERNET_HEADER: usize = 14;
 const ARP: usize = 28;
@@ -142,6 +143,27 @@ fn ethernet(from: MacAddr, to: MacAddr, kind: EtherType, payload: &[u8]) -> Vec<
     bytes
 }
 
+/// Where the interfaces are that were asked for, for the whole process. They are found in a list of all addresses,
+/// which takes long where there are thousands, and over and over again while some are coming.
+static PLACES: Mutex<Vec<LinkAddr>> = Mutex::new(Vec::new());
+
+/// What a socket is bound to for the interface with this number.
+fn place(index: u32) -> io::Result<LinkAddr> {
+    let mut places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_it = |place: &&LinkAddr| u32::try_from(place.ifindex()) == Ok(index);
+    if let Some(known) = places.iter().find(is_it) {
+        return Ok(*known);
+    }
+    *places = getifaddrs()?.filter_map(|entry| entry.address?.as_link_addr().copied()).collect();
+    places.iter().find(is_it).copied().ok_or_else(|| Errno::ENODEV.into())
+}
+
+/// Looks up what [`Announcer::open`] will need, as long as nobody waits for it. Where there is no such interface,
+/// nothing is learned.
+pub(super) fn learn(index: u32) {
+    let _ = place(index);
+}
+
 /// A socket that sends frames out of one interface and receives none.
 #[derive(Debug)]
 pub struct Announcer {
@@ -157,11 +179,7 @@ impl Announcer {
     pub fn open(index: u32) -> io::Result<Announcer> {
         // Protocol 0: a packet socket that no frame is ever queued on.
         let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)?;
-        let link = getifaddrs()?
-            .filter_map(|entry| entry.address?.as_link_addr().copied())
-            .find(|link| u32::try_from(link.ifindex()) == Ok(index))
-            .ok_or(Errno::ENODEV)?;
-        bind(socket.as_raw_fd(), &link)?;
+        bind(socket.as_raw_fd(), &place(index)?)?;
         setsockopt(&socket, sockopt::SendTimeout, &PATIENCE)?;
         setsockopt(&socket, sockopt::Priority, &QUEUE_PRIORITY)?;
         Ok(Announcer { socket: socket.into(), index })
