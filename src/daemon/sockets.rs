@@ -6,6 +6,7 @@
 use super::bell::Bell;
 use crate::agent::{Came, Datagram, Input, Lateness, Listen, Outgoing};
 use crate::claim::VoterId;
+use crate::net::announce;
 use crate::net::raw_socket::{self, RawSocket};
 use crate::net::vote_socket::{SecondPath, VoteSocket};
 use crate::time::Time;
@@ -153,6 +154,8 @@ impl Sockets {
         }
         let Listen { interface, index, family, protocol, groups, vrids } = listen;
         let socket = RawSocket::open(interface, *index, *family, *protocol, groups, vrids)?;
+        // Before there are addresses by the thousand, and not when the first advert is due.
+        announce::learn(*index);
         self.last += 1;
         self.bell.watch(socket.fd(), self.last)?;
         let interface = interface.as_str().into();

@@ -149,19 +149,25 @@ static PLACES: Mutex<Vec<LinkAddr>> = Mutex::new(Vec::new());
 
 /// What a socket is bound to for the interface with this number.
 fn place(index: u32) -> io::Result<LinkAddr> {
-    let mut places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
-    let is_it = |place: &&LinkAddr| u32::try_from(place.ifindex()) == Ok(index);
-    if let Some(known) = places.iter().find(is_it) {
-        return Ok(*known);
-    }
-    *places = getifaddrs()?.filter_map(|entry| entry.address?.as_link_addr().copied()).collect();
-    places.iter().find(is_it).copied().ok_or_else(|| Errno::ENODEV.into())
+    let is_it = |place: &LinkAddr| u32::try_from(place.ifindex()) == Ok(index);
+    let known = PLACES.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().find(is_it);
+    let found = || all_places().map(|mut all| all.find(is_it));
+    known.map_or_else(found, |known| Ok(Some(known)))?.ok_or_else(|| Errno::ENODEV.into())
+}
+
+fn all_places() -> io::Result<impl Iterator<Item = LinkAddr>> {
+    Ok(getifaddrs()?.filter_map(|entry| entry.address?.as_link_addr().copied()))
 }
 
 /// Looks up what [`Announcer::open`] will need, as long as nobody waits for it. Where there is no such interface,
 /// nothing is learned.
-pub(super) fn learn(index: u32) {
-    let _ = place(index);
+pub fn learn(index: u32) {
+    let mut places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
+    if places.iter().all(|place| u32::try_from(place.ifindex()) != Ok(index))
+        && let Ok(all) = all_places()
+    {
+        *places = all.collect();
+    }
 }
 
 /// A socket that sends frames out of one interface and receives none.

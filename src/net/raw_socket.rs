@@ -3,7 +3,7 @@
 //!
 //! No codec and no judgement here. RFC 9568 sections 5.1.1 and 5.1.2: TTL and hop limit 255, to a group. What is not for one of our VRIDs is dropped by a filter in the kernel.
 
-use super::announce::{self, Announcer};
+use super::announce::Announcer;
 use super::frame::Frame;
 use crate::vrrp::{Family, PROTOCOL, Vrid, ah};
 use nix::cmsg_space;
@@ -104,8 +104,6 @@ impl RawSocket {
                 join(&receiving, *group.borrow(), index)?;
             }
             let sending = sending(interface, index, family)?;
-            // Before there are addresses by the thousand, and not when the first advert is due.
-            announce::learn(index);
             let interface = interface.as_bytes().into();
             let (frames, frame) = Default::default();
             Ok(RawSocket { interface, index, family, protocol, multicast, receiving, sending, frames, frame })

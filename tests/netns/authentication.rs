@@ -196,6 +196,8 @@ fn old_adverts_stay_old(lab: &Lab, router: impl Fn(u8) -> Router) {
     b.stop();
     assert!(b.files().iter().any(|name| name == "locum.state"), "{:?}", b.files());
     b.restart();
+    // It answers a moment before it hears.
+    b.wait_state("BACKUP");
     replay(&lab["client"], &packets, &lab["a"].ipv4());
     wait_until("b still refuses them", LONG, || b.refused("replay") > 3);
     assert_eq!(b.router()["instances"][0]["heard"], 0);
