@@ -8,7 +8,7 @@ mod desk;
 
 use desk::{ABOVE, BELOW, Desk, SECOND, advert, advert6, config, eth0, handover};
 use locum::agent::{
-    Config, Effect, Holding, Input, InstanceId, Link, Note, Outgoing, Request, Response, Ticket,
+    Config, Effect, Holding, Input, Inquiry, InstanceId, Link, Note, Outgoing, Request, Response, Ticket,
 };
 use locum::health::{CheckName, Outcome};
 use locum::sim::wire::Crafted;
@@ -117,7 +117,7 @@ fn describe(effect: &Effect) -> String {
         Effect::Claimed { instances, until } => format!("keep {} instances until {until:?}", instances.len()),
         Effect::Release { instance } => format!("release what instance {} holds", instance.0),
         Effect::Announce { instance, count } => format!("announce instance {} {count} times", instance.0),
-        Effect::AskAhead { instance, address, .. } => {
+        Effect::AskAhead(Inquiry { instance, address, .. }) => {
             format!("ask who has {address}, instance {}", instance.0)
         }
         Effect::Ask { instance } => format!("ask who else has it, instance {}", instance.0),

@@ -6,7 +6,7 @@
 //! a daemon that is dead, and anybody could keep a Backup from ever taking over.
 
 use super::Agent;
-use super::effect::Effect;
+use super::effect::{Effect, Inquiry};
 use super::rivals::{Rival, Sighting};
 use crate::time::Time;
 use crate::vrrp::instance::{Instance, State, Wait};
@@ -55,7 +55,13 @@ impl Agent {
                 && let Some(mac) = link.mac
             {
                 let (instance, index, address) = (member.id, link.index, vip.address);
-                effects.push(Effect::AskAhead { instance, index, mac, address, within: at.since(now) });
+                effects.push(Effect::AskAhead(Inquiry {
+                    instance,
+                    index,
+                    mac,
+                    address,
+                    within: at.since(now),
+                }));
             }
         }
     }

@@ -248,18 +248,7 @@ pub enum Effect {
         instance: InstanceId,
     },
     /// Ask the neighbours who has this address, which is not held here. Each answer is an [`Input::Sighted`].
-    AskAhead {
-        /// Who is about to take it.
-        instance: InstanceId,
-        /// The interface's index.
-        index: u32,
-        /// The Ethernet address that asks.
-        mac: [u8; 6],
-        /// The address.
-        address: IpAddr,
-        /// An answer that takes longer comes too late.
-        within: Duration,
-    },
+    AskAhead(Inquiry),
     /// Announcements keep this distance from now on.
     Pace(Vec<Pace>),
     /// Hear datagrams of the vote here from now on.
@@ -313,6 +302,21 @@ pub struct Listen {
     pub groups: BTreeSet<IpAddr>,
     /// for these virtual routers.
     pub vrids: BTreeSet<Vrid>,
+}
+
+/// Who has an address?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inquiry {
+    /// Who is about to take it.
+    pub instance: InstanceId,
+    /// The interface's index.
+    pub index: u32,
+    /// The Ethernet address that asks.
+    pub mac: [u8; 6],
+    /// The address.
+    pub address: IpAddr,
+    /// An answer that takes longer comes too late.
+    pub within: Duration,
 }
 
 /// A packet to send, without its IP header.

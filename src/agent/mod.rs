@@ -47,7 +47,8 @@ mod words;
 pub use again::Came;
 pub use config::Config;
 pub use effect::{
-    CheckChange, Consulted, Datagram, Effect, HookEnd, Input, InstanceId, Listen, Note, Outgoing, Will,
+    CheckChange, Consulted, Datagram, Effect, HookEnd, Input, Inquiry, InstanceId, Listen, Note, Outgoing,
+    Will,
 };
 pub use holding::{Holding, Install, VirtualInterface, VirtualMac, Vmac};
 pub use incident::Incident;

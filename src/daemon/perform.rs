@@ -202,9 +202,7 @@ impl Performer {
             Effect::AnnounceElsewhere { instance } => {
                 self.holder.order(Order::AnnounceElsewhere { owner: instance.0 });
             }
-            Effect::AskAhead { instance, index, mac, address, within } => {
-                self.tasks.command(Command::AskAhead { instance, index, mac, address, within });
-            }
+            Effect::AskAhead(inquiry) => self.tasks.command(Command::AskAhead(inquiry)),
             Effect::Ask { instance } => self.holder.order(Order::Ask { owner: instance.0 }),
             Effect::Evict(Intruder { interface, address, prefix }) => {
                 self.holder.order(Order::Evict { interface, address, prefix });

@@ -9,7 +9,7 @@ use super::results::Results;
 use super::store::Consulting;
 use super::tell::Tellers;
 use super::trim;
-use crate::agent::{Holding, Incident, Input, InstanceId, Mac, Sighting, Transition};
+use crate::agent::{Holding, Incident, Input, Inquiry, InstanceId, Mac, Sighting, Transition};
 use crate::check;
 use crate::claim::Plea;
 use crate::config::{Config, Control, Details, Told};
@@ -23,7 +23,6 @@ use crate::notify::mail::Message;
 use nix::sys::signal::SigSet;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -47,14 +46,8 @@ pub(super) enum Command {
     Unwatch(CheckName),
     /// What an instance holds from now on, if anything.
     Held(InstanceId, Option<Box<Holding>>),
-    /// Ask who has an address that is not held here: as [`crate::agent::Effect::AskAhead`] says.
-    AskAhead {
-        instance: InstanceId,
-        index: u32,
-        mac: [u8; 6],
-        address: IpAddr,
-        within: Duration,
-    },
+    /// Ask who has an address that is not held here.
+    AskAhead(Inquiry),
     /// Put these pleas to a store.
     Consult(Box<Consulting>, UnboundedReceiver<Plea>),
     /// Whom to tell from now on.
@@ -189,7 +182,7 @@ async fn serve(
                 }
             }
             Command::Held(instance, holding) => lookout.hold(instance, holding.as_deref(), &inbox),
-            Command::AskAhead { instance, index, mac, address, within } => {
+            Command::AskAhead(Inquiry { instance, index, mac, address, within }) => {
                 // One question of each family at a time: whoever is Master of many is asked for one of them, and no
                 // takeover waits for threads.
                 let asking = &mut asking[usize::from(address.is_ipv6())];

@@ -52,7 +52,7 @@ impl World {
             }
             // Announcements arrive at once here, and nothing else puts an address on a host.
             Effect::Ask { .. }
-            | Effect::AskAhead { .. }
+            | Effect::AskAhead(_)
             | Effect::Evict(_)
             | Effect::Pace(_)
             | Effect::Will(..)

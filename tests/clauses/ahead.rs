@@ -2,7 +2,7 @@
 
 use crate::desk::{ABOVE, BELOW, Desk, SECOND, advert, ip};
 use locum::agent::incident::Kind;
-use locum::agent::{Effect, Input, InstanceId, Mac, Rival, Sighting, Standing};
+use locum::agent::{Effect, Input, Inquiry, InstanceId, Mac, Rival, Sighting, Standing};
 use locum::time::Time;
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ const OURS: Mac = Mac([2, 0, 0, 0, 0, 5]);
 /// The questions among these, and when.
 fn questions(effects: &[(Time, Effect)]) -> Vec<(Time, InstanceId, Duration)> {
     let question = |(at, effect): &(Time, Effect)| match effect {
-        Effect::AskAhead { instance, index: 2, mac, address, within }
+        Effect::AskAhead(Inquiry { instance, index: 2, mac, address, within })
             if *mac == OURS.0 && *address == ip(VIP) =>
         {
             Some((*at, *instance, *within))
         }
-        Effect::AskAhead { .. } => panic!("{effect:?}"),
+        Effect::AskAhead(_) => panic!("{effect:?}"),
         _ => None,
     };
     effects.iter().filter_map(question).collect()
