@@ -260,6 +260,22 @@ impl Agent {
         effects
     }
 
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        let checks = self.check_order.iter().filter_map(|name| self.checks.get(name));
+        Config {
+            routers: self.routers.iter().map(|router| router.config.clone()).collect(),
+            checks: checks.map(|check| check.config().clone()).collect(),
+            groups: self.groups.clone(),
+            start_delay: self.start_delay,
+            link_delays: self.links.delays.clone(),
+            fixed: self.fixed.holding().clone(),
+            paces: self.paces.clone(),
+            claims: self.voting.clone(),
+        }
+    }
+
     /// Takes every instance off its seat.
     fn unseat(&mut self) -> BTreeMap<InstanceId, Instance> {
         let mut instances = BTreeMap::new();

@@ -1,14 +1,12 @@
-//! Writes the dumps that signals ask for: knows the configuration in force, and which counters were
-//! cleared. What is in a dump is decided in `dump`.
+//! Writes the dumps that signals ask for: knows where they go, and which counters were cleared. What is in a dump is
+//! decided in `dump`.
 
 use super::dump::{self, Cleared, Dump};
 use super::overrides::Overrides;
 use super::scheduling;
-use crate::agent::Ticket;
 use crate::agent::status::Status;
 use crate::config::Config;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -23,38 +21,20 @@ pub(super) fn dumps<'a>(overrides: &'a Overrides, config: &'a Config) -> &'a Pat
 
 pub(super) struct Dumper {
     directory: PathBuf,
-    config: Config,
     cleared: Cleared,
-    /// Status was asked for on behalf of these.
-    wanted: BTreeMap<Ticket, Dump>,
 }
 
 impl Dumper {
-    pub(super) fn new(directory: &Path, config: &Config) -> Self {
-        Dumper {
-            directory: directory.to_owned(),
-            config: config.clone(),
-            cleared: Cleared::new(),
-            wanted: BTreeMap::new(),
-        }
+    pub(super) fn new(directory: &Path) -> Self {
+        Dumper { directory: directory.to_owned(), cleared: Cleared::new() }
     }
 
-    pub(super) fn adopt(&mut self, config: &Config) {
-        self.config = config.clone();
-    }
-
-    /// The status that answers `ticket` is for this dump.
-    pub(super) fn want(&mut self, ticket: Ticket, dump: Dump) {
-        self.wanted.insert(ticket, dump);
-    }
-
-    /// Writes the dump that `ticket` was for. Whether there was one.
-    pub(super) fn answer(&mut self, ticket: Ticket, status: &Status) -> bool {
-        let Some(dump) = self.wanted.remove(&ticket) else { return false };
+    /// Writes this dump of how everything stands by the configuration in force.
+    pub(super) fn dump(&mut self, dump: Dump, status: &Status, config: &Config) {
         let now = Timestamp::now();
         let text = match dump {
-            Dump::Data => dump::data(status, &self.config, now),
-            Dump::Json => dump::json(status, &self.config, &self.cleared, now),
+            Dump::Data => dump::data(status, config, now),
+            Dump::Json => dump::json(status, config, &self.cleared, now),
             Dump::Stats | Dump::ClearStats => dump::stats(status, &self.cleared),
         };
         if dump == Dump::ClearStats {
@@ -76,7 +56,6 @@ impl Dumper {
         if let Err(error) = scheduling::spawn("dump", write) {
             warn!(target: "locum::history", "no dump can be written: {error}");
         }
-        true
     }
 }
 

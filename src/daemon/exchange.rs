@@ -1,12 +1,14 @@
 //! Another configuration or another program in the place of what runs: tried off the core, and taken up only
 //! where it can be.
 
+use super::dump::Dump;
 use super::inbox::{Arrival, Meant};
 use super::perform::{HOOKS_WITHIN, Performer};
 use super::{EXIT_OK, replace, scheduling, watchdog};
-use crate::agent::config::Claims;
+use crate::agent::config::{Claims, Config as Rules};
+use crate::agent::status::Status;
 use crate::agent::{Input, Relay, Response};
-use crate::config::{self, Loaded, Problems};
+use crate::config::{self, Config, Loaded, Problems};
 use crate::control::{Asked, Question};
 use std::convert::Infallible;
 use std::process::exit;
@@ -150,6 +152,12 @@ impl Performer {
         }
     }
 
+    /// Writes a dump of how the agent stands, which has these rules.
+    pub(super) fn dump(&mut self, dump: Dump, status: &Status, agent: Rules) {
+        let config = Config { agent, details: (*self.details).clone() };
+        self.dumper.dump(dump, status, &config);
+    }
+
     /// A new configuration.
     pub(super) fn adopt(&mut self, loaded: Loaded) {
         self.skipped = super::warned(&loaded);
@@ -157,7 +165,6 @@ impl Performer {
         if config.agent.claims.is_some() {
             self.claims.clone_from(&config.agent.claims);
         }
-        self.dumper.adopt(&config);
         self.tasks.adopt(&config);
         let details = config.details;
         self.scheduled.adopt(&details.scheduling);

@@ -71,6 +71,7 @@ pub(super) enum Meant {
     Input(Input),
     Left { at: Time, input: Input },
     Adopt { input: Input, loaded: Box<Loaded> },
+    Dump(Dump),
 }
 
 /// The sending end; cheap to clone.

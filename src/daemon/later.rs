@@ -9,6 +9,8 @@ use std::collections::VecDeque;
 
 /// So many are done at least before whoever is due has his turn: nothing waits for ever.
 const AT_LEAST: usize = 8;
+/// For so many there is always room.
+const USUAL: usize = 64;
 
 /// Effects that are not carried out yet, each with when it was decided.
 #[derive(Default)]
@@ -39,6 +41,10 @@ impl Later {
         }
         self.taken += 1;
         let next = self.waiting.pop_front()?;
+        if self.waiting.is_empty() {
+            // What many had to do at once needs no room any more.
+            self.waiting.shrink_to(USUAL);
+        }
         self.listens -= usize::from(matches!(next.1, Effect::Listen(_)));
         Some(next)
     }

@@ -434,6 +434,9 @@ impl Core {
                 self.tell_wall_clock();
                 self.decide(input);
             }
+            Some(inbox::Meant::Dump(dump)) => {
+                self.performer.dump(dump, &self.agent.status(now()), self.agent.config());
+            }
             None => {}
         }
     }

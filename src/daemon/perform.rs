@@ -19,7 +19,7 @@ use crate::agent::config::Claims;
 use crate::agent::incident::Kind;
 use crate::agent::status::{DnsStatus, MessageStatus};
 use crate::agent::{
-    Effect, Incident, Input, Intruder, Request, Response, Standing, Subject, Ticket, Transition,
+    Effect, Incident, Input, Intruder, Response, Standing, Subject, Ticket, Transition,
 };
 use crate::config::{Config, Details, Told};
 use crate::control::{Asked, Question};
@@ -143,7 +143,7 @@ impl Performer {
             claims: config.agent.claims.clone(),
             skipped,
             scheduled: Scheduled::of(overrides.usual_priority),
-            dumper: Box::new(Dumper::new(dumps(overrides, config), config)),
+            dumper: Box::new(Dumper::new(dumps(overrides, config))),
             path: path.to_owned(),
             overrides: overrides.clone(),
             audits: Audits::default(),
@@ -306,11 +306,7 @@ impl Performer {
                 return None;
             }
             Arrival::Survey => self.survey(),
-            Arrival::Dump(dump) => {
-                let ticket = self.next_ticket();
-                self.dumper.want(ticket, dump);
-                Input::Request(ticket, Request::Status)
-            }
+            Arrival::Dump(dump) => return Some(Meant::Dump(dump)),
             Arrival::Asked(asked) => {
                 self.record.asked(&asked);
                 match asked.question.clone() {
@@ -459,11 +455,6 @@ impl Performer {
 
     fn reply(&mut self, ticket: Ticket, mut response: Response) {
         if self.is_survey(ticket, &response) {
-            return;
-        }
-        if let Response::Status(status) = &response
-            && self.dumper.answer(ticket, status)
-        {
             return;
         }
         let Some(asked) = self.waiting.remove(&ticket) else { return };
