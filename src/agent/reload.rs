@@ -238,6 +238,7 @@ impl Agent {
         let mut instances = self.unseat();
         let mut old: Vec<Option<Router>> = std::mem::take(&mut self.routers).into_iter().map(Some).collect();
         let mut retuned = Vec::new();
+        self.routers.reserve_exact(config.routers.len());
         for (wanted, kept) in config.routers.iter().zip(kept) {
             let kept = kept.and_then(|index| old[index].take());
             retuned.push(kept.as_ref().is_some_and(|router| router.config != *wanted));
@@ -301,6 +302,7 @@ impl Agent {
         let alone = |index: &usize| !wanted.iter().any(|(_, routers)| routers.contains(index));
         let alone: Vec<usize> = (0..self.routers.len()).filter(alone).collect();
         wanted.extend(alone.into_iter().map(|index| (None, vec![index])));
+        self.sets.reserve_exact(wanted.len());
         for (name, routers) in wanted {
             // Exactly: most sets have one member, and a vector that grows takes room for four at first.
             let all = routers.iter().map(|index| self.routers[*index].members.len()).sum();

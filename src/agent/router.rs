@@ -25,6 +25,7 @@ use crate::vrrp::ledger::Ledger;
 use crate::vrrp::succession::{Followers, Told};
 use crate::vrrp::why::{Fault, Why};
 use crate::vrrp::{Checksum, ChecksumPolicy, Family, Priority};
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -76,8 +77,9 @@ pub(super) struct Router {
     pub left_master: u64,
     /// When its state last changed.
     pub changed: Time,
-    /// Its changes of state, by what it became and why, in order. Mostly few, as with [`Peers`].
-    pub transitions: Vec<((Standing, &'static str), u64)>,
+    /// Its changes of state, by what it became and why, in order. Mostly no more than these, and then with the router:
+    /// where a thousand change at once, what each keeps would lie between what goes.
+    pub transitions: SmallVec<[((Standing, &'static str), u64); 2]>,
     pub takeover: Takeover,
     /// How often the addresses could not be held.
     pub hold_errors: u64,
@@ -167,7 +169,7 @@ impl Router {
             became_master: 0,
             left_master: 0,
             changed: Time::ZERO,
-            transitions: Vec::new(),
+            transitions: SmallVec::new(),
             takeover: Takeover::default(),
             hold_errors: 0,
         }
@@ -182,10 +184,7 @@ impl Router {
         let key = (*to, why.name());
         match self.transitions.binary_search_by_key(&key, |(key, _)| *key) {
             Ok(place) => self.transitions[place].1 += 1,
-            Err(place) => {
-                self.transitions.reserve_exact(1);
-                self.transitions.insert(place, (key, 1));
-            }
+            Err(place) => self.transitions.insert(place, (key, 1)),
         }
     }
 

@@ -18,9 +18,7 @@ use super::{Overrides, log, watchdog};
 use crate::agent::config::Claims;
 use crate::agent::incident::Kind;
 use crate::agent::status::{DnsStatus, MessageStatus};
-use crate::agent::{
-    Effect, Incident, Input, Intruder, Response, Standing, Subject, Ticket, Transition,
-};
+use crate::agent::{Effect, Incident, Input, Intruder, Response, Standing, Subject, Ticket, Transition};
 use crate::config::{Config, Details, Told};
 use crate::control::{Asked, Question};
 use crate::history::{Event, Order as Ordered};

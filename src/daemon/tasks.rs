@@ -239,7 +239,8 @@ async fn watch_links(inbox: Inbox, placed: Placed) {
 /// Looks for other holders of what is held here.
 #[derive(Default)]
 struct Lookout {
-    places: Arc<Mutex<Places>>,
+    /// Whoever looks has them as they were when he began.
+    places: Arc<Mutex<Arc<Places>>>,
     task: Option<AbortHandle>,
 }
 
@@ -247,7 +248,8 @@ impl Lookout {
     fn hold(&mut self, instance: InstanceId, holding: Option<&Holding>, inbox: &Inbox) {
         // What is held from start to end moves nowhere.
         let holding = holding.filter(|holding| !holding.own);
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = Arc::make_mut(&mut shared);
         places.retain(|_, holder| *holder != instance);
         places.extend(holding.into_iter().flat_map(|holding| lookout::places(instance, holding)));
         if let Some(old) = self.task.take() {
@@ -260,7 +262,7 @@ impl Lookout {
 }
 
 /// As [`watch_links`].
-async fn look_out(inbox: Inbox, places: Arc<Mutex<Places>>) {
+async fn look_out(inbox: Inbox, places: Arc<Mutex<Arc<Places>>>) {
     loop {
         // Where one comes, others may follow.
         tokio::time::sleep(TOGETHER).await;

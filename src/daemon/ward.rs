@@ -32,8 +32,8 @@ pub(super) struct Ward {
     /// How each list begins.
     anew: Vec<u8>,
     /// What it has been told, so that nothing is told twice, and everything to the next.
-    holds: BTreeMap<u32, Vec<u8>>,
-    farewells: BTreeMap<u32, Vec<u8>>,
+    holds: BTreeMap<u32, Box<[u8]>>,
+    farewells: BTreeMap<u32, Box<[u8]>>,
     complained: bool,
 }
 
@@ -98,7 +98,8 @@ impl Ward {
             &addresses,
             holding.vmacs().map(|vmac| vmac.name.as_str()),
             holding.close_connections,
-        );
+        )
+        .into_boxed_slice();
         if self.holds.get(&instance) != Some(&word) {
             self.tell(&word);
             self.holds.insert(instance, word);
@@ -106,7 +107,7 @@ impl Ward {
     }
 
     pub(super) fn farewell(&mut self, instance: u32, will: &Will) {
-        let word = word::farewell(instance, will);
+        let word = word::farewell(instance, will).into_boxed_slice();
         if self.farewells.get(&instance) != Some(&word) {
             self.tell(&word);
             self.farewells.insert(instance, word);

@@ -1,6 +1,7 @@
 //! When a Master announces its addresses: a plan of pauses, then refreshes. RFC 9568 leaves it open.
 
 use crate::time::{Time, first};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// When a Master announces its addresses by gratuitous ARP or unsolicited NA.
@@ -10,7 +11,7 @@ pub struct Announcing {
     pub count: u8,
     /// Pauses after becoming Master at which a further burst is sent, ascending. The first is short: whoever asked
     /// while two answered, as one took over from the other, may have been told of the one that went.
-    pub again: Vec<Duration>,
+    pub again: Arc<[Duration]>,
     /// The pause between refreshes for as long as the instance is Master; `None` for no refresh.
     pub refresh: Option<Duration>,
     /// Frames of a refresh for each address, 1..=100.
@@ -29,7 +30,7 @@ impl Default for Announcing {
     fn default() -> Self {
         Announcing {
             count: 1,
-            again: [50, 200, 1000, 5000].map(Duration::from_millis).to_vec(),
+            again: [50, 200, 1000, 5000].map(Duration::from_millis).into(),
             refresh: Some(Duration::from_mins(1)),
             refresh_count: 1,
             losing_count: 1,
@@ -122,7 +123,7 @@ mod tests {
         let seconds = Duration::from_secs;
         Announcing {
             count: 5,
-            again: vec![seconds(5)],
+            again: [seconds(5)].into(),
             refresh: Some(seconds(60)),
             refresh_count: 2,
             losing_count: 3,
@@ -188,7 +189,8 @@ mod tests {
     #[test]
     fn what_is_elsewhere_has_a_rhythm_of_its_own() {
         let pause = Some(Duration::from_secs(30));
-        let announcing = Announcing { again: Vec::new(), refresh: None, elsewhere: pause, ..announcing() };
+        let announcing =
+            Announcing { again: Arc::default(), refresh: None, elsewhere: pause, ..announcing() };
         let came = play(&mut Schedule::since(&announcing, START, START), &announcing, 60);
         let due = Due { count: None, elsewhere: true };
         assert_eq!(came, [(at(30), due), (at(60), due)]);

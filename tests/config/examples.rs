@@ -1,6 +1,8 @@
 //! Every file in `examples/` is good, as it is shipped.
 
+use locum::agent::Agent;
 use locum::config::{Config, Loaded, Secrets, load, worst_case};
+use locum::time::Time;
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -46,6 +48,14 @@ fn every_example_loads_and_begins_with_a_comment() {
     for name in all.keys() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/{name}.toml"));
         assert!(fs::read_to_string(path).unwrap().starts_with("# "), "{name}");
+    }
+}
+
+#[test]
+fn the_rules_that_an_agent_can_tell_are_those_that_it_was_given() {
+    for (name, loaded) in examples() {
+        let rules = loaded.config.agent;
+        assert_eq!(Agent::new(&rules, Time::ZERO).0.config(), rules, "{name}");
     }
 }
 
