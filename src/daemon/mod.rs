@@ -309,9 +309,6 @@ impl Core {
         if !self.later.is_empty() {
             self.catch_up();
         }
-        if self.later.was_much() {
-            self.spare.much(woken);
-        }
         if self.spare.is_due(woken) {
             self.spare.look(woken);
         }

@@ -70,10 +70,7 @@ fn every_key_of_a_router_arrives() {
     assert_eq!(web.vips[2].label.as_deref(), Some("eth1:web"));
     assert_eq!((web.peers.len(), web.sources.len(), web.min_ttl), (2, 2, Some(64)));
     assert_eq!(web.checksum, ChecksumPolicy::Rfc9568);
-    assert_eq!(
-        (web.announce.again.as_slice(), web.announce.refresh),
-        ([Duration::from_secs(1)].as_slice(), None)
-    );
+    assert_eq!((&web.announce.again[..], web.announce.refresh), ([Duration::from_secs(1)].as_slice(), None));
     assert_eq!(web.announce.count, 3);
     assert_eq!(web.drain_ports, [443, 8765].into());
 }

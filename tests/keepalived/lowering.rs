@@ -29,7 +29,7 @@ fn an_instance_has_the_defaults_of_keepalived() {
     assert_eq!(router.interface, Interface::Named("eth0".to_owned()));
     assert!(router.preempt && router.peers.is_empty() && !router.strict && !router.manner.eager);
     assert_eq!(router.vips[0].to_string(), "10.0.0.100/32");
-    assert_eq!(router.announce.again, [Duration::from_secs(5)]);
+    assert_eq!(*router.announce.again, [Duration::from_secs(5)]);
     assert_eq!((router.announce.refresh, router.announce.count), (None, 5));
     assert_eq!((router.checksum, &router.auth), (ChecksumPolicy::Auto, &Auth::None));
 }
