@@ -309,7 +309,7 @@ impl Core {
         if !self.later.is_empty() {
             self.catch_up();
         }
-        if self.spare.is_due(woken) {
+        if self.spare.is_due(woken, || self.next()) {
             self.spare.look(woken);
         }
     }

@@ -24,6 +24,10 @@ const SETTLED: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_secs(25);
 /// How often to look after that.
 const LOOK: Duration = Duration::from_secs(5);
+/// It takes some milliseconds, and what comes next finds its pages gone: nothing is due for so long,
+const REST: Duration = Duration::from_millis(200);
+/// or it has waited for so long.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// So many faults more than usual are worth it: each brings up to 64 KiB.
 const MANY: i64 = 8;
 /// Of a stack that grows down to here, what is left alone below the function that looks: what that calls is there.
@@ -50,8 +54,10 @@ impl Spare {
         (self.look_at, self.usual) = (now + CALM, Some(0));
     }
 
-    pub(super) fn is_due(&self, now: Time) -> bool {
+    /// `next`: when something else is.
+    pub(super) fn is_due(&self, now: Time, next: impl FnOnce() -> Option<Time>) -> bool {
         self.look_at <= now
+            && (self.look_at + PATIENCE <= now || next().is_none_or(|next| next >= now + REST))
     }
 
     /// Gives back what has come in and is not in use every turn, if that is much.
@@ -233,10 +239,19 @@ mod tests {
     }
 
     #[test]
+    fn whoever_is_due_soon_is_not_kept_waiting_and_finds_his_pages_and_yet_it_is_done_some_time() {
+        let at = |millis: u64| Time::ZERO + Duration::from_millis(millis);
+        let spare = Spare { program: Program(Vec::new()), look_at: at(10_000), usual: None };
+        let is_due = |now, next| spare.is_due(at(now), || Some(at(next)));
+        assert!(!is_due(10_000, 10_199) && is_due(10_000, 10_200));
+        assert!(!is_due(14_999, 15_000) && is_due(15_000, 15_001));
+    }
+
+    #[test]
     fn only_what_is_much_more_than_usual_is_given_back_and_not_at_once_again() {
         let at = |seconds: u64| Time::ZERO + Duration::from_secs(seconds);
         let mut spare = Spare { program: Program(Vec::new()), look_at: at(10), usual: Some(0) };
-        assert!(!spare.is_due(at(9)) && spare.is_due(at(10)));
+        assert!(!spare.is_due(at(9), || None) && spare.is_due(at(10), || None));
         spare.look(at(10));
         assert_eq!((spare.look_at, spare.usual), (at(13), None), "all that the start has needed");
         spare.look(at(13));
