@@ -141,6 +141,9 @@ fn describe(effect: &Effect) -> String {
             format!("note check {} {} -> {} after {:?}", change.check, change.from, change.to, change.after)
         }
         Effect::Note(Note::Claim { office, term }) => format!("note the claim to {office} in term {term:?}"),
+        Effect::Note(Note::Vote { office, holder, term }) => {
+            format!("note a vote for {holder} to have {office} in term {term}")
+        }
         Effect::Note(Note::MasterHeard { router, source, priority }) => {
             format!("note {router}: {source} is Master with priority {priority}")
         }

@@ -6,15 +6,16 @@
 mod namespace;
 
 use locum::agent::{Holding, Install, InstanceId, Outgoing, Will};
+use locum::claim::VoterId;
 use locum::daemon::last_will::LastWill;
 use locum::daemon::word;
 use locum::net::address::{Holder, Means, Order, Report};
 use locum::vrrp::{Vip, Vrid};
 use namespace::{Namespace, Reports, eventually};
 use peak_alloc::PeakAlloc;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::iter::{empty, once};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ fn many() -> BTreeSet<IpAddr> {
 }
 
 /// A Master's farewell to the group and to one peer, with as many addresses as an advert can have.
-fn will(patience: Duration) -> Will {
+fn will(patience: Duration, pleas: &[(VoterId, Vec<u8>)]) -> Will {
     let payload: Vec<u8> = [0x31, 51, 0, 0].into_iter().chain([10, 10, 0, 1].repeat(255)).collect();
     let packet = |destination: &str| Outgoing {
         instance: InstanceId(1),
@@ -53,7 +54,13 @@ fn will(patience: Duration) -> Will {
         payload: payload.clone(),
     };
     let farewell = vec![packet("224.0.0.18"), packet("10.9.0.2")];
-    Will { vrid: Vrid::new(51).unwrap(), farewell, patience, linger: Duration::from_millis(10) }
+    Will {
+        vrid: Vrid::new(51).unwrap(),
+        pleas: pleas.to_vec(),
+        farewell,
+        patience,
+        linger: Duration::from_millis(10),
+    }
 }
 
 /// Has the kernel hold them as a daemon would, which then is no more.
@@ -77,31 +84,47 @@ fn there(namespace: &Namespace) -> usize {
 
 #[test]
 fn after_its_start_a_guardian_allocates_nothing_to_keep_its_list_and_to_carry_it_out() {
-    let (left, _right) = Namespace::pair();
+    let (left, right) = Namespace::pair();
     left.ip("addr add 10.10.255.1/32 dev eth0");
     let (all, kept) = (many(), 1);
     let few: BTreeSet<IpAddr> = all.iter().copied().take(100).collect();
-    let words = [
-        word::anew(None, Path::new("/nowhere/locum.sock"), true),
-        word::holds(1, &few, empty(), false),
-        word::farewell(1, &will(Duration::from_millis(300))),
-        word::holds(2, &few, empty(), false),
-        word::holds(1, &all, once("made"), true),
-        word::farewell(1, &will(Duration::from_millis(200))),
-        word::releases(2),
-        b"\x07no word".to_vec(),
-    ];
-    for install in [Install::Address, Install::LocalRoute] {
+    let voter = right.run(|| UdpSocket::bind(("10.9.0.2", 0)).unwrap());
+    voter.set_nonblocking(true).unwrap();
+    let id = VoterId { address: "10.9.0.2".parse().unwrap(), port: voter.local_addr().unwrap().port() };
+    let heard = || voter.recv(&mut [0; 9]).ok();
+    let words = |pleas: &[(VoterId, Vec<u8>)]| {
+        [
+            word::anew(None, Path::new("/nowhere/locum.sock"), true),
+            word::holds(1, &few, empty(), false),
+            word::farewell(1, &will(Duration::from_millis(300), &[]), &BTreeMap::new()),
+            word::holds(2, &few, empty(), false),
+            word::holds(1, &all, once("made"), true),
+            word::farewell(1, &will(Duration::from_millis(200), pleas), &BTreeMap::new()),
+            word::releases(2),
+            b"\x07no word".to_vec(),
+        ]
+    };
+    let (none, back): (&[_], &[_]) = (&[], &[(id, b"back".to_vec())]);
+    for (install, pleas) in [(Install::Address, none), (Install::LocalRoute, none), (Install::Address, back)]
+    {
         let mut guardian = LastWill::default();
         held(&left, &all, install);
         left.ip("link add link eth0 name made type macvlan");
         assert_eq!(there(&left), all.len() + kept);
+        let words = words(pleas);
         let took = allocated(|| words.iter().for_each(|word| guardian.note(word)));
         assert_eq!(took, 0, "bytes allocated to keep the list");
         let took = left.run(|| allocated(|| guardian.carry_out()));
         assert_eq!(took, 0, "bytes allocated to carry it out");
         eventually("all of it is gone, and nothing else", || there(&left) == kept);
         assert!(left.show(&["link", "show"]).iter().all(|link| link["ifname"] != "made"));
+        assert_eq!(heard(), pleas.first().map(|(_, bytes)| bytes.len()));
     }
+    // What somebody else has put there stays, and with it the claim.
+    left.ip("addr add 10.10.0.1/32 dev eth0");
+    let mut guardian = LastWill::default();
+    words(back).iter().for_each(|word| guardian.note(word));
+    left.run(|| guardian.carry_out());
+    assert_eq!((there(&left), heard()), (kept + 1, None));
     assert!(allocated(|| drop(vec![0_u8; 10])) >= 10, "what is allocated is counted");
 }

@@ -251,6 +251,11 @@ fn a_claim_that_goes_back_before_the_addresses_is_caught() {
 }
 
 #[test]
+fn a_guardian_that_gives_the_claim_back_before_the_addresses_are_gone_is_caught() {
+    makes_two_holders(Sabotage::HastyGuardian);
+}
+
+#[test]
 fn clocks_that_differ_by_more_than_the_margin_are_caught() {
     makes_two_holders(Sabotage::WildClocks);
 }

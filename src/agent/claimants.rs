@@ -1,13 +1,13 @@
 //! The claimants of this node, and who grants to them: a majority of voters, or a store.
 
 use super::config::Claims as Settings;
-use super::effect::Effect;
+use super::effect::{Effect, Note};
 use super::store::Store;
 use crate::claim::channel::{Channel, Heard};
 use crate::claim::claimant::{self, Claimant, Pleas};
 use crate::claim::datagram::Key;
 use crate::claim::voter::Voter;
-use crate::claim::{Answer, Office, Plea, Term, VoterId, etcd};
+use crate::claim::{Answer, Ask, Office, Plea, Request, Term, Verdict, VoterId, etcd};
 use crate::time::Time;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -155,13 +155,28 @@ impl Claims {
             match &plea {
                 Plea::Release(release) => voters.voter.release(voters.own, release),
                 Plea::Request(request) => {
-                    let answer = voters.voter.answer(now, voters.own, request);
+                    let answer = voters.answer(now, voters.own, request, effects);
                     if let Some(claimant) = self.claimants.get_mut(office) {
                         waiting.extend(claimant.hear(now, voters.own, &answer));
                     }
                 }
             }
         }
+    }
+
+    /// What gives the claim of an office back where this process no longer can, ready to be sent.
+    pub(super) fn last_pleas(&self, office: &Office) -> Vec<(VoterId, Vec<u8>)> {
+        let (By::Voters(voters), Some(claimant)) = (&self.by, self.claimants.get(office)) else {
+            return Vec::new();
+        };
+        let releases = claimant.give_back().into_iter().filter_map(|plea| match plea {
+            Plea::Release(release) => Some(release),
+            Plea::Request(_) => None,
+        });
+        let to_all = releases.flat_map(|release| {
+            voters.others.iter().map(move |to| (*to, voters.channel.give_back_ahead(*to, release.clone())))
+        });
+        to_all.filter_map(|(to, bytes)| Some((to, bytes?))).collect()
     }
 
     /// How long an office may be without answers before nobody is there any more.
@@ -205,7 +220,7 @@ impl Claims {
             Heard::Greeted(_) => self.repeat_all(now, |_| true, effects),
             Heard::GreetedAgain(_) => {}
             Heard::Plea(from, Plea::Request(request)) => {
-                let answer = voters.voter.answer(now, from, &request);
+                let answer = voters.answer(now, from, &request, effects);
                 effects.push(Effect::Ballot { to: from, bytes: voters.channel.answer(from, answer) });
             }
             Heard::Plea(from, Plea::Release(release)) => {
@@ -233,6 +248,20 @@ impl Claims {
         let pleas = claimant.hear(now, from, answer);
         self.plead(now, &answer.office, pleas, effects);
         Some(answer.office.clone())
+    }
+}
+
+impl Voters {
+    /// The own vote. Each new one is told of, and not that it is renewed.
+    fn answer(&mut self, now: Time, from: VoterId, request: &Request, effects: &mut Vec<Effect>) -> Answer {
+        let before = self.voter.holder(now, &request.office);
+        let answer = self.voter.answer(now, from, request);
+        let granted = request.ask == Ask::Vote && answer.verdict == Verdict::Granted;
+        if granted && before != Some((from, request.term)) {
+            let (office, term) = (request.office.name().to_owned(), request.term.number());
+            effects.push(Effect::Note(Note::Vote { office, holder: from, term }));
+        }
+        answer
     }
 }
 

@@ -215,6 +215,12 @@ impl Agent {
         self.evict(now, effects);
     }
 
+    /// What gives back the claim of a set once its process has died.
+    pub(super) fn last_pleas(&self, set: usize) -> Vec<(VoterId, Vec<u8>)> {
+        let claims = self.claims.as_ref().zip(self.sets[set].office.as_ref());
+        claims.map(|(claims, (office, _))| claims.last_pleas(office)).unwrap_or_default()
+    }
+
     /// Whether the kernel still takes away what an instance of the set held.
     fn is_giving(&self, set: usize) -> bool {
         let mut seats = self.sets[set].seats.iter();

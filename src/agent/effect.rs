@@ -189,6 +189,9 @@ pub struct HookEnd {
 pub struct Will {
     /// Its virtual router.
     pub vrid: Vrid,
+    /// What gives its claim back, once nothing is held any more: a datagram to each voter. Where there is any, its
+    /// addresses stay for nobody: whoever is next has to wait for the claim.
+    pub pleas: Vec<(VoterId, Vec<u8>)>,
     /// Its farewell, one packet to each that an advert goes to.
     pub farewell: Vec<Outgoing>,
     /// How long to keep its addresses after that where no other Master is heard.
@@ -384,6 +387,15 @@ pub enum Note {
         office: String,
         /// In which term; `None` where it has it no more.
         term: Option<u64>,
+    },
+    /// This node has voted for another holder than before, or for another term.
+    Vote {
+        /// The router or group.
+        office: String,
+        /// For whom.
+        holder: VoterId,
+        /// In which term.
+        term: u64,
     },
     /// Something to look at, in one line.
     Warning(RouterName, String),

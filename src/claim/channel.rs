@@ -5,14 +5,20 @@
 //! earlier one, can be sent again: not without the token, and with it not with a counter that was seen.
 //! No wall clock is needed, and no disk. A greeting itself is believed once, and only as an answer.
 //!
+//! What gives back is signed before it is known when it leaves, for a process that has died has nobody to sign it.
+//! It is believed as often as it comes: whoever has given a term back never asks for it again.
+//!
 //! Pure: chance comes as an argument.
 
 use super::datagram::{Body, Datagram, Key, Refusal};
-use super::{Answer, Plea, VoterId};
+use super::{Answer, Plea, Release, VoterId};
 use std::collections::BTreeMap;
 
 /// How many senders are remembered. Only who has the key comes here; the one longest unheard makes place.
 pub const SENDERS: usize = 256;
+
+/// The counter of what was signed ahead; all others are greater.
+const AHEAD: u64 = 0;
 
 /// One node's end of all its conversations.
 #[derive(Debug)]
@@ -85,6 +91,16 @@ impl Channel {
         self.say(to, Body::Plea(plea))
     }
 
+    /// The bytes that give back to `to` whenever they come, where it knows us. Whoever sends them holds nothing any
+    /// more, and has no other use for this channel.
+    #[must_use]
+    pub fn give_back_ahead(&self, to: VoterId, release: Release) -> Option<Vec<u8>> {
+        let token = self.peers.get(&to)?.token;
+        let (from, session, counter) = (self.own, self.session, AHEAD);
+        let body = Body::Plea(Plea::Release(release));
+        (token != 0).then(|| Datagram { from, to, session, token, counter, body }.encode(&self.key))
+    }
+
     /// The bytes that answer `to`.
     #[must_use]
     pub fn answer(&mut self, to: VoterId, answer: Answer) -> Vec<u8> {
@@ -124,6 +140,10 @@ impl Channel {
                 } else {
                     Heard::Stranger(from, greeting)
                 })
+            }
+            Body::Plea(plea @ Plea::Release(_)) if datagram.counter == AHEAD => {
+                peer.last_heard = now;
+                Ok(Heard::Plea(from, plea))
             }
             body => {
                 if !peer.known.as_mut().is_some_and(|window| window.admit(datagram.counter)) {

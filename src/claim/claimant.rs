@@ -407,7 +407,9 @@ impl Claimant {
         Plea::Request(Request { ask, office, term, ttl, stamp })
     }
 
-    fn give_back(&self) -> Pleas {
+    /// What gives back all that it may have been granted.
+    #[must_use]
+    pub fn give_back(&self) -> Pleas {
         let terms: SmallVec<[Term; 2]> = match self.stage {
             Stage::Asking { term, .. } => smallvec![term],
             Stage::Holding { term, rising } => std::iter::once(term).chain(rising).collect(),

@@ -56,6 +56,7 @@ pub(super) fn tell(event: &Event, spent: Option<u64>) -> String {
         Event::Claim { office, term: Some(term) } => {
             format!("the claim to {office} is granted, term {term}")
         }
+        Event::Vote { office, holder, term } => format!("voted for {holder} to have {office} in term {term}"),
         Event::Claim { office, term: None } => format!("the claim to {office} is over, or given back"),
         Event::Trouble { text } => text.clone(),
         Event::Lost { entries, why } => format!("{entries} entries before this are lost: {why}"),

@@ -1,5 +1,6 @@
 //! What the guardian does in place of a daemon that is dead: farewells, then the addresses go as soon as
-//! another Master is heard, or after a short bound.
+//! another Master is heard, or after a short bound. What was held by a majority's grant goes first, and the grant
+//! is given back with it: nobody else is heard before.
 //!
 //! All of it comes from the daemon's list; nothing is decided here, and nobody is elected. The room for all of it is
 //! taken once, at the start: afterwards nothing is allocated, unless something fails and is told.
@@ -14,6 +15,7 @@ use nix::net::if_::if_nametoindex;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{MsgFlags, recv};
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -109,16 +111,20 @@ impl LastWill {
     /// Says every farewell at once, and then takes as long as the list has patience. The list is empty then.
     pub fn carry_out(&mut self) {
         let epoll = self.open();
+        self.give_back();
         for packet in farewells(&self.list).flat_map(|(_, farewell)| farewell.packets()) {
             if let Err(error) = say(&mut self.sockets, &packet) {
                 eprintln!("locum: guardian: no farewell to {}: {error}", packet.destination);
             }
         }
+        drop_words(
+            &mut self.list,
+            |bytes| matches!(word::read(bytes), Some((_, Word::Farewell(said))) if gives_back(&said)),
+        );
         let began = Instant::now();
-        let elapsed = || word::millis(began.elapsed());
+        let elapsed = || u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
         while words(&self.list).any(|(_, word)| matches!(word, Word::Holds(_) | Word::Farewell(_))) {
-            // A service manager may have been quicker: then all of this is the new daemon's.
-            if control(&self.list).is_some_and(|control| UnixStream::connect(control).is_ok()) {
+            if self.is_anothers() {
                 break;
             }
             self.give_up(elapsed());
@@ -131,13 +137,44 @@ impl LastWill {
         (self.restarts, self.ends) = (false, None);
     }
 
+    /// A service manager may have been quicker: then all of this is the new daemon's.
+    fn is_anothers(&self) -> bool {
+        control(&self.list).is_some_and(|control| UnixStream::connect(control).is_ok())
+    }
+
+    /// Removes what was held by a majority's grant, and gives that back: in this order, or two would have it.
+    fn give_back(&mut self) {
+        if !farewells(&self.list).any(|(_, said)| gives_back(&said)) || self.is_anothers() {
+            return;
+        }
+        if !self.remove(|list, instance| farewell_of(list, instance).is_some_and(|said| gives_back(&said))) {
+            return eprintln!("locum: guardian: the claim stays until it ends by itself");
+        }
+        for (to, bytes) in farewells(&self.list).flat_map(|(_, said)| said.pleas()) {
+            let any: IpAddr =
+                if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            if let Err(error) = UdpSocket::bind((any, 0)).and_then(|socket| socket.send_to(bytes, to)) {
+                eprintln!("locum: guardian: {to} is not told that the claim is free: {error}");
+            }
+        }
+    }
+
     /// Removes what nobody has patience with any more.
     fn give_up(&mut self, elapsed: u32) {
+        self.remove(|list, instance| is_over(list, instance, elapsed));
+        drop_words(&mut self.list, |bytes| match word::read(bytes) {
+            Some((_, Word::Farewell(farewell))) => has_run_out(&farewell, elapsed),
+            _ => false,
+        });
+    }
+
+    /// Removes what these instances have. Whether none of it is left.
+    fn remove(&mut self, goes: impl Fn(&[u8], u32) -> bool) -> bool {
         let mut at = 0;
         while let Some(span) = span_at(&self.list, at) {
             at = span.end;
             if let Some((instance, Word::Holds(_))) = word::read(&self.list[span.clone()])
-                && is_over(&self.list, instance, elapsed)
+                && goes(&self.list, instance)
             {
                 word::let_go(&mut self.list[span]);
             }
@@ -145,18 +182,23 @@ impl LastWill {
         let list = &self.list;
         let held = |(_, word)| if let Word::Holds(held) = word { Some(held) } else { None };
         let gone = || words(list).filter_map(held).filter(|held| held.gone);
+        let mut is_rid = true;
         if gone().any(|held| !held.is_empty()) {
             let ours = |address| gone().any(|held| held.has(address));
             let closing = |address| gone().any(|held| held.closes && held.has(address));
-            if let Err(error) = self.remover.remove(ours, closing, gone().flat_map(Holds::interfaces)) {
-                eprintln!("locum: guardian: what the daemon had cannot be removed: {error}");
-            }
+            is_rid = match self.remover.remove(ours, closing, gone().flat_map(Holds::interfaces)) {
+                Ok(rid) => rid,
+                Err(error) => {
+                    eprintln!("locum: guardian: what the daemon had cannot be removed: {error}");
+                    false
+                }
+            };
         }
-        drop_words(&mut self.list, |bytes| match word::read(bytes) {
-            Some((_, Word::Holds(held))) => held.gone,
-            Some((_, Word::Farewell(farewell))) => has_run_out(&farewell, elapsed),
-            _ => false,
-        });
+        drop_words(
+            &mut self.list,
+            |bytes| matches!(word::read(bytes), Some((_, Word::Holds(held))) if held.gone),
+        );
+        is_rid
     }
 
     /// Opens a socket for each place, which hears the virtual routers there, and what tells which one has heard.
@@ -200,7 +242,6 @@ impl LastWill {
     /// Waits for packets, at most so many milliseconds. Where a Master is heard, little patience is left: the
     /// successor's addresses come behind its advert.
     fn listen(&mut self, epoll: Option<&Epoll>, longest: u32, elapsed: impl Fn() -> u32) {
-        let longest = longest.saturating_add(1);
         let mut events = [EpollEvent::empty(); EVENTS];
         let timeout = EpollTimeout::try_from(longest).unwrap_or(EpollTimeout::MAX);
         let Some(heard) = epoll.and_then(|epoll| epoll.wait(&mut events, timeout).ok()) else {
@@ -261,11 +302,17 @@ fn drop_words(list: &mut Vec<u8>, goes: impl Fn(&[u8]) -> bool) {
 
 /// Whether nobody waits for a successor of this instance any more.
 fn is_over(list: &[u8], instance: u32, elapsed: u32) -> bool {
-    let said = spans(list).find(|span| word::is_farewell_of(&list[span.clone()], instance));
-    match said.and_then(|span| word::read(&list[span])) {
-        Some((_, Word::Farewell(farewell))) => has_run_out(&farewell, elapsed),
-        _ => true,
-    }
+    farewell_of(list, instance).is_none_or(|farewell| has_run_out(&farewell, elapsed))
+}
+
+fn farewell_of(list: &[u8], instance: u32) -> Option<Farewell<'_>> {
+    let said = spans(list).find(|span| word::is_farewell_of(&list[span.clone()], instance))?;
+    if let (_, Word::Farewell(farewell)) = word::read(&list[said])? { Some(farewell) } else { None }
+}
+
+/// Whether its addresses were held by a grant.
+fn gives_back(farewell: &Farewell<'_>) -> bool {
+    farewell.pleas().next().is_some()
 }
 
 fn has_run_out(farewell: &Farewell<'_>, elapsed: u32) -> bool {
@@ -331,7 +378,6 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
     use std::iter::empty;
-    use std::net::IpAddr;
 
     #[test]
     fn a_master_is_heard_by_its_advert_and_not_by_its_farewell() {
@@ -384,8 +430,7 @@ mod tests {
     #[test]
     fn a_list_that_is_full_takes_no_more_and_does_not_grow() {
         let mut will = LastWill::default();
-        let many: BTreeSet<IpAddr> =
-            (0..10_000_u32).map(|host| std::net::Ipv4Addr::from(host).into()).collect();
+        let many: BTreeSet<IpAddr> = (0..10_000_u32).map(|host| Ipv4Addr::from(host).into()).collect();
         for instance in 0..40 {
             will.note(&word::holds(instance, &many, empty(), true));
         }

@@ -171,6 +171,9 @@ pub(super) fn note(note: &Note) {
         Note::Claim { office, term: None } => {
             info!(target: "locum::claim", %office, "the claim is over, or given back");
         }
+        Note::Vote { office, holder, term } => {
+            debug!(target: "locum::claim", %office, %holder, term, "this node has voted");
+        }
         Note::LastHeard { router, ago } => {
             debug!(target: "locum::vrrp", %router, ?ago, "another Master was last heard");
         }

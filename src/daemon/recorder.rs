@@ -197,6 +197,9 @@ impl Recorder {
             Note::Claim { office, term } => {
                 self.put(Event::Claim { office: office.clone(), term: *term });
             }
+            Note::Vote { office, holder, term } => {
+                self.put(Event::Vote { office: office.clone(), holder: holder.to_string(), term: *term });
+            }
             Note::LastHeard { router, ago } => drop(self.silent.insert(router.clone(), *ago)),
             Note::Reloaded(lines) => self.put(Event::Reloaded { lines: some(lines) }),
             Note::Trouble(text) => self.put(Event::Trouble { text: text.clone() }),

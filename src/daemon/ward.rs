@@ -7,6 +7,7 @@ use super::inbox::Inbox;
 use super::word::{self, LONGEST};
 use super::{Guarding, Overrides, managed};
 use crate::agent::{Holding, Will};
+use crate::claim::VoterId;
 use crate::config::Details;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
@@ -14,6 +15,7 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, getsockopt, 
 use nix::unistd::dup2_stdin;
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use tracing::warn;
 
@@ -34,6 +36,8 @@ pub(super) struct Ward {
     /// What it has been told, so that nothing is told twice, and everything to the next.
     holds: BTreeMap<u32, Box<[u8]>>,
     farewells: BTreeMap<u32, Box<[u8]>>,
+    /// Where voters are by another path.
+    paths: BTreeMap<VoterId, SocketAddr>,
     complained: bool,
 }
 
@@ -57,7 +61,8 @@ impl Ward {
         let (holds, farewells) = Default::default();
         let restarts = overrides.guardian == Guarding::Restarts;
         let anew = word::anew(details.identity.namespace.as_deref(), &details.control.path, restarts);
-        let mut ward = Ward { to: None, anew, holds, farewells, complained: false };
+        let paths = details.vote_path.as_ref().map(|path| path.others.clone()).unwrap_or_default();
+        let mut ward = Ward { to: None, anew, holds, farewells, paths, complained: false };
         if let Some(to) = to {
             ward.found(to);
         }
@@ -107,7 +112,7 @@ impl Ward {
     }
 
     pub(super) fn farewell(&mut self, instance: u32, will: &Will) {
-        let word = word::farewell(instance, will).into_boxed_slice();
+        let word = word::farewell(instance, will, &self.paths).into_boxed_slice();
         if self.farewells.get(&instance) != Some(&word) {
             self.tell(&word);
             self.farewells.insert(instance, word);

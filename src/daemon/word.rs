@@ -5,9 +5,10 @@
 //! A word is its kind (1 byte), its instance (4), and what belongs to the kind; numbers are big-endian.
 
 use crate::agent::Will;
-use std::collections::BTreeSet;
+use crate::claim::VoterId;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
@@ -58,13 +59,23 @@ pub fn holds<'a>(
     word
 }
 
-/// This is its farewell now.
+/// This is its farewell now. `paths`: where voters are besides.
 #[must_use]
-pub fn farewell(instance: u32, will: &Will) -> Vec<u8> {
+pub fn farewell(instance: u32, will: &Will, paths: &BTreeMap<VoterId, SocketAddr>) -> Vec<u8> {
     let mut word = begin(FAREWELL, instance);
     word.push(will.vrid.get());
     for span in [will.patience, will.linger] {
         word.extend(millis(span).to_be_bytes());
+    }
+    let ways = |to: &VoterId| [Some(SocketAddr::new(to.address, to.port)), paths.get(to).copied()];
+    let pleas =
+        will.pleas.iter().flat_map(|(to, bytes)| ways(to).into_iter().flatten().map(move |to| (to, bytes)));
+    let pleas: Vec<_> = pleas.take(usize::from(u16::MAX)).collect();
+    word.extend(u16::try_from(pleas.len()).unwrap_or(u16::MAX).to_be_bytes());
+    for (to, bytes) in pleas {
+        word.extend(written(to.ip()));
+        word.extend(to.port().to_be_bytes());
+        payload(&mut word, bytes);
     }
     for packet in &will.farewell {
         text(&mut word, &packet.interface);
@@ -73,10 +84,7 @@ pub fn farewell(instance: u32, will: &Will) -> Vec<u8> {
         word.extend(packet.mac.unwrap_or_default());
         word.extend([packet.ttl, packet.protocol]);
         word.extend(packet.identification.to_be_bytes());
-        // The longest IP packet is no longer.
-        let payload = packet.payload.get(..usize::from(u16::MAX)).unwrap_or(&packet.payload);
-        word.extend(u16::try_from(payload.len()).unwrap_or(u16::MAX).to_be_bytes());
-        word.extend(payload);
+        payload(&mut word, &packet.payload);
     }
     word
 }
@@ -111,6 +119,13 @@ fn text(word: &mut Vec<u8>, text: &str) {
     let text = text.as_bytes().get(..usize::from(u8::MAX)).unwrap_or(text.as_bytes());
     word.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
     word.extend(text);
+}
+
+/// The longest IP packet is no longer than its length can say.
+fn payload(word: &mut Vec<u8>, payload: &[u8]) {
+    let payload = payload.get(..usize::from(u16::MAX)).unwrap_or(payload);
+    word.extend(u16::try_from(payload.len()).unwrap_or(u16::MAX).to_be_bytes());
+    word.extend(payload);
 }
 
 fn written(address: IpAddr) -> [u8; ADDRESS] {
@@ -165,6 +180,7 @@ pub(super) struct Farewell<'a> {
     pub patience: u32,
     /// In milliseconds.
     pub linger: u32,
+    pleas: Cursor<'a>,
     packets: Cursor<'a>,
 }
 
@@ -200,7 +216,12 @@ pub(super) fn read(bytes: &[u8]) -> Option<(u32, Word<'_>)> {
         }
         FAREWELL => {
             let (vrid, patience, linger) = (rest.byte()?, rest.number()?, rest.number()?);
-            let farewell = Farewell { vrid, patience, linger, packets: rest };
+            let (count, behind) = (rest.short()?, rest.0);
+            for _ in 0..count {
+                rest.plea()?;
+            }
+            let pleas = Cursor(behind.get(..behind.len() - rest.0.len())?);
+            let farewell = Farewell { vrid, patience, linger, pleas, packets: rest };
             all(rest, Cursor::packet).then_some(Word::Farewell(farewell))?
         }
         RELEASES => Word::Releases,
@@ -249,6 +270,12 @@ impl<'a> Holds<'a> {
 }
 
 impl<'a> Farewell<'a> {
+    /// What gives its claim back, and where to.
+    pub(super) fn pleas(self) -> impl Iterator<Item = (SocketAddr, &'a [u8])> {
+        let mut rest = self.pleas;
+        std::iter::from_fn(move || rest.plea())
+    }
+
     pub(super) fn packets(self) -> impl Iterator<Item = Packet<'a>> {
         let mut rest = self.packets;
         std::iter::from_fn(move || rest.packet())
@@ -306,6 +333,12 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    fn plea(&mut self) -> Option<(SocketAddr, &'a [u8])> {
+        let to = SocketAddr::new(self.address()?, self.short()?);
+        let length = self.short()?;
+        Some((to, self.take(length.into())?))
+    }
+
     fn packet(&mut self) -> Option<Packet<'a>> {
         let interface = self.text()?;
         let (source, destination) = (self.address()?, self.address()?);
@@ -325,6 +358,10 @@ mod tests {
     use crate::vrrp::Vrid;
     use proptest::prelude::*;
 
+    fn voter() -> VoterId {
+        VoterId { address: [10, 0, 0, 3].into(), port: 5112 }
+    }
+
     fn will() -> Will {
         let packet = |source: &str, destination: &str, mac| Outgoing {
             instance: InstanceId(7),
@@ -340,6 +377,7 @@ mod tests {
         };
         Will {
             vrid: Vrid::new(51).expect("a VRID"),
+            pleas: vec![(voter(), b"back".to_vec()), (VoterId { port: 7, ..voter() }, b"it is".to_vec())],
             farewell: vec![
                 packet("10.0.0.1", "224.0.0.18", Some([0, 0, 0x5e, 0, 1, 51])),
                 packet("fe80::1", "ff02::12", None),
@@ -370,7 +408,8 @@ mod tests {
 
     #[test]
     fn a_farewell_is_read_back_and_may_lose_its_patience() {
-        let (mut word, will) = (farewell(7, &will()), will());
+        let there: SocketAddr = "[fd00::3]:5112".parse().unwrap();
+        let (mut word, will) = (farewell(7, &will(), &[(voter(), there)].into()), will());
         shorten(&mut word, 1);
         let Some((7, Word::Farewell(read))) = read(&word) else { panic!("{word:?}") };
         assert_eq!((read.vrid, read.patience, read.linger), (51, 1, 3));
@@ -384,6 +423,10 @@ mod tests {
             assert_eq!((packet.ttl, packet.protocol, packet.identification), (255, 112, 9));
         }
         assert_eq!(packets.len(), 2);
+        let pleas: Vec<_> = read.pleas().map(|(to, bytes)| (to.to_string(), bytes)).collect();
+        let expected: [(&str, &[u8]); 3] =
+            [("10.0.0.3:5112", b"back"), ("[fd00::3]:5112", b"back"), ("10.0.0.3:7", b"it is")];
+        assert_eq!(pleas, expected.map(|(to, bytes)| (to.to_owned(), bytes)));
         assert_eq!(millis(Duration::from_micros(1500)), 2);
     }
 
@@ -397,10 +440,10 @@ mod tests {
             word.extend(bytes);
             match read(&word) {
                 Some((_, Word::Holds(held))) => drop(held.interfaces().count()),
-                Some((_, Word::Farewell(said))) => drop(said.packets().count()),
+                Some((_, Word::Farewell(said))) => drop(said.packets().count() + said.pleas().count()),
                 _ => {}
             }
-            let whole = farewell(7, &will());
+            let whole = farewell(7, &will(), &BTreeMap::new());
             // Between two packets a farewell may end.
             let ends = (0..whole.len()).filter(|end| read(&whole[..*end]).is_some()).count();
             prop_assert_eq!(ends, 2);

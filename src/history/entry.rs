@@ -27,7 +27,7 @@ pub struct Entry {
     pub event: Event,
 }
 
-/// What happened. Other kinds (votes, leases) find their place here.
+/// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -48,6 +48,15 @@ pub enum Event {
         office: String,
         /// In which term; `None` where they do no more.
         term: Option<u64>,
+    },
+    /// This node has voted for somebody to hold what goes with an office; not told again each time it is renewed.
+    Vote {
+        /// The router, or the group.
+        office: String,
+        /// For whom: the address and port that it votes from.
+        holder: String,
+        /// In which term.
+        term: u64,
     },
     /// While Master, another holder was seen: by adverts that lose against ours, or by ARP or neighbour
     /// discovery.
@@ -420,7 +429,8 @@ mod tests {
 
     #[test]
     fn what_a_newer_version_writes_is_unknown_and_no_error() {
-        let line = r#"{"v":1,"time":"2026-03-01T10:00:00Z","clock_ms":7,"event":"vote","term":9,"for":"a"}"#;
+        let line =
+            r#"{"v":1,"time":"2026-03-01T10:00:00Z","clock_ms":7,"event":"eclipse","term":9,"for":"a"}"#;
         assert_eq!(serde_json::from_str::<Entry>(line).unwrap().event, Event::Unknown);
     }
 }

@@ -83,7 +83,8 @@ impl Default for Remover {
 impl Remover {
     /// Removes these interfaces, which Locum has made, and the addresses that are `ours` wherever they carry its
     /// mark, in the network namespace of the calling thread. What has gone already is no error. The TCP connections
-    /// of those that are `closing` as well are ended before.
+    /// of those that are `closing` as well are ended before. Returns whether none of those addresses is left, with a
+    /// mark or without.
     ///
     /// # Errors
     /// No netlink socket could be had, the kernel gave no answer, or it would not.
@@ -92,7 +93,7 @@ impl Remover {
         ours: impl Fn(IpAddr) -> bool,
         closing: impl Fn(IpAddr) -> bool,
         interfaces: impl Iterator<Item = &'a str>,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let socket = Socket::new(NETLINK_ROUTE)?;
         let _ = setsockopt(&socket, sockopt::RcvBufForce, &SOCKET_BUFFER);
         setsockopt(&socket, sockopt::ReceiveTimeout, &PATIENCE)?;
@@ -105,7 +106,10 @@ impl Remover {
             put(&mut self.link, LINK_INDEX_AT, &index.to_ne_bytes());
             socket.send(&self.link, 0)?;
         }
-        addresses.and(routes)
+        addresses.and(routes)?;
+        let whole =
+            self.collect(&socket, RTM_DELADDR, |message| listed(message).is_some_and(|(it, _)| ours(it)))?;
+        Ok(whole && self.orders.is_empty())
     }
 
     fn rounds(
@@ -226,6 +230,11 @@ fn number(payload: &[u8]) -> i32 {
 
 /// The address in a message of the kernel's, if its mark says that it moves between hosts.
 fn marked(message: &[u8]) -> Option<IpAddr> {
+    listed(message).filter(|(_, by)| *by == Some(MARK)).map(|(address, _)| address)
+}
+
+/// The address in a message of the kernel's, and its mark.
+fn listed(message: &[u8]) -> Option<(IpAddr, Option<u8>)> {
     let (mut local, mut peer, mut by) = (None, None, None);
     for attribute in NlasIterator::new(message.get(ADDRESS_HEADER..)?).map_while(Result::ok) {
         match attribute.kind() {
@@ -235,7 +244,7 @@ fn marked(message: &[u8]) -> Option<IpAddr> {
             _ => {}
         }
     }
-    local.or(peer).filter(|_| by == Some(MARK))
+    Some((local.or(peer)?, by))
 }
 
 /// The address that a route stands for, if it is one of Locum's.

@@ -5,7 +5,7 @@ use super::world::Arrival;
 use crate::agent::config::Interface;
 use crate::agent::{
     Agent, Config, InstanceId, Link, LinkAddress, Listen, Memory, Outgoing, Relay, RouterName, Standing,
-    Subject, Ticket,
+    Subject, Ticket, Will,
 };
 use crate::health::CheckName;
 use crate::time::Time;
@@ -41,6 +41,8 @@ pub struct Node {
     /// What its kernel has, where never two may hold; and what processes left there that are no more.
     pub(super) leased: BTreeMap<InstanceId, Leased>,
     pub(super) orphans: Vec<Leased>,
+    /// What its guardian has on its list.
+    pub(super) wills: BTreeMap<InstanceId, Will>,
     pub(super) clock: Clock,
     /// What its process is called by the store.
     pub(super) session: u64,
@@ -129,6 +131,7 @@ impl Node {
             leftovers: BTreeSet::new(),
             leased: BTreeMap::new(),
             orphans: Vec::new(),
+            wills: BTreeMap::new(),
             clock: Clock::default(),
             session: 0,
             refusals: 0,

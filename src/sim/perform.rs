@@ -6,11 +6,11 @@ use super::node::{Held, Node, Seat, seat_of};
 use super::wire;
 use super::world::{Arrival, Change, Happening, Packet, Sent, World};
 use crate::agent::{
-    Effect, HookEnd, Input, InstanceId, Outgoing, Response, Standing, Subject, Ticket, Transition,
+    Effect, HookEnd, Input, InstanceId, Outgoing, Response, Standing, Subject, Ticket, Transition, Will,
 };
 use crate::vrrp::succession::WORD_VRID_AT;
 use crate::vrrp::{Family, Vip};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ impl World {
                 self.trace.note(self.now, &self.nodes[node].name, b'R', &[], || "releases the addresses");
                 self.nodes[node].held.remove(&instance);
                 self.nodes[node].rhythm.remove(&instance);
+                self.nodes[node].wills.remove(&instance);
                 self.take_away(node, instance);
                 if self.nodes[node].config.claims.is_some() {
                     self.report(self.holding, node, Input::Released { instance });
@@ -55,8 +56,8 @@ impl World {
             | Effect::AskAhead(_)
             | Effect::Evict(_)
             | Effect::Pace(_)
-            | Effect::Will(..)
             | Effect::Vote(_) => {}
+            Effect::Will(instance, will) => drop(self.nodes[node].wills.insert(instance, will)),
             Effect::Ballot { to, bytes } => self.cast(node, to, &bytes),
             Effect::Consult(session) => self.nodes[node].session = session,
             Effect::Plead(plea) => self.plead(node, plea),
@@ -120,13 +121,25 @@ impl World {
         self.emit(node, out);
     }
 
-    /// A word between two Locums, which is no advert.
+    /// A word between two Locums, which is no advert of a process that runs.
     fn say(&mut self, node: usize, out: &Outgoing) {
         self.trace.note(self.now, &self.nodes[node].name, b'W', &out.payload, || {
             format!("a word to {}", out.destination)
         });
         if self.nodes[node].links.iter().any(|link| link.up && *link.name == *out.interface) {
             self.emit(node, out);
+        }
+    }
+
+    /// What a guardian says in the place of a process that has crashed and held by a grant, with nothing held any more.
+    pub(super) fn carry_out(&mut self, node: usize, wills: BTreeMap<InstanceId, Will>) {
+        for will in wills.into_values().filter(|will| !will.pleas.is_empty()) {
+            for (to, bytes) in &will.pleas {
+                self.cast(node, *to, bytes);
+            }
+            for out in &will.farewell {
+                self.say(node, out);
+            }
         }
     }
 

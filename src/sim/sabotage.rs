@@ -57,6 +57,8 @@ pub enum Sabotage {
     LongLease,
     /// The claim goes back while the addresses are still there.
     EarlyRelease,
+    /// A guardian gives the claim back and leaves the addresses to the kernel.
+    HastyGuardian,
     /// Clocks differ by more than the claim's margin.
     WildClocks,
     /// What comes by the second path is not heard.

@@ -358,6 +358,7 @@ impl World {
         let config = self.configured(node, self.nodes[node].config.clone());
         let (mut agent, effects) = Agent::new(&config, self.agent_time(node));
         agent.succession(!self.lan.one_farewell);
+        agent.will(self.nodes[node].config.claims.is_some());
         self.nodes[node].agent = Some(agent);
         for effect in effects {
             self.perform(node, effect);
@@ -390,13 +391,17 @@ impl World {
         self.give(node, Input::Clock(self.wall_clock(node)));
     }
 
-    /// A node's process vanishes. `swept`: a guardian takes its addresses off the interface.
+    /// A node's process vanishes. `swept`: a guardian takes its addresses off the interface, and gives its claims back.
     pub fn crash(&mut self, node: usize, swept: bool) {
         self.trace.note(self.now, &self.nodes[node].name, b'C', &[u8::from(swept)], || "crashes");
+        let wills = std::mem::take(&mut self.nodes[node].wills);
         self.end(node);
         if swept {
             self.nodes[node].leftovers.clear();
-            self.nodes[node].orphans.clear();
+            if self.sabotage != Some(Sabotage::HastyGuardian) {
+                self.nodes[node].orphans.clear();
+            }
+            self.carry_out(node, wills);
         }
     }
 

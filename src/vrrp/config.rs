@@ -57,6 +57,13 @@ impl Config {
         SUCCESSION + EACH.saturating_mul(addresses)
     }
 
+    /// The same for who hears the adverts of the successor and nothing else of it: how long that one takes to have
+    /// the addresses where nothing is in its way. Longer, two would have them at once.
+    #[must_use]
+    pub fn last_linger(&self) -> Duration {
+        self.linger() - SUCCESSION + INSTALLED
+    }
+
     /// How long a handover waits for a successor: if nobody comes within a whole down interval,
     /// nobody will. Never less than that of the default interval: who preempts has not learned ours,
     /// and the addresses stay up meanwhile.
@@ -100,6 +107,8 @@ impl Config {
 pub const LONE_WAIT: Duration = Duration::from_micros(500);
 /// How long a successor takes, from its first advert, to have one address where clients find it.
 const SUCCESSION: Duration = Duration::from_millis(15);
+/// How long it takes from there to have it, wherever clients look for it yet.
+const INSTALLED: Duration = Duration::from_millis(2);
 /// The same for each further one: of thousands the kernel needs its time.
 const EACH: Duration = Duration::from_micros(100);
 

@@ -151,6 +151,28 @@ fn what_was_believed_is_not_believed_again_and_late_ones_are_believed_once() {
 }
 
 #[test]
+fn what_gives_back_is_believed_however_late_it_comes_and_nothing_else_is() {
+    let (mut one, mut two) = acquainted();
+    let release = Release { office: office(), term: Term::new(9) };
+    assert_eq!(one.give_back_ahead(id(3), release.clone()), None, "it does not know us");
+    let ahead = one.give_back_ahead(id(2), release.clone()).unwrap();
+    for _ in 0..100 {
+        assert_eq!(two.hear(&one.plead(id(2), vote()), 102), plea());
+    }
+    for _ in 0..2 {
+        assert_eq!(two.hear(&ahead, 103), Ok(Heard::Plea(id(1), Plea::Release(release.clone()))));
+    }
+    let like_it = |body| Datagram { body, ..Datagram::decode(&ahead, &key()).unwrap() }.encode(&key());
+    assert_eq!(two.hear(&like_it(Body::Plea(vote())), 104), Err(Refusal::Replay));
+    // Whoever comes after it has given nothing back.
+    let mut reborn = Channel::new(id(1), key(), 12);
+    let Ok(Heard::Stranger(_, greeting)) = two.hear(&reborn.plead(id(2), vote()), 105) else { panic!() };
+    assert_eq!(reborn.hear(&greeting, 0), Ok(Heard::Greeted(id(2))));
+    assert_eq!(two.hear(&reborn.plead(id(2), vote()), 106), plea());
+    assert!(matches!(two.hear(&ahead, 107), Ok(Heard::Stranger(..))));
+}
+
+#[test]
 fn what_an_earlier_life_has_said_or_heard_is_believed_by_nobody() {
     let (mut one, mut two) = acquainted();
     let said = one.plead(id(2), vote());

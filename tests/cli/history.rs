@@ -21,7 +21,7 @@ const RECORD: &str = r#"{"v":1,"time":"2026-03-01T10:00:00Z","clock_ms":1000,"ev
 {"v":1,"time":"2026-03-01T10:20:09Z","clock_ms":1210000,"event":"dual_master_seen","router":"web","source":"10.0.0.2","priority":100,"ours":150,"times":3}
 {"v":1,"time":"2026-03-01T10:20:10Z","clock_ms":1211000,"event":"dual_master_seen","router":"web","source":null,"priority":null,"address":"10.0.0.100","mac":"02:00:00:00:00:09","ours":150,"times":1}
 {"v":1,"time":"2026-03-01T10:30:00Z","clock_ms":1801000,"event":"order","order":"resume","router":"db","by":{"uid":1000,"user":"ann","pid":33}}
-{"v":1,"time":"2026-03-01T10:30:01Z","clock_ms":1802000,"event":"vote","term":9}
+{"v":1,"time":"2026-03-01T10:30:01Z","clock_ms":1802000,"event":"eclipse","term":9}
 {"v":1,"time":"2026-03-01T11:00:00Z","clock_ms":900,"event":"started","version":"0.1.0","node":"a","pid":9,"config":"/etc/locum/locum.toml","boot":"y","last":{"end":"broken","seen":"2026-03-01T10:30:01Z","rebooted":true}}
 "#;
 

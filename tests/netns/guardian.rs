@@ -237,6 +237,7 @@ fn a_daemon_that_the_service_manager_has_started_meanwhile_keeps_what_is_its_own
     wait_until("it holds", LONG, || a.router()["addresses"][0]["held"] == true);
     let watch = lab.watch(VIP);
     wait_until("the first guardian has ended", LONG, || !first.lives());
+    settle(2);
     let timeline = watch.end();
     assert_eq!(timeline.time_with(1), timeline.whole(), "the address stays: {timeline}");
 }

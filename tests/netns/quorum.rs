@@ -1,12 +1,14 @@
 //! Two servers and a witness: who holds in which partition, on real kernels.
 
-use crate::lab::{LONG, Lab, SOON, VIP, wait_until};
+use crate::guardian::daemon;
+use crate::lab::{Host, LONG, Lab, SOON, VIP, wait_until};
 use crate::locum::{BINARY, Locum, Router, settle};
 use crate::neighbour::Instance;
 use crate::process::Process;
 use nix::sys::signal::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// The hosts by their numbers in the lab.
@@ -39,6 +41,16 @@ fn cluster<'a>(lab: &'a Lab, quorum: &str) -> Cluster<'a> {
 }
 
 fn cluster_at<'a>(lab: &'a Lab, quorum: &str, interval: u32) -> Cluster<'a> {
+    cluster_of(lab, quorum, interval, Host::locum)
+}
+
+/// The servers are started like this.
+fn cluster_of<'a>(
+    lab: &'a Lab,
+    quorum: &str,
+    interval: u32,
+    run: fn(&'a Host, &Router) -> Locum<'a>,
+) -> Cluster<'a> {
     let key = TempDir::new().unwrap();
     fs::set_permissions(key.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let path = key.path().join("claim.key");
@@ -53,7 +65,8 @@ fn cluster_at<'a>(lab: &'a Lab, quorum: &str, interval: u32) -> Cluster<'a> {
         let router = Router::new(priority)
             .with("interval", &format!("\"{interval}ms\""))
             .with("quorum", &format!("\"{quorum}\""));
-        lab[name].locum(&router.and(&claim(lab, name, other, &reference, &address("w"))))
+        let longest = format!("longest_interval = \"{}ms\"\n", interval.max(1000));
+        run(&lab[name], &router.and(&(claim(lab, name, other, &reference, &address("w")) + &longest)))
     };
     let a = start("a", "b", 150);
     let b = start("b", "a", 100);
@@ -277,6 +290,27 @@ fn a_handover_under_a_quorum_loses_no_time_and_the_claim_goes_along() {
         panic!("{terms:?}")
     };
     assert!(second > first);
+    let (_, told) = cluster.b.as_ref().expect("it runs").cli(&["history"]);
+    for (host, term) in [("a", first), ("b", second)] {
+        let vote = format!("voted for {}:5112 to have web in term {term}", lab[host].ipv4());
+        assert_eq!(told.matches(&vote).count(), 1, "{told}");
+    }
+}
+
+#[test]
+fn a_killed_masters_guardian_gives_the_claim_back_and_nobody_waits_for_its_end() {
+    let lab = Lab::new(&HOSTS);
+    // A grant lasts for six seconds.
+    let cluster = cluster_of(&lab, "require", 2000, Host::locum_guarded);
+    let a = cluster.a.as_ref().expect("it runs");
+    settle(10);
+    let (watch, probe) = (lab.watch(VIP), lab["client"].probe(VIP));
+    daemon(a).kill();
+    lab.wait_owner(VIP, &["b"]);
+    let timeline = watch.end();
+    println!("daemon killed: {}; {timeline}", probe.end());
+    assert!(timeline.time_with(0) < Duration::from_secs(1), "{timeline}");
+    assert_eq!(timeline.time_with(2).as_nanos(), 0, "{timeline}");
 }
 
 #[test]
