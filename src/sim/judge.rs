@@ -233,7 +233,8 @@ pub(super) fn clean_loss(world: &mut World, means: Loss) -> Option<(usize, Vec<D
 }
 
 /// Law: a Master under a quorum dies with all its host has, or only its process, and another has the addresses
-/// once the claim of the first and its own down interval are over. Returns how long each took.
+/// once the claim of the first and its own down interval are over; after its skew, where a guardian has given the
+/// claim back. Returns how long each took.
 pub(super) fn loss_under_a_quorum(world: &mut World) -> Vec<Duration> {
     let swept = world.rng.chance(500);
     let all: Vec<Seat> = seats(world).into_iter().collect();
@@ -241,6 +242,7 @@ pub(super) fn loss_under_a_quorum(world: &mut World) -> Vec<Duration> {
     let Some(lost) = world.nodes.iter().position(|node| node.is_master(seat)) else { return Vec::new() };
     let led: Vec<Seat> = all.into_iter().filter(|seat| world.nodes[lost].is_master(*seat)).collect();
     let (at, before) = (world.now, world.changes.len());
+    let gives_back = swept && world.nodes[lost].wills.values().any(|will| !will.pleas.is_empty());
     world.crash(lost, swept);
     world.run_for(longest_down(world) * 2);
     let mut took = Vec::new();
@@ -249,6 +251,10 @@ pub(super) fn loss_under_a_quorum(world: &mut World) -> Vec<Duration> {
         let over = |node: &Node| {
             let claim = |interval| node.config.claims.as_ref().map(|claims| claims.ttl(interval).grant());
             let each = role(node, seat).into_iter().map(move |router| {
+                if gives_back {
+                    // No skew is longer.
+                    return router.interval.max(Interval::SECOND).duration();
+                }
                 let claim = claim(router.interval.duration()).unwrap_or_default();
                 down(router, router.interval, least).max(claim)
             });
