@@ -14,7 +14,7 @@ from daemons import PRIORITY, Keepalived, Locum, Router
 from gauges import Capture, Watch, family
 from lan import LOCUM, SWITCH, VIP, Host, Probing, Server, sh, switch, wait_for
 from pair import end, held, kill
-from spans import judge, spans
+from spans import holders, judge, spans
 
 RESULT = "target/faults/result.json"
 ROUTER = Router((VIP,))
@@ -108,7 +108,7 @@ class Matrix:
         time.sleep(max(0.0, began + seconds - time.time()))
         ended = time.time()
         report = probing.report()
-        holders = [server.name for server in (self.a, self.b) if VIP in held(server)]
+        at_the_end = [server.name for server in (self.a, self.b) if VIP in held(server)]
         adverts, _ = capture.end()
         farewells = [advert.at for advert in adverts if advert.priority == 0]
         held_by = [spans(watch.events(), began, ended, first) for watch, first in zip(watches, (True, False))]
@@ -120,7 +120,8 @@ class Matrix:
             "none": none,
             "client": report["lost"] / 1000,
             "moves": sum(one != other for one, other in zip(answered, answered[1:])),
-            "end": "+".join(holders) or "nobody",
+            "held": holders(dict(zip(("a", "b"), held_by)), ended),
+            "end": "+".join(at_the_end) or "nobody",
             "said": said,
         }
 
@@ -368,7 +369,7 @@ def arguments():
     return chosen
 
 
-HEAD = ("fault", "daemon", "two, s", "overlap, ms", "none, s", "bound, s", "client, s", "moves", "end")
+HEAD = ("fault", "daemon", "two, s", "overlap, ms", "none, s", "bound, s", "client, s", "moves", "held by", "end")
 
 
 def cells(name, daemon, bound, numbers):
@@ -383,12 +384,13 @@ def cells(name, daemon, bound, numbers):
         f"{bound:.2f}",
         f"{numbers['client']:.2f}",
         str(numbers["moves"]),
+        numbers["held"],
         numbers["end"] + (f" ({numbers['said']})" if isinstance(numbers["said"], str) else ""),
     )
 
 
 def line(columns):
-    widths = (28, 11, 8, 13, 9, 10, 11, 7, 0)
+    widths = (28, 11, 8, 13, 9, 10, 11, 7, 12, 0)
     print("".join(column.ljust(width) for column, width in zip(columns, widths)), flush=True)
 
 

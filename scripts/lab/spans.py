@@ -33,6 +33,13 @@ def neither(one, other, began, end):
     return free + max(0.0, end - last)
 
 
+def holders(held_by, end):
+    """Who held it, one after the other: `a b a`, and `nobody` where nobody did at the end."""
+    since = sorted((start, name) for name, held in held_by.items() for start, _ in held)
+    kept = any(stop >= end for held in held_by.values() for _, stop in held)
+    return " ".join([name for _, name in since] + ([] if kept else ["nobody"]))
+
+
 def judge(one, other, began, end, farewells):
     """(seconds with two holders, the longest coordinated overlap in seconds, seconds with none)."""
     two, overlap = 0.0, 0.0
