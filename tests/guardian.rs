@@ -123,7 +123,9 @@ fn after_its_start_a_guardian_allocates_nothing_to_keep_its_list_and_to_carry_it
     // What somebody else has put there stays, and with it the claim.
     left.ip("addr add 10.10.0.1/32 dev eth0");
     let mut guardian = LastWill::default();
-    words(back).iter().for_each(|word| guardian.note(word));
+    for word in words(back) {
+        guardian.note(&word);
+    }
     left.run(|| guardian.carry_out());
     assert_eq!((there(&left), heard()), (kept + 1, None));
     assert!(allocated(|| drop(vec![0_u8; 10])) >= 10, "what is allocated is counted");

@@ -164,9 +164,11 @@ impl Claims {
         }
     }
 
-    /// What gives the claim of an office back where this process no longer can, ready to be sent.
+    /// What gives the claim of an office back where this process no longer can, ready to be sent. Nothing where it has
+    /// none.
     pub(super) fn last_pleas(&self, office: &Office) -> Vec<(VoterId, Vec<u8>)> {
-        let (By::Voters(voters), Some(claimant)) = (&self.by, self.claimants.get(office)) else {
+        let held = self.claimants.get(office).filter(|claimant| claimant.term().is_some());
+        let (By::Voters(voters), Some(claimant)) = (&self.by, held) else {
             return Vec::new();
         };
         let releases = claimant.give_back().into_iter().filter_map(|plea| match plea {

@@ -145,7 +145,9 @@ fn lease(router: &Router, config: &Config) -> String {
             Install::LocalRoute => "a route has no lifetime in the kernel, so ",
             Install::Address => "",
         };
-        return format!("{why}only a restart takes the addresses from a daemon that is dead or hangs");
+        return format!(
+            "{why}only its guardian takes the addresses from a daemon that is dead, and only a restart from one that hangs"
+        );
     };
     let silence = router.interval.duration() * u32::from(router.manner.down_adverts);
     let silence = config::claimed(router, config).map_or(silence, |claim| silence.max(claim.grant()));

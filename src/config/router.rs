@@ -154,7 +154,7 @@ fn lease(part: &file::Router, interval: Interval, sink: &Sink) -> Option<Duratio
     let lease = (*written.get_ref())?;
     let refuse = |message, help: &str| sink.add(Finding::error(&written.span(), message).help(help));
     if let Some(install) = routes {
-        let message = "a route has no lifetime in the kernel: only a restart takes it from a dead daemon";
+        let message = "a route has no lifetime in the kernel: only the guardian takes it from a dead daemon";
         let finding = Finding::error(&written.span(), message).also(&install.span(), "because of this");
         sink.add(finding.help("remove this line, or write install = \"address\""));
     } else if lease.subsec_nanos() != 0 {

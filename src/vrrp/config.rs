@@ -53,15 +53,18 @@ impl Config {
     /// and announces them in this time, and no client finds the address nowhere.
     #[must_use]
     pub fn linger(&self) -> Duration {
-        let addresses = u32::try_from(self.addresses.len()).unwrap_or(u32::MAX);
-        SUCCESSION + EACH.saturating_mul(addresses)
+        SUCCESSION + self.installing()
     }
 
     /// The same for who hears the adverts of the successor and nothing else of it: how long that one takes to have
     /// the addresses where nothing is in its way. Longer, two would have them at once.
     #[must_use]
     pub fn last_linger(&self) -> Duration {
-        self.linger() - SUCCESSION + INSTALLED
+        INSTALLED + self.installing()
+    }
+
+    fn installing(&self) -> Duration {
+        EACH.saturating_mul(u32::try_from(self.addresses.len()).unwrap_or(u32::MAX))
     }
 
     /// How long a handover waits for a successor: if nobody comes within a whole down interval,

@@ -46,6 +46,10 @@ fn local_routes_are_said_to_be_no_addresses_of_the_interface() {
     let ran = check(&format!("{GOOD}install = \"local-route\"\n"), &[]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.out.contains("held as 1 local route: ip route show table local proto 113"), "{ran:?}");
+    let dead = "only its guardian takes the addresses from a daemon that is dead, and only a restart from one that hangs";
+    assert!(ran.out.contains(&format!("a route has no lifetime in the kernel, so {dead}\n")), "{ran:?}");
+    let unleased = check(&format!("{GOOD}lease = \"off\"\n"), &[]);
+    assert!(unleased.out.contains(&format!("  {dead}\n")), "{unleased:?}");
 }
 
 #[test]
