@@ -3,8 +3,9 @@
 //! A call stuck for good (a dead file server) keeps its thread; the check's later attempts wait for
 //! it and time out, instead of getting one more thread stuck each.
 
+use crate::process::in_turn;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A lane for one blocking call at a time.
 pub(super) struct Lane(Arc<Semaphore>);
@@ -16,14 +17,19 @@ impl Default for Lane {
 }
 
 impl Lane {
+    /// Waits until nobody else is in it.
+    pub(super) async fn enter(&self) -> Result<OwnedSemaphorePermit, String> {
+        Arc::clone(&self.0).acquire_owned().await.map_err(|closed| closed.to_string())
+    }
+
     /// Runs `call` off the runtime, after the one before it has ended.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         call: impl FnOnce() -> Result<T, String> + Send + 'static,
     ) -> Result<T, String> {
-        let turn = Arc::clone(&self.0).acquire_owned().await.map_err(|closed| closed.to_string())?;
-        let running = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
+        let inside = self.enter().await?;
+        let running = in_turn(move || {
+            let _inside = inside;
             call()
         });
         running.await.unwrap_or_else(|broken| Err(broken.to_string()))
@@ -33,6 +39,7 @@ impl Lane {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
     use std::time::Duration;
     use tokio::time::timeout;
@@ -47,6 +54,30 @@ mod tests {
         assert!(second.await.is_err(), "the second call ran beside it");
         release.send(()).unwrap();
         assert_eq!(lane.run(|| Ok(7)).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn checks_that_are_due_in_one_moment_do_not_take_a_thread_each() {
+        let both = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
+        let calls: Vec<_> = (0..100)
+            .map(|_| {
+                let both = Arc::clone(&both);
+                let call = move || {
+                    let (running, most) = &*both;
+                    most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    std::thread::sleep(Duration::from_millis(10));
+                    running.fetch_sub(1, Ordering::SeqCst);
+                    Ok(())
+                };
+                tokio::spawn(async move { Lane::default().run(call).await })
+            })
+            .collect();
+        for call in calls {
+            assert_eq!(call.await.unwrap(), Ok(()));
+        }
+        let most = both.1.load(Ordering::SeqCst);
+        // A few, and more where this machine is so busy that a call looks like one that a disk keeps.
+        assert!(most < 50, "{most} at a time");
     }
 
     #[tokio::test]

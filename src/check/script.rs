@@ -2,7 +2,7 @@
 //! time is up: first asked (TERM), then killed (KILL). How is [`crate::process`]'s affair.
 
 use super::Attempt;
-use crate::process::{Command, Ended, Inherit, User, run};
+use crate::process::{Command, Ended, Inherit, User, run_keeping};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
@@ -52,23 +52,17 @@ impl Config {
 }
 
 pub(super) async fn probe(config: &Config, attempt: &Attempt<'_>) -> Result<(), String> {
-    let path = config.program().to_owned();
-    // A dead file server keeps this look, and so the lane, until it comes back; without it every
-    // attempt would get one more thread stuck in starting the script.
-    let look = move || {
-        // Whether it is there and good is judged when it is started.
-        let _ = std::fs::metadata(path);
-        Ok(())
-    };
-    attempt.lane.run(look).await?;
-    let finished = run(&Command {
+    // A dead file server keeps the start, and so the lane, until it comes back: every attempt would get one
+    // more thread stuck.
+    let inside = attempt.lane.enter().await?;
+    let command = Command {
         argv: config.argv.clone(),
         inherit: config.inherit,
         environment: Vec::new(),
         user: config.user.clone(),
         timeout: attempt.schedule.timeout,
-    })
-    .await;
+    };
+    let finished = run_keeping(inside, &command).await;
     verdict(config.program(), &finished.ended, &finished.output)
 }
 

@@ -1,5 +1,6 @@
-//! Whose turn it is to be started: a few at a time. A thousand scripts that start in one moment would
-//! have the daemon copied a thousand times at once, while its adverts wait for a processor.
+//! Whose turn it is to be started, or to look at a disk: a few at a time. A thousand scripts that start in one moment
+//! would have the daemon copied a thousand times at once, while its adverts wait for a processor; and a thousand
+//! threads, each of which makes every later copy dearer, would live on as long as there is work.
 
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -15,7 +16,7 @@ const SHORT: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// `start` panicked.
-pub(super) async fn in_turn<T: Send + 'static>(
+pub(crate) async fn in_turn<T: Send + 'static>(
     start: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, JoinError> {
     // Nobody closes it, and without a turn it would only be sooner.
