@@ -206,14 +206,14 @@ fn spawn(command: &Command) -> Result<Running, String> {
     Ok(Running { child, group, output })
 }
 
-/// The standard library sets further groups only on nightly (and `pre_exec` is unsafe): a thread that has become
-/// the user starts it, and ends.
+/// The standard library sets further groups only on nightly (and `pre_exec` is unsafe): a thread that has joined them
+/// starts it, and ends.
 fn spawn_in_groups(mut builder: tokio::process::Command, user: &User) -> io::Result<Child> {
     let runtime = tokio::runtime::Handle::current();
     let start = || {
         let _entered = runtime.enter();
-        user.become_here()?;
-        builder.spawn()
+        user.join_groups_here()?;
+        builder.uid(user.uid).spawn()
     };
     let died = |_| Err(io::Error::other("the thread that was to start it has died"));
     std::thread::scope(|scope| scope.spawn(start).join().unwrap_or_else(died))

@@ -2,7 +2,8 @@
 
 use caps::{CapSet, Capability};
 use nix::unistd::{self, Gid, Group, Uid, getegid, geteuid};
-use rustix::{process, thread};
+use rustix::process::Gid as ThreadGid;
+use rustix::thread;
 use std::ffi::CString;
 use std::io;
 
@@ -36,14 +37,16 @@ impl User {
         self
     }
 
-    /// Makes the calling thread this user. What it starts from now on is too; it never is what it was.
-    pub(super) fn become_here(&self) -> io::Result<()> {
-        let gid = process::Gid::from_raw(self.gid);
-        let groups: Vec<_> = self.groups.iter().map(|group| process::Gid::from_raw(*group)).collect();
-        let uid = process::Uid::from_raw(self.uid);
+    /// Puts the calling thread into this user's groups, for good: what it starts is in them, and stays in them.
+    ///
+    /// It does not become the user: whoever is that could send the thread signals, and with it the daemon. What it
+    /// starts does (a child that is told to becomes a user lets go of all groups, where it may, and here may not).
+    pub(super) fn join_groups_here(&self) -> io::Result<()> {
+        let gid = ThreadGid::from_raw(self.gid);
+        let groups: Vec<_> = self.groups.iter().map(|group| ThreadGid::from_raw(*group)).collect();
         thread::set_thread_groups(&groups)?;
         thread::set_thread_res_gid(gid, gid, gid)?;
-        Ok(thread::set_thread_res_uid(uid, uid, uid)?)
+        caps::drop(None, CapSet::Effective, Capability::CAP_SETGID).map_err(io::Error::other)
     }
 
     /// Whether a child runs as this user without any change.
