@@ -226,7 +226,7 @@ impl Attempt<'_> {
 
 /// Probes for ever and hands every outcome to `report`. The first probe starts at once, the second
 /// half an interval to a whole one later, so that a thousand checks do not all probe in one moment for
-/// ever; each next one an interval after the start of the last, or at once when the last took longer;
+/// ever; each next one an interval after the last was due, or at once when the last took longer;
 /// two overlap only where [`Schedule::overlap`] says so. What a sentry sees end is looked at at once, instead
 /// of after the interval. Drop the future to stop; a running script is then killed.
 pub async fn run(spec: Spec, mut report: impl FnMut(Outcome) + Send + 'static) {
@@ -256,9 +256,10 @@ pub async fn run(spec: Spec, mut report: impl FnMut(Outcome) + Send + 'static) {
             sentry.dismiss();
         }
         report(outcome);
-        next = Instant::now().max(after(start, span.saturating_add(jitter(spec.schedule.jitter))));
-        span = interval;
         soonest = after(start, SHORTEST_INTERVAL);
+        let due = following(next, start, span.saturating_add(jitter(spec.schedule.jitter)));
+        next = due.max(soonest).max(Instant::now());
+        span = interval;
     }
 }
 
@@ -310,6 +311,13 @@ async fn unbroken(probe: impl Future<Output = Result<(), String>>) -> Result<(),
 /// `start` plus `span`, which may be longer than the clock can count.
 fn after(start: Instant, span: Duration) -> Instant {
     start + span.min(LONGEST_SPAN)
+}
+
+/// When the probe after one is due that was due at `due` and began at `start`. One that begins late, as timers do, does
+/// not put off all that follow; after a pause as long as `span` there is nothing to be made up for.
+fn following(due: Instant, start: Instant, span: Duration) -> Instant {
+    let next = after(due, span);
+    if start < due || next <= start { after(start, span) } else { next }
 }
 
 async fn dispatch(probe: &Probe, attempt: &Attempt<'_>) -> Result<(), String> {
@@ -446,6 +454,16 @@ mod tests {
         assert!(interval / 2 <= drawn[0] && drawn[999] <= interval);
         let in_one_moment = drawn.windows(100).any(|some| some[99].saturating_sub(some[0]) < interval / 100);
         assert!(!in_one_moment, "a tenth of all in a hundredth of the time");
+    }
+
+    #[test]
+    fn a_probe_that_begins_late_puts_none_off_and_one_that_an_alarm_brings_does() {
+        let (due, millis) = (Instant::now() + Duration::from_secs(9), Duration::from_millis);
+        let next = |start| following(due, start, millis(1000));
+        assert_eq!(next(due), due + millis(1000));
+        assert_eq!(next(due + millis(7)), due + millis(1000));
+        assert_eq!(next(due - millis(400)), due + millis(600), "an interval after the early one");
+        assert_eq!(next(due + millis(5000)), due + millis(6000), "once after a pause, and not twice");
     }
 
     #[tokio::test]
