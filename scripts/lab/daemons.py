@@ -10,6 +10,8 @@ PEER = {"a": "10.0.0.2", "b": "10.0.0.1"}
 # What a script check runs, and the priority of what is real-time.
 SCRIPT = "/bin/true"
 REALTIME = 20
+# Where those are answered that have an address each.
+CHECKED_PORT = 8081
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Router:
     drained: bool = False
     # Locum alone has it.
     local_routes: bool = False
-    # So many checks a second, by `script` or by `tcp`.
+    # So many checks a second, by `script` or by `tcp`; or by `tcp-each`, of an address each.
     checks: int = 0
     probe: str = "script"
     # To the other host by unicast.
@@ -67,8 +69,7 @@ class Locum:
             server.track_process(pid_file(server))
             text += f'[check.process]\ntype = "process"\npidfile = "{pid_file(server)}"\nfall = 1\n'
         for number in range(routers[0].checks):
-            what = f'command = ["{SCRIPT}"]\nuser = "root"' if routers[0].probe == "script" else f'target = "127.0.0.1:{SERVICE_PORT}"'
-            text += f'[check.c{number}]\ntype = "{routers[0].probe}"\n{what}\ninterval = "1s"\nfall = 3\n'
+            text += f'[check.c{number}]\n{self.probe(routers[0].probe, number)}\ninterval = "1s"\nfall = 3\n'
         if routers[0].realtime:
             text = f"[agent]\nrealtime = {REALTIME}\nlock_memory = true\n\n" + text
         if routers[0].http or routers[0].told or routers[0].all_told:
@@ -76,6 +77,12 @@ class Locum:
         if routers[0].told or routers[0].all_told:
             text += self.told(server, routers[0])
         server.start_locum(text)
+
+    def probe(self, kind, number):
+        if kind == "script":
+            return f'type = "script"\ncommand = ["{SCRIPT}"]\nuser = "root"'
+        target = f"127.0.0.1:{SERVICE_PORT}" if kind == "tcp" else f"{own_address(number)}:{CHECKED_PORT}"
+        return f'type = "tcp"\ntarget = "{target}"'
 
     def told(self, server, router):
         """Everything that tells of a router: of a fault to people, of its address to a name server that is away."""
@@ -187,6 +194,11 @@ class LocumBeforeKeepalived(Locum):
 
     def start(self, server, routers):
         (super() if server.name == "a" else Keepalived()).start(server, routers)
+
+
+def own_address(number):
+    """Of the host itself, and another for each check."""
+    return f"127.1.{number // 250}.{number % 250 + 1}"
 
 
 def http_socket(server):

@@ -1,10 +1,13 @@
 """Rows of `scripts/bench` with many routers, and with hostile packets."""
 
 import json
+import os
 import signal
 import subprocess
+import sys
 import time
-from daemons import PRIORITY, Router
+from bisect import bisect_left
+from daemons import CHECKED_PORT, PRIORITY, Router
 from gauges import Capture, packets, pss, usage
 from lan import PROBE, VIP, Probing, wait_for
 from pair import Scene, end, read, row
@@ -22,6 +25,8 @@ FLOODED = Scene("flooded", (Router((VIP,)),))
 FAST = Scene("wide-100ms", wide(0.1))
 SLOW = Scene("wide-1s", wide(1.0))
 MANY = Scene("reload", wide(1.0, 1))
+CHECKS = 1000
+CHECKED = Scene("checked", (Router((VIP,), interval=0.1, checks=CHECKS, probe="tcp-each"),), holder="", locum_only=True)
 
 # What is sent, and for how long.
 FLOODS = {
@@ -157,3 +162,32 @@ def reload(pair):
     marks.append(usage(pid))
     # The same time without a reload is what goes on anyway.
     return ((marks[2] - marks[1] - (marks[1] - marks[0])) / 1e6,)
+
+
+@row(
+    "checks",
+    CHECKED,
+    ("1,000 TCP checks at 1 s: begun, % of those due", "100", "100"),
+    ("the same checks: the latest past its second, ms", "20", "0"),
+    ("the same checks: most that begin within 100 ms", "-", "100"),
+    ("the same checks: CPU a check, us", "60", "a bare connect", "connect"),
+    ("the same checks: worst lateness of an advert every 100 ms, ms", "5", "0"),
+    ends=True,
+)
+def checks(pair):
+    # The first ones begin together, and the second ones apart.
+    time.sleep(2)
+    seconds = 3 if pair.quick else 4
+    accept = os.path.join(os.path.dirname(__file__), "connected.py")
+    command = (sys.executable, accept, str(CHECKED_PORT), str(seconds))
+    target = pair.a.gauge(*command, stdout=subprocess.PIPE)
+    target.stdout.readline()
+    pid, began = pair.a.daemon.pid, time.monotonic()
+    before = usage(pid)
+    came = json.loads(target.communicate(timeout=30)[0])
+    spent, seconds = usage(pid) - before, time.monotonic() - began
+    times = sorted(time for of_check in came.values() for time in of_check)
+    late = max(later - then - 1 for of_check in came.values() for then, later in zip(of_check, of_check[1:]))
+    most = max(bisect_left(times, first + 0.1) - place for place, first in enumerate(times))
+    begun = 100 * len(times) / CHECKS / seconds
+    return begun, late * 1000, most, spent / 1000 / len(times), pair.a.status()["lateness"]["worst_ms"]
