@@ -206,6 +206,22 @@ fn a_thousand_addresses_come_and_go_together() {
 }
 
 #[test]
+fn of_many_the_one_that_the_kernel_refuses_is_named_and_all_others_are_there_in_their_order() {
+    let (left, _right) = Namespace::pair();
+    let (holder, reports) = start(&left);
+    // Neither the first nor the last of what is asked for together; the kernel knows no such prefix.
+    let prefix = |n| if n == 100 { 33 } else { 32 };
+    holder.order(hold(OURS, (1..=200).map(|n| vip(&format!("10.6.0.{n}/{}", prefix(n)))).collect()));
+    let Report::Held { result: Err(reason), .. } = reports.next() else { panic!("one cannot be held") };
+    assert!(reason.starts_with("10.6.0.100/33 on eth0: "), "{reason}");
+    let there =
+        left.addresses("eth0").into_iter().filter_map(|info| Some(info["local"].as_str()?.to_owned()));
+    let there: Vec<String> = there.filter(|address| address.starts_with("10.6.0.")).collect();
+    let others: Vec<String> = (1..=200).filter(|n| *n != 100).map(|n| format!("10.6.0.{n}")).collect();
+    assert_eq!(there, others);
+}
+
+#[test]
 fn an_address_that_two_owners_want_stays_until_both_have_released_it() {
     let (left, _right) = Namespace::pair();
     let (holder, reports) = start(&left);
