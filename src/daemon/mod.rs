@@ -5,6 +5,7 @@
 //! runs everything that may wait for the world (`tasks`). Addresses have a thread of their own in
 //! `net::address`. So neither a hanging script nor five thousand addresses delay an advert.
 
+mod alone;
 mod apart;
 mod audits;
 mod bell;

@@ -1,5 +1,6 @@
 //! Effects become orders to doers; what doers report becomes input. Looks details up, decides nothing.
 
+use super::alone::{self, Name};
 use super::audits::Audits;
 use super::dumper::{Dumper, dumps};
 use super::facts::Reloads;
@@ -8,7 +9,7 @@ use super::leases::{self, Leases};
 use super::recorder::Recorder;
 use super::replace::Program;
 use super::scheduling::Scheduled;
-use super::sockets::{self, Sockets};
+use super::sockets::Sockets;
 use super::state::{self, Keeper};
 use super::tasks::{Command, Tasks};
 use super::tuning::Tuning;
@@ -29,7 +30,6 @@ use crate::time::{Time, first};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
@@ -61,7 +61,7 @@ pub(super) struct Performer {
     /// The next program could not be started.
     pub stuck: bool,
     /// That no other Locum holds addresses on this host; `None` while one does.
-    sole: Option<UnixListener>,
+    sole: Option<Name>,
     keeper: Keeper,
     pub record: Recorder,
     pub inbox: Inbox,
@@ -91,8 +91,8 @@ pub(super) struct Performer {
 
 /// Sweeps, unless another Locum runs on this host, whose addresses carry the same mark. `later`: what is
 /// there may be needed yet.
-fn sole(holder: &Holder, later: bool) -> Option<UnixListener> {
-    let claim = sockets::sole().ok()?;
+fn sole(holder: &Holder, later: bool) -> Option<Name> {
+    let claim = alone::sole().ok()?;
     if !later {
         holder.order(Order::Sweep);
     }

@@ -1,8 +1,8 @@
 //! Keeps the sockets open that the agent wants: opens, closes, tries again.
 //!
-//! Each virtual router is also claimed by an abstract unix socket, which the kernel scopes to the
-//! network namespace and drops with the process: a second daemon for the same router is refused.
+//! Nothing is opened for a virtual router that another daemon on this host is for.
 
+use super::alone::Claims;
 use super::bell::Bell;
 use crate::agent::{Came, Datagram, Input, Lateness, Listen, Outgoing};
 use crate::claim::VoterId;
@@ -10,12 +10,10 @@ use crate::net::announce;
 use crate::net::raw_socket::{self, RawSocket};
 use crate::net::vote_socket::{SecondPath, VoteSocket};
 use crate::time::Time;
-use crate::vrrp::{Family, PROTOCOL, Vrid};
+use crate::vrrp::{Family, PROTOCOL};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{debug, error};
@@ -24,13 +22,6 @@ use tracing::{debug, error};
 const RETRY: Duration = Duration::from_secs(1);
 /// The largest IP packet.
 const BUFFER: usize = 65_536;
-
-/// Claims to be the only Locum in this network namespace, for as long as the listener lives.
-pub(super) fn sole() -> io::Result<UnixListener> {
-    UnixListener::bind_addr(&SocketAddr::from_abstract_name("locum")?)
-}
-
-type Claim = (u32, Family, Vrid);
 
 /// The number of whoever wakes the core besides the sockets.
 const CALLER: u64 = 0;
@@ -54,7 +45,7 @@ pub(super) struct Sockets {
     last: u64,
     /// A few: one finds its own faster by looking at each.
     open: Vec<Open>,
-    claims: BTreeMap<Claim, UnixListener>,
+    claims: Claims,
     wanted: BTreeSet<Listen>,
     /// What is told to the agent, which does not tell protocols apart.
     failed: BTreeMap<(String, Family), String>,
@@ -94,7 +85,7 @@ impl Sockets {
             vote: None,
             last: VOTE,
             open: Vec::new(),
-            claims: BTreeMap::new(),
+            claims: Claims::default(),
             wanted: BTreeSet::new(),
             failed: BTreeMap::new(),
             retry_at: None,
@@ -107,10 +98,8 @@ impl Sockets {
     pub(super) fn want(&mut self, now: Time, wanted: BTreeSet<Listen>) -> Vec<Input> {
         self.wanted = wanted;
         self.open.retain(|open| self.wanted.iter().any(|l| open.serves(l) && same_socket(l, &open.listen)));
-        let claimed = |(index, family, vrid): &Claim| {
-            self.wanted.iter().any(|l| l.index == *index && l.family == *family && l.vrids.contains(vrid))
-        };
-        self.claims.retain(|claim, _| claimed(claim));
+        let wanted = |index, family| self.wanted.iter().any(|l| l.index == index && l.family == family);
+        self.claims.retain(wanted);
         self.failed.retain(|key, _| self.wanted.iter().any(|l| place_of(l) == *key));
         self.attempt(now)
     }
@@ -142,9 +131,10 @@ impl Sockets {
     }
 
     fn ensure(&mut self, listen: &Listen) -> io::Result<()> {
-        for vrid in &listen.vrids {
-            self.claim((listen.index, listen.family, *vrid), &listen.interface)?;
-        }
+        let place = (listen.index, listen.family);
+        let there = self.wanted.iter().filter(|l| (l.index, l.family) == place);
+        let vrids = there.flat_map(|l| &l.vrids).copied().collect();
+        self.claims.claim(&listen.interface, place, &vrids)?;
         if let Some(open) = self.open.iter_mut().find(|open| open.serves(listen)) {
             if open.listen.vrids != listen.vrids {
                 open.socket.set_vrids(&listen.vrids)?;
@@ -160,23 +150,6 @@ impl Sockets {
         self.bell.watch(socket.fd(), self.last)?;
         let interface = interface.as_str().into();
         self.open.push(Open { number: self.last, socket, listen: listen.clone(), interface });
-        Ok(())
-    }
-
-    fn claim(&mut self, claim: Claim, interface: &str) -> io::Result<()> {
-        if self.claims.contains_key(&claim) {
-            return Ok(());
-        }
-        let (index, family, vrid) = claim;
-        let name = format!("locum/{index}/{family}/{vrid}");
-        let address = SocketAddr::from_abstract_name(name)?;
-        let listener = UnixListener::bind_addr(&address).map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => io::Error::other(format!(
-                "another locum on this host runs VRID {vrid} on {interface} already: stop one of them"
-            )),
-            _ => error,
-        })?;
-        self.claims.insert(claim, listener);
         Ok(())
     }
 
