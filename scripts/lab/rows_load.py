@@ -182,10 +182,9 @@ def checks(pair):
     command = (sys.executable, accept, str(CHECKED_PORT), str(seconds))
     target = pair.a.gauge(*command, stdout=subprocess.PIPE)
     target.stdout.readline()
-    pid, began = pair.a.daemon.pid, time.monotonic()
-    before = usage(pid)
+    before = usage(pair.a.daemon.pid)
     came = json.loads(target.communicate(timeout=30)[0])
-    spent, seconds = usage(pid) - before, time.monotonic() - began
+    spent = usage(pair.a.daemon.pid) - before
     times = sorted(time for of_check in came.values() for time in of_check)
     late = max(later - then - 1 for of_check in came.values() for then, later in zip(of_check, of_check[1:]))
     most = max(bisect_left(times, first + 0.1) - place for place, first in enumerate(times))
