@@ -262,6 +262,10 @@ impl Performer {
                 self.ask_survey();
                 Input::LinksReady
             }
+            Arrival::Link(link::Report::Lost) => {
+                self.holder.order(Order::Check);
+                return None;
+            }
             Arrival::Link(link::Report::AddressGone { interface, address, .. }) => {
                 self.holder.order(Order::Gone { interface, address });
                 return None;
