@@ -301,6 +301,11 @@ impl Change {
             Change::Add(fact) | Change::PutBack(fact) | Change::Renew(fact) | Change::Delete(fact) => fact,
         }
     }
+
+    /// Whether it puts one of Locum's there.
+    pub(super) fn adds(&self) -> bool {
+        matches!(self, Change::Add(_))
+    }
 }
 
 impl Encode for Change {

@@ -138,12 +138,19 @@ impl Netlink {
         Ok(sequence)
     }
 
-    /// Makes the changes in their order, in batches of which only the last message is acknowledged.
-    /// Returns one result for each. An error of the socket itself leaves open what was done.
-    pub(super) fn change(&mut self, changes: &[impl Encode]) -> io::Result<Vec<Result<(), Refusal>>> {
+    /// Makes the changes in their order, in batches of which only the last message is acknowledged, and tells of
+    /// each batch once it is done. Returns one result for each. An error of the socket itself leaves open what was
+    /// done.
+    pub(super) fn change<C: Encode>(
+        &mut self,
+        changes: &[C],
+        mut done: impl FnMut(&[C], &[Result<(), Refusal>]),
+    ) -> io::Result<Vec<Result<(), Refusal>>> {
         let mut results = Vec::with_capacity(changes.len());
         for batch in changes.chunks(BATCH) {
-            results.extend(self.batch(batch)?);
+            let of_batch = self.batch(batch)?;
+            done(batch, &of_batch);
+            results.extend(of_batch);
         }
         Ok(results)
     }

@@ -3,6 +3,7 @@
 //! A sleeper in `mpsc::Receiver::recv` is woken while the sender still has the lock that it needs next, and
 //! mostly sleeps once more before it gets on. Here it is woken without one: an order costs one wake-up.
 
+use std::cell::RefCell;
 use std::sync::mpsc::{self, TryRecvError, channel};
 use std::thread::{self, Thread};
 use std::time::Instant;
@@ -40,7 +41,11 @@ impl<T> Sender<T> {
 }
 
 /// The thread's own end.
-pub(super) struct Queue<T>(mpsc::Receiver<T>);
+pub(super) struct Queue<T> {
+    tasks: mpsc::Receiver<T>,
+    /// The next task, where it was looked at.
+    next: RefCell<Option<T>>,
+}
 
 /// Why there is no task.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,13 +59,25 @@ pub(super) enum Nothing {
 impl<T> Queue<T> {
     /// The next task, if it is there.
     pub(super) fn ready(&self) -> Option<T> {
-        self.0.try_recv().ok()
+        self.take().ok()
+    }
+
+    /// Whether the next task is there and such a one. It stays where it is.
+    pub(super) fn is_next(&self, such: impl Fn(&T) -> bool) -> bool {
+        let next = self.take().ok();
+        let is_such = next.as_ref().is_some_and(such);
+        self.next.replace(next);
+        is_such
+    }
+
+    fn take(&self) -> Result<T, TryRecvError> {
+        self.next.take().map_or_else(|| self.tasks.try_recv(), Ok)
     }
 
     /// The next task; waits for it until then, or for ever. To be called by the thread that was started for it.
     pub(super) fn next(&self, until: Option<Instant>) -> Result<T, Nothing> {
         loop {
-            match self.0.try_recv() {
+            match self.take() {
                 Ok(task) => return Ok(task),
                 Err(TryRecvError::Disconnected) => return Err(Nothing::Ended),
                 Err(TryRecvError::Empty) => {}
@@ -80,7 +97,9 @@ pub(super) fn start<T: Send + 'static>(
     body: impl FnOnce(&Queue<T>) + Send + 'static,
 ) -> std::io::Result<Sender<T>> {
     let (tasks, queue) = channel();
-    let thread = thread::Builder::new().name(name.to_owned()).spawn(move || body(&Queue(queue)))?;
+    let thread = thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || body(&Queue { tasks: queue, next: RefCell::default() }))?;
     Ok(Sender { tasks, sleeper: Sleeper(thread.thread().clone()) })
 }
 
@@ -109,6 +128,23 @@ mod tests {
         drop(sender);
         drop(other);
         assert_eq!(results.iter().collect::<Vec<_>>(), (0..1000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_task_that_was_looked_at_comes_in_its_order_all_the_same() {
+        let (done, results) = channel();
+        let body = move |queue: &Queue<u32>| {
+            let seen = queue.next(None).map(|first| (first, queue.is_next(|next| *next == 3)));
+            let looked =
+                (queue.is_next(|next| *next == 2), queue.ready(), queue.next(None), queue.is_next(|_| true));
+            done.send((seen, looked)).unwrap();
+        };
+        let (tasks, queue) = channel();
+        for task in 1..=3 {
+            tasks.send(task).unwrap();
+        }
+        body(&Queue { tasks: queue, next: RefCell::default() });
+        assert_eq!(results.recv().unwrap(), (Ok((1, false)), (true, Some(2), Ok(3), false)));
     }
 
     #[test]

@@ -26,15 +26,18 @@ pub(super) enum Outcome {
     Removed,
 }
 
+/// Told of addresses that are there now, and on which interface.
+pub(super) type Come<'a> = &'a mut dyn FnMut(&str, Vec<IpAddr>);
+
 pub(super) type Outcomes = BTreeMap<Place, Result<Outcome, String>>;
 
 /// The addresses of this host, as far as they are Locum's to change.
 pub(super) struct Settler {
     netlink: Option<Netlink>,
-    means: Means,
-    journal: Journal,
+    pub(super) means: Means,
+    pub(super) journal: Journal,
     /// What Locum has put there and not removed.
-    put: BTreeSet<Place>,
+    pub(super) put: BTreeSet<Place>,
     /// What should have been removed and could not.
     overdue: BTreeSet<Place>,
     /// What should be there and could not be put there.
@@ -44,11 +47,11 @@ pub(super) struct Settler {
     /// The numbers that interfaces had when something was put there last.
     indices: BTreeMap<Arc<str>, u32>,
     /// The journal could not be written the last time,
-    forgetful: bool,
+    pub(super) forgetful: bool,
     /// and why, until that is told.
-    news: Option<String>,
+    pub(super) news: Option<String>,
     /// Whether the kernel keeps the mark; unknown until the first address is there.
-    marks: Option<bool>,
+    pub(super) marks: Option<bool>,
 }
 
 impl Settler {
@@ -104,6 +107,11 @@ impl Settler {
 
     /// Makes it true that `wanted` is there and `unwanted` is not, as far as it is Locum's.
     pub(super) fn settle(&mut self, wanted: &[Wanted], unwanted: &[Place]) -> Outcomes {
+        self.settle_and(wanted, unwanted, &mut |_, _| {})
+    }
+
+    /// The same, and tells of what comes meanwhile.
+    pub(super) fn settle_and(&mut self, wanted: &[Wanted], unwanted: &[Place], come: Come<'_>) -> Outcomes {
         let mut work: BTreeMap<_, (Vec<&Wanted>, Vec<&Place>)> = BTreeMap::new();
         for wanted in wanted {
             work.entry((&wanted.place.interface, wanted.place.install)).or_default().0.push(wanted);
@@ -114,8 +122,8 @@ impl Settler {
         let mut outcomes = Outcomes::new();
         for ((interface, install), (wanted, unwanted)) in work {
             let settled = match install {
-                Install::Address => self.settle_on(interface, &wanted, &unwanted, &mut outcomes),
-                Install::LocalRoute => self.settle_routes(interface, &wanted, &unwanted, &mut outcomes),
+                Install::Address => self.settle_on(interface, &wanted, &unwanted, &mut outcomes, come),
+                Install::LocalRoute => self.settle_routes(interface, &wanted, &unwanted, &mut outcomes, come),
             };
             if let Err(reason) = settled {
                 let touched = wanted.iter().map(|wanted| &wanted.place).chain(unwanted.iter().copied());
@@ -140,6 +148,7 @@ impl Settler {
         wanted: &[&Wanted],
         unwanted: &[&Place],
         outcomes: &mut Outcomes,
+        come: Come<'_>,
     ) -> Result<(), String> {
         let Some(index) = self.index(interface, wanted, unwanted, outcomes) else { return Ok(()) };
         let before = self.present(index)?;
@@ -147,13 +156,13 @@ impl Settler {
         self.let_go(interface, &before, wanted);
         let changes = self.plan(interface, index, &before, wanted, unwanted);
         outcomes.extend(wanted.iter().map(|wanted| (wanted.place.clone(), Ok(Outcome::WasThere))));
-        self.change(interface, &changes, outcomes)?;
+        self.change(interface, &changes, outcomes, come)?;
         if changes.iter().any(takes_others_along) {
             let after = self.present(index)?;
             let mut again = lost(&before, &after, &changes);
             again.retain(|change| wanted.iter().all(|wanted| wanted.place.address != change.fact().address));
             again.extend(self.plan(interface, index, &after, wanted, &[]));
-            self.change(interface, &again, outcomes)?;
+            self.change(interface, &again, outcomes, come)?;
         }
         let done = |place: &&Place| !matches!(outcomes.get(place), Some(Err(_)));
         self.forget(unwanted.iter().copied().filter(done));
@@ -174,10 +183,10 @@ impl Settler {
         let theirs = before.iter().filter(same).filter(|fact| !self.ours(&interface, fact));
         let changes: Vec<Change> = theirs.map(|fact| Change::Delete(fact.clone())).collect();
         let mut outcomes = Outcomes::new();
-        self.change(&interface, &changes, &mut outcomes)?;
+        self.change(&interface, &changes, &mut outcomes, &mut |_, _| {})?;
         if changes.iter().any(takes_others_along) {
             let again = lost(&before, &self.present(index)?, &changes);
-            self.change(&interface, &again, &mut Outcomes::new())?;
+            self.change(&interface, &again, &mut Outcomes::new(), &mut |_, _| {})?;
         }
         match outcomes.into_values().next() {
             Some(Ok(_)) => Ok(Some(())),
@@ -217,6 +226,7 @@ impl Settler {
         wanted: &[&Wanted],
         unwanted: &[&Place],
         outcomes: &mut Outcomes,
+        come: Come<'_>,
     ) -> Result<(), String> {
         let Some(index) = self.index(interface, wanted, unwanted, outcomes) else { return Ok(()) };
         let obstacle = if wanted.is_empty() { None } else { local_route::obstacle(interface) };
@@ -236,7 +246,14 @@ impl Settler {
         });
         let (places, changes): (Vec<_>, Vec<_>) = delete.chain(add).unzip();
         outcomes.extend(wanted.iter().map(|wanted| (wanted.place.clone(), Ok(Outcome::WasThere))));
-        let results = self.ask(|netlink| netlink.change(&changes))?;
+        let added = |changes: &[local_route::Change], results: &[Result<(), Refusal>]| {
+            let added = changes.iter().zip(results).filter_map(|(change, result)| match (change, result) {
+                (local_route::Change::Add(route), Ok(())) => Some(route.address.into()),
+                _ => None,
+            });
+            come(interface, added.collect());
+        };
+        let results = self.ask(|netlink| netlink.change(&changes, added))?;
         for ((place, change), result) in places.into_iter().zip(changes).zip(results) {
             let outcome = match (change, result) {
                 (local_route::Change::Add(_), Ok(())) => Ok(Outcome::Added),
@@ -360,12 +377,33 @@ impl Settler {
         interface: &Arc<str>,
         changes: &[Change],
         outcomes: &mut Outcomes,
+        come: Come<'_>,
+    ) -> Result<(), String> {
+        // The first that is added tells whether the kernel keeps the mark: while the list is short, and before the
+        // journal would have to name all.
+        let first = if self.marks.is_none() { changes.iter().position(Change::adds) } else { None };
+        let (first, rest) = changes.split_at(first.map_or(0, |first| first + 1));
+        self.change_some(interface, first, outcomes, come)?;
+        self.change_some(interface, rest, outcomes, come)
+    }
+
+    fn change_some(
+        &mut self,
+        interface: &Arc<str>,
+        changes: &[Change],
+        outcomes: &mut Outcomes,
+        come: Come<'_>,
     ) -> Result<(), String> {
         if changes.is_empty() {
             return Ok(());
         }
         self.before_adding(interface, changes);
-        let results = self.ask(|netlink| netlink.change(changes))?;
+        let added = |changes: &[Change], results: &[Result<(), Refusal>]| {
+            let added =
+                changes.iter().zip(results).filter(|(change, result)| change.adds() && result.is_ok());
+            come(interface, added.map(|(change, _)| change.fact().address).collect());
+        };
+        let results = self.ask(|netlink| netlink.change(changes, added))?;
         for (change, result) in changes.iter().zip(results) {
             let place = place(interface, change.fact());
             match (change, result) {
@@ -398,52 +436,6 @@ impl Settler {
         Ok(())
     }
 
-    /// A crash in the next moment must not leave an address that nobody knows of.
-    fn before_adding(&mut self, interface: &Arc<str>, changes: &[Change]) {
-        let added = changes.iter().filter(|change| matches!(change, Change::Add(_))).map(Change::fact);
-        if self.marks != Some(true) {
-            let addresses = added.clone().filter(|fact| !fact.own()).map(|fact| fact.address);
-            self.means.placed.write().unwrap_or_else(PoisonError::into_inner).extend(addresses);
-            let places = self.put.iter().cloned().chain(added.map(|fact| place(interface, fact))).collect();
-            self.remember(&places);
-        }
-    }
-
-    fn write_journal(&mut self) {
-        let places = if self.marks == Some(true) { BTreeSet::new() } else { self.put.clone() };
-        self.remember(&places);
-    }
-
-    /// Without a journal a crash leaves something behind; without the address nothing works. The next change
-    /// tries again.
-    fn remember(&mut self, places: &BTreeSet<Place>) {
-        let written = self.journal.write(places);
-        self.news =
-            written.as_ref().err().filter(|_| !self.forgetful).map(ToString::to_string).or(self.news.take());
-        self.forgetful = written.is_err();
-    }
-
-    /// Why the journal cannot be written, once.
-    pub(super) fn forgets(&mut self) -> Option<String> {
-        self.news.take().filter(|_| self.marks != Some(true))
-    }
-
-    /// Once: looks at an address just put there, whether it carries the mark.
-    fn learn_of_marks(&mut self, changes: &[Change]) -> Result<(), String> {
-        let added = changes.iter().find(|change| matches!(change, Change::Add(_)));
-        if let (None, Some(added)) = (self.marks, added) {
-            let added = added.fact();
-            let present = self.present(added.index)?;
-            let same = |fact: &&AddressFact| fact.address == added.address && fact.prefix == added.prefix;
-            self.marks = present.iter().find(same).map(AddressFact::marked);
-            if self.marks == Some(true) {
-                // By its mark it is told from what somebody else puts beside it.
-                self.means.placed.write().unwrap_or_else(PoisonError::into_inner).clear();
-            }
-        }
-        Ok(())
-    }
-
     fn forget<'a>(&mut self, places: impl Iterator<Item = &'a Place>) {
         let mut addresses = BTreeSet::new();
         for place in places {
@@ -462,7 +454,7 @@ impl Settler {
         self.write_journal();
     }
 
-    fn present(&mut self, index: u32) -> Result<Vec<AddressFact>, String> {
+    pub(super) fn present(&mut self, index: u32) -> Result<Vec<AddressFact>, String> {
         self.ask(|netlink| netlink.addresses(Some(index)))
     }
 

@@ -2,25 +2,23 @@
 //! after the other.
 
 use super::address::{Means, Order, Report};
-use super::announce::{self, Announcer};
+use super::announce::Announcer;
 use super::answers::{Answers, Verdict};
 use super::connections;
 use super::duty::Duty;
 use super::firewall::{Firewall, Shut};
 use super::macvlan::Macvlans;
-use super::pace::{Frame, Pacer};
-use super::probe::question;
+use super::pace::Pacer;
 use super::queue::{Nothing, Queue};
 use super::renewer::Permit;
 use super::routing::{self, Entry, Routing};
 use super::settle::{Outcome, Outcomes, Settler};
+use super::telling::Early;
 use super::wanted::{Place, Wanted};
 use crate::agent::Vmac;
-use nix::net::if_::if_nametoindex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
@@ -39,11 +37,12 @@ pub(super) struct Worker<F> {
     pub(super) duties: BTreeMap<u32, Duty>,
     /// Routes and rules that should have been removed and could not.
     overdue: Vec<Entry>,
-    announcers: BTreeMap<String, Announcer>,
-    pacer: Pacer,
-    answers: Answers,
+    pub(super) announcers: BTreeMap<String, Announcer>,
+    pub(super) pacer: Pacer,
+    pub(super) early: Option<Early>,
+    pub(super) answers: Answers,
     pub(super) permit: Permit,
-    report: F,
+    pub(super) report: F,
 }
 
 impl<F: Fn(Report)> Worker<F> {
@@ -57,6 +56,7 @@ impl<F: Fn(Report)> Worker<F> {
             overdue: Vec::new(),
             announcers: BTreeMap::new(),
             pacer: Pacer::default(),
+            early: None,
             answers: Answers::default(),
             permit,
             report,
@@ -85,7 +85,7 @@ impl<F: Fn(Report)> Worker<F> {
                     let _ = self.take_renewal();
                     self.restore(|place| gone.contains(&(place.interface.to_string(), place.address)));
                 }
-                Task::Order(order) => self.perform(order),
+                Task::Order(order) => self.perform(order, queue),
             }
             if let Some(why) = self.settler.forgets() {
                 (self.report)(Report::Forgets { why });
@@ -113,10 +113,10 @@ impl<F: Fn(Report)> Worker<F> {
         }
     }
 
-    fn perform(&mut self, order: Order) {
+    fn perform(&mut self, order: Order, queue: &Queue<Task>) {
         let renewal = self.take_renewal();
         match order {
-            Order::Hold { owner, holding, until } => self.hold(owner, Duty::of(holding, until)),
+            Order::Hold { owner, holding, until } => self.hold(owner, Duty::of(holding, until), queue),
             Order::Release { owner } => self.release(owner),
             Order::Announce { owner, count } => self.announce(owner, count, |_, _| true),
             Order::AnnounceElsewhere { owner } => {
@@ -167,7 +167,7 @@ impl<F: Fn(Report)> Worker<F> {
     }
 
     /// What goes, goes before what comes: an entry may take the place of another.
-    fn hold(&mut self, owner: u32, mut new: Duty) {
+    fn hold(&mut self, owner: u32, mut new: Duty, queue: &Queue<Task>) {
         let may = new.fit(Instant::now());
         let old = self.duties.insert(owner, new.clone()).unwrap_or_default();
         let leaving: Vec<IpAddr> = old.refused().collect();
@@ -177,7 +177,8 @@ impl<F: Fn(Report)> Worker<F> {
         // Before an address is there, and until it has gone.
         let refused = self.firewall.refuse(self.refused().chain(leaving).collect());
         let unwanted = self.no_longer_wanted(old.addresses);
-        let outcomes = self.settler.settle(if may { &new.addresses } else { &[] }, &unwanted);
+        let wanted: &[Wanted] = if may { &new.addresses } else { &[] };
+        let outcomes = self.settle((owner, &new), wanted, &unwanted, queue);
         let claimed = if may { Ok(()) } else { Err("the claim on it ends too soon".to_owned()) };
         let refused = refused.and_then(|()| self.firewall.refuse(self.refused().collect()));
         let raised = made.and_then(|_| new.raise_vmacs(&self.macvlans));
@@ -361,42 +362,6 @@ impl<F: Fn(Report)> Worker<F> {
         }
     }
 
-    fn announce(&mut self, owner: u32, count: u8, chosen: impl Fn(&Duty, &Place) -> bool) {
-        let mut interfaces: BTreeMap<Arc<str>, Vec<IpAddr>> = BTreeMap::new();
-        if let Some(duty) = self.duties.get(&owner) {
-            let places = duty.addresses.iter().map(|wanted| &wanted.place);
-            for place in places.filter(|place| self.settler.holds(place) && chosen(duty, place)) {
-                interfaces.entry(place.interface.clone()).or_default().push(place.address);
-            }
-        }
-        if self.duties.get(&owner).is_some_and(|duty| duty.virtual_macs().next().is_some()) {
-            // Without it nothing is known of the answers, and nothing told.
-            let _ = self.answers.watch(Instant::now());
-        }
-        let (mut sent, mut failed) = (0, 0);
-        for (interface, addresses) in interfaces {
-            if let Some(lane) =
-                self.pacer.lane(self.duties.get(&owner).map_or("", |duty| duty.cable(&interface)))
-            {
-                let frame = |address| Frame { owner, interface: interface.to_string(), address };
-                let frames: Vec<Frame> = addresses.into_iter().map(frame).collect();
-                self.pacer.queue(lane, &frames, count);
-                continue;
-            }
-            let all = addresses.len() * usize::from(count);
-            match self.send_on(&interface, &addresses, count, announce::frame) {
-                Ok(Some(left)) => {
-                    sent += left;
-                    failed += all.saturating_sub(left);
-                }
-                // No Ethernet, no neighbours to tell.
-                Ok(None) => {}
-                Err(_) => failed += all,
-            }
-        }
-        (self.report)(Report::Announced { owner, sent, failed });
-    }
-
     /// Tells what this host answers for addresses with a virtual MAC address, and mends what it can.
     fn judge_answers(&mut self, now: Instant) {
         let Worker { duties, answers, macvlans, report, .. } = self;
@@ -415,63 +380,6 @@ impl<F: Fn(Report)> Worker<F> {
             };
             report(Report::Answered { owner, result });
         }
-    }
-
-    /// A frame that had to wait, if its address is still there.
-    fn announce_one(&mut self, frame: &Frame) {
-        let Frame { owner, interface, address } = frame;
-        let same = |place: &&Place| *place.interface == **interface && place.address == *address;
-        let places = self.duties.get(owner).into_iter().flat_map(|duty| &duty.addresses);
-        let there =
-            places.map(|wanted| &wanted.place).find(same).is_some_and(|place| self.settler.holds(place));
-        if !there {
-            return;
-        }
-        let left = self.send_on(interface, &[*address], 1, announce::frame);
-        let (sent, failed) = match left {
-            Ok(left) => (left.unwrap_or(0), usize::from(left == Some(0))),
-            Err(_) => (0, 1),
-        };
-        (self.report)(Report::Announced { owner: *owner, sent, failed });
-    }
-
-    /// What comes of it is somebody else's to hear.
-    fn ask(&mut self, owner: u32) {
-        let mut asked: BTreeMap<(Arc<str>, bool), IpAddr> = BTreeMap::new();
-        if let Some(duty) = self.duties.get(&owner) {
-            let places = duty.addresses.iter().map(|wanted| &wanted.place);
-            for place in places.filter(|place| self.settler.holds(place)) {
-                asked.entry((place.interface.clone(), place.address.is_ipv6())).or_insert(place.address);
-            }
-        }
-        for ((interface, _), address) in asked {
-            // Whom nobody could ask is not there to be heard.
-            let _ = self.send_on(&interface, &[address], 1, question);
-        }
-    }
-
-    /// How many of the frames have left; `None` where there is no Ethernet.
-    fn send_on(
-        &mut self,
-        interface: &str,
-        addresses: &[IpAddr],
-        count: u8,
-        make: fn([u8; 6], IpAddr) -> Vec<u8>,
-    ) -> Result<Option<usize>, String> {
-        let index = if_nametoindex(interface).map_err(|errno| errno.desc().to_owned())?;
-        let Some(mac) = self.settler.ask(|netlink| netlink.mac(index))? else {
-            return Ok(None);
-        };
-        if self.announcers.get(interface).is_none_or(|announcer| announcer.index() != index) {
-            let announcer = Announcer::open(index).map_err(|error| error.to_string())?;
-            self.announcers.insert(interface.to_owned(), announcer);
-        }
-        let frames: Vec<Vec<u8>> = addresses.iter().map(|address| make(mac, *address)).collect();
-        let sent = self
-            .announcers
-            .get(interface)
-            .map_or(0, |announcer| (0..count).map(|_| announcer.send(&frames)).sum());
-        Ok(Some(sent))
     }
 }
 

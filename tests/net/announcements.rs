@@ -13,9 +13,11 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -82,12 +84,17 @@ pub(crate) fn listen(namespace: &Namespace) -> OwnedFd {
 }
 
 pub(crate) fn hear(socket: &OwnedFd, wanted: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    hear_some(socket, wanted.len(), &wanted.iter().cloned().collect())
+}
+
+/// So many of these.
+fn hear_some(socket: &OwnedFd, count: usize, wanted: &BTreeSet<Vec<u8>>) -> Vec<Vec<u8>> {
     let mut buffer = [0; 2048];
     let mut heard = Vec::new();
-    while heard.len() < wanted.len() {
+    while heard.len() < count {
         let length = recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()).expect("a frame in time");
         // Address detection and router solicitations of the hosts themselves pass as well.
-        if wanted.contains(&buffer[..length].to_vec()) {
+        if wanted.contains(&buffer[..length]) {
             heard.push(buffer[..length].to_vec());
         }
     }
@@ -134,6 +141,56 @@ fn held_addresses_are_announced_to_the_neighbour_as_often_as_asked() {
     assert_eq!(reports.next(), Report::Announced { owner: 1, sent: 3, failed: 0 });
     let wanted: Vec<Vec<u8>> = addresses.iter().map(|address| frame([2, 0, 0, 0, 0, 2], *address)).collect();
     assert_eq!(hear(&neighbour, &wanted), wanted);
+}
+
+#[test]
+fn of_many_addresses_each_is_announced_while_others_come_and_all_once_before_any_is_repeated() {
+    let (left, right) = Namespace::pair();
+    left.ip("link set eth0 address 02:00:00:00:00:01");
+    let addresses: Vec<IpAddr> =
+        (0..400).map(|n| IpAddr::from((0x0a09_0100_u32 + n).to_be_bytes())).collect();
+    let frames: BTreeSet<Vec<u8>> =
+        addresses.iter().map(|address| frame([2, 0, 0, 0, 0, 1], *address)).collect();
+    // One that is there already does not come, and is announced all the same.
+    left.ip(&format!("addr add {}/32 dev eth0", addresses[7]));
+    let neighbour = listen(&right);
+    setsockopt(&neighbour, sockopt::RcvBufForce, &(8 << 20)).expect("room for all");
+    let (sender, reports) = Reports::channel();
+    let (open, gate) = channel();
+    let report = move |report| {
+        if matches!(report, Report::Held { owner: 0, .. }) {
+            gate.recv().expect("more orders");
+        }
+        // What left before the holder said that all are there.
+        let mut early = Vec::new();
+        let mut buffer = [0; 2048];
+        let now = MsgFlags::MSG_DONTWAIT;
+        while matches!(report, Report::Held { owner: 1, .. })
+            && let Ok(length) = recv(neighbour.as_raw_fd(), &mut buffer, now)
+        {
+            early.extend(frames.get(&buffer[..length]).cloned());
+        }
+        let all = matches!(report, Report::Announced { .. });
+        let late = if all { hear_some(&neighbour, 401, &frames) } else { Vec::new() };
+        sender.send((report, early, late)).expect("a listening test");
+    };
+    let holder = left.run(|| Holder::start(Means::default(), report).expect("a holder"));
+    let hold = |owner, addresses: &[IpAddr]| {
+        let vips = addresses.iter().map(|address| Vip::new(*address, 32)).collect();
+        let holding = Holding { interface: "eth0".to_owned(), vips, ..Holding::default() };
+        holder.order(Order::Hold { until: None, owner, holding });
+    };
+    hold(0, &[]);
+    hold(1, &addresses);
+    holder.order(Order::Announce { owner: 1, count: 2 });
+    open.send(()).expect("a waiting holder");
+    let (_, (held, early, _), (announced, _, late)) = (reports.next(), reports.next(), reports.next());
+    assert_eq!(held, Report::Held { owner: 1, result: Ok(()) });
+    assert_eq!(early.len(), 399);
+    assert_eq!(announced, Report::Announced { owner: 1, sent: 800, failed: 0 });
+    let first: BTreeSet<_> = early.iter().chain(&late[..1]).collect();
+    let second: BTreeSet<_> = late[1..].iter().collect();
+    assert_eq!((first.len(), second.len()), (400, 400), "each once, and once more");
 }
 
 #[test]
