@@ -29,6 +29,40 @@ pub(super) enum Task {
     Finish(Sender<()>),
 }
 
+/// Owners that give up together, at most: the first is told of before the last has begun.
+const TOGETHER: usize = 64;
+
+/// What goes with one owner.
+struct Leaving {
+    places: Vec<Place>,
+    closes: bool,
+    drain_ports: Box<[u16]>,
+    entries: Vec<Entry>,
+    vmacs: Vec<Vmac>,
+}
+
+impl Leaving {
+    /// What of it nobody else wants.
+    fn of(old: Duty, wanted: &BTreeSet<&Place>) -> Self {
+        Leaving {
+            places: no_longer(old.addresses, wanted),
+            closes: old.close_connections,
+            drain_ports: old.drain_ports,
+            entries: old.entries,
+            vmacs: old.vmacs,
+        }
+    }
+
+    fn addresses(&self) -> BTreeSet<IpAddr> {
+        self.places.iter().map(|place| place.address).collect()
+    }
+
+    fn shut(&self) -> Result<Option<Shut>, String> {
+        let shut = !self.drain_ports.is_empty() && !self.places.is_empty();
+        shut.then(|| Shut::new(&self.addresses(), &self.drain_ports)).transpose()
+    }
+}
+
 pub(super) struct Worker<F> {
     macvlans: Macvlans,
     firewall: Firewall,
@@ -85,6 +119,17 @@ impl<F: Fn(Report)> Worker<F> {
                     let _ = self.take_renewal();
                     self.restore(|place| gone.contains(&(place.interface.to_string(), place.address)));
                 }
+                Task::Order(Order::Release { owner }) => {
+                    let mut owners = vec![owner];
+                    while owners.len() < TOGETHER
+                        && queue.is_next(|task| matches!(task, Task::Order(Order::Release { .. })))
+                        && let Some(Task::Order(Order::Release { owner })) = queue.ready()
+                    {
+                        owners.push(owner);
+                    }
+                    let _ = self.take_renewal();
+                    self.release(&owners);
+                }
                 Task::Order(order) => self.perform(order, queue),
             }
             if let Some(why) = self.settler.forgets() {
@@ -117,7 +162,7 @@ impl<F: Fn(Report)> Worker<F> {
         let renewal = self.take_renewal();
         match order {
             Order::Hold { owner, holding, until } => self.hold(owner, Duty::of(holding, until), queue),
-            Order::Release { owner } => self.release(owner),
+            Order::Release { owner } => self.release(&[owner]),
             Order::Announce { owner, count } => self.announce(owner, count, |_, _| true),
             Order::AnnounceElsewhere { owner } => {
                 self.announce(owner, 1, |duty, place| *place.interface != *duty.interface);
@@ -159,8 +204,8 @@ impl<F: Fn(Report)> Worker<F> {
             Order::Sweep => self.sweep(),
             Order::Stop => {
                 let owners: Vec<u32> = self.duties.keys().copied().collect();
-                for owner in owners {
-                    self.release(owner);
+                for some in owners.chunks(TOGETHER) {
+                    self.release(some);
                 }
             }
         }
@@ -176,7 +221,9 @@ impl<F: Fn(Report)> Worker<F> {
         let made = new.make_vmacs(&mut self.macvlans);
         // Before an address is there, and until it has gone.
         let refused = self.firewall.refuse(self.refused().chain(leaving).collect());
-        let unwanted = self.no_longer_wanted(old.addresses);
+        // Whoever has just begun had none: among a thousand the list of all is not made for each.
+        let unwanted =
+            if old.addresses.is_empty() { Vec::new() } else { no_longer(old.addresses, &self.places()) };
         let wanted: &[Wanted] = if may { &new.addresses } else { &[] };
         let outcomes = self.settle((owner, &new), wanted, &unwanted, queue);
         let claimed = if may { Ok(()) } else { Err("the claim on it ends too soon".to_owned()) };
@@ -199,34 +246,45 @@ impl<F: Fn(Report)> Worker<F> {
         unwanted.iter().map(|vmac| self.macvlans.delete(vmac)).fold(Ok(()), Result::and)
     }
 
-    fn release(&mut self, owner: u32) {
-        let old = self.duties.remove(&owner).unwrap_or_default();
-        self.pacer.forget(owner);
-        self.answers.forget(owner);
+    /// One look at all connections and addresses of this host serves all of them.
+    fn release(&mut self, owners: &[u32]) {
+        let gone = owners.iter().map(|owner| self.duties.remove(owner).unwrap_or_default());
+        let gone: Vec<Duty> = gone.collect();
+        for owner in owners {
+            self.pacer.forget(*owner);
+            self.answers.forget(*owner);
+        }
         if self.duties.is_empty() {
             // This may be the end: what takes long is begun first, and together with what others close.
             self.announcers.clear();
         }
-        let unwanted = self.no_longer_wanted(old.addresses);
-        let leaving: BTreeSet<IpAddr> = unwanted.iter().map(|place| place.address).collect();
+        let wanted = self.places();
+        let parts: Vec<Leaving> = gone.into_iter().map(|old| Leaving::of(old, &wanted)).collect();
         // Whoever came in between the end of the others and that of the address would never be told.
-        let shut = Some(&old.drain_ports).filter(|ports| !ports.is_empty() && !leaving.is_empty());
-        let shut = shut.map(|ports| Shut::new(&leaving, ports)).transpose();
-        if old.close_connections && !leaving.is_empty() {
+        let shuts: Vec<_> = parts.iter().map(Leaving::shut).collect();
+        let closed: BTreeSet<IpAddr> =
+            parts.iter().filter(|part| part.closes).flat_map(Leaving::addresses).collect();
+        if !closed.is_empty() {
             // Whom a kernel cannot help to notice notices later.
-            let _ = connections::close(&leaving);
+            let _ = connections::close(&closed);
         }
-        let removed = self.remove(old.entries);
-        // Its addresses go with it.
-        let deleted = self.delete_vmacs(old.vmacs);
+        let mut results = Vec::new();
+        let mut unwanted = Vec::new();
+        for part in parts {
+            let removed = self.remove(part.entries);
+            // Its addresses go with it.
+            let deleted = self.delete_vmacs(part.vmacs);
+            results.push((part.places.clone(), removed.and(deleted)));
+            unwanted.extend(part.places);
+        }
         let outcomes = self.settler.settle(&[], &unwanted);
         let accepted = self.firewall.refuse(self.refused().collect());
-        let opened = shut.and_then(|shut| shut.map_or(Ok(()), Shut::open));
-        let result = outcomes.into_values().find_map(Result::err).map_or(Ok(()), Err);
-        (self.report)(Report::Released {
-            owner,
-            result: result.and(removed).and(deleted).and(accepted).and(opened),
-        });
+        for ((owner, (places, result)), shut) in owners.iter().zip(results).zip(shuts) {
+            let opened = shut.and_then(|shut| shut.map_or(Ok(()), Shut::open));
+            let failed = places.iter().find_map(|place| outcomes.get(place)?.clone().err());
+            let result = failed.map_or(Ok(()), Err).and(result).and(accepted.clone()).and(opened);
+            (self.report)(Report::Released { owner: *owner, result });
+        }
     }
 
     /// The addresses that packets are refused to.
@@ -236,6 +294,9 @@ impl<F: Fn(Report)> Worker<F> {
 
     /// Removes those of `old` that no owner wants now.
     fn remove(&mut self, mut old: Vec<Entry>) -> Result<(), String> {
+        if old.is_empty() {
+            return Ok(());
+        }
         let wanted = self.entries();
         old.retain(|entry| !wanted.contains(entry));
         let result = self.routing.remove(&old, &wanted);
@@ -249,10 +310,8 @@ impl<F: Fn(Report)> Worker<F> {
         self.duties.values().flat_map(|duty| &duty.entries).cloned().collect()
     }
 
-    /// Those of `old` that no owner wants now.
-    fn no_longer_wanted(&self, old: Vec<Wanted>) -> Vec<Place> {
-        let wanted: BTreeSet<&Place> = self.addresses().map(|wanted| &wanted.place).collect();
-        old.into_iter().map(|old| old.place).filter(|place| !wanted.contains(place)).collect()
+    fn places(&self) -> BTreeSet<&Place> {
+        self.addresses().map(|wanted| &wanted.place).collect()
     }
 
     fn addresses(&self) -> impl Iterator<Item = &Wanted> {
@@ -381,6 +440,11 @@ impl<F: Fn(Report)> Worker<F> {
             report(Report::Answered { owner, result });
         }
     }
+}
+
+/// Those of `old` that no owner wants now.
+fn no_longer(old: Vec<Wanted>, wanted: &BTreeSet<&Place>) -> Vec<Place> {
+    old.into_iter().map(|old| old.place).filter(|place| !wanted.contains(place)).collect()
 }
 
 fn first_error(wanted: &[Wanted], outcomes: &Outcomes) -> Result<(), String> {
