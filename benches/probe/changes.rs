@@ -58,11 +58,15 @@ pub fn delete(interface: &str) -> io::Result<Report> {
     change(vec![RouteNetlinkMessage::DelLink(link)])
 }
 
-fn one(kind: Kind, index: u32, number: u32) -> RouteNetlinkMessage {
+/// The one of this number.
+pub fn ipv4(number: u32) -> Ipv4Addr {
     let first = Ipv4Addr::new(10, 1, 0, 1).to_bits();
-    let ipv4 = Ipv4Addr::from_bits(first + number / 250 * 256 + number % 250);
+    Ipv4Addr::from_bits(first + number / 250 * 256 + number % 250)
+}
+
+fn one(kind: Kind, index: u32, number: u32) -> RouteNetlinkMessage {
     match kind {
-        Kind::Ipv4 => address(index, ipv4.into(), 32),
+        Kind::Ipv4 => address(index, ipv4(number).into(), 32),
         Kind::Ipv6 => {
             let first = Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 1);
             address(index, Ipv6Addr::from_bits(first.to_bits() + u128::from(number)).into(), 128)
@@ -74,7 +78,7 @@ fn one(kind: Kind, index: u32, number: u32) -> RouteNetlinkMessage {
             message.header.destination_prefix_length = 32;
             message.header.scope = RouteScope::Host;
             message.header.kind = RouteType::Local;
-            let to = RouteAttribute::Destination(RouteAddress::Inet(ipv4));
+            let to = RouteAttribute::Destination(RouteAddress::Inet(ipv4(number)));
             message.attributes.extend([RouteAttribute::Oif(index), to]);
             RouteNetlinkMessage::NewRoute(message)
         }

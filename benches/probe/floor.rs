@@ -3,8 +3,9 @@
 
 use crate::changes::{self, Kind};
 use crate::flood::{GROUP, advert, socket};
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
-use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, sendmmsg};
+use nix::sys::socket::{LinkAddr, MsgFlags, MultiHeaders, SockaddrIn, bind, sendmmsg};
 use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::pause;
 use serde::Serialize;
@@ -14,10 +15,14 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// So many leave with one call.
 const BATCH: usize = 64;
+/// And so many at most (`UIO_MAXIOV`).
+const MOST: usize = 1024;
+/// The EtherType, Ethernet and IPv4 with the lengths of their addresses, and "request".
+const ARP_REQUEST: [u8; 10] = [8, 6, 0, 1, 8, 0, 6, 4, 0, 1];
 const BUFFER: usize = 64 << 20;
 /// Longer than all take that are sent to who receives.
 const ALL_THERE: Duration = Duration::from_millis(500);
@@ -37,6 +42,13 @@ pub enum Floor {
         /// Set the interface up afterwards
         #[arg(long)]
         raise: bool,
+    },
+    /// Announce as many addresses of IPv4, all with one frame each
+    Announce {
+        #[arg(long)]
+        interface: String,
+        #[arg(long)]
+        count: u32,
     },
     /// Delete an interface
     Delete {
@@ -86,6 +98,7 @@ pub fn floor(what: Floor) -> io::Result<serde_json::Value> {
         Floor::Add { kind, interface, count, raise } => {
             serde_json::to_value(changes::add(kind, &interface, count, raise)?)
         }
+        Floor::Announce { interface, count } => serde_json::to_value(announce(&interface, count)?),
         Floor::Delete { interface } => serde_json::to_value(changes::delete(&interface)?),
         Floor::Send { from, count } => serde_json::to_value(send(from, count)?),
         Floor::Receive { at, count } => serde_json::to_value(receive(at, count)?),
@@ -118,6 +131,33 @@ fn used() -> io::Result<Duration> {
     let of = |time: TimeVal| Duration::from_micros(time.num_microseconds().unsigned_abs());
     let sum = |usage: Usage| of(usage.user_time()) + of(usage.system_time());
     Ok(sum(getrusage(UsageWho::RUSAGE_SELF)?) + sum(getrusage(UsageWho::RUSAGE_CHILDREN)?))
+}
+
+/// Gratuitous ARP (RFC 5227 section 3), from the interface's own Ethernet address. The other end of the cable
+/// handles each before the next leaves.
+fn announce(interface: &str, count: u32) -> io::Result<changes::Report> {
+    let link = |entry: InterfaceAddress| entry.address?.as_link_addr().copied();
+    let at = getifaddrs()?.filter(|entry| entry.interface_name == interface).find_map(link);
+    let at = at.ok_or(io::ErrorKind::NotFound)?;
+    let mac = at.addr().unwrap_or_default();
+    let frames = (0..count).map(|number| {
+        let address = changes::ipv4(number).octets();
+        [&[0xff; 6], &mac, &ARP_REQUEST[..], &mac, &address, &mac, &address].concat()
+    });
+    let frames: Vec<Vec<u8>> = frames.collect();
+    let socket = Socket::new(Domain::PACKET, Type::RAW, None)?;
+    bind(socket.as_raw_fd(), &at)?;
+    let began = Instant::now();
+    for some in frames.chunks(MOST) {
+        let slices: Vec<_> = some.iter().map(|frame| [IoSlice::new(frame)]).collect();
+        let mut headers = MultiHeaders::preallocate(some.len(), None);
+        let nowhere: Vec<Option<LinkAddr>> = vec![None; some.len()];
+        let sent = sendmmsg(socket.as_raw_fd(), &mut headers, &slices, nowhere, [], MsgFlags::empty())?;
+        if sent.count() < some.len() {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+    }
+    Ok(changes::Report { took_ms: began.elapsed().as_secs_f64() * 1e3 })
 }
 
 fn send(from: Ipv4Addr, count: u32) -> io::Result<Cost> {
