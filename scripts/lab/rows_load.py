@@ -11,6 +11,7 @@ from daemons import CHECKED_PORT, PRIORITY, Router
 from gauges import Capture, packets, pss, usage
 from lan import PROBE, VIP, Probing, wait_for
 from pair import Scene, end, read, row
+from rows_takeover import ALONE
 
 INTERFACES = 4
 
@@ -21,7 +22,6 @@ def wide(interval, interfaces=INTERFACES):
     return tuple(Router((f"10.20{n}.1.{vrid}",), f"eth{n}", vrid, interval) for n, vrid in places)
 
 
-FLOODED = Scene("flooded", (Router((VIP,)),))
 FAST = Scene("wide-100ms", wide(0.1))
 SLOW = Scene("wide-1s", wide(1.0))
 MANY = Scene("reload", wide(1.0, 1))
@@ -41,7 +41,7 @@ def flood_row(kind, what, seconds):
     if kind != "bad-checksum":
         cost = (cost[0], "0.3 x keepalived", "kernel filter")
 
-    @row(f"flood-{kind}", FLOODED, outage, cost)
+    @row(f"flood-{kind}", ALONE, outage, cost)
     def flood(pair):
         probing = Probing(pair.client)
         time.sleep(0.3)
