@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 const BATCH: usize = 64;
 /// And so many at most (`UIO_MAXIOV`).
 const MOST: usize = 1024;
-/// The EtherType, Ethernet and IPv4 with the lengths of their addresses, and "request".
+/// The protocol (`ETH_P_ARP`), Ethernet and IPv4 with the lengths of their addresses, and "request".
 const ARP_REQUEST: [u8; 10] = [8, 6, 0, 1, 8, 0, 6, 4, 0, 1];
 const BUFFER: usize = 64 << 20;
 /// Longer than all take that are sent to who receives.

@@ -156,7 +156,7 @@ fn of_many_addresses_each_is_announced_while_others_come_and_all_once_before_any
     let neighbour = listen(&right);
     setsockopt(&neighbour, sockopt::RcvBufForce, &(8 << 20)).expect("room for all");
     let (sender, reports) = Reports::channel();
-    let (open, gate) = channel();
+    let (sign, gate) = channel();
     let report = move |report| {
         if matches!(report, Report::Held { owner: 0, .. }) {
             gate.recv().expect("more orders");
@@ -175,15 +175,15 @@ fn of_many_addresses_each_is_announced_while_others_come_and_all_once_before_any
         sender.send((report, early, late)).expect("a listening test");
     };
     let holder = left.run(|| Holder::start(Means::default(), report).expect("a holder"));
-    let hold = |owner, addresses: &[IpAddr]| {
+    let order = |owner, addresses: &[IpAddr]| {
         let vips = addresses.iter().map(|address| Vip::new(*address, 32)).collect();
         let holding = Holding { interface: "eth0".to_owned(), vips, ..Holding::default() };
         holder.order(Order::Hold { until: None, owner, holding });
     };
-    hold(0, &[]);
-    hold(1, &addresses);
+    order(0, &[]);
+    order(1, &addresses);
     holder.order(Order::Announce { owner: 1, count: 2 });
-    open.send(()).expect("a waiting holder");
+    sign.send(()).expect("a waiting holder");
     let (_, (held, early, _), (announced, _, late)) = (reports.next(), reports.next(), reports.next());
     assert_eq!(held, Report::Held { owner: 1, result: Ok(()) });
     assert_eq!(early.len(), 399);

@@ -316,8 +316,7 @@ fn after_an_overrun_everything_is_read_anew() {
         });
         let gone = |report: &Report| matches!(report, Report::AddressGone { address, .. } if *address == ip("10.9.0.100"));
         let new = |report: &Report| matches!(report, Report::Link(link) if link.name == "eth7");
-        let lost = seen.contains(&Report::Lost);
-        last == Some(true) && lost && seen.iter().any(gone) && seen.iter().any(new)
+        last == Some(true) && seen.contains(&Report::Lost) && seen.iter().any(gone) && seen.iter().any(new)
     };
     while !complete(&seen) {
         seen.push(reports.next());
