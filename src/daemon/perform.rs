@@ -361,6 +361,7 @@ impl Performer {
             self.audit();
         }
         self.tuning.look_after(now);
+        self.ward.iter_mut().for_each(Ward::catch_up);
         if self.leases.are_due(now) {
             let rests = next.is_none_or(|next| next >= now + REST);
             if !(rests && self.renewer.renew()) {

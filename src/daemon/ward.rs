@@ -13,13 +13,15 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, getsockopt, send, socketpair, sockopt};
 use nix::unistd::dup2_stdin;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use tracing::warn;
 
-/// How long a guardian may take to end, in milliseconds.
+/// How long a guardian may take to read a few words, in milliseconds; more than a busy machine keeps it from that.
+const READS_WITHIN: u16 = 5;
+/// How long it may take to end, in milliseconds.
 const ENDS_WITHIN: u16 = 1000;
 
 /// A connection between a daemon and its guardian.
@@ -38,6 +40,8 @@ pub(super) struct Ward {
     farewells: BTreeMap<u32, Box<[u8]>>,
     /// Where voters are by another path.
     paths: BTreeMap<VoterId, SocketAddr>,
+    /// Of these it has not taken everything yet.
+    behind: BTreeSet<u32>,
     complained: bool,
 }
 
@@ -58,11 +62,11 @@ impl Ward {
             Ok(to)
         };
         let to = connect().inspect_err(|error| warn!("without a guardian: {error}")).ok()?;
-        let (holds, farewells) = Default::default();
+        let (holds, farewells, behind) = Default::default();
         let restarts = overrides.guardian == Guarding::Restarts;
         let anew = word::anew(details.identity.namespace.as_deref(), &details.control.path, restarts);
         let paths = details.vote_path.as_ref().map(|path| path.others.clone()).unwrap_or_default();
-        let mut ward = Ward { to: None, anew, holds, farewells, paths, complained: false };
+        let mut ward = Ward { to: None, anew, holds, farewells, paths, behind, complained: false };
         if let Some(to) = to {
             ward.found(to);
         }
@@ -82,9 +86,21 @@ impl Ward {
         }
         self.to = Some(to);
         self.tell(&self.anew.clone());
-        let (holds, farewells) = (std::mem::take(&mut self.holds), std::mem::take(&mut self.farewells));
-        holds.values().chain(farewells.values()).for_each(|word| self.tell(word));
-        (self.holds, self.farewells) = (holds, farewells);
+        self.behind = self.holds.keys().chain(self.farewells.keys()).copied().collect();
+        self.catch_up();
+    }
+
+    /// Tells what it could not take before: a thousand routers at once are more than it is woken for.
+    pub(super) fn catch_up(&mut self) {
+        while let Some(instance) = self.behind.first().copied() {
+            let known = [self.holds.get(&instance), self.farewells.get(&instance)];
+            let words: Vec<Box<[u8]>> = known.into_iter().flatten().cloned().collect();
+            let gone = words.is_empty().then(|| word::releases(instance).into());
+            if !words.iter().chain(&gone).all(|word| self.tell(word)) {
+                break;
+            }
+            self.behind.remove(&instance);
+        }
     }
 
     /// For the status.
@@ -106,7 +122,7 @@ impl Ward {
         )
         .into_boxed_slice();
         if self.holds.get(&instance) != Some(&word) {
-            self.tell(&word);
+            self.tell_of(instance, &word);
             self.holds.insert(instance, word);
         }
     }
@@ -114,7 +130,7 @@ impl Ward {
     pub(super) fn farewell(&mut self, instance: u32, will: &Will) {
         let word = word::farewell(instance, will, &self.paths).into_boxed_slice();
         if self.farewells.get(&instance) != Some(&word) {
-            self.tell(&word);
+            self.tell_of(instance, &word);
             self.farewells.insert(instance, word);
         }
     }
@@ -122,7 +138,7 @@ impl Ward {
     pub(super) fn releases(&mut self, instance: u32) {
         self.holds.remove(&instance);
         self.farewells.remove(&instance);
-        self.tell(&word::releases(instance));
+        self.tell_of(instance, &word::releases(instance));
     }
 
     /// This process ends by itself, with this code.
@@ -138,14 +154,17 @@ impl Ward {
         }
     }
 
-    fn tell(&mut self, word: &[u8]) {
-        let Some(to) = &self.to else { return };
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        let told = if word.len() > LONGEST {
-            Err(Errno::EMSGSIZE)
-        } else {
-            send(to.as_raw_fd(), word, flags).map(drop)
-        };
+    fn tell_of(&mut self, instance: u32, word: &[u8]) {
+        if !self.tell(word) {
+            self.behind.insert(instance);
+        }
+    }
+
+    /// Whether nothing is left to be told: it is, or there is nobody, or it is too long to be taken ever.
+    fn tell(&mut self, word: &[u8]) -> bool {
+        let Some(to) = &self.to else { return true };
+        let told =
+            if word.len() > LONGEST { Err(Errno::EMSGSIZE) } else { send_soon(to, word, self.complained) };
         match told {
             Ok(()) => self.complained = false,
             Err(error) if !self.complained => {
@@ -154,5 +173,63 @@ impl Ward {
             }
             Err(_) => {}
         }
+        told != Err(Errno::EAGAIN)
+    }
+}
+
+/// The kernel keeps some ten words for who does not read: whoever has more waits for him, unless he is known to hang.
+fn send_soon(to: &OwnedFd, word: &[u8], hangs: bool) -> nix::Result<()> {
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+    match send(to.as_raw_fd(), word, flags) {
+        Err(Errno::EAGAIN) if !hangs => {
+            poll(&mut [PollFd::new(to.as_fd(), PollFlags::POLLOUT)], READS_WITHIN)?;
+            send(to.as_raw_fd(), word, flags)
+        }
+        done => done,
+    }
+    .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::word::{Word, read};
+    use super::*;
+    use nix::sys::socket::recv;
+
+    #[test]
+    fn a_guardian_that_slept_hears_of_a_thousand_routers_all_the_same() {
+        let (to, guardian) = connection().unwrap();
+        let mut ward = Ward {
+            to: Some(to),
+            anew: Vec::new(),
+            holds: BTreeMap::new(),
+            farewells: BTreeMap::new(),
+            paths: BTreeMap::new(),
+            behind: BTreeSet::new(),
+            complained: false,
+        };
+        let mut heard = BTreeSet::new();
+        let mut hear = || {
+            let mut bytes = vec![0; LONGEST];
+            while let Ok(length) = recv(guardian.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
+                match read(&bytes[..length]) {
+                    Some((instance, Word::Holds(_))) => heard.insert(instance),
+                    Some((instance, Word::Releases)) => heard.remove(&instance),
+                    _ => panic!("{length} bytes"),
+                };
+            }
+            heard.len()
+        };
+        for instance in 0..1000 {
+            ward.holds(instance, &Holding::default());
+        }
+        ward.releases(999);
+        ward.releases(0);
+        assert!(hear() < 900);
+        for _ in 0..1000 {
+            ward.catch_up();
+            hear();
+        }
+        assert_eq!((hear(), ward.behind.len()), (998, 0));
     }
 }
