@@ -80,7 +80,7 @@ class Locum:
 
     def probe(self, kind, number):
         if kind == "script":
-            return f'type = "script"\ncommand = ["{SCRIPT}"]\nuser = "root"'
+            return f'type = "script"\ncommand = ["{SCRIPT}"]'
         target = f"127.0.0.1:{SERVICE_PORT}" if kind == "tcp" else f"{own_address(number)}:{CHECKED_PORT}"
         return f'type = "tcp"\ntarget = "{target}"'
 
@@ -157,7 +157,7 @@ class Keepalived:
             text += f"track_file app {{\n    file {track_file(server)}\n    weight 0\n}}\n"
         for number in range(routers[0].checks):
             what = SCRIPT if routers[0].probe == "script" else f"/bin/bash -c '</dev/tcp/127.0.0.1/{SERVICE_PORT}'"
-            text += f'vrrp_script c{number} {{\nscript "{what}"\nuser root\ninterval 1\nfall 3\n}}\n'
+            text += f'vrrp_script c{number} {{\nscript "{what}"\nuser nobody\ninterval 1\nfall 3\n}}\n'
         if routers[0].realtime:
             text = text.replace("{\n", f"{{\n    vrrp_rt_priority {REALTIME}\n    vrrp_no_swap\n", 1)
         text += "".join(self.section(server, router) for router in routers)

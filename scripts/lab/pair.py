@@ -125,7 +125,7 @@ class Pair:
             self.start(server)
         self.await_move(*(self.b, self.a) if alone else (self.a, self.b))
         # Announcements are repeated for some time; and adverts reach their rhythm.
-        time.sleep(0.3 if not new else 0.5 if self.quick else 1)
+        time.sleep(0.3 if not new else 0.5 if self.quick else 0.7)
 
     def await_age(self, seconds):
         """Waits until the daemons have run for so long, at least."""

@@ -152,7 +152,7 @@ def wide_stop(pair):
 
 @row("reload", MANY, ("reload, 255 routers unchanged: CPU, ms", "20", "parse time"), ends=True)
 def reload(pair):
-    pid, window = pair.a.daemon.pid, 2
+    pid, window = pair.a.daemon.pid, 1.5
     time.sleep(4.5)
     marks = [usage(pid)]
     time.sleep(window)
@@ -177,7 +177,7 @@ def reload(pair):
 def checks(pair):
     # The first ones begin together, and the second ones apart.
     time.sleep(2)
-    seconds = 3 if pair.quick else 4
+    seconds = 3
     accept = os.path.join(os.path.dirname(__file__), "connected.py")
     command = (sys.executable, accept, str(CHECKED_PORT), str(seconds))
     target = pair.a.gauge(*command, stdout=subprocess.PIPE)
