@@ -197,6 +197,10 @@ def clean(server):
         sh("ip", "-n", server.name, "address", "flush", "to", f"10.20{number}.1.0/24")
     for name in re.findall(r"^\d+: ([^@:]+)", sh("ip", "-n", server.name, "-o", "link", "show", "type", "macvlan"), re.M):
         sh("ip", "-n", server.name, "link", "delete", name)
+    # keepalived with a virtual MAC leaves them set, and then no host answers for a local route.
+    for setting in ("arp_ignore", "arp_filter"):
+        path = f"/proc/sys/net/ipv4/conf/eth0/{setting}"
+        sh("ip", "netns", "exec", server.name, "sh", "-c", f"echo 0 > {path}")
     for log in ("locum.log", "keepalived.log"):
         if os.path.exists(os.path.join(server.directory, log)):
             os.truncate(os.path.join(server.directory, log), 0)
