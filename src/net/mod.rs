@@ -38,6 +38,7 @@ mod rtnl;
 mod rule;
 mod settle;
 pub mod sysctl;
+mod taking;
 mod telling;
 pub mod vote_socket;
 mod wanted;

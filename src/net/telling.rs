@@ -21,7 +21,7 @@ use std::thread;
 use std::time::Instant;
 
 /// So many come so fast that nobody has to hear of the first before the last is there.
-const FEW: usize = 256;
+pub(super) const FEW: usize = 256;
 
 /// What was announced of an owner while the rest was still coming.
 #[derive(Default)]

@@ -64,10 +64,10 @@ impl Leaving {
 }
 
 pub(super) struct Worker<F> {
-    macvlans: Macvlans,
-    firewall: Firewall,
+    pub(super) macvlans: Macvlans,
+    pub(super) firewall: Firewall,
     pub(super) settler: Settler,
-    routing: Routing,
+    pub(super) routing: Routing,
     pub(super) duties: BTreeMap<u32, Duty>,
     /// Routes and rules that should have been removed and could not.
     overdue: Vec<Entry>,
@@ -161,7 +161,7 @@ impl<F: Fn(Report)> Worker<F> {
     fn perform(&mut self, order: Order, queue: &Queue<Task>) {
         let renewal = self.take_renewal();
         match order {
-            Order::Hold { owner, holding, until } => self.hold(owner, Duty::of(holding, until), queue),
+            Order::Hold { owner, holding, until } => self.take((owner, Duty::of(holding, until)), queue),
             Order::Release { owner } => self.release(&[owner]),
             Order::Announce { owner, count } => self.announce(owner, count, |_, _| true),
             Order::AnnounceElsewhere { owner } => {
@@ -211,36 +211,8 @@ impl<F: Fn(Report)> Worker<F> {
         }
     }
 
-    /// What goes, goes before what comes: an entry may take the place of another.
-    fn hold(&mut self, owner: u32, mut new: Duty, queue: &Queue<Task>) {
-        let may = new.fit(Instant::now());
-        let old = self.duties.insert(owner, new.clone()).unwrap_or_default();
-        let leaving: Vec<IpAddr> = old.refused().collect();
-        let removed = self.remove(old.entries);
-        let deleted = self.delete_vmacs(old.vmacs);
-        let made = new.make_vmacs(&mut self.macvlans);
-        // Before an address is there, and until it has gone.
-        let refused = self.firewall.refuse(self.refused().chain(leaving).collect());
-        // Whoever has just begun had none: among a thousand the list of all is not made for each.
-        let unwanted =
-            if old.addresses.is_empty() { Vec::new() } else { no_longer(old.addresses, &self.places()) };
-        let wanted: &[Wanted] = if may { &new.addresses } else { &[] };
-        let outcomes = self.settle((owner, &new), wanted, &unwanted, queue);
-        let claimed = if may { Ok(()) } else { Err("the claim on it ends too soon".to_owned()) };
-        let refused = refused.and_then(|()| self.firewall.refuse(self.refused().collect()));
-        let raised = made.and_then(|_| new.raise_vmacs(&self.macvlans));
-        let added = self.routing.add(&new.entries).into_iter().map(|outcome| match outcome {
-            routing::Outcome::Failed(reason) => Err(reason),
-            _ => Ok(()),
-        });
-        let added = added.fold(Ok(()), Result::and);
-        let result =
-            claimed.and(refused).and(raised.map(drop)).and(first_error(&new.addresses, &outcomes)).and(added);
-        (self.report)(Report::Held { owner, result: result.and(removed).and(deleted) });
-    }
-
     /// Removes these interfaces, but for those that some owner wants.
-    fn delete_vmacs(&mut self, vmacs: Vec<Vmac>) -> Result<(), String> {
+    pub(super) fn delete_vmacs(&mut self, vmacs: Vec<Vmac>) -> Result<(), String> {
         let wanted = |vmac: &Vmac| self.duties.values().any(|duty| duty.vmacs.contains(vmac));
         let unwanted: Vec<Vmac> = vmacs.into_iter().filter(|vmac| !wanted(vmac)).collect();
         unwanted.iter().map(|vmac| self.macvlans.delete(vmac)).fold(Ok(()), Result::and)
@@ -288,12 +260,12 @@ impl<F: Fn(Report)> Worker<F> {
     }
 
     /// The addresses that packets are refused to.
-    fn refused(&self) -> impl Iterator<Item = IpAddr> {
+    pub(super) fn refused(&self) -> impl Iterator<Item = IpAddr> {
         self.duties.values().flat_map(Duty::refused)
     }
 
     /// Removes those of `old` that no owner wants now.
-    fn remove(&mut self, mut old: Vec<Entry>) -> Result<(), String> {
+    pub(super) fn remove(&mut self, mut old: Vec<Entry>) -> Result<(), String> {
         if old.is_empty() {
             return Ok(());
         }
@@ -310,7 +282,7 @@ impl<F: Fn(Report)> Worker<F> {
         self.duties.values().flat_map(|duty| &duty.entries).cloned().collect()
     }
 
-    fn places(&self) -> BTreeSet<&Place> {
+    pub(super) fn places(&self) -> BTreeSet<&Place> {
         self.addresses().map(|wanted| &wanted.place).collect()
     }
 
@@ -443,11 +415,11 @@ impl<F: Fn(Report)> Worker<F> {
 }
 
 /// Those of `old` that no owner wants now.
-fn no_longer(old: Vec<Wanted>, wanted: &BTreeSet<&Place>) -> Vec<Place> {
+pub(super) fn no_longer(old: Vec<Wanted>, wanted: &BTreeSet<&Place>) -> Vec<Place> {
     old.into_iter().map(|old| old.place).filter(|place| !wanted.contains(place)).collect()
 }
 
-fn first_error(wanted: &[Wanted], outcomes: &Outcomes) -> Result<(), String> {
+pub(super) fn first_error(wanted: &[Wanted], outcomes: &Outcomes) -> Result<(), String> {
     let error = |wanted: &Wanted| outcomes.get(&wanted.place).and_then(|outcome| outcome.clone().err());
     wanted.iter().find_map(error).map_or(Ok(()), Err)
 }

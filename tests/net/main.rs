@@ -11,3 +11,4 @@ mod macvlans;
 mod namespace;
 mod particulars;
 mod routes;
+mod together;
