@@ -39,6 +39,14 @@ impl Settler {
         self.news.take().filter(|_| self.marks != Some(true))
     }
 
+    /// Whoever keeps one mark keeps all. Kernels that do mark `::1` themselves: there no takeover has to find out, nor
+    /// to write a journal before it knows.
+    pub(super) fn see_marks(&mut self, present: &[AddressFact]) {
+        if self.marks.is_none() && !self.means.unmarked && present.iter().any(|fact| fact.proto.is_some()) {
+            self.marks = Some(true);
+        }
+    }
+
     /// Once: looks at an address just put there, whether it carries the mark.
     pub(super) fn learn_of_marks(&mut self, changes: &[Change]) -> Result<(), String> {
         let added = changes.iter().find(|change| change.adds());

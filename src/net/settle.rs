@@ -91,6 +91,7 @@ impl Settler {
     /// Everything on this host that is Locum's.
     pub(super) fn ours_everywhere(&mut self) -> Result<BTreeSet<Place>, String> {
         let present = self.ask(|netlink| netlink.addresses(None))?;
+        self.see_marks(&present);
         let marked = present.iter().filter(|fact| fact.marked()).filter_map(|fact| {
             let interface = if_indextoname(fact.index).ok()?.into_string().ok()?;
             Some(place(&interface.into(), fact))

@@ -384,6 +384,21 @@ fn with_the_mark_no_journal_is_kept() {
     assert!(!path.exists());
 }
 
+#[test]
+fn where_others_carry_a_mark_no_takeover_has_to_find_out_about_ours() {
+    let (left, _right) = Namespace::pair();
+    left.ip("link set lo up");
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = Some(folder.path().join("addresses"));
+    let (holder, reports) = start_with(&left, Means { journal, ..Means::default() });
+    let changed = || std::fs::metadata(&folder).and_then(|folder| folder.modified()).expect("a time");
+    let before = changed();
+    holder.order(Order::Sweep);
+    holder.order(hold(OURS, vec![vip("10.9.0.100/32")]));
+    assert_eq!(reports.next(), held());
+    assert_eq!(changed(), before, "a journal was written");
+}
+
 fn hold_routes(vips: Vec<Vip>) -> Order {
     let install = locum::agent::Install::LocalRoute;
     let holding = Holding { interface: "eth0".to_owned(), install, vips, ..Holding::default() };
