@@ -363,8 +363,13 @@ impl Agent {
         steps: Steps,
         effects: &mut Vec<Effect>,
     ) {
+        let first = effects.len();
         for (place, action) in steps {
             self.act(now, set, place, action, effects);
+        }
+        if effects[first..].iter().any(|effect| matches!(effect, Effect::Hold { .. })) {
+            // Whoever is to speak in our place wakes for it, and nobody waits for him: addresses go first.
+            effects[first..].sort_by_key(|effect| matches!(effect, Effect::Will(..)));
         }
         self.follow_claim(now, set, effects);
         self.file(set);

@@ -175,10 +175,12 @@ impl Performer {
                 self.audits.hold(instance, holding.is_told_of());
                 let renews = until.is_none() || self.tasks.consults();
                 self.leases.hold(instance, holding.lease.filter(|_| renews), now);
-                self.ward.iter_mut().for_each(|ward| ward.holds(instance.0, &holding));
-                self.tasks.command(Command::Held(instance, Some(holding.clone())));
-                let until = until.map(leases::instant);
-                self.holder.order(Order::Hold { owner: instance.0, holding: *holding, until });
+                // Before others wake for it: of two processors they would take the one that it needs. What is there
+                // for a moment before the guardian knows of it has its lease.
+                let (owner, until) = (instance.0, until.map(leases::instant));
+                self.holder.order(Order::Hold { owner, holding: (*holding).clone(), until });
+                self.ward.iter_mut().for_each(|ward| ward.holds(owner, &holding));
+                self.tasks.command(Command::Held(instance, Some(holding)));
             }
             Effect::Claimed { instances, until } => {
                 let owners = instances.into_iter().map(|instance| instance.0).collect();
