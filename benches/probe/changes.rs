@@ -2,9 +2,9 @@
 //! is acknowledged. Nothing decides here, checks or waits for anybody else.
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
 };
-use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, CacheInfo};
 use netlink_packet_route::link::{LinkFlags, LinkMessage};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteScope, RouteType};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
@@ -58,6 +58,30 @@ pub fn delete(interface: &str) -> io::Result<Report> {
     change(vec![RouteNetlinkMessage::DelLink(link)])
 }
 
+/// An address that goes by itself, unless its lease begins anew.
+pub struct Lease {
+    socket: Socket,
+    call: Vec<u8>,
+}
+
+impl Lease {
+    /// Of so many seconds; it is not there yet.
+    pub fn prepare(interface: &str, seconds: u32) -> io::Result<Self> {
+        let mut message = address(if_nametoindex(interface)?, ipv4(0).into(), 32);
+        let mut info = CacheInfo::default();
+        (info.ifa_preferred, info.ifa_valid) = (seconds, seconds);
+        message.attributes.push(AddressAttribute::CacheInfo(info));
+        let flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK;
+        Ok(Lease { socket: connected()?, call: bytes(RouteNetlinkMessage::NewAddress(message), flags) })
+    }
+
+    /// Puts it there, or begins its lease anew.
+    pub fn begin(&self) -> io::Result<()> {
+        self.socket.send(&self.call, 0)?;
+        acknowledged(&self.socket)
+    }
+}
+
 /// The one of this number.
 pub fn ipv4(number: u32) -> Ipv4Addr {
     let first = Ipv4Addr::new(10, 1, 0, 1).to_bits();
@@ -66,10 +90,11 @@ pub fn ipv4(number: u32) -> Ipv4Addr {
 
 fn one(kind: Kind, index: u32, number: u32) -> RouteNetlinkMessage {
     match kind {
-        Kind::Ipv4 => address(index, ipv4(number).into(), 32),
+        Kind::Ipv4 => RouteNetlinkMessage::NewAddress(address(index, ipv4(number).into(), 32)),
         Kind::Ipv6 => {
             let first = Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 1);
-            address(index, Ipv6Addr::from_bits(first.to_bits() + u128::from(number)).into(), 128)
+            let it = Ipv6Addr::from_bits(first.to_bits() + u128::from(number));
+            RouteNetlinkMessage::NewAddress(address(index, it.into(), 128))
         }
         Kind::Route => {
             let mut message = RouteMessage::default();
@@ -85,7 +110,7 @@ fn one(kind: Kind, index: u32, number: u32) -> RouteNetlinkMessage {
     }
 }
 
-fn address(index: u32, address: IpAddr, prefix: u8) -> RouteNetlinkMessage {
+fn address(index: u32, address: IpAddr, prefix: u8) -> AddressMessage {
     let mut message = AddressMessage::default();
     message.header.family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     message.header.prefix_len = prefix;
@@ -96,14 +121,19 @@ fn address(index: u32, address: IpAddr, prefix: u8) -> RouteNetlinkMessage {
         AddressAttribute::Address(address),
         AddressAttribute::Flags(flags),
     ]);
-    RouteNetlinkMessage::NewAddress(message)
+    message
+}
+
+fn connected() -> io::Result<Socket> {
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    socket.bind(&SocketAddr::new(0, 0))?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    Ok(socket)
 }
 
 /// Makes all changes, in their order; the time is that between the first call and the last answer.
 fn change(messages: Vec<RouteNetlinkMessage>) -> io::Result<Report> {
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.bind(&SocketAddr::new(0, 0))?;
-    socket.connect(&SocketAddr::new(0, 0))?;
+    let socket = connected()?;
     let calls: Vec<Vec<u8>> = encode(messages).chunks(CHUNK).map(<[_]>::concat).collect();
     let began = Instant::now();
     for call in &calls {
@@ -118,17 +148,20 @@ fn encode(messages: Vec<RouteNetlinkMessage>) -> Vec<Vec<u8>> {
     let last = messages.len().saturating_sub(1);
     let encoded = messages.into_iter().enumerate().map(|(number, message)| {
         let adds = !matches!(message, RouteNetlinkMessage::SetLink(_) | RouteNetlinkMessage::DelLink(_));
-        let mut whole = NetlinkMessage::from(message);
-        whole.header.flags = NLM_F_REQUEST | if adds { NLM_F_CREATE | NLM_F_EXCL } else { 0 };
-        if number == last || number % CHUNK == CHUNK - 1 {
-            whole.header.flags |= NLM_F_ACK;
-        }
-        whole.finalize();
-        let mut bytes = vec![0; whole.buffer_len().next_multiple_of(4)];
-        whole.serialize(&mut bytes);
-        bytes
+        let asks = number == last || number % CHUNK == CHUNK - 1;
+        let flags = NLM_F_REQUEST | if adds { NLM_F_CREATE | NLM_F_EXCL } else { 0 };
+        bytes(message, flags | if asks { NLM_F_ACK } else { 0 })
     });
     encoded.collect()
+}
+
+fn bytes(message: RouteNetlinkMessage, flags: u16) -> Vec<u8> {
+    let mut whole = NetlinkMessage::from(message);
+    whole.header.flags = flags;
+    whole.finalize();
+    let mut bytes = vec![0; whole.buffer_len().next_multiple_of(4)];
+    whole.serialize(&mut bytes);
+    bytes
 }
 
 /// Waits for the one answer of a call: who fails answers without being asked, and before.

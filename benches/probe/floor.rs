@@ -1,7 +1,7 @@
 //! The least that this machine takes for what a daemon has to have done: its kernel's time alone. Each is
 //! one loop around system calls, beside which `scripts/bench` shows what the daemons take for the same.
 
-use crate::changes::{self, Kind};
+use crate::changes::{self, Kind, Lease};
 use crate::flood::{GROUP, advert, socket};
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
@@ -9,13 +9,13 @@ use nix::sys::socket::{LinkAddr, MsgFlags, MultiHeaders, SockaddrIn, bind, sendm
 use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::pause;
 use serde::Serialize;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// So many leave with one call.
 const BATCH: usize = 64;
@@ -26,6 +26,8 @@ const ARP_REQUEST: [u8; 10] = [8, 6, 0, 1, 8, 0, 6, 4, 0, 1];
 const BUFFER: usize = 64 << 20;
 /// Longer than all take that are sent to who receives.
 const ALL_THERE: Duration = Duration::from_millis(500);
+/// That of an address, in seconds.
+const LEASE: u32 = 2;
 /// `ETH_P_ALL`.
 const ANY: u16 = 3;
 
@@ -81,6 +83,22 @@ pub enum Floor {
         #[arg(long)]
         count: u32,
     },
+    /// Send an advert and begin the lease of an address anew, as a Master does, once a second
+    Live {
+        #[arg(long)]
+        interface: String,
+        #[arg(long)]
+        from: Ipv4Addr,
+        #[arg(long)]
+        count: u32,
+    },
+    /// Sleep, and then send an advert and add an address, as a new Master does
+    Take {
+        #[arg(long)]
+        interface: String,
+        #[arg(long)]
+        from: Ipv4Addr,
+    },
     /// Have two packet sockets until a signal ends the process; says "ready"
     Hold,
 }
@@ -90,6 +108,12 @@ pub enum Floor {
 struct Cost {
     /// CPU in microseconds, that of ended children included.
     each_us: f64,
+}
+
+/// When a sleep had to end, in seconds since 1970.
+#[derive(Debug, Serialize)]
+struct Due {
+    at: f64,
 }
 
 /// Does it, and reports in JSON.
@@ -108,6 +132,8 @@ pub fn floor(what: Floor) -> io::Result<serde_json::Value> {
         Floor::Connect { to, count } => {
             serde_json::to_value(cost(count, || TcpStream::connect(to).map(drop))?)
         }
+        Floor::Live { interface, from, count } => serde_json::to_value(live(&interface, from, count)?),
+        Floor::Take { interface, from } => serde_json::to_value(take(&interface, from)?),
         Floor::Hold => return hold(),
     };
     Ok(done?)
@@ -184,6 +210,30 @@ fn receive(at: Ipv4Addr, count: u32) -> io::Result<Cost> {
     sleep(ALL_THERE);
     socket.set_nonblocking(true)?;
     cost(count.saturating_sub(1), || socket.read(&mut packet).map(drop))
+}
+
+fn live(interface: &str, from: Ipv4Addr, count: u32) -> io::Result<Cost> {
+    let (socket, packet, to) = (socket(from)?, advert(1, from), SockAddr::from(SocketAddrV4::new(GROUP, 0)));
+    let lease = Lease::prepare(interface, LEASE)?;
+    lease.begin()?;
+    let mut due = Instant::now();
+    cost(count, || {
+        due += Duration::from_secs(1);
+        sleep(due.saturating_duration_since(Instant::now()));
+        socket.send_to(&packet, &to)?;
+        lease.begin()
+    })
+}
+
+fn take(interface: &str, from: Ipv4Addr) -> io::Result<Due> {
+    let (socket, packet, to) = (socket(from)?, advert(1, from), SockAddr::from(SocketAddrV4::new(GROUP, 0)));
+    let lease = Lease::prepare(interface, LEASE)?;
+    let (now, due) = (SystemTime::now(), Instant::now() + ALL_THERE);
+    sleep(due.saturating_duration_since(Instant::now()));
+    socket.send_to(&packet, &to)?;
+    lease.begin()?;
+    let since = now.duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+    Ok(Due { at: (since + ALL_THERE).as_secs_f64() })
 }
 
 fn hold() -> io::Result<serde_json::Value> {

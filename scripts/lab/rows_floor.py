@@ -5,6 +5,7 @@ Each is done by benches/probe/floor.rs, on the host of the better daemon, while 
 
 import json
 import re
+import statistics
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from daemons import SCRIPT
 from gauges import Watch, spread
 from lan import PROBE, SERVICE_PORT, ended, sh
 
-ADVERTS, MANY = 5_120, 300
+ADVERTS, MANY, SECONDS, TAKEOVERS = 5_120, 300, 6, 5
 
 
 def floors(lab, names):
@@ -93,6 +94,23 @@ def received(lab):
     return json.loads(receiver.communicate(timeout=10)[0])["each_us"]
 
 
+def lived(lab):
+    each_us = floor(lab.a, "live", "--interface", "eth0", "--from", lab.a.address, "--count", SECONDS)["each_us"]
+    return each_us * 60 / 1000
+
+
+def taken(lab):
+    """From when a sleep had to end to the kernel's event; the median."""
+    times = []
+    for _ in range(TAKEOVERS):
+        watch = Watch(lab.a, "10.1.", added=1, seconds=5)
+        due = floor(lab.a, "take", "--interface", "eth0", "--from", lab.a.address)["at"]
+        watch.wait(5)
+        times += [at - due for at in watch.first("address", True).values()]
+        sh("ip", "-n", lab.a.name, "address", "flush", "to", "10.1.0.0/16")
+    return statistics.median(times) * 1000
+
+
 def exit_of_two_packet_sockets(lab):
     holder = lab.a.gauge(PROBE, "floor", "hold", stdout=subprocess.PIPE)
     holder.stdout.readline()
@@ -105,6 +123,8 @@ def exit_of_two_packet_sockets(lab):
 OTHERS = {
     "advert-sent": sent,
     "advert-received": received,
+    "live": lived,
+    "take": taken,
     "exit": exit_of_two_packet_sockets,
     "spawn": lambda lab: floor(lab.a, "spawn", SCRIPT, "--count", MANY)["each_us"],
     "connect": lambda lab: floor(lab.a, "connect", f"127.0.0.1:{SERVICE_PORT}", "--count", MANY)["each_us"],

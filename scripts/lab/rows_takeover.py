@@ -28,7 +28,7 @@ CPU, MEMORY = "idle Master: CPU, ms a minute", "idle Master: PSS, KiB"
 @row(
     "idle",
     IDLE,
-    (CPU, "6", "-"),
+    (CPU, "6", "-", "live"),
     ("idle Backup: CPU, ms a minute", "6", "-"),
     (MEMORY, "4096", "-"),
 )
@@ -83,7 +83,7 @@ def isolated(pair):
     "cable",
     ONE,
     ("cable cut to the VIP at the Backup, ms", "3 x interval + skew", "one hop"),
-    ("the same, past 3 x interval + skew, ms", "0.3", "0"),
+    ("the same, past 3 x interval + skew, ms", "0.3", "0", "take"),
 )
 def cable(pair):
     capture, watch = Capture(pair.b), Watch(pair.b, VIP, added=1)
