@@ -82,6 +82,9 @@ pub enum Floor {
         to: SocketAddr,
         #[arg(long)]
         count: u32,
+        /// So many milliseconds from one to the next
+        #[arg(long, default_value_t = 0)]
+        every: u64,
     },
     /// Send an advert and begin the lease of an address anew, as a Master does, once a second
     Live {
@@ -129,8 +132,9 @@ pub fn floor(what: Floor) -> io::Result<serde_json::Value> {
         Floor::Spawn { program, count } => {
             serde_json::to_value(cost(count, || Command::new(&program).status().map(drop))?)
         }
-        Floor::Connect { to, count } => {
-            serde_json::to_value(cost(count, || TcpStream::connect(to).map(drop))?)
+        Floor::Connect { to, count, every } => {
+            let every = Duration::from_millis(every);
+            serde_json::to_value(paced(count, every, || TcpStream::connect(to).map(drop))?)
         }
         Floor::Live { interface, from, count } => serde_json::to_value(live(&interface, from, count)?),
         Floor::Take { interface, from } => serde_json::to_value(take(&interface, from)?),
@@ -145,6 +149,16 @@ fn cost(count: u32, mut each: impl FnMut() -> io::Result<()>) -> io::Result<Cost
         each()?;
     }
     per_one(before, count)
+}
+
+/// The same after a sleep each, which leaves caches cold and wakes a processor.
+fn paced(count: u32, every: Duration, mut each: impl FnMut() -> io::Result<()>) -> io::Result<Cost> {
+    let mut due = Instant::now();
+    cost(count, || {
+        due += every;
+        sleep(due.saturating_duration_since(Instant::now()));
+        each()
+    })
 }
 
 fn per_one(before: Duration, count: u32) -> io::Result<Cost> {
@@ -216,10 +230,7 @@ fn live(interface: &str, from: Ipv4Addr, count: u32) -> io::Result<Cost> {
     let (socket, packet, to) = (socket(from)?, advert(1, from), SockAddr::from(SocketAddrV4::new(GROUP, 0)));
     let lease = Lease::prepare(interface, LEASE)?;
     lease.begin()?;
-    let mut due = Instant::now();
-    cost(count, || {
-        due += Duration::from_secs(1);
-        sleep(due.saturating_duration_since(Instant::now()));
+    paced(count, Duration::from_secs(1), || {
         socket.send_to(&packet, &to)?;
         lease.begin()
     })

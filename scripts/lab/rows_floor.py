@@ -111,6 +111,11 @@ def taken(lab):
     return statistics.median(times) * 1000
 
 
+def connected(lab, a_second):
+    how = ("--count", a_second, "--every", 1000 // a_second)
+    return floor(lab.a, "connect", f"127.0.0.1:{SERVICE_PORT}", *how)["each_us"]
+
+
 def exit_of_two_packet_sockets(lab):
     holder = lab.a.gauge(PROBE, "floor", "hold", stdout=subprocess.PIPE)
     holder.stdout.readline()
@@ -127,5 +132,6 @@ OTHERS = {
     "take": taken,
     "exit": exit_of_two_packet_sockets,
     "spawn": lambda lab: floor(lab.a, "spawn", SCRIPT, "--count", MANY)["each_us"],
-    "connect": lambda lab: floor(lab.a, "connect", f"127.0.0.1:{SERVICE_PORT}", "--count", MANY)["each_us"],
+    "connect-100": lambda lab: connected(lab, 100),
+    "connect-1000": lambda lab: connected(lab, 1000),
 }

@@ -26,7 +26,7 @@ def a_check(pair, clock):
     return (clock(pair.a.daemon.pid) - before) / 1000 / seconds / CHECKS
 
 
-@row("check-tcp", CONNECTIONS, ("100 TCP checks a second: CPU a check, us", "60", "a bare connect", "connect"), ends=True)
+@row("check-tcp", CONNECTIONS, ("100 TCP checks a second: CPU a check, us", "60", "a bare connect", "connect-100"), ends=True)
 def tcp_checks(pair):
     # keepalived has none: its users run a shell that connects.
     return (a_check(pair, usage_with_ended if pair.daemon.name == "keepalived" else usage),)
