@@ -13,7 +13,7 @@ from daemons import SCRIPT
 from gauges import Watch, spread
 from lan import PROBE, SERVICE_PORT, ended, sh
 
-ADVERTS, MANY, SECONDS, TAKEOVERS = 5_120, 300, 6, 5
+ADVERTS, MANY, SECONDS, TAKEOVERS = 5_120, 300, 3, 3
 
 
 def floors(lab, names):
