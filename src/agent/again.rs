@@ -151,18 +151,18 @@ impl Agent {
     pub fn again(&mut self, now: Time, came: &Came<'_>) -> bool {
         let Some(again) = self.again.as_ref().filter(|again| came.is(&again.datagram)) else { return false };
         let router = &mut self.routers[again.router];
-        let member = &mut router.members[again.member];
+        let (set, member) = (router.set, &mut router.members[again.member]);
         if self.succession && member.told.wants_more(now) {
             return false;
         }
         let at = now + again.wait;
         // Whoever is late has to be told so first.
-        if !self.sets[router.set].group.put_off(member.seat, now, at) {
+        if !self.sets[set].group.put_off(member.seat, now, at) {
             return false;
         }
         member.peers.hear_again(now, came.source);
         member.heard.note(Way::First, now);
-        self.deadlines.file(router.set, Some(at));
+        self.file(set);
         true
     }
 

@@ -53,6 +53,17 @@ fn a_backup_asks_a_tenth_of_an_interval_before_it_takes_over_from_silence_and_ta
 }
 
 #[test]
+fn it_asks_as_well_where_every_advert_was_like_the_one_before() {
+    let mut desk = Desk::backup("");
+    for _ in 0..3 {
+        desk.hear(&advert(ABOVE, 200));
+        assert_eq!(desk.wait(SECOND), []);
+    }
+    let effects = desk.wait(SECOND * 3);
+    assert_eq!((questions(&effects).len(), desk.state()), (1, Standing::Master));
+}
+
+#[test]
 fn an_answer_is_told_of_with_the_takeover_and_does_not_put_it_off() {
     let (mut desk, instance, left) = asked();
     desk.wait(left / 2);
