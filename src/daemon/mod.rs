@@ -30,6 +30,7 @@ mod logger;
 pub mod mib;
 mod overrides;
 mod perform;
+mod poise;
 mod privileges;
 mod recorder;
 mod records;
@@ -57,6 +58,7 @@ use crate::config::{self, Details, Loaded, Problems};
 use crate::history::Event;
 use crate::net::namespace;
 use crate::time::{Time, first};
+use crate::vrrp::event::Wait;
 use clock::{chance, now, wall_clock};
 pub use guardian::{GUARDED, GUARDS, guard, managed};
 use inbox::{Arrival, Inbox};
@@ -64,6 +66,7 @@ use later::Later;
 pub use log::{Form, Log};
 pub use overrides::{Guarding, Instead, Overrides};
 use perform::Performer;
+use poise::{Poise, Rest};
 use sockets::Rung;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -92,8 +95,6 @@ const BURST: Duration = Duration::from_millis(1);
 const GATHER: Duration = Duration::from_micros(250);
 /// By how much the wall clock has to jump to be told. Kernel and network correct it by less at a time.
 const CLOCK_WAS_SET: Duration = Duration::from_millis(1);
-/// A longer sleep than of any Master that advertises every second.
-const LONG: Duration = Duration::from_millis(1200);
 /// How long address work may take at the end.
 const GIVE_UP_WITHIN: Duration = Duration::from_secs(10);
 
@@ -165,6 +166,7 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
         due_at: None,
         read: Time::ZERO,
         crowded: false,
+        poise: Poise::default(),
         spare: trim::Spare::new(now()),
         stopped: false,
     };
@@ -183,12 +185,6 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
     drop(config);
     trim::heap();
     core.guarded_loop()
-}
-
-/// How long to sleep at once of so long a rest. Whoever is not real-time is woken late by up to a thousandth of its
-/// sleep, 4 ms before a takeover: so a long one ends shortly before, and the rest is short.
-fn nap(rest: Duration) -> Duration {
-    if rest > LONG { rest / 512 * 511 } else { rest }
 }
 
 /// Makes the files that checks look at and that are to be there from the start. Before anybody looks.
@@ -237,6 +233,8 @@ struct Core {
     read: Time,
     /// Packets come so close upon each other that they had better gather.
     crowded: bool,
+    /// Whether a takeover is prepared.
+    poise: Poise,
     /// What is given back that is seldom needed.
     spare: trim::Spare,
     stopped: bool,
@@ -415,7 +413,25 @@ impl Core {
         if self.crowded {
             thread::sleep(self.due_at.map_or(GATHER, |at| rest(at).min(GATHER)));
         }
-        self.performer.sockets.sleep(self.due_at.map(rest).map(nap))
+        let longest = self.due_at.map(|at| self.rest(at));
+        self.performer.sockets.sleep(longest)
+    }
+
+    /// How long to sleep before what is due then.
+    fn rest(&mut self, at: Time) -> Duration {
+        let (now, due) = (now(), self.agent.deadline());
+        let rest = match due {
+            Some((due, Wait::TakeOver)) if due == at => self.poise.before(now, at),
+            _ => Rest::Sleep(poise::nap(at.since(now))),
+        };
+        match rest {
+            Rest::Sleep(rest) => rest,
+            Rest::Rouse => {
+                self.performer.rouse(at + poise::REACH);
+                Duration::ZERO
+            }
+            Rest::Stay => Duration::ZERO,
+        }
     }
 
     /// Until when there is nothing to do, unless something comes.

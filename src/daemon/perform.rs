@@ -160,6 +160,11 @@ impl Performer {
         Ok(performer)
     }
 
+    /// Something is to be put there soon.
+    pub(super) fn rouse(&self, until: Time) {
+        self.holder.order(Order::Stay { until: leases::instant(until) });
+    }
+
     /// Carries one effect out. Returns what is known at once.
     pub(super) fn perform(&mut self, effect: Effect, now: Time) -> Vec<Input> {
         match effect {

@@ -130,6 +130,7 @@ impl<F: Fn(Report)> Worker<F> {
                     let _ = self.take_renewal();
                     self.release(&owners);
                 }
+                Task::Order(Order::Stay { until }) => queue.stay_awake(until),
                 Task::Order(order) => self.perform(order, queue),
             }
             if let Some(why) = self.settler.forgets() {
@@ -169,6 +170,7 @@ impl<F: Fn(Report)> Worker<F> {
             }
             Order::Ask { owner } => self.ask(owner),
             Order::Pace(paces) => self.pacer.set(paces),
+            Order::Stay { until } => queue.stay_awake(until),
             Order::Gone { interface, address } => {
                 self.restore(|place| *place.interface == *interface && place.address == address);
             }
