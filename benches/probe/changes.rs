@@ -58,27 +58,29 @@ pub fn delete(interface: &str) -> io::Result<Report> {
     change(vec![RouteNetlinkMessage::DelLink(link)])
 }
 
-/// An address that goes by itself, unless its lease begins anew.
-pub struct Lease {
+/// Addresses that go by themselves, unless their lease begins anew.
+pub struct Leases {
     socket: Socket,
-    call: Vec<u8>,
+    calls: Vec<Vec<u8>>,
 }
 
-impl Lease {
-    /// Of so many seconds; it is not there yet.
-    pub fn prepare(interface: &str, seconds: u32) -> io::Result<Self> {
-        let mut message = address(if_nametoindex(interface)?, ipv4(0).into(), 32);
-        let mut info = CacheInfo::default();
-        (info.ifa_preferred, info.ifa_valid) = (seconds, seconds);
-        message.attributes.push(AddressAttribute::CacheInfo(info));
-        let flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK;
-        Ok(Lease { socket: connected()?, call: bytes(RouteNetlinkMessage::NewAddress(message), flags) })
+impl Leases {
+    /// So many, of so many seconds; they are not there yet.
+    pub fn prepare(interface: &str, count: u32, seconds: u32) -> io::Result<Self> {
+        let index = if_nametoindex(interface)?;
+        let one = |number| {
+            let mut message = address(index, ipv4(number).into(), 32);
+            let mut info = CacheInfo::default();
+            (info.ifa_preferred, info.ifa_valid) = (seconds, seconds);
+            message.attributes.push(AddressAttribute::CacheInfo(info));
+            RouteNetlinkMessage::NewAddress(message)
+        };
+        Ok(Leases { socket: connected()?, calls: calls((0..count).map(one).collect(), NLM_F_REPLACE) })
     }
 
-    /// Puts it there, or begins its lease anew.
+    /// Puts them there, or begins their leases anew.
     pub fn begin(&self) -> io::Result<()> {
-        self.socket.send(&self.call, 0)?;
-        acknowledged(&self.socket)
+        perform(&self.socket, &self.calls)
     }
 }
 
@@ -133,23 +135,32 @@ fn connected() -> io::Result<Socket> {
 
 /// Makes all changes, in their order; the time is that between the first call and the last answer.
 fn change(messages: Vec<RouteNetlinkMessage>) -> io::Result<Report> {
-    let socket = connected()?;
-    let calls: Vec<Vec<u8>> = encode(messages).chunks(CHUNK).map(<[_]>::concat).collect();
+    let (socket, calls) = (connected()?, calls(messages, NLM_F_EXCL));
     let began = Instant::now();
-    for call in &calls {
-        socket.send(call, 0)?;
-        acknowledged(&socket)?;
-    }
+    perform(&socket, &calls)?;
     Ok(Report { took_ms: began.elapsed().as_secs_f64() * 1e3 })
 }
 
+fn perform(socket: &Socket, calls: &[Vec<u8>]) -> io::Result<()> {
+    for call in calls {
+        socket.send(call, 0)?;
+        acknowledged(socket)?;
+    }
+    Ok(())
+}
+
+/// `there` says what becomes of one that is there already.
+fn calls(messages: Vec<RouteNetlinkMessage>, there: u16) -> Vec<Vec<u8>> {
+    encode(messages, there).chunks(CHUNK).map(<[_]>::concat).collect()
+}
+
 /// The last of each chunk asks for an answer.
-fn encode(messages: Vec<RouteNetlinkMessage>) -> Vec<Vec<u8>> {
+fn encode(messages: Vec<RouteNetlinkMessage>, there: u16) -> Vec<Vec<u8>> {
     let last = messages.len().saturating_sub(1);
     let encoded = messages.into_iter().enumerate().map(|(number, message)| {
         let adds = !matches!(message, RouteNetlinkMessage::SetLink(_) | RouteNetlinkMessage::DelLink(_));
         let asks = number == last || number % CHUNK == CHUNK - 1;
-        let flags = NLM_F_REQUEST | if adds { NLM_F_CREATE | NLM_F_EXCL } else { 0 };
+        let flags = NLM_F_REQUEST | if adds { NLM_F_CREATE | there } else { 0 };
         bytes(message, flags | if asks { NLM_F_ACK } else { 0 })
     });
     encoded.collect()
@@ -195,7 +206,7 @@ mod tests {
     fn the_last_of_each_chunk_asks_for_an_answer_and_no_other_does() {
         let messages = (0..130).map(|number| one(Kind::Route, 1, number)).collect();
         let asks = |bytes: &Vec<u8>| u16::from_ne_bytes([bytes[6], bytes[7]]) & NLM_F_ACK != 0;
-        let encoded = encode(messages);
+        let encoded = encode(messages, NLM_F_EXCL);
         let asked: Vec<usize> = (0..130).filter(|number| asks(&encoded[*number])).collect();
         assert_eq!(asked, [63, 127, 129]);
     }

@@ -1,7 +1,7 @@
 //! The least that this machine takes for what a daemon has to have done: its kernel's time alone. Each is
 //! one loop around system calls, beside which `scripts/bench` shows what the daemons take for the same.
 
-use crate::changes::{self, Kind, Lease};
+use crate::changes::{self, Kind, Leases};
 use crate::flood::{GROUP, advert, socket};
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
@@ -9,7 +9,7 @@ use nix::sys::socket::{LinkAddr, MsgFlags, MultiHeaders, SockaddrIn, bind, sendm
 use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::pause;
 use serde::Serialize;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::os::fd::AsRawFd;
@@ -86,7 +86,7 @@ pub enum Floor {
         #[arg(long, default_value_t = 0)]
         every: u64,
     },
-    /// Send an advert and begin the lease of an address anew, as a Master does, once a second
+    /// Send adverts and begin the leases of as many addresses anew, as a Master does, again and again
     Live {
         #[arg(long)]
         interface: String,
@@ -94,6 +94,11 @@ pub enum Floor {
         from: Ipv4Addr,
         #[arg(long)]
         count: u32,
+        #[arg(long, default_value_t = 1)]
+        routers: u32,
+        /// So many milliseconds from one time to the next
+        #[arg(long, default_value_t = 1000)]
+        every: u64,
     },
     /// Sleep, and then send an advert and add an address, as a new Master does
     Take {
@@ -136,7 +141,11 @@ pub fn floor(what: Floor) -> io::Result<serde_json::Value> {
             let every = Duration::from_millis(every);
             serde_json::to_value(paced(count, every, || TcpStream::connect(to).map(drop))?)
         }
-        Floor::Live { interface, from, count } => serde_json::to_value(live(&interface, from, count)?),
+        Floor::Live { interface, from, count, routers, every } => {
+            let (leases, every) =
+                (Leases::prepare(&interface, routers, LEASE)?, Duration::from_millis(every));
+            serde_json::to_value(live(&leases, from, routers, count, every)?)
+        }
         Floor::Take { interface, from } => serde_json::to_value(take(&interface, from)?),
         Floor::Hold => return hold(),
     };
@@ -201,16 +210,36 @@ fn announce(interface: &str, count: u32) -> io::Result<changes::Report> {
 }
 
 fn send(from: Ipv4Addr, count: u32) -> io::Result<Cost> {
-    let (socket, packet) = (socket(from)?, advert(1, from));
-    let slices = [[IoSlice::new(&packet)]; BATCH];
-    let to = [Some(SockaddrIn::from(SocketAddrV4::new(GROUP, 0))); BATCH];
-    let mut headers = MultiHeaders::preallocate(BATCH, None);
-    let (before, mut sent) = (used()?, 0);
-    while sent < count {
-        let some = sendmmsg(socket.as_raw_fd(), &mut headers, &slices, to, [], MsgFlags::empty())?;
-        sent += u32::try_from(some.count()).unwrap_or_default();
+    let mut adverts = Adverts::prepare(from)?;
+    let before = used()?;
+    adverts.send(count)?;
+    per_one(before, count)
+}
+
+/// The same advert, again and again.
+struct Adverts {
+    socket: Socket,
+    packet: Vec<u8>,
+    headers: MultiHeaders<SockaddrIn>,
+}
+
+impl Adverts {
+    fn prepare(from: Ipv4Addr) -> io::Result<Self> {
+        let (socket, packet) = (socket(from)?, advert(1, from));
+        Ok(Adverts { socket, packet, headers: MultiHeaders::preallocate(BATCH, None) })
     }
-    per_one(before, sent)
+
+    fn send(&mut self, count: u32) -> io::Result<()> {
+        let to = Some(SockaddrIn::from(SocketAddrV4::new(GROUP, 0)));
+        let mut left = usize::try_from(count).unwrap_or_default();
+        while left > 0 {
+            let slices = vec![[IoSlice::new(&self.packet)]; left.min(BATCH)];
+            let to = vec![to; slices.len()];
+            let fd = self.socket.as_raw_fd();
+            left -= sendmmsg(fd, &mut self.headers, &slices, &to, [], MsgFlags::empty())?.count();
+        }
+        Ok(())
+    }
 }
 
 /// With all of them waiting: whoever is woken for each takes more.
@@ -226,22 +255,21 @@ fn receive(at: Ipv4Addr, count: u32) -> io::Result<Cost> {
     cost(count.saturating_sub(1), || socket.read(&mut packet).map(drop))
 }
 
-fn live(interface: &str, from: Ipv4Addr, count: u32) -> io::Result<Cost> {
-    let (socket, packet, to) = (socket(from)?, advert(1, from), SockAddr::from(SocketAddrV4::new(GROUP, 0)));
-    let lease = Lease::prepare(interface, LEASE)?;
-    lease.begin()?;
-    paced(count, Duration::from_secs(1), || {
-        socket.send_to(&packet, &to)?;
-        lease.begin()
+/// What a Master does for that many routers.
+fn live(leases: &Leases, from: Ipv4Addr, routers: u32, count: u32, every: Duration) -> io::Result<Cost> {
+    let mut adverts = Adverts::prepare(from)?;
+    leases.begin()?;
+    paced(count, every, || {
+        adverts.send(routers)?;
+        leases.begin()
     })
 }
 
 fn take(interface: &str, from: Ipv4Addr) -> io::Result<Due> {
-    let (socket, packet, to) = (socket(from)?, advert(1, from), SockAddr::from(SocketAddrV4::new(GROUP, 0)));
-    let lease = Lease::prepare(interface, LEASE)?;
+    let (mut adverts, lease) = (Adverts::prepare(from)?, Leases::prepare(interface, 1, LEASE)?);
     let (now, due) = (SystemTime::now(), Instant::now() + ALL_THERE);
     sleep(due.saturating_duration_since(Instant::now()));
-    socket.send_to(&packet, &to)?;
+    adverts.send(1)?;
     lease.begin()?;
     let since = now.duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
     Ok(Due { at: (since + ALL_THERE).as_secs_f64() })

@@ -13,7 +13,7 @@ from daemons import SCRIPT
 from gauges import Watch, spread
 from lan import PROBE, SERVICE_PORT, ended, sh
 
-ADVERTS, MANY, SECONDS, TAKEOVERS = 5_120, 300, 3, 3
+ADVERTS, MANY, SECONDS, TAKEOVERS, ROUTERS = 5_120, 300, 3, 3, 1_020
 
 
 def floors(lab, names):
@@ -94,9 +94,18 @@ def received(lab):
     return json.loads(receiver.communicate(timeout=10)[0])["each_us"]
 
 
-def lived(lab):
-    each_us = floor(lab.a, "live", "--interface", "eth0", "--from", lab.a.address, "--count", SECONDS)["each_us"]
-    return each_us * 60 / 1000
+def lived(lab, *how):
+    found = floor(lab.a, "live", "--interface", "eth0", "--from", lab.a.address, *how)
+    sh("ip", "-n", lab.a.name, "address", "flush", "to", "10.1.0.0/16")
+    return found["each_us"]
+
+
+def idle(lab):
+    return lived(lab, "--count", SECONDS) * 60 / 1000
+
+
+def sent_and_leased(lab):
+    return lived(lab, "--count", ADVERTS // ROUTERS, "--routers", ROUTERS, "--every", 0) / ROUTERS
 
 
 def taken(lab):
@@ -126,9 +135,9 @@ def exit_of_two_packet_sockets(lab):
 
 
 OTHERS = {
-    "advert-sent": sent,
+    "advert-sent": sent_and_leased,
     "advert-received": received,
-    "live": lived,
+    "live": idle,
     "take": taken,
     "exit": exit_of_two_packet_sockets,
     "spawn": lambda lab: floor(lab.a, "spawn", SCRIPT, "--count", MANY)["each_us"],
