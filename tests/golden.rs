@@ -128,7 +128,7 @@ fn describe(effect: &Effect) -> String {
         Effect::Ballot { to, bytes } => format!("say {} bytes to voter {to}", bytes.len()),
         Effect::Consult(session) => format!("consult the store in session {session}"),
         Effect::Plead(plea) => format!("plead {plea:?}"),
-        Effect::Watch(check) => format!("watch {check}"),
+        Effect::Watch { check, .. } => format!("watch {check}"),
         Effect::Unwatch(check) => format!("unwatch {check}"),
         Effect::Notify(t) => {
             format!("notify {} {} -> {} at {}: {}", t.subject, t.from, t.to, t.priority, t.why)

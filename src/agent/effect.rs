@@ -268,7 +268,12 @@ pub enum Effect {
     /// Put this plea to the store, after what it was asked before about the same office.
     Plead(Plea),
     /// Probe this from now on; anew, where it was probed already.
-    Watch(CheckName),
+    Watch {
+        /// Its name.
+        check: CheckName,
+        /// After so many alike in a row another result changes nothing.
+        settled: u32,
+    },
     /// Stop probing this.
     Unwatch(CheckName),
     /// Tell the world: hooks and log.

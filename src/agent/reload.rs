@@ -364,7 +364,8 @@ impl Agent {
         if wanted.link.is_some() {
             effects.extend(probed_before.then(|| Effect::Unwatch(wanted.name.clone())));
         } else if !old.as_ref().is_some_and(probes_the_same) {
-            effects.push(Effect::Watch(wanted.name.clone()));
+            let settled = wanted.rise.max(wanted.fall);
+            effects.push(Effect::Watch { check: wanted.name.clone(), settled });
         }
         match old {
             // A changed probe keeps its standing until it has a result: a reload drops nothing.

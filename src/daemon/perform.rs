@@ -217,9 +217,9 @@ impl Performer {
             Effect::Ballot { to, bytes } => self.sockets.cast(to, &bytes),
             Effect::Consult(session) => self.tasks.consult(&self.details, session),
             Effect::Plead(plea) => self.tasks.plead(plea),
-            Effect::Watch(name) => {
-                if let Some(spec) = self.details.checks.get(&name) {
-                    self.tasks.command(Command::Watch(name, Box::new(spec.clone())));
+            Effect::Watch { check, settled } => {
+                if let Some(spec) = self.details.checks.get(&check) {
+                    self.tasks.command(Command::Watch(check, Box::new(spec.clone()), settled));
                 }
             }
             Effect::Unwatch(name) => self.tasks.command(Command::Unwatch(name)),

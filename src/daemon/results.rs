@@ -5,13 +5,12 @@ use super::inbox::{Arrival, Inbox};
 use crate::agent::Input;
 use crate::health::{CheckName, Outcome};
 
-/// So many passes in a row are told at once: as many as most rise counters want. Where one wants more, the last of
-/// them may be told an interval later.
-const TOLD: u32 = 5;
-
 /// The results of one check.
 pub(super) struct Results {
     check: CheckName,
+    /// So many passes in a row are told at once. Where a reload asks for more, the last of them may be told an interval
+    /// later.
+    settled: u32,
     inbox: Inbox,
     passes: u32,
     value: Option<i32>,
@@ -20,8 +19,8 @@ pub(super) struct Results {
 }
 
 impl Results {
-    pub(super) fn new(check: CheckName, inbox: Inbox) -> Self {
-        Results { check, inbox, passes: 0, value: None, left: None }
+    pub(super) fn new(check: CheckName, settled: u32, inbox: Inbox) -> Self {
+        Results { check, settled, inbox, passes: 0, value: None, left: None }
     }
 
     pub(super) fn put(&mut self, outcome: Outcome) {
@@ -29,7 +28,7 @@ impl Results {
         self.passes = if outcome.verdict.is_ok() { before.saturating_add(1) } else { 0 };
         self.value = outcome.value;
         let input = Input::Outcome(self.check.clone(), outcome);
-        if self.passes > TOLD && self.left != Some(self.inbox.taken()) {
+        if self.passes > self.settled && self.left != Some(self.inbox.taken()) {
             self.left = Some(self.inbox.leave(input));
         } else {
             self.left = None;
@@ -45,9 +44,11 @@ mod tests {
     use std::sync::mpsc::Receiver;
     use std::time::Duration;
 
+    const SETTLED: u32 = 2;
+
     fn results() -> (Results, Inbox, Receiver<Arrival>) {
         let (inbox, arrivals) = Inbox::new().unwrap();
-        (Results::new(CheckName("app".into()), inbox.clone()), inbox, arrivals)
+        (Results::new(CheckName("app".into()), SETTLED, inbox.clone()), inbox, arrivals)
     }
 
     fn outcome(value: i32, passed: bool) -> Outcome {
@@ -64,7 +65,7 @@ mod tests {
 
     /// Passes, of which the core takes each.
     fn settle(results: &mut Results, inbox: &Inbox, arrivals: &Receiver<Arrival>) {
-        for _ in 0..TOLD {
+        for _ in 0..SETTLED {
             results.put(outcome(1, true));
             assert_eq!(wakes(inbox, arrivals), Some(1));
         }

@@ -42,7 +42,7 @@ const QUESTIONS: usize = 16;
 
 /// What the core wants of the tasks.
 pub(super) enum Command {
-    Watch(CheckName, Box<check::Spec>),
+    Watch(CheckName, Box<check::Spec>, u32),
     Unwatch(CheckName),
     /// What an instance holds from now on, if anything.
     Held(InstanceId, Option<Box<Holding>>),
@@ -168,8 +168,8 @@ async fn serve(
     let mut asking: [Option<tokio::task::JoinHandle<()>>; 2] = [None, None];
     while let Some(command) = commands.recv().await {
         match command {
-            Command::Watch(name, spec) => {
-                let mut results = Results::new(name.clone(), inbox.clone());
+            Command::Watch(name, spec, settled) => {
+                let mut results = Results::new(name.clone(), settled, inbox.clone());
                 let report = move |outcome| results.put(outcome);
                 let task = tokio::spawn(check::run(*spec, report)).abort_handle();
                 if let Some(old) = checks.insert(name, task) {

@@ -61,7 +61,7 @@ impl World {
             Effect::Ballot { to, bytes } => self.cast(node, to, &bytes),
             Effect::Consult(session) => self.nodes[node].session = session,
             Effect::Plead(plea) => self.plead(node, plea),
-            Effect::Watch(check) => {
+            Effect::Watch { check, .. } => {
                 let generation = self.nodes[node].probes.get(&check).map_or(0, |last| last + 1);
                 self.nodes[node].probes.insert(check.clone(), generation);
                 let life = self.nodes[node].life;

@@ -88,7 +88,7 @@ impl Desk {
     /// An agent that knows nothing of any interface yet.
     pub fn new(config: &Config) -> Self {
         let (agent, effects) = Agent::new(config, Time::ZERO);
-        assert!(effects.iter().all(|effect| matches!(effect, Effect::Watch(_))), "{effects:?}");
+        assert!(effects.iter().all(|effect| matches!(effect, Effect::Watch { .. })), "{effects:?}");
         Desk { agent, now: Time::ZERO }
     }
 
@@ -207,7 +207,7 @@ pub fn words<'a>(effects: impl IntoIterator<Item = &'a Effect>) -> Vec<&'static 
         Effect::Reply(..) => "reply",
         Effect::Tell(_) => "tell",
         Effect::Remember(_) => "remember",
-        Effect::Watch(_) => "watch",
+        Effect::Watch { .. } => "watch",
         Effect::Unwatch(_) => "unwatch",
         Effect::Replace(_) => "replace",
         Effect::Sweep => "sweep",
