@@ -175,12 +175,11 @@ def reload(pair):
     ends=True,
 )
 def checks(pair):
-    # The first ones begin together, and the second ones apart.
-    time.sleep(2)
-    seconds = 3
+    settled, seconds = 3, 3
     accept = os.path.join(os.path.dirname(__file__), "connected.py")
-    command = (sys.executable, accept, str(CHECKED_PORT), str(seconds))
+    command = (sys.executable, accept, str(CHECKED_PORT), str(settled), str(seconds))
     target = pair.a.gauge(*command, stdout=subprocess.PIPE)
+    # By then all are up: before they found nobody there. The first ones begin together, and the second ones apart.
     target.stdout.readline()
     before = usage(pair.a.daemon.pid)
     came = json.loads(target.communicate(timeout=30)[0])
