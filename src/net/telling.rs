@@ -18,10 +18,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// So many come so fast that nobody has to hear of the first before the last is there.
 pub(super) const FEW: usize = 256;
+/// From one word to whoever announces to the next: each takes the processor from where others come meanwhile.
+const BETWEEN: Duration = Duration::from_millis(1);
 
 /// What was announced of an owner while the rest was still coming.
 #[derive(Default)]
@@ -66,10 +68,11 @@ impl<F: Fn(Report)> Worker<F> {
         let (outcomes, early) = thread::scope(|threads| {
             // Where there can be none, all are announced afterwards.
             let teller = thread::Builder::new().name("announcer".to_owned()).spawn_scoped(threads, tell);
-            let mut waiting = Vec::new();
+            let (mut waiting, mut told) = (Vec::new(), Instant::now());
             let outcomes = settler.settle_and(wanted, unwanted, &mut |on, some| {
                 waiting.extend(some.into_iter().filter(|_| *on == *interface));
-                if !waiting.is_empty() && queue.is_next(asked) {
+                if !waiting.is_empty() && told.elapsed() >= BETWEEN && queue.is_next(asked) {
+                    told = Instant::now();
                     let _ = addresses.send(std::mem::take(&mut waiting));
                 }
             });
