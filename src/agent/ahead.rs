@@ -69,7 +69,7 @@ impl Agent {
     /// Somebody has answered a Backup.
     pub(super) fn answered_ahead(&mut self, now: Time, (index, member): (usize, usize), sighting: Sighting) {
         if matches!(self.instance(index, member).state(), State::Backup { .. }) {
-            self.routers[index].members[member].answered = Some((now, sighting));
+            self.routers[index].members[member].answered = Some(Box::new((now, sighting)));
         }
     }
 
@@ -80,7 +80,7 @@ impl Agent {
         (index, member): (usize, usize),
         effects: &mut Vec<Effect>,
     ) {
-        let answered = self.routers[index].members[member].answered.take();
+        let answered = self.routers[index].members[member].answered.take().map(|answered| *answered);
         if let Some((_, Sighting { address, mac, .. })) = answered.filter(|(at, _)| now.since(*at) <= LONGEST)
         {
             self.rivalled(now, index, Rival::Holder { address, mac }, effects);

@@ -19,6 +19,7 @@ use crate::vrrp::Version;
 use crate::vrrp::auth::Auth;
 use crate::vrrp::group::Group;
 use crate::vrrp::instance::{Action, Event, Instance, Manner};
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -306,7 +307,7 @@ impl Agent {
         for (name, routers) in wanted {
             // Exactly: most sets have one member, and a vector that grows takes room for four at first.
             let all = routers.iter().map(|index| self.routers[*index].members.len()).sum();
-            let (mut seats, mut members) = (Vec::with_capacity(all), Vec::with_capacity(all));
+            let (mut seats, mut members) = (SmallVec::with_capacity(all), Vec::with_capacity(all));
             for index in routers {
                 let router = &mut self.routers[index];
                 router.set = self.sets.len();

@@ -128,7 +128,7 @@ pub(super) struct Member {
     /// Since when it was Master when it asked who else is.
     pub asked: Option<Time>,
     /// Who was last heard to answer for an address that is not held here, and when.
-    pub answered: Option<(Time, Sighting)>,
+    pub answered: Option<Box<(Time, Sighting)>>,
     /// What was seen of this host's answers to ARP since the addresses are held.
     pub answers: Option<Result<(), String>>,
     pub restored: BTreeMap<IpAddr, u64>,

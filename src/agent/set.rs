@@ -9,6 +9,7 @@ use crate::claim::Office;
 use crate::claim::quorum::Quorum;
 use crate::time::Time;
 use crate::vrrp::group::Group;
+use smallvec::SmallVec;
 
 /// One role, held or not held by all of it together.
 #[derive(Debug)]
@@ -17,9 +18,9 @@ pub(super) struct Set {
     pub name: Option<GroupName>,
     pub group: Group,
     /// For each member of the group, in the same order, whose it is.
-    pub seats: Vec<Seat>,
+    pub seats: SmallVec<[Seat; 1]>,
     /// Its routers, each once, in order.
-    pub routers: Vec<usize>,
+    pub routers: SmallVec<[usize; 1]>,
     /// What its claim is for, where it needs one.
     pub office: Option<(Office, Quorum)>,
     /// Its takeover waits for the claim.
@@ -49,8 +50,8 @@ pub(super) struct Seat {
 
 impl Set {
     /// A set with one seat for each member of `group`, those of a router beside each other.
-    pub fn new(name: Option<GroupName>, group: Group, seats: Vec<Seat>) -> Self {
-        let mut routers: Vec<usize> = seats.iter().map(|seat| seat.router).collect();
+    pub fn new(name: Option<GroupName>, group: Group, seats: SmallVec<[Seat; 1]>) -> Self {
+        let mut routers: SmallVec<[usize; 1]> = seats.iter().map(|seat| seat.router).collect();
         routers.dedup();
         Set {
             name,

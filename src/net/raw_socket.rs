@@ -1,7 +1,8 @@
 //! Raw sockets for IP protocol 112, or 51 in front of it: bytes in, bytes out, one pair per interface,
 //! family and protocol.
 //!
-//! No codec and no judgement here. RFC 9568 sections 5.1.1 and 5.1.2: TTL and hop limit 255, to a group. What is not for one of our VRIDs is dropped by a filter in the kernel.
+//! No codec and no judgement here. RFC 9568 sections 5.1.1 and 5.1.2: TTL and hop limit 255, to a group. What is not
+//! for one of our VRIDs is dropped by a filter in the kernel.
 
 use super::announce::Announcer;
 use super::frame::Frame;
