@@ -2,7 +2,7 @@
 //! time is up: first asked (TERM), then killed (KILL). How is [`crate::process`]'s affair.
 
 use super::Attempt;
-use crate::process::{Command, Ended, Inherit, User, run_keeping};
+use crate::process::{Command, Ended, Inherit, User, run_again};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
@@ -62,7 +62,7 @@ pub(super) async fn probe(config: &Config, attempt: &Attempt<'_>) -> Result<(), 
         user: config.user.clone(),
         timeout: attempt.schedule.timeout,
     };
-    let finished = run_keeping(inside, &command).await;
+    let finished = run_again(inside, &command).await;
     verdict(config.program(), &finished.ended, &finished.output)
 }
 

@@ -171,6 +171,9 @@ impl Failure {
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments = by_name(arguments.into_iter().collect());
+    if arguments.get(1).is_some_and(|first| first == crate::daemon::STARTS) {
+        return crate::daemon::serve_as_starter();
+    }
     if self::daemon::is_guardian(&arguments, crate::daemon::managed()) {
         return crate::daemon::guard();
     }

@@ -57,6 +57,8 @@ use crate::config::keepalived::Skipped;
 use crate::config::{self, Details, Loaded, Problems};
 use crate::history::Event;
 use crate::net::namespace;
+use crate::process;
+pub use crate::process::STARTS;
 use crate::time::{Time, first};
 use crate::vrrp::event::Wait;
 use clock::{chance, now, wall_clock};
@@ -98,6 +100,14 @@ const CLOCK_WAS_SET: Duration = Duration::from_millis(1);
 /// How long address work may take at the end.
 const GIVE_UP_WITHIN: Duration = Duration::from_secs(10);
 
+/// Starts scripts for a daemon, in little memory: see [`STARTS`]. Returns the exit code.
+#[must_use]
+pub fn serve_as_starter() -> u8 {
+    trim::Program::find().give_back();
+    trim::heap();
+    process::serve_as_starter()
+}
+
 /// Runs until told to stop. Returns the exit code.
 #[must_use]
 pub fn run(path: &Path, overrides: &Overrides) -> u8 {
@@ -134,6 +144,8 @@ pub fn run(path: &Path, overrides: &Overrides) -> u8 {
         log::name(&suffix);
     }
     limits::raise();
+    // By what runs, whatever has come to its path meanwhile.
+    process::start_by(Path::new("/proc/self/exe"));
     make_files(&config.details);
     tasks::keep_signals();
     let control = config.details.control.path.clone();

@@ -6,6 +6,8 @@ use rustix::process::Gid as ThreadGid;
 use rustix::thread;
 use std::ffi::CString;
 use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 /// A user of this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,12 +43,36 @@ impl User {
     ///
     /// It does not become the user: whoever is that could send the thread signals, and with it the daemon. What it
     /// starts does (a child that is told to becomes a user lets go of all groups, where it may, and here may not).
-    pub(super) fn join_groups_here(&self) -> io::Result<()> {
+    fn join_groups_here(&self) -> io::Result<()> {
         let gid = ThreadGid::from_raw(self.gid);
         let groups: Vec<_> = self.groups.iter().map(|group| ThreadGid::from_raw(*group)).collect();
         thread::set_thread_groups(&groups)?;
         thread::set_thread_res_gid(gid, gid, gid)?;
         caps::drop(None, CapSet::Effective, Capability::CAP_SETGID).map_err(io::Error::other)
+    }
+
+    /// Has `spawn` start `command` as this user, who is another than the daemon's own.
+    pub(super) fn starts<T: Send>(
+        &self,
+        mut command: Command,
+        spawn: impl FnOnce(Command) -> io::Result<T> + Send,
+    ) -> io::Result<T> {
+        command.uid(self.uid);
+        if self.groups.is_empty() {
+            // The daemon's groups are dropped with it.
+            command.gid(self.gid);
+            return spawn(command);
+        }
+        // The standard library sets further groups only on nightly (and `pre_exec` is unsafe): a thread that has joined
+        // them starts it, and ends.
+        let runtime = tokio::runtime::Handle::current();
+        let start = || {
+            let _entered = runtime.enter();
+            self.join_groups_here()?;
+            spawn(command)
+        };
+        let died = |_| Err(io::Error::other("the thread that was to start it has died"));
+        std::thread::scope(|scope| scope.spawn(start).join().unwrap_or_else(died))
     }
 
     /// Whether a child runs as this user without any change.

@@ -51,6 +51,7 @@ mod running;
 mod second_path;
 mod shared_number;
 mod snmp;
+mod starter;
 mod succession;
 mod takeover;
 mod together;

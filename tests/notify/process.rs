@@ -143,6 +143,19 @@ async fn what_cannot_start_says_why_and_how_to_mend_it() {
 }
 
 #[tokio::test]
+async fn a_script_that_names_no_interpreter_is_read_by_sh_whoever_runs_it() {
+    let place = Place::new();
+    let path = place.path().join("bare");
+    crate::write_elsewhere(&path, "echo $1 $#\n");
+    mode(&path, 0o755);
+    let argv = vec![path.to_str().expect("UTF-8").to_owned(), "a b".to_owned()];
+    for user in [user(), User::own()] {
+        let finished = run(&Command { argv: argv.clone(), user, ..command(String::new()) }).await;
+        assert_eq!((finished.ended, finished.output.as_str()), (Ended::Exit(0), "a b 1"));
+    }
+}
+
+#[tokio::test]
 async fn a_script_is_vetted_right_before_it_runs() {
     let place = Place::new();
     let script = place.script("open", "echo ran > $out/ran");
