@@ -22,6 +22,7 @@ mod sentry;
 pub mod target;
 pub mod tcp;
 pub mod tls;
+mod turns;
 pub mod websocket;
 
 pub use endpoint::Endpoint;
@@ -269,6 +270,8 @@ pub async fn probe_once(spec: &Spec) -> Outcome {
 }
 
 async fn round(spec: &Spec, lane: &Lane, sentry: &Sentry) -> Outcome {
+    // Its time runs from then on: that others are many is nothing that the target has done.
+    let _turn = turns::turn().await;
     let mut retry = 0;
     let up = after(Instant::now(), spec.schedule.within.unwrap_or(LONGEST_SPAN));
     loop {
