@@ -54,12 +54,15 @@ pub(super) fn of(user: &User) -> Option<Arc<Starter>> {
     let place = all.entry((user.uid, user.gid, user.groups.clone())).or_insert_with(|| Err(Instant::now()));
     let begun = match place {
         Ok(starter) if lock(&starter.orders).is_some() => return Some(Arc::clone(starter)),
-        Ok(starter) if starter.heard.get().is_none() => Err(io::Error::other("it ends at once")),
+        Ok(starter) if starter.heard.get().is_none() => Err(io::Error::other("the last one ended at once")),
         Err(again) if Instant::now() < *again => return None,
         Ok(_) | Err(_) => Starter::begin(program, user),
     };
     *place = begun.map_err(|error| {
-        info!("each script of {} costs more CPU, as Locum cannot run as {0}: {error}", user.name);
+        info!(
+            "each script check of {} costs more CPU, as it has no process that starts it: {error}",
+            user.name
+        );
         Instant::now() + PAUSE
     });
     place.as_ref().ok().cloned()
@@ -121,13 +124,15 @@ impl Starter {
         let mut command = Command::new(program);
         command.arg0("locum").arg(STARTS).env_clear().current_dir("/").process_group(0);
         command.stdin(Stdio::from(its)).stdout(Stdio::null()).stderr(Stdio::null());
-        let process = user.starts(command, |mut command| command.spawn())?;
+        let process = user.starts(command, |mut command| command.spawn()).map_err(|error| {
+            io::Error::other(format!("{error}: see that {} may run the program of Locum", user.name))
+        })?;
         let lender = Lender { process: process.id(), uid: user.uid };
         // From here on it is ended and waited for, whatever comes.
         let mut serving = Serving { starter: None, process };
         let itself = i32::try_from(lender.process).map_err(io::Error::other)?;
         if !(Lender { process: process::id(), ..lender }).has(Pid::from_raw(itself)) {
-            return Err(io::Error::other("/proc does not show processes of others"));
+            return Err(io::Error::other("/proc does not show it: mount that without hidepid"));
         }
         let ours = net::UnixDatagram::from(ours);
         ours.set_nonblocking(true)?;

@@ -127,3 +127,29 @@ fn what_a_starter_has_started_is_ended_with_all_of_its_group_when_its_time_is_up
     let well = lines.split(' ').next().unwrap();
     assert!(kill(Pid::from_raw(well.parse().unwrap()), None).is_ok(), "what ended well left it behind");
 }
+
+#[test]
+fn what_runs_when_its_starter_is_killed_is_ended_and_the_check_says_why() {
+    let lab = Lab::new(&["a"]);
+    let place = Place::new("sleep 3600 & echo $! $$ >> $out/ran; [ -e $out/well ] && exit 0; wait");
+    fs::write(place.file("out").join("well"), "").unwrap();
+    let a = lab["a"].locum(&place.router("timeout = '60s'\nfall = 1"));
+    lab.wait_owner(VIP, &["a"]);
+    fs::remove_file(place.file("out").join("well")).unwrap();
+    let started = || place.read("ran").lines().last().unwrap_or_default().to_owned();
+    let lives = |line: &str| {
+        let leader = line.split(' ').nth(1).unwrap_or("none");
+        fs::read_to_string(format!("/proc/{leader}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    wait_until("one waits", LONG, || {
+        let before = started();
+        std::thread::sleep(Duration::from_millis(300));
+        before == started() && lives(&before)
+    });
+    let waiting = started();
+    let [first] = starters(a.process.pid())[..] else { panic!("{:?}", starters(a.process.pid())) };
+    kill(first, Signal::SIGKILL).unwrap();
+    wait_until("the check is down", LONG, || check(&a) == "down");
+    assert!(a.why().ends_with("was killed: see who kills processes of nobody"), "{}", a.why());
+    wait_until("it is gone", LONG, || !lives(&waiting));
+}

@@ -1,9 +1,11 @@
 //! One child process: who it is, what it inherits, how it ends.
 
 use crate::{AMPLE, Place, is_root, mode, runs, until, user};
-use locum::process::{Command, Ended, Inherit, User, resolve_user, run};
+use locum::process::{Command, Ended, Inherit, User, resolve_user, run, run_again, start_by};
 use std::fs;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 fn command(script: String) -> Command {
@@ -152,6 +154,20 @@ async fn a_script_that_names_no_interpreter_is_read_by_sh_whoever_runs_it() {
     for user in [user(), User::own()] {
         let finished = run(&Command { argv: argv.clone(), user, ..command(String::new()) }).await;
         assert_eq!((finished.ended, finished.output.as_str()), (Ended::Exit(0), "a b 1"));
+    }
+}
+
+#[tokio::test]
+async fn the_daemon_starts_a_script_itself_where_the_process_that_is_to_do_it_never_answers() {
+    start_by(Path::new("/bin/false"));
+    let place = Place::new();
+    let command = command(place.script("x", "id -u; exit 4"));
+    // One that ends at once, and then none.
+    for _ in 0..3 {
+        let kept = Arc::new(());
+        let finished = run_again(Arc::clone(&kept), &command).await;
+        assert_eq!((finished.ended, finished.output), (Ended::Exit(4), user().uid.to_string()));
+        assert_eq!(Arc::strong_count(&kept), 1, "whoever waits for its start may go on");
     }
 }
 
