@@ -141,6 +141,9 @@ fn describe(effect: &Effect) -> String {
             format!("note check {} {} -> {} after {:?}", change.check, change.from, change.to, change.after)
         }
         Effect::Note(Note::Claim { office, term }) => format!("note the claim to {office} in term {term:?}"),
+        Effect::Note(Note::Lease { router, family, lease }) => {
+            format!("note {router}: the lease of {family:?} is {lease:?}")
+        }
         Effect::Note(Note::Vote { office, holder, term }) => {
             format!("note a vote for {holder} to have {office} in term {term}")
         }

@@ -201,10 +201,11 @@ impl Agent {
 
     /// The kernel has taken away what an instance held.
     pub(super) fn released(&mut self, now: Time, instance: InstanceId, effects: &mut Vec<Effect>) {
-        let Some((router, member)) = self.find(instance) else { return };
-        let router = &mut self.routers[router];
+        let Some((index, member)) = self.find(instance) else { return };
+        let router = &mut self.routers[index];
         router.members[member].giving = router.members[member].giving.saturating_sub(1);
         let set = router.set;
+        self.note_lease(index, member, effects);
         let holds = self.sets[set].group.members().iter().any(Instance::holds);
         if !self.is_giving(set) && !holds {
             self.say(now, set, |claimant, _| claimant.give_up(), effects);

@@ -341,6 +341,14 @@ impl Router {
         self.manner.lease.filter(|_| can_be_leased(vip.address, vip.prefix, self.install, is_crowd))
     }
 
+    /// The same of what the instance of `family` holds; `None` where none of it goes by itself.
+    #[must_use]
+    pub fn lease(&self, family: Family) -> Option<Duration> {
+        let is_crowd = is_crowd(self.all_vips());
+        let leased = |vip: &Vip| can_be_leased(vip.address, vip.prefix, self.install, || is_crowd);
+        self.manner.lease.filter(|_| self.held_by(family).any(leased))
+    }
+
     /// Every address that it holds.
     pub fn all_vips(&self) -> impl Iterator<Item = &Vip> {
         self.vips.iter().chain(&self.excluded)

@@ -402,6 +402,15 @@ pub enum Note {
         /// In which term.
         term: u64,
     },
+    /// For how long the kernel keeps what is held of a process that does nothing: from now on, or no more.
+    Lease {
+        /// Whose.
+        router: RouterName,
+        /// What goes with its adverts of this family.
+        family: Family,
+        /// How long; `None` where nothing of it is held any more, or for ever.
+        lease: Option<Duration>,
+    },
     /// Something to look at, in one line.
     Warning(RouterName, String),
     /// The same about what is no router's.

@@ -3,7 +3,7 @@
 use super::Agent;
 use super::effect::{CheckChange, Effect, HookEnd, InstanceId, Note};
 use super::request::{Moved, Request, Response, Ticket};
-use super::router::{Handover, RESTORE_LIMIT, RESTORE_WINDOW};
+use super::router::{Handover, Member, RESTORE_LIMIT, RESTORE_WINDOW, Router};
 use super::settle::News;
 use super::transition::{RouterName, Standing, Subject};
 use crate::health::{Health, Outcome};
@@ -29,12 +29,27 @@ impl Agent {
     ) {
         let Some((index, member)) = self.find_holder(instance) else { return };
         match result {
-            Ok(()) => self.routers[index].holds(now, member),
+            Ok(()) => {
+                self.routers[index].holds(now, member);
+                self.note_lease(index, member, effects);
+            }
             Err(line) => {
                 self.routers[index].hold_errors += 1;
                 self.routers[index].step_back(now, line);
                 self.settle(now, News::Router(index), effects);
             }
+        }
+    }
+
+    /// Notes how long the kernel keeps what is held, where that has changed. Not each renewal.
+    pub(super) fn note_lease(&mut self, index: usize, place: usize, effects: &mut Vec<Effect>) {
+        let holds = self.instance(index, place).holds();
+        let Router { config, members, .. } = &mut self.routers[index];
+        let Member { family, leased, .. } = &mut members[place];
+        let lease = holds.then(|| config.lease(*family)).flatten();
+        if std::mem::replace(leased, lease) != lease {
+            let router = config.name.clone();
+            effects.push(Effect::Note(Note::Lease { router, family: *family, lease }));
         }
     }
 

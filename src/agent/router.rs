@@ -116,6 +116,8 @@ pub(super) struct Member {
     pub spoken: Option<Checksum>,
     /// The kernel has confirmed the addresses.
     pub held: bool,
+    /// The lease of what is held, as was noted last.
+    pub leased: Option<Duration>,
     /// Orders to give them up that the kernel has not carried out yet: until then they answer.
     pub giving: usize,
     pub sent: u64,
@@ -422,6 +424,7 @@ impl Member {
             followers: Followers::default(),
             spoken: None,
             held: false,
+            leased: None,
             giving: 0,
             sent: 0,
             farewells_sent: 0,

@@ -3,8 +3,10 @@
 use super::span::span;
 use crate::health;
 use crate::history::{
-    CheckChange, DualMaster, Event, Hook, LastRun, MasterHeard, Moved, Order, Ordered, Outage, Started,
+    CheckChange, DualMaster, Event, Hook, LastRun, LeaseLate, MasterHeard, Moved, Order, Ordered, Outage,
+    Started,
 };
+use crate::vrrp::Family;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use std::fmt::Write;
@@ -58,6 +60,13 @@ pub(super) fn tell(event: &Event, spent: Option<u64>) -> String {
         }
         Event::Vote { office, holder, term } => format!("voted for {holder} to have {office} in term {term}"),
         Event::Claim { office, term: None } => format!("the claim to {office} is over, or given back"),
+        Event::Lease { family, lease_ms: Some(lease), .. } => {
+            format!("its {} addresses are leased for {}", name(*family), span(*lease))
+        }
+        Event::Lease { family, lease_ms: None, .. } => {
+            format!("its {} addresses are leased no more", name(*family))
+        }
+        Event::LeaseLate(late) => overdue(*late),
         Event::Trouble { text } => text.clone(),
         Event::Lost { entries, why } => format!("{entries} entries before this are lost: {why}"),
         Event::Unknown => "something that this version does not know; see --json".to_owned(),
@@ -75,6 +84,28 @@ fn second(DualMaster { source, priority, address, mac, ours, times, .. }: &DualM
     let source = text(source.map(|source| source.to_string()));
     let priority = text(priority.map(|priority| priority.to_string()));
     format!("a second Master was seen{times}: {source}, priority {priority} against our {ours}")
+}
+
+const fn name(family: Family) -> &'static str {
+    match family {
+        Family::Ipv4 => "IPv4",
+        Family::Ipv6 => "IPv6",
+    }
+}
+
+fn overdue(LeaseLate { lease_ms, after_ms, times }: LeaseLate) -> String {
+    let (lease, after) = (span(lease_ms), span(after_ms));
+    let mut text = if after_ms < lease_ms {
+        format!("leases of {lease} were renewed late, after {after}")
+    } else {
+        format!(
+            "leases of {lease} were not renewed for {after}: the kernel may have taken the addresses away"
+        )
+    };
+    if times > 1 {
+        let _ = write!(text, "; {times} times late, this was the worst");
+    }
+    text
 }
 
 fn start(Started { version, node, last, .. }: &Started) -> String {

@@ -174,6 +174,9 @@ pub(super) fn note(note: &Note) {
         Note::Vote { office, holder, term } => {
             debug!(target: "locum::claim", %office, %holder, term, "this node has voted");
         }
+        Note::Lease { router, family, lease } => {
+            debug!(target: "locum::net", %router, ?family, ?lease, "the lease of what is held");
+        }
         Note::LastHeard { router, ago } => {
             debug!(target: "locum::vrrp", %router, ?ago, "another Master was last heard");
         }

@@ -22,7 +22,7 @@ use crate::agent::status::{DnsStatus, MessageStatus};
 use crate::agent::{Effect, Incident, Input, Intruder, Response, Standing, Subject, Ticket, Transition};
 use crate::config::{Config, Details, Told};
 use crate::control::{Asked, Question};
-use crate::history::{Event, Order as Ordered};
+use crate::history::{Event, LeaseLate, Order as Ordered};
 use crate::net::address::{Holder, Means, Order, Renewer};
 use crate::net::{Placed, aside, link};
 use crate::notify::mail::{Mail, Message};
@@ -193,7 +193,8 @@ impl Performer {
             }
             Effect::Release { instance } => {
                 self.audits.release(instance);
-                self.leases.release(instance);
+                self.leases.release(instance, now);
+                self.tell_late(now);
                 self.ward.iter_mut().for_each(|ward| ward.releases(instance.0));
                 self.tasks.command(Command::Held(instance, None));
                 self.holder.order(Order::Release { owner: instance.0 });
@@ -374,6 +375,16 @@ impl Performer {
             if !(rests && self.renewer.renew()) {
                 self.renew();
             }
+            self.tell_late(now);
+        }
+    }
+
+    /// Tells of leases that were in danger, or over.
+    fn tell_late(&mut self, now: Time) {
+        if let Some(late) = self.leases.news(now) {
+            let LeaseLate { lease_ms, after_ms, times } = late;
+            warn!(target: "locum::net", lease_ms, after_ms, times, "leases were not renewed in time: this process was stopped, or had no processor");
+            self.record.put(Event::LeaseLate(late));
         }
     }
 

@@ -13,7 +13,7 @@ use crate::config::Journal;
 use crate::control::{Asked, Question, Who};
 use crate::history::{
     self, By, DualMaster, Entry, Event, FORMAT, File, Hook, LastRun, MasterHeard, Moved, Order, Ordered,
-    Settings, Started,
+    Settings, Started, millis,
 };
 use crate::time::Time;
 use jiff::{Timestamp, Unit};
@@ -28,8 +28,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
-/// How many entries may wait for the disk.
-const WAITING: usize = 1024;
+/// How many entries may wait for the disk: two each of a thousand routers that take over at once.
+const WAITING: usize = 2048;
 /// How many entries are written in one go.
 const TOGETHER: usize = 64;
 /// How often it is tried again while nothing can be written.
@@ -135,7 +135,7 @@ impl Recorder {
         let entry = Entry {
             v: FORMAT,
             time: time.round(Unit::Millisecond).unwrap_or(time),
-            clock_ms: u64::try_from(super::now().since(Time::ZERO).as_millis()).unwrap_or(u64::MAX),
+            clock_ms: millis(super::now().since(Time::ZERO)),
             event,
         };
         self.web.tell(&entry);
@@ -199,6 +199,10 @@ impl Recorder {
             }
             Note::Vote { office, holder, term } => {
                 self.put(Event::Vote { office: office.clone(), holder: holder.to_string(), term: *term });
+            }
+            Note::Lease { router, family, lease } => {
+                let (router, family, lease_ms) = (router.clone(), *family, lease.map(millis));
+                self.put(Event::Lease { router, family, lease_ms });
             }
             Note::LastHeard { router, ago } => drop(self.silent.insert(router.clone(), *ago)),
             Note::Reloaded(lines) => self.put(Event::Reloaded { lines: some(lines) }),
@@ -365,7 +369,7 @@ impl Writer {
         let why = self.failed.clone().unwrap_or_else(|| "the disk took too long".to_owned());
         let time = Timestamp::now();
         let event = Event::Lost { entries: self.lost, why };
-        let clock_ms = u64::try_from(super::now().since(Time::ZERO).as_millis()).unwrap_or(u64::MAX);
+        let clock_ms = millis(super::now().since(Time::ZERO));
         let written = self.append(&[Entry { v: FORMAT, time, clock_ms, event }]) > 0;
         if written {
             info!(target: "locum::history", "the record is written again; {} entries are lost", self.lost);

@@ -5,6 +5,7 @@
 
 use crate::agent::{HookEnd, Rival, RouterName, Standing, Subject, Transition};
 use crate::health::{self, CheckName};
+use crate::vrrp::Family;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -58,6 +59,18 @@ pub enum Event {
         /// In which term.
         term: u64,
     },
+    /// The kernel keeps what a router holds for so long of a daemon that does nothing, or no more. Not told again
+    /// each time it is renewed.
+    Lease {
+        /// Whose.
+        router: RouterName,
+        /// What goes with its adverts of this family.
+        family: Family,
+        /// How long, in milliseconds; `None` where it is given up.
+        lease_ms: Option<u64>,
+    },
+    /// Leases were renewed late, or not in time.
+    LeaseLate(LeaseLate),
     /// While Master, another holder was seen: by adverts that lose against ours, or by ARP or neighbour
     /// discovery.
     DualMasterSeen(DualMaster),
@@ -228,6 +241,17 @@ pub struct MasterHeard {
     pub priority: u8,
 }
 
+/// Leases that were renewed when more than three quarters of them were over, or not before their end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseLate {
+    /// The shortest of them, in milliseconds.
+    pub lease_ms: u64,
+    /// How long they were not renewed at the worst, in milliseconds.
+    pub after_ms: u64,
+    /// How often since it last stood here; once a minute at most.
+    pub times: u64,
+}
+
 /// Another holder beside this one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DualMaster {
@@ -376,6 +400,7 @@ impl Event {
             Event::MasterHeard(MasterHeard { router, .. })
             | Event::DualMasterSeen(DualMaster { router, .. })
             | Event::Priority { router, .. }
+            | Event::Lease { router, .. }
             | Event::Order(Ordered { router: Some(router), .. }) => Some(&router.0),
             Event::DnsWritten { record, .. } | Event::DnsOrdered { record, .. } => Some(record),
             _ => None,
@@ -383,7 +408,8 @@ impl Event {
     }
 }
 
-fn millis(span: Duration) -> u64 {
+/// In whole milliseconds.
+pub(crate) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -11,9 +11,10 @@ mod incident;
 mod outage;
 mod read;
 
+pub(crate) use entry::millis;
 pub use entry::{
-    By, CheckChange, DualMaster, Entry, Event, FORMAT, Hook, LastRun, MasterHeard, Moved, Order, Ordered,
-    Started,
+    By, CheckChange, DualMaster, Entry, Event, FORMAT, Hook, LastRun, LeaseLate, MasterHeard, Moved, Order,
+    Ordered, Started,
 };
 pub use file::{File, Settings, rotated};
 pub use incident::{Incident, Step, incidents};

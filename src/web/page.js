@@ -8,7 +8,8 @@ const SILENT = 12000;        // a stream has a beat every 5 s: without any for s
 const OLD = 5000;            // without an answer for so long nothing is believed
 const SAMPLES = 60;          // of a check's latency
 const TOLD = ['started', 'stopped', 'transition', 'master_heard', 'dual_master_seen', 'priority', 'check', 'hook',
-  'order', 'claim', 'refused', 'reloaded', 'repaired', 'swept', 'trouble', 'lost', 'dns_written', 'dns_ordered'];
+  'order', 'claim', 'refused', 'reloaded', 'repaired', 'swept', 'trouble', 'lost', 'dns_written', 'dns_ordered',
+  'lease', 'lease_late'];
 
 const $ = (id) => document.getElementById(id);
 let token = sessionStorage.getItem('token') || '';
@@ -45,6 +46,9 @@ function told(it) {
     case 'hook': return `hook ${it.script}: ${it.ended}, in ${span(it.took_ms)}`;
     case 'order': return `${it.order} ordered by ${it.by ? it.by.user || 'uid ' + it.by.uid : 'a signal'}`;
     case 'claim': return it.term === null ? `the claim to ${it.office} is over` : `the claim to ${it.office}, term ${it.term}`;
+    case 'lease':
+      return it.lease_ms === null ? `${it.family} leased no more` : `${it.family} leased for ${span(it.lease_ms)}`;
+    case 'lease_late': return `leases of ${span(it.lease_ms)} not renewed for ${span(it.after_ms)}`;
     case 'refused': return `${it.order} refused: ${it.lines.join('; ')}`;
     case 'reloaded': return `read again: ${it.lines.join('; ')}`;
     case 'repaired': return `${it.what} was removed by something else, and put back`;

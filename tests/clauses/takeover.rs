@@ -1,7 +1,7 @@
 //! What the status says of a takeover: how long it took to be seen and to be over, and what it is counted as.
 
-use crate::desk::{ABOVE, Desk, advert, eth0};
-use locum::agent::{Input, InstanceId, Standing};
+use crate::desk::{ABOVE, Desk, advert, config, eth0};
+use locum::agent::{Effect, Input, InstanceId, Note, Standing};
 use std::time::Duration;
 
 const KERNEL: Duration = Duration::from_millis(7);
@@ -74,4 +74,33 @@ fn changes_of_state_are_counted_by_what_and_why_and_so_is_every_failure_to_hold(
         (Standing::Master, "silence".to_owned(), 2),
     ];
     assert_eq!((transitions(&desk), desk.status().hold_errors), (counted.into(), 1));
+}
+
+#[test]
+fn a_lease_is_noted_once_when_it_begins_when_it_changes_and_when_it_is_given_up() {
+    let instance = InstanceId(1);
+    let told = |effects: Vec<Effect>| -> Vec<Option<u64>> {
+        let lease = |effect: Effect| match effect {
+            Effect::Note(Note::Lease { lease, .. }) => Some(lease.map(|lease| lease.as_secs())),
+            _ => None,
+        };
+        effects.into_iter().filter_map(lease).collect()
+    };
+    let give = |desk: &mut Desk, input| told(desk.give(input));
+    let held = || Input::Held { instance, result: Ok(()) };
+    let mut desk = Desk::master("");
+    assert_eq!(give(&mut desk, held()), [Some(2)]);
+    assert_eq!(give(&mut desk, held()), [], "after a repair");
+    assert_eq!(told(desk.wait(Duration::from_secs(9)).into_iter().map(|(_, effect)| effect).collect()), []);
+    for (lease, noted) in [("off", None), ("2s", Some(2))] {
+        let config = Box::new(config(&format!("lease = '{lease}'")));
+        desk.give(Input::Reload { ticket: None, dry_run: false, config, besides: Vec::new() });
+        assert_eq!(give(&mut desk, held()), [noted]);
+    }
+    desk.hear(&advert(ABOVE, 200));
+    assert_eq!(give(&mut desk, Input::Released { instance }), [None]);
+    assert_eq!(give(&mut desk, Input::Released { instance }), []);
+    let mut desk = Desk::master("lease = 'off'");
+    assert_eq!((give(&mut desk, held()), desk.hear(&advert(ABOVE, 200)).is_empty()), (vec![], false));
+    assert_eq!(give(&mut desk, Input::Released { instance }), []);
 }

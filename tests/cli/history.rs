@@ -20,6 +20,10 @@ const RECORD: &str = r#"{"v":1,"time":"2026-03-01T10:00:00Z","clock_ms":1000,"ev
 {"v":1,"time":"2026-03-01T10:20:03.6Z","clock_ms":1204600,"event":"transition","router":"web","from":"BACKUP","to":"MASTER","cause":"preempted","why":"preempted 10.0.0.2, which has a lower priority","priority":150,"addresses":["10.0.0.100"],"peer":"10.0.0.2","silent_ms":600}
 {"v":1,"time":"2026-03-01T10:20:09Z","clock_ms":1210000,"event":"dual_master_seen","router":"web","source":"10.0.0.2","priority":100,"ours":150,"times":3}
 {"v":1,"time":"2026-03-01T10:20:10Z","clock_ms":1211000,"event":"dual_master_seen","router":"web","source":null,"priority":null,"address":"10.0.0.100","mac":"02:00:00:00:00:09","ours":150,"times":1}
+{"v":1,"time":"2026-03-01T10:21:00Z","clock_ms":1261000,"event":"lease","router":"web","family":"ipv4","lease_ms":2000}
+{"v":1,"time":"2026-03-01T10:22:00Z","clock_ms":1321000,"event":"lease_late","lease_ms":2000,"after_ms":1700,"times":1}
+{"v":1,"time":"2026-03-01T10:23:00Z","clock_ms":1381000,"event":"lease_late","lease_ms":2000,"after_ms":3100,"times":4}
+{"v":1,"time":"2026-03-01T10:24:00Z","clock_ms":1441000,"event":"lease","router":"web","family":"ipv4","lease_ms":null}
 {"v":1,"time":"2026-03-01T10:30:00Z","clock_ms":1801000,"event":"order","order":"resume","router":"db","by":{"uid":1000,"user":"ann","pid":33}}
 {"v":1,"time":"2026-03-01T10:30:01Z","clock_ms":1802000,"event":"eclipse","term":9}
 {"v":1,"time":"2026-03-01T11:00:00Z","clock_ms":900,"event":"started","version":"0.1.0","node":"a","pid":9,"config":"/etc/locum/locum.toml","boot":"y","last":{"end":"broken","seen":"2026-03-01T10:30:01Z","rebooted":true}}
@@ -38,6 +42,10 @@ const PAGE: &str = "\
 2026-03-01 10:20:03.600  web  BACKUP -> MASTER after 3.6s: preempted 10.0.0.2, which has a lower priority
 2026-03-01 10:20:09.000  web  a second Master was seen, 3 times: 10.0.0.2, priority 100 against our 150
 2026-03-01 10:20:10.000  web  a second holder was seen: 02:00:00:00:00:09 says that it has 10.0.0.100
+2026-03-01 10:21:00.000  web  its IPv4 addresses are leased for 2s
+2026-03-01 10:22:00.000  -    leases of 2s were renewed late, after 1.7s
+2026-03-01 10:23:00.000  -    leases of 2s were not renewed for 3.1s: the kernel may have taken the addresses away; 4 times late, this was the worst
+2026-03-01 10:24:00.000  web  its IPv4 addresses are leased no more
 2026-03-01 10:30:00.000  db   resume, ordered by ann (uid 1000, pid 33)
 2026-03-01 10:30:01.000  -    something that this version does not know; see --json
 2026-03-01 11:00:00.000  -    locum 0.1.0 started as a, and the whole host ended without a word after 2026-03-01 10:30:01.000
@@ -111,7 +119,7 @@ fn full_files_come_first_and_what_is_torn_is_told() {
     fs::write(&path, format!("{half}{new}{{\"v\":1,")).unwrap();
     let ran = history(&path, &[]);
     assert_eq!((ran.code, ran.out.as_str()), (0, PAGE));
-    assert!(ran.complaint().contains("history.jsonl:9 ends in the middle"), "{ran:?}");
+    assert!(ran.complaint().contains("history.jsonl:12 ends in the middle"), "{ran:?}");
 }
 
 #[test]

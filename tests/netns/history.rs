@@ -2,7 +2,8 @@
 //! a record that cannot be written costs nothing else.
 
 use crate::lab::{LONG, Lab, SOON, VIP, wait_until};
-use crate::locum::{Locum, Router};
+use crate::locum::{Locum, Router, settle};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 /// The record of this daemon, whether it runs or not.
@@ -117,6 +118,33 @@ fn a_record_that_cannot_be_written_costs_nothing_but_itself() {
     let lines = locum::history::read(&path).unwrap().lines;
     assert!(matches!(lines[0].entry.event, locum::history::Event::Lost { entries: 1.., .. }), "{lines:?}");
     assert_eq!(lab.owners(VIP), ["a"]);
+}
+
+#[test]
+fn a_lease_is_recorded_when_it_begins_when_it_was_not_renewed_and_when_it_is_given_up() {
+    let lab = Lab::new(&["a"]);
+    let a = lab["a"].locum(&Router::new(200).with("interval", r#""500ms""#));
+    lab.wait_owner(VIP, &["a"]);
+    let leases = |a: &Locum<'_>| -> Vec<Option<u64>> {
+        of(&history(a), "lease").iter().map(|line| line["lease_ms"].as_u64()).collect()
+    };
+    wait_until("its beginning is recorded", LONG, || leases(&a) == [Some(1000)]);
+    // Three advert intervals: its renewals are no news.
+    settle(15);
+    assert_eq!((leases(&a), of(&history(&a), "lease_late").len()), (vec![Some(1000)], 0));
+    a.process.signal(Signal::SIGSTOP);
+    wait_until("the kernel removes it", LONG, || lab.owners(VIP).is_empty());
+    settle(5);
+    a.process.signal(Signal::SIGCONT);
+    let late = wait_for(&a, "lease_late", &[]);
+    assert_eq!((&late["lease_ms"], &late["times"]), (&1000.into(), &1.into()), "{late}");
+    assert!(late["after_ms"].as_u64().is_some_and(|ms| ms > 1000), "{late}");
+    // It steps down, and takes over again.
+    wait_until("end and beginning are recorded", LONG, || leases(&a) == [Some(1000), None, Some(1000)]);
+    let (code, page) = a.cli(&["history", "--router", "web"]);
+    assert_eq!(code, Some(0));
+    assert!(page.contains("its IPv4 addresses are leased for 1s"), "{page}");
+    assert!(page.contains("leases of 1s were not renewed for"), "{page}");
 }
 
 #[test]
