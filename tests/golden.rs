@@ -144,6 +144,9 @@ fn describe(effect: &Effect) -> String {
         Effect::Note(Note::Lease { router, family, lease }) => {
             format!("note {router}: the lease of {family:?} is {lease:?}")
         }
+        Effect::Note(Note::Damped { router, span, failures }) => {
+            format!("note {router}: takes nothing back for {span:?} after {failures} failures")
+        }
         Effect::Note(Note::Vote { office, holder, term }) => {
             format!("note a vote for {holder} to have {office} in term {term}")
         }

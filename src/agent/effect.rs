@@ -411,6 +411,15 @@ pub enum Note {
         /// How long; `None` where nothing of it is held any more, or for ever.
         lease: Option<Duration>,
     },
+    /// A router takes nothing back from now on.
+    Damped {
+        /// Which, or the first of those that share its role.
+        router: RouterName,
+        /// For so long, unless there is an order to forget it.
+        span: Duration,
+        /// After so many failures; 0 where the Master has only just come.
+        failures: u64,
+    },
     /// Something to look at, in one line.
     Warning(RouterName, String),
     /// The same about what is no router's.

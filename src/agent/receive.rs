@@ -116,9 +116,10 @@ impl Agent {
         let leaving = matches!(instance.state(), State::Leaving { .. });
         let master = instance.is_master();
         let offset = self.offset(now, index, heard);
-        let router = &mut self.routers[index];
         let mut odd = Vec::new();
         if !ours {
+            self.hold_off(now, (index, member), heard, effects);
+            let router = &mut self.routers[index];
             if let Some(offset) = offset
                 && router.members[member].peers.compare_clocks(now, heard.source, offset)
             {
@@ -131,7 +132,7 @@ impl Agent {
             }
             router.members[member].farewells_heard += u64::from(heard.advert.priority.is_none());
         }
-        if let Some(handover) = &mut router.handover
+        if let Some(handover) = &mut self.routers[index].handover
             && leaving
             && !ours
             && heard.advert.priority.is_some()
@@ -229,6 +230,8 @@ impl Agent {
     pub(super) fn look_back(&mut self, now: Time, index: usize, effects: &mut Vec<Effect>) {
         let router = &mut self.routers[index];
         router.elsewhere = None;
+        router.members.iter_mut().for_each(|member| member.master = None);
+        router.failures.took_over();
         let heard = router.members.iter().filter_map(|member| member.peers.last()).max();
         let followed = heard.filter(|heard| *heard >= router.changed);
         let detected = followed.map(|heard| now.since(heard));

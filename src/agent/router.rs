@@ -106,6 +106,8 @@ pub(super) struct Member {
     pub peers: Peers,
     /// When anybody else was heard, by which way.
     pub heard: second_path::LastHeard,
+    /// Who is Master elsewhere, where damping has to know.
+    pub master: Option<IpAddr>,
     /// Which seals were sent and heard.
     pub ledger: Ledger,
     /// What was told to the Master.
@@ -423,6 +425,7 @@ impl Member {
             told: Told::default(),
             followers: Followers::default(),
             spoken: None,
+            master: None,
             held: false,
             leased: None,
             giving: 0,

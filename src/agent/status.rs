@@ -150,6 +150,9 @@ pub struct RouterStatus {
     /// Where it failed too often: for how long it takes nothing back, in milliseconds from now.
     #[serde(default)]
     pub damped_ms: Option<u64>,
+    /// Where a Master has only just come: for how long it is left what it has, in milliseconds from now.
+    #[serde(default)]
+    pub hold_ms: Option<u64>,
     /// How many of its failures count for that now.
     #[serde(default)]
     pub failures: u64,

@@ -78,7 +78,10 @@ pub(super) fn run(live: &Live<'_>, kind: Kind) -> Run {
 /// How long the addresses may take to go, or to come back.
 fn limit(live: &Live<'_>) -> Duration {
     let routers = live.config.agent.routers.iter();
-    let each = routers.map(|router| worst_case(router, live.config).total + router.manner.preempt_delay);
+    let each = routers.map(|router| {
+        let hold = router.damping.map_or(Duration::ZERO, |damping| damping.hold);
+        worst_case(router, live.config).total + router.manner.preempt_delay + hold
+    });
     each.max().unwrap_or_default() + PATIENCE
 }
 

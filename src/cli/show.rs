@@ -123,6 +123,14 @@ impl Page {
             self.row("claim", &router.claim);
         }
         self.row("priority", &priority(&router.priority));
+        if let Some(ms) = router.hold_ms {
+            let line = format!(
+                "takes nothing back for {}: the Master has only just come; `locum ack {}` ends it",
+                span(ms),
+                clean(&router.name.0)
+            );
+            self.row("hold", &line);
+        }
         for instance in &router.instances {
             self.instance(router, instance);
         }

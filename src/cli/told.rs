@@ -66,6 +66,12 @@ pub(super) fn tell(event: &Event, spent: Option<u64>) -> String {
         Event::Lease { family, lease_ms: None, .. } => {
             format!("its {} addresses are leased no more", name(*family))
         }
+        Event::Damped { for_ms, failures: 0, .. } => {
+            format!("takes nothing back for {}: the Master has only just come", span(*for_ms))
+        }
+        Event::Damped { for_ms, failures, .. } => {
+            format!("takes nothing back for {}: it failed {failures} times", span(*for_ms))
+        }
         Event::LeaseLate(late) => overdue(*late),
         Event::Trouble { text } => text.clone(),
         Event::Lost { entries, why } => format!("{entries} entries before this are lost: {why}"),

@@ -1,9 +1,10 @@
-//! `damping = { … }` of a router: when it fails too often, and how long it then takes nothing back.
+//! `damping = { … }` of a router: when it fails too often, and how long it then takes nothing back; and how long any
+//! Master has what it has.
 
 use super::file;
 use super::problem::{Finding, Sink};
 use super::section::Section;
-use super::value::{number, some_time};
+use super::value::{duration, number, some_time};
 use crate::agent::damping::Damping;
 use crate::vrrp::Priority;
 use serde_spanned::Spanned;
@@ -16,11 +17,17 @@ pub(super) type Written = Spanned<Damping>;
 pub(super) fn read(section: &Section<'_>) -> Option<Written> {
     let span: Range<usize> = section.raw("damping")?.span();
     let table = section.section("damping")?;
-    let usual = Damping { failures: 3, within: Duration::from_mins(10), pause: Duration::from_mins(1) };
+    let usual = Damping {
+        failures: 3,
+        within: Duration::from_mins(10),
+        pause: Duration::from_mins(1),
+        hold: Duration::ZERO,
+    };
     let damping = Damping {
         failures: table.optional("failures", number(2, 100)).map_or(usual.failures, Spanned::into_inner),
         within: table.optional("within", some_time).map_or(usual.within, Spanned::into_inner),
         pause: table.optional("pause", some_time).map_or(usual.pause, Spanned::into_inner),
+        hold: table.optional("hold", duration).map_or(usual.hold, Spanned::into_inner),
     };
     table.finish();
     Some(Spanned::new(span, damping))

@@ -151,6 +151,11 @@ pub(super) fn input(input: &Input) {
     }
 }
 
+/// Why nothing is taken back.
+fn damped(failures: u64) -> &'static str {
+    if failures > 0 { "it failed too often" } else { "the Master has only just come" }
+}
+
 /// One line for what the agent has noted.
 pub(super) fn note(note: &Note) {
     match note {
@@ -176,6 +181,10 @@ pub(super) fn note(note: &Note) {
         }
         Note::Lease { router, family, lease } => {
             debug!(target: "locum::net", %router, ?family, ?lease, "the lease of what is held");
+        }
+        Note::Damped { router, span, failures } => {
+            let span = span.as_secs_f64();
+            info!(target: "locum::vrrp", %router, failures, "nothing is taken back for {span:.1}s: {}", damped(*failures));
         }
         Note::LastHeard { router, ago } => {
             debug!(target: "locum::vrrp", %router, ?ago, "another Master was last heard");

@@ -204,6 +204,10 @@ impl Recorder {
                 let (router, family, lease_ms) = (router.clone(), *family, lease.map(millis));
                 self.put(Event::Lease { router, family, lease_ms });
             }
+            Note::Damped { router, span, failures } => {
+                let (router, for_ms, failures) = (router.clone(), millis(*span), *failures);
+                self.put(Event::Damped { router, for_ms, failures });
+            }
             Note::LastHeard { router, ago } => drop(self.silent.insert(router.clone(), *ago)),
             Note::Reloaded(lines) => self.put(Event::Reloaded { lines: some(lines) }),
             Note::Trouble(text) => self.put(Event::Trouble { text: text.clone() }),

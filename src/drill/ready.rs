@@ -74,6 +74,11 @@ fn alone(kind: Kind, router: &RouterStatus, asked: bool) -> Option<String> {
     if router.damped_ms.is_some() {
         return Some(format!("{name} failed too often and waits: end that first (locum ack {name})"));
     }
+    if router.hold_ms.is_some() {
+        return Some(format!(
+            "{name} leaves a Master alone that has only just come: wait, or end that first (locum ack {name})"
+        ));
+    }
     match router.state {
         Standing::Master => None,
         // Killing the daemon of a Backup is a drill as well, though a dull one.

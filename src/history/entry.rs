@@ -71,6 +71,15 @@ pub enum Event {
     },
     /// Leases were renewed late, or not in time.
     LeaseLate(LeaseLate),
+    /// A router takes nothing back from now on.
+    Damped {
+        /// Which.
+        router: RouterName,
+        /// For how long, in milliseconds, unless `locum ack` ends it.
+        for_ms: u64,
+        /// After so many failures; 0 where the Master has only just come.
+        failures: u64,
+    },
     /// While Master, another holder was seen: by adverts that lose against ours, or by ARP or neighbour
     /// discovery.
     DualMasterSeen(DualMaster),
@@ -401,6 +410,7 @@ impl Event {
             | Event::DualMasterSeen(DualMaster { router, .. })
             | Event::Priority { router, .. }
             | Event::Lease { router, .. }
+            | Event::Damped { router, .. }
             | Event::Order(Ordered { router: Some(router), .. }) => Some(&router.0),
             Event::DnsWritten { record, .. } | Event::DnsOrdered { record, .. } => Some(record),
             _ => None,

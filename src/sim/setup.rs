@@ -196,7 +196,8 @@ pub(super) fn second_network(nodes: &mut [Node]) {
 /// Whoever fails too often as Master takes nothing back for a while.
 pub(super) fn damp(rng: &mut Rng, nodes: &mut [Node]) {
     let failures = rng.pick(&[2, 3]);
-    let damping = Damping { failures, within: Duration::from_mins(10), pause: Duration::from_mins(1) };
+    let (within, pause) = (Duration::from_mins(10), Duration::from_mins(1));
+    let damping = Damping { failures, within, pause, hold: Duration::ZERO };
     for node in nodes {
         let mut config = node.config.clone();
         config.routers.iter_mut().for_each(|router| router.damping = Some(damping));

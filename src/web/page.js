@@ -9,7 +9,7 @@ const OLD = 5000;            // without an answer for so long nothing is believe
 const SAMPLES = 60;          // of a check's latency
 const TOLD = ['started', 'stopped', 'transition', 'master_heard', 'dual_master_seen', 'priority', 'check', 'hook',
   'order', 'claim', 'refused', 'reloaded', 'repaired', 'swept', 'trouble', 'lost', 'dns_written', 'dns_ordered',
-  'lease', 'lease_late'];
+  'lease', 'lease_late', 'damped'];
 
 const $ = (id) => document.getElementById(id);
 let token = sessionStorage.getItem('token') || '';
@@ -48,6 +48,7 @@ function told(it) {
     case 'claim': return it.term === null ? `the claim to ${it.office} is over` : `the claim to ${it.office}, term ${it.term}`;
     case 'lease':
       return it.lease_ms === null ? `${it.family} leased no more` : `${it.family} leased for ${span(it.lease_ms)}`;
+    case 'damped': return `takes nothing back for ${span(it.for_ms)}: ` + (it.failures ? `it failed ${it.failures} times` : 'the Master has only just come');
     case 'lease_late': return `leases of ${span(it.lease_ms)} not renewed for ${span(it.after_ms)}`;
     case 'refused': return `${it.order} refused: ${it.lines.join('; ')}`;
     case 'reloaded': return `read again: ${it.lines.join('; ')}`;

@@ -1,7 +1,8 @@
-//! Ours: who failed too often as Master does not take its addresses back at once, and never leaves them alone.
+//! Ours: who failed too often as Master does not take its addresses back at once, nor does anybody from a Master that
+//! has only just come; and nobody leaves them alone.
 
-use crate::desk::{BELOW, Desk, SECOND, advert, answer, eth0, words};
-use locum::agent::{Input, Request, Response, Standing};
+use crate::desk::{ABOVE, BELOW, Desk, SECOND, advert, answer, eth0, words};
+use locum::agent::{Effect, Input, Note, Request, Response, Standing};
 use std::time::Duration;
 
 const DAMPED: &str = "damping = { failures = 2, within = '5m', pause = '20s' }";
@@ -126,4 +127,68 @@ fn what_was_ordered_and_a_better_master_are_no_failures() {
         assert_eq!(desk.state(), Standing::Master);
     }
     assert_eq!(desk.status().failures, 0);
+}
+
+const HELD: &str = "damping = { hold = '20s' }";
+
+#[test]
+fn a_minimum_hold_leaves_a_master_that_has_only_just_come_what_it_has_and_says_so() {
+    let mut desk = Desk::backup(HELD);
+    let noted = |effects: &[Effect]| {
+        effects.iter().any(|it| matches!(it, Effect::Note(Note::Damped { failures: 0, .. })))
+    };
+    assert!(noted(&desk.hear(&advert(BELOW, 50))));
+    assert!(!noted(&desk.hear(&advert(BELOW, 50))), "said once");
+    let status = desk.status();
+    assert_eq!((status.hold_ms, status.damped_ms), (Some(20_000), None));
+    assert_eq!(desk.agent.status(desk.now).complaints, [""; 0], "nothing is wrong");
+    let took = beside_a_lower(&mut desk, SECOND * 60).unwrap();
+    assert!((SECOND * 20..=SECOND * 24).contains(&took), "{took:?}");
+    assert_eq!(desk.status().hold_ms, None);
+}
+
+#[test]
+fn a_minimum_hold_begins_anew_with_another_master_and_not_with_each_advert() {
+    let mut desk = Desk::backup(HELD);
+    assert_eq!(beside_a_lower(&mut desk, SECOND * 15), None);
+    // One that speaks beside it, for a moment, has taken nothing over.
+    desk.hear(&advert(ABOVE, 60));
+    assert!(desk.status().hold_ms.is_some_and(|ms| ms <= 5000), "{:?}", desk.status().hold_ms);
+    desk.hear(&advert(ABOVE, 0));
+    desk.hear(&advert(BELOW, 0));
+    desk.hear(&advert(ABOVE, 60));
+    assert_eq!(desk.status().hold_ms, Some(20_000));
+}
+
+#[test]
+fn a_minimum_hold_is_no_reason_to_leave_the_addresses_to_nobody() {
+    let mut desk = Desk::backup(HELD);
+    desk.hear(&advert(BELOW, 50));
+    desk.wait(SECOND * 4);
+    assert_eq!((desk.state(), desk.status().hold_ms), (Standing::Master, None));
+    let mut desk = Desk::backup(HELD);
+    desk.hear(&advert(BELOW, 50));
+    desk.hear(&advert(BELOW, 50));
+    desk.hear(&advert(BELOW, 0));
+    desk.wait(SECOND);
+    assert_eq!(desk.state(), Standing::Master);
+}
+
+#[test]
+fn a_minimum_hold_does_not_keep_a_master_from_giving_way_to_a_better_one() {
+    let mut desk = Desk::master(HELD);
+    desk.hear(&advert(ABOVE, 200));
+    assert_eq!(desk.state(), Standing::Backup);
+}
+
+#[test]
+fn a_minimum_hold_is_ended_by_an_operator() {
+    let mut desk = Desk::backup(HELD);
+    desk.hear(&advert(BELOW, 50));
+    let effects = desk.ask(Request::Ack { router: None });
+    let Some(Response::Done { lines }) = answer(&effects) else { panic!("{effects:?}") };
+    assert_eq!(lines, &["web takes its addresses back again"]);
+    assert_eq!(desk.status().hold_ms, None);
+    let took = beside_a_lower(&mut desk, SECOND * 60).unwrap();
+    assert!(took <= SECOND * 4, "{took:?}");
 }

@@ -114,6 +114,7 @@ fn web() -> RouterStatus {
         why: "no Master heard for the down interval".to_owned(),
         drained: false,
         damped_ms: None,
+        hold_ms: None,
         failures: 1,
         waits_for: "its next advert".to_owned(),
         waits_ms: Some(612),

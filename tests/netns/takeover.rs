@@ -138,6 +138,27 @@ fn a_stronger_newcomer_preempts_and_one_that_may_not_waits() {
 }
 
 #[test]
+fn a_minimum_hold_is_told_and_ends_by_order() {
+    let lab = Lab::new(&["a", "b"]);
+    let a = lab["a"].locum(&Router::new(100));
+    lab.wait_owner(VIP, &["a"]);
+    let b = lab["b"].locum(&Router::new(200).with("damping", r#"{ hold = "1h" }"#));
+    wait_until("it sees that a has only just come", LONG, || b.router()["hold_ms"].is_u64());
+    settle(8);
+    assert_eq!((lab.owners(VIP), b.state().as_str()), (vec!["a"], "BACKUP"));
+    let (_, page) = b.cli(&["status"]);
+    let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(page.contains("the Master has only just come; `locum ack web` ends it"), "{page}");
+    assert_eq!(b.cli(&["ack"]).0, Some(0));
+    lab.wait_owner(VIP, &["b"]);
+    a.wait_state("BACKUP");
+    assert!(b.router()["hold_ms"].is_null());
+    let (_, page) = b.cli(&["history"]);
+    let held = page.find("takes nothing back for 1h00m: the Master has only just come");
+    assert!(held < page.find("ack") && held.is_some(), "{page}");
+}
+
+#[test]
 fn of_two_equal_priorities_the_higher_address_wins() {
     let lab = Lab::new(&["a", "b"]);
     let _a = lab["a"].locum(&Router::new(100));
