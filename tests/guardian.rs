@@ -14,9 +14,11 @@ use locum::vrrp::{Vip, Vrid};
 use namespace::{Namespace, Reports, eventually};
 use peak_alloc::PeakAlloc;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
 use std::iter::{empty, once};
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 /// Counts what is allocated.
@@ -57,6 +59,7 @@ fn will(patience: Duration, pleas: &[(VoterId, Vec<u8>)]) -> Will {
     Will {
         vrid: Vrid::new(51).unwrap(),
         pleas: pleas.to_vec(),
+        releases: Vec::new(),
         farewell,
         patience,
         linger: Duration::from_millis(10),
@@ -92,26 +95,40 @@ fn after_its_start_a_guardian_allocates_nothing_to_keep_its_list_and_to_carry_it
     voter.set_nonblocking(true).unwrap();
     let id = VoterId { address: "10.9.0.2".parse().unwrap(), port: voter.local_addr().unwrap().port() };
     let heard = || voter.recv(&mut [0; 9]).ok();
-    let words = |pleas: &[(VoterId, Vec<u8>)]| {
+    let store = right.run(|| TcpListener::bind(("10.9.0.2", 0)).unwrap());
+    let at = store.local_addr().unwrap();
+    let clerk = thread::spawn(move || {
+        let (mut asks, mut bytes) = (store.accept().unwrap().0, [0; 9]);
+        let asked = asks.read(&mut bytes).unwrap();
+        asks.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        (asked, store)
+    });
+    let words = |pleas: &[(VoterId, Vec<u8>)], posts: &[Vec<(SocketAddr, Vec<u8>)>]| {
         [
             word::anew(None, Path::new("/nowhere/locum.sock"), true),
             word::holds(1, &few, empty(), false),
-            word::farewell(1, &will(Duration::from_millis(300), &[]), &BTreeMap::new()),
+            word::farewell(1, &will(Duration::from_millis(300), &[]), &BTreeMap::new(), &[]),
             word::holds(2, &few, empty(), false),
             word::holds(1, &all, once("made"), true),
-            word::farewell(1, &will(Duration::from_millis(200), pleas), &BTreeMap::new()),
+            word::farewell(1, &will(Duration::from_millis(200), pleas), &BTreeMap::new(), posts),
             word::releases(2),
             b"\x07no word".to_vec(),
         ]
     };
     let (none, back): (&[_], &[_]) = (&[], &[(id, b"back".to_vec())]);
-    for (install, pleas) in [(Install::Address, none), (Install::LocalRoute, none), (Install::Address, back)]
-    {
+    let (unasked, posted) = (&[][..], &[vec![(at, b"free".to_vec()), (at, b"again".to_vec())]][..]);
+    let cases = [
+        (Install::Address, none, unasked),
+        (Install::LocalRoute, none, unasked),
+        (Install::Address, back, unasked),
+        (Install::Address, none, posted),
+    ];
+    for (install, pleas, posts) in cases {
         let mut guardian = LastWill::default();
         held(&left, &all, install);
         left.ip("link add link eth0 name made type macvlan");
         assert_eq!(there(&left), all.len() + kept);
-        let words = words(pleas);
+        let words = words(pleas, posts);
         let took = allocated(|| words.iter().for_each(|word| guardian.note(word)));
         assert_eq!(took, 0, "bytes allocated to keep the list");
         let took = left.run(|| allocated(|| guardian.carry_out()));
@@ -120,13 +137,21 @@ fn after_its_start_a_guardian_allocates_nothing_to_keep_its_list_and_to_carry_it
         assert!(left.show(&["link", "show"]).iter().all(|link| link["ifname"] != "made"));
         assert_eq!(heard(), pleas.first().map(|(_, bytes)| bytes.len()));
     }
+    let (asked, store) = clerk.join().unwrap();
+    store.set_nonblocking(true).unwrap();
+    assert_eq!(
+        (asked, store.accept().is_err()),
+        (4, true),
+        "one endpoint has answered, and no other is asked"
+    );
     // What somebody else has put there stays, and with it the claim.
     left.ip("addr add 10.10.0.1/32 dev eth0");
     let mut guardian = LastWill::default();
-    for word in words(back) {
+    for word in words(back, posted) {
         guardian.note(&word);
     }
     left.run(|| guardian.carry_out());
     assert_eq!((there(&left), heard()), (kept + 1, None));
+    assert!(store.accept().is_err());
     assert!(allocated(|| drop(vec![0_u8; 10])) >= 10, "what is allocated is counted");
 }

@@ -7,10 +7,13 @@ use crate::claim::channel::{Channel, Heard};
 use crate::claim::claimant::{self, Claimant, Pleas};
 use crate::claim::datagram::Key;
 use crate::claim::voter::Voter;
-use crate::claim::{Answer, Ask, Office, Plea, Request, Term, Verdict, VoterId, etcd};
+use crate::claim::{Answer, Ask, Office, Plea, Release, Request, Term, Verdict, VoterId, etcd};
 use crate::time::Time;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
+
+/// What gives a claim back where the process no longer can: datagrams to voters, ready to be sent, or what a store is told.
+pub(super) type LastPleas = (Vec<(VoterId, Vec<u8>)>, Vec<Release>);
 
 /// How long before a claimant asks again; two of them differ by the last byte of their addresses.
 const RETRY: Duration = Duration::from_millis(100);
@@ -166,19 +169,23 @@ impl Claims {
 
     /// What gives the claim of an office back where this process no longer can, ready to be sent. Nothing where it has
     /// none.
-    pub(super) fn last_pleas(&self, office: &Office) -> Vec<(VoterId, Vec<u8>)> {
+    pub(super) fn last_pleas(&self, office: &Office) -> LastPleas {
         let held = self.claimants.get(office).filter(|claimant| claimant.term().is_some());
-        let (By::Voters(voters), Some(claimant)) = (&self.by, held) else {
-            return Vec::new();
-        };
-        let releases = claimant.give_back().into_iter().filter_map(|plea| match plea {
+        let pleas = held.map(Claimant::give_back).unwrap_or_default();
+        let releases = pleas.into_iter().filter_map(|plea| match plea {
             Plea::Release(release) => Some(release),
             Plea::Request(_) => None,
         });
-        let to_all = releases.flat_map(|release| {
-            voters.others.iter().map(move |to| (*to, voters.channel.give_back_ahead(*to, release.clone())))
-        });
-        to_all.filter_map(|(to, bytes)| Some((to, bytes?))).collect()
+        match &self.by {
+            By::Store(_) => (Vec::new(), releases.collect()),
+            By::Voters(voters) => {
+                let to_all = releases.flat_map(|release| {
+                    let channel = &voters.channel;
+                    voters.others.iter().map(move |to| (*to, channel.give_back_ahead(*to, release.clone())))
+                });
+                (to_all.filter_map(|(to, bytes)| Some((to, bytes?))).collect(), Vec::new())
+            }
+        }
     }
 
     /// How long an office may be without answers before nobody is there any more.

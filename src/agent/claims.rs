@@ -7,7 +7,7 @@
 //! planned move, it goes back with the farewell. The claims themselves are `claim`.
 
 use super::Agent;
-use super::claimants::{By, Claims};
+use super::claimants::{By, Claims, LastPleas};
 use super::effect::{Consulted, Effect, InstanceId, Note};
 use super::holding::ends_with_claim;
 use super::peers::millis;
@@ -217,7 +217,7 @@ impl Agent {
     }
 
     /// What gives back the claim of a set once its process has died.
-    pub(super) fn last_pleas(&self, set: usize) -> Vec<(VoterId, Vec<u8>)> {
+    pub(super) fn last_pleas(&self, set: usize) -> LastPleas {
         let claims = self.claims.as_ref().zip(self.sets[set].office.as_ref());
         claims.map(|(claims, (office, _))| claims.last_pleas(office)).unwrap_or_default()
     }

@@ -11,7 +11,7 @@ use super::request::{Request, Response, Ticket};
 use super::rivals::Sighting;
 use super::transition::{RouterName, Subject, Transition};
 use crate::claim::etcd::Reply;
-use crate::claim::{Office, Plea, VoterId};
+use crate::claim::{Office, Plea, Release, VoterId};
 use crate::health::{self, CheckName, Outcome};
 use crate::time::Time;
 use crate::vrrp::packet::Refusal;
@@ -192,6 +192,8 @@ pub struct Will {
     /// What gives its claim back, once nothing is held any more: a datagram to each voter. Where there is any, its
     /// addresses stay for nobody: whoever is next has to wait for the claim.
     pub pleas: Vec<(VoterId, Vec<u8>)>,
+    /// The same where a store grants it.
+    pub releases: Vec<Release>,
     /// Its farewell, one packet to each that an advert goes to.
     pub farewell: Vec<Outgoing>,
     /// How long to keep its addresses after that where no other Master is heard.

@@ -75,7 +75,8 @@ impl Agent {
         let form = self.routers[index].checksum(member);
         let ways = self.ways(index, member);
         let next = self.successor(now, index, member);
-        let pleas = if self.willed { self.last_pleas(self.routers[index].set) } else { Vec::new() };
+        let last = self.willed.then(|| self.last_pleas(self.routers[index].set));
+        let (pleas, releases) = last.unwrap_or_default();
         let router = &mut self.routers[index];
         let (patience, ttl, word_ttl) = (router.config.patience(), router.config.ttl, router.word_ttl());
         let member = &mut router.members[member];
@@ -110,7 +111,8 @@ impl Agent {
             let sealed = ways.iter().zip(&seals);
             let farewells = sealed.flat_map(|(way, seal)| parcels(&last, way, seal, None));
             let farewell = word.into_iter().chain(farewells).collect();
-            let will = Will { vrid: advert.vrid, pleas, farewell, patience, linger: config.last_linger() };
+            let will =
+                Will { vrid: advert.vrid, pleas, releases, farewell, patience, linger: config.last_linger() };
             effects.push(Effect::Will(member.id, will));
         }
         member.sent += 1;

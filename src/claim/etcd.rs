@@ -65,6 +65,20 @@ pub struct Post {
     pub body: String,
 }
 
+impl Post {
+    /// As a connection to `host`, an address and port, has it in HTTP: the only one there.
+    #[must_use]
+    pub fn whole(&self, host: &str) -> Vec<u8> {
+        let Post { path, body } = self;
+        let length = body.len();
+        let text = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n{body}"
+        );
+        text.into_bytes()
+    }
+}
+
 impl fmt::Debug for Post {
     /// Without the body: it may hold a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,11 +1,11 @@
 //! What the guardian does in place of a daemon that is dead: farewells, then the addresses go as soon as
-//! another Master is heard, or after a short bound. What was held by a majority's grant goes first, and the grant
-//! is given back with it: nobody else is heard before.
+//! another Master is heard, or after a short bound. What was held by a grant of a majority or a store goes first, and
+//! the grant is given back with it: nobody else is heard before.
 //!
 //! All of it comes from the daemon's list; nothing is decided here, and nobody is elected. The room for all of it is
 //! taken once, at the start: afterwards nothing is allocated, unless something fails and is told.
 
-use super::word::{self, Farewell, HEAD, Holds, Packet, Word};
+use super::word::{self, Farewell, HEAD, Holds, Means, Packet, Word};
 use crate::net::leftover::Remover;
 use crate::net::namespace;
 use crate::net::raw_socket::{self, RawSocket};
@@ -14,8 +14,8 @@ use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{MsgFlags, recv};
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -36,6 +36,11 @@ const VIRTUAL: [u8; 4] = [0, 0, 0x5e, 0];
 const ADVERT: u8 = 1;
 /// How many sockets are read before others are asked for.
 const EVENTS: usize = 16;
+/// How long giving claims back to a store may take, and how long one endpoint of it may: the farewells wait for it.
+const STORE: Duration = Duration::from_millis(300);
+const ENDPOINT: Duration = Duration::from_millis(100);
+/// How the answer begins of a store that has done it.
+const DONE: [u8; 12] = *b"HTTP/1.1 200";
 /// Before each word of the list stands its length.
 const LENGTH: usize = 4;
 
@@ -150,10 +155,18 @@ impl LastWill {
         if !self.remove(|list, instance| farewell_of(list, instance).is_some_and(|said| gives_back(&said))) {
             return eprintln!("locum: guardian: the claim stays until it ends by itself");
         }
-        for (to, bytes) in farewells(&self.list).flat_map(|(_, said)| said.pleas()) {
-            let any: IpAddr =
-                if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-            if let Err(error) = UdpSocket::bind((any, 0)).and_then(|socket| socket.send_to(bytes, to)) {
+        let (end, mut answered) = (Instant::now() + STORE, false);
+        for (means, to, bytes) in farewells(&self.list).flat_map(|(_, said)| said.pleas()) {
+            let told = match means {
+                Means::Datagram => plead(to, bytes),
+                Means::PostElse if answered => continue,
+                Means::Post | Means::PostElse => {
+                    let told = post(to, bytes, end.saturating_duration_since(Instant::now()).min(ENDPOINT));
+                    answered = told.is_ok();
+                    told
+                }
+            };
+            if let Err(error) = told {
                 eprintln!("locum: guardian: {to} is not told that the claim is free: {error}");
             }
         }
@@ -259,6 +272,25 @@ impl LastWill {
             }
         }
     }
+}
+
+fn plead(to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
+    let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    UdpSocket::bind((any, 0))?.send_to(bytes, to).map(drop)
+}
+
+/// Waits for the answer's beginning: what nobody waits for may be left undone.
+fn post(to: SocketAddr, bytes: &[u8], within: Duration) -> io::Result<()> {
+    if within.is_zero() {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    let mut stream = TcpStream::connect_timeout(&to, within)?;
+    stream.set_write_timeout(Some(within))?;
+    stream.set_read_timeout(Some(within))?;
+    stream.write_all(bytes)?;
+    let mut answer = [0; DONE.len()];
+    stream.read_exact(&mut answer)?;
+    if answer == DONE { Ok(()) } else { Err(io::Error::other("it refuses")) }
 }
 
 /// The word that has its length at this place, without it.

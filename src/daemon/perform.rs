@@ -216,7 +216,10 @@ impl Performer {
             Effect::Pace(paces) => self.holder.order(Order::Pace(paces)),
             Effect::Vote(own) => self.sockets.vote_at(own, self.details.vote_path.as_ref()),
             Effect::Ballot { to, bytes } => self.sockets.cast(to, &bytes),
-            Effect::Consult(session) => self.tasks.consult(&self.details, session),
+            Effect::Consult(session) => {
+                let consulting = self.tasks.consult(&self.details, session);
+                self.ward.iter_mut().for_each(|ward| ward.consults(consulting.clone()));
+            }
             Effect::Plead(plea) => self.tasks.plead(plea),
             Effect::Watch { check, settled } => {
                 if let Some(spec) = self.details.checks.get(&check) {

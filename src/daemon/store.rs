@@ -5,9 +5,10 @@
 use super::inbox::{Arrival, Inbox};
 use crate::agent::{Consulted, Input};
 use crate::claim::etcd::{self, Errand, Place, Reply, patience};
-use crate::claim::{Office, Plea};
+use crate::claim::{Office, Plea, Release};
 use crate::net::etcd::{Connection, Endpoint, Login, Settings};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -19,6 +20,7 @@ use tracing::{info, warn};
 const RELEASE: Duration = Duration::from_secs(1);
 
 /// Whom to ask, and as whom.
+#[derive(Clone)]
 pub(super) struct Consulting {
     settings: Settings,
     place: Place,
@@ -28,6 +30,14 @@ impl Consulting {
     pub(super) fn new(settings: Settings, node: &str, session: u64) -> Self {
         let place = Place { prefix: settings.prefix.clone(), node: node.to_owned(), session };
         Consulting { settings, place }
+    }
+
+    /// What gives this back from a process that has no more than a connection, to each endpoint. None where a user has to
+    /// log in first.
+    pub(super) fn last_posts(&self, release: &Release) -> impl Iterator<Item = (SocketAddr, Vec<u8>)> {
+        let post = Errand::new(&self.place, Plea::Release(release.clone())).post();
+        let endpoints = self.settings.endpoints.iter().filter(|_| self.settings.login.is_none());
+        endpoints.map(move |endpoint| (endpoint.address, post.whole(&endpoint.address.to_string())))
     }
 
     /// Puts pleas until no more can come, and then those that are left.

@@ -111,12 +111,13 @@ impl Tasks {
         self.command(Command::Serve(mib::setup(config)));
     }
 
-    /// Puts pleas to the store from now on.
-    pub(super) fn consult(&mut self, details: &Details, session: u64) {
-        let Some(settings) = details.store.clone() else { return };
+    /// Puts pleas to the store from now on. Returns how.
+    pub(super) fn consult(&mut self, details: &Details, session: u64) -> Option<Consulting> {
+        let consulting = Consulting::new(details.store.clone()?, &details.node, session);
         let (pleas, queue) = unbounded_channel();
         self.pleas = Some(pleas);
-        self.command(Command::Consult(Box::new(Consulting::new(settings, &details.node, session)), queue));
+        self.command(Command::Consult(Box::new(consulting.clone()), queue));
+        Some(consulting)
     }
 
     pub(super) fn plead(&self, plea: Plea) {

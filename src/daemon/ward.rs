@@ -4,6 +4,7 @@
 
 use super::foster;
 use super::inbox::Inbox;
+use super::store::Consulting;
 use super::word::{self, LONGEST};
 use super::{Guarding, Overrides, managed};
 use crate::agent::{Holding, Will};
@@ -40,6 +41,8 @@ pub(super) struct Ward {
     farewells: BTreeMap<u32, Box<[u8]>>,
     /// Where voters are by another path.
     paths: BTreeMap<VoterId, SocketAddr>,
+    /// Where a store takes their place.
+    store: Option<Consulting>,
     /// Of these it has not taken everything yet.
     behind: BTreeSet<u32>,
     complained: bool,
@@ -66,11 +69,17 @@ impl Ward {
         let restarts = overrides.guardian == Guarding::Restarts;
         let anew = word::anew(details.identity.namespace.as_deref(), &details.control.path, restarts);
         let paths = details.vote_path.as_ref().map(|path| path.others.clone()).unwrap_or_default();
-        let mut ward = Ward { to: None, anew, holds, farewells, paths, behind, complained: false };
+        let mut ward =
+            Ward { to: None, anew, holds, farewells, paths, store: None, behind, complained: false };
         if let Some(to) = to {
             ward.found(to);
         }
         Some(ward)
+    }
+
+    /// Claims come from this store from now on.
+    pub(super) fn consults(&mut self, store: Option<Consulting>) {
+        self.store = store;
     }
 
     /// The guardian has gone.
@@ -128,7 +137,13 @@ impl Ward {
     }
 
     pub(super) fn farewell(&mut self, instance: u32, will: &Will) {
-        let word = word::farewell(instance, will, &self.paths).into_boxed_slice();
+        let store = self.store.as_ref();
+        let posts: Vec<Vec<_>> = will
+            .releases
+            .iter()
+            .map(|release| store.into_iter().flat_map(|store| store.last_posts(release)).collect())
+            .collect();
+        let word = word::farewell(instance, will, &self.paths, &posts).into_boxed_slice();
         if self.farewells.get(&instance) != Some(&word) {
             self.tell_of(instance, &word);
             self.farewells.insert(instance, word);
@@ -205,6 +220,7 @@ mod tests {
             holds: BTreeMap::new(),
             farewells: BTreeMap::new(),
             paths: BTreeMap::new(),
+            store: None,
             behind: BTreeSet::new(),
             complained: false,
         };

@@ -8,6 +8,7 @@ use crate::agent::Will;
 use crate::claim::VoterId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::iter;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -59,20 +60,33 @@ pub fn holds<'a>(
     word
 }
 
-/// This is its farewell now. `paths`: where voters are besides.
+/// This is its farewell now. `paths`: where voters are besides. `posts`: what gives its claim back to a store, for each
+/// claim to all of its endpoints.
 #[must_use]
-pub fn farewell(instance: u32, will: &Will, paths: &BTreeMap<VoterId, SocketAddr>) -> Vec<u8> {
+pub fn farewell(
+    instance: u32,
+    will: &Will,
+    paths: &BTreeMap<VoterId, SocketAddr>,
+    posts: &[Vec<(SocketAddr, Vec<u8>)>],
+) -> Vec<u8> {
     let mut word = begin(FAREWELL, instance);
     word.push(will.vrid.get());
     for span in [will.patience, will.linger] {
         word.extend(millis(span).to_be_bytes());
     }
     let ways = |to: &VoterId| [Some(SocketAddr::new(to.address, to.port)), paths.get(to).copied()];
-    let pleas =
-        will.pleas.iter().flat_map(|(to, bytes)| ways(to).into_iter().flatten().map(move |to| (to, bytes)));
-    let pleas: Vec<_> = pleas.take(usize::from(u16::MAX)).collect();
+    let said = will
+        .pleas
+        .iter()
+        .flat_map(|(to, bytes)| ways(to).into_iter().flatten().map(move |to| (Means::Datagram, to, bytes)));
+    let posted = posts.iter().flat_map(|posts| {
+        let means = iter::once(Means::Post).chain(iter::repeat(Means::PostElse));
+        means.zip(posts).map(|(means, (to, bytes))| (means, *to, bytes))
+    });
+    let pleas: Vec<_> = said.chain(posted).take(usize::from(u16::MAX)).collect();
     word.extend(u16::try_from(pleas.len()).unwrap_or(u16::MAX).to_be_bytes());
-    for (to, bytes) in pleas {
+    for (means, to, bytes) in pleas {
+        word.push(means as u8);
         word.extend(written(to.ip()));
         word.extend(to.port().to_be_bytes());
         payload(&mut word, bytes);
@@ -159,6 +173,17 @@ pub(super) enum Word<'a> {
     Releases,
     /// [`ends`].
     Ends(u8),
+}
+
+/// How a claim is given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Means {
+    /// In a datagram.
+    Datagram,
+    /// By a connection, which answers.
+    Post,
+    /// The same, if what was posted before has had no answer.
+    PostElse,
 }
 
 /// What an instance has.
@@ -270,8 +295,8 @@ impl<'a> Holds<'a> {
 }
 
 impl<'a> Farewell<'a> {
-    /// What gives its claim back, and where to.
-    pub(super) fn pleas(self) -> impl Iterator<Item = (SocketAddr, &'a [u8])> {
+    /// What gives its claim back, how, and where to.
+    pub(super) fn pleas(self) -> impl Iterator<Item = (Means, SocketAddr, &'a [u8])> {
         let mut rest = self.pleas;
         std::iter::from_fn(move || rest.plea())
     }
@@ -333,10 +358,12 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn plea(&mut self) -> Option<(SocketAddr, &'a [u8])> {
+    fn plea(&mut self) -> Option<(Means, SocketAddr, &'a [u8])> {
+        let means = [Means::Datagram, Means::Post, Means::PostElse];
+        let means = *means.get(usize::from(self.byte()?))?;
         let to = SocketAddr::new(self.address()?, self.short()?);
         let length = self.short()?;
-        Some((to, self.take(length.into())?))
+        Some((means, to, self.take(length.into())?))
     }
 
     fn packet(&mut self) -> Option<Packet<'a>> {
@@ -378,6 +405,7 @@ mod tests {
         Will {
             vrid: Vrid::new(51).expect("a VRID"),
             pleas: vec![(voter(), b"back".to_vec()), (VoterId { port: 7, ..voter() }, b"it is".to_vec())],
+            releases: Vec::new(),
             farewell: vec![
                 packet("10.0.0.1", "224.0.0.18", Some([0, 0, 0x5e, 0, 1, 51])),
                 packet("fe80::1", "ff02::12", None),
@@ -409,7 +437,12 @@ mod tests {
     #[test]
     fn a_farewell_is_read_back_and_may_lose_its_patience() {
         let there: SocketAddr = "[fd00::3]:5112".parse().unwrap();
-        let (mut word, will) = (farewell(7, &will(), &[(voter(), there)].into()), will());
+        let posts: [Vec<_>; 2] = ["term 4", "term 5"].map(|what| {
+            (0..2)
+                .map(|host| (SocketAddr::from(([10, 0, 1, host], 2379)), what.as_bytes().to_vec()))
+                .collect()
+        });
+        let (mut word, will) = (farewell(7, &will(), &[(voter(), there)].into(), &posts), will());
         shorten(&mut word, 1);
         let Some((7, Word::Farewell(read))) = read(&word) else { panic!("{word:?}") };
         assert_eq!((read.vrid, read.patience, read.linger), (51, 1, 3));
@@ -423,10 +456,20 @@ mod tests {
             assert_eq!((packet.ttl, packet.protocol, packet.identification), (255, 112, 9));
         }
         assert_eq!(packets.len(), 2);
-        let pleas: Vec<_> = read.pleas().map(|(to, bytes)| (to.to_string(), bytes)).collect();
-        let expected: [(&str, &[u8]); 3] =
-            [("10.0.0.3:5112", b"back"), ("[fd00::3]:5112", b"back"), ("10.0.0.3:7", b"it is")];
-        assert_eq!(pleas, expected.map(|(to, bytes)| (to.to_owned(), bytes)));
+        let pleas: Vec<_> = read
+            .pleas()
+            .map(|(means, to, bytes)| (means, to.to_string(), str::from_utf8(bytes).unwrap()))
+            .collect();
+        let expected = [
+            (Means::Datagram, "10.0.0.3:5112", "back"),
+            (Means::Datagram, "[fd00::3]:5112", "back"),
+            (Means::Datagram, "10.0.0.3:7", "it is"),
+            (Means::Post, "10.0.1.0:2379", "term 4"),
+            (Means::PostElse, "10.0.1.1:2379", "term 4"),
+            (Means::Post, "10.0.1.0:2379", "term 5"),
+            (Means::PostElse, "10.0.1.1:2379", "term 5"),
+        ];
+        assert_eq!(pleas, expected.map(|(means, to, bytes)| (means, to.to_owned(), bytes)));
         assert_eq!(millis(Duration::from_micros(1500)), 2);
     }
 
@@ -443,7 +486,7 @@ mod tests {
                 Some((_, Word::Farewell(said))) => drop(said.packets().count() + said.pleas().count()),
                 _ => {}
             }
-            let whole = farewell(7, &will(), &BTreeMap::new());
+            let whole = farewell(7, &will(), &BTreeMap::new(), &[]);
             // Between two packets a farewell may end.
             let ends = (0..whole.len()).filter(|end| read(&whole[..*end]).is_some()).count();
             prop_assert_eq!(ends, 2);

@@ -1,5 +1,6 @@
 //! Two servers and an etcd, Debian's: who holds when one cannot reach it, when it is gone, and in which term.
 
+use crate::guardian::daemon;
 use crate::lab::{LONG, Lab, VIP, need, wait_until};
 use crate::locum::{Locum, Router, settle};
 use crate::process::Process;
@@ -130,6 +131,30 @@ fn a_master_that_is_cut_off_drops_the_address_before_the_other_takes_it_in_a_gre
         panic!("{of_a:?}, {of_b:?}")
     };
     assert!(first < second && second < third);
+}
+
+#[test]
+fn a_killed_masters_guardian_gives_the_claim_back_and_nobody_waits_for_its_end() {
+    let lab = Lab::new(&HOSTS);
+    let etcd = etcd(&lab);
+    // Nobody is at the first one; and nobody would wait a minute for the claim here.
+    let endpoints = [format!("http://{}:2399", lab["e"].ipv4()), etcd.url()];
+    let start = |host: &str, priority| {
+        let router = router(&endpoints, "require", priority, "ttl = \"60s\"\n").with("preempt", "false");
+        lab[host].locum_guarded(&router)
+    };
+    let a = start("a", 150);
+    lab.wait_owner(VIP, &["a"]);
+    let b = start("b", 100);
+    wait_until("b follows a", LONG, || b.router()["instances"][0]["master"] == lab["a"].ipv4());
+    let watch = lab.watch(VIP);
+    daemon(&a).kill();
+    lab.wait_owner(VIP, &["b"]);
+    let timeline = watch.end();
+    println!("daemon killed, etcd: {timeline}");
+    assert_eq!(timeline.time_with(2).as_nanos(), 0, "{timeline}");
+    let (of_a, of_b) = (terms(&a), terms(&b));
+    assert!(of_a.first() < of_b.first(), "{of_a:?}, {of_b:?}");
 }
 
 #[test]
