@@ -49,11 +49,13 @@ def usage_with_ended(pid):
 
 def pss(pid):
     """Memory of a family, in KiB."""
-    total = 0
-    for member in family(pid):
-        with open(f"/proc/{member}/smaps_rollup", encoding="ascii") as file:
-            total += int(re.search(r"^Pss: +(\d+)", file.read(), re.MULTILINE)[1])
-    return total
+    return sum(map(pss_of, family(pid)))
+
+
+def pss_of(pid):
+    """Memory of one process, in KiB."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+        return int(re.search(r"^Pss: +(\d+)", file.read(), re.MULTILINE)[1])
 
 
 def packets(host, what):

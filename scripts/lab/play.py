@@ -14,6 +14,7 @@ import rows_load
 import rows_scale  # noqa: F401
 import rows_telling  # noqa: F401
 import rows_giving  # noqa: F401
+import rows_leases  # noqa: F401
 from daemons import Keepalived, Locum, LocumBeforeKeepalived
 from pair import ROWS, Lab, Pair
 from rows_floor import floors
