@@ -5,6 +5,7 @@
 //! All of it comes from the daemon's list; nothing is decided here, and nobody is elected. The room for all of it is
 //! taken once, at the start: afterwards nothing is allocated, unless something fails and is told.
 
+use super::plea::{plead, post};
 use super::word::{self, Farewell, HEAD, Holds, Means, Packet, Word};
 use crate::net::leftover::Remover;
 use crate::net::namespace;
@@ -14,8 +15,7 @@ use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{MsgFlags, recv};
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::io;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -39,8 +39,6 @@ const EVENTS: usize = 16;
 /// How long giving claims back to a store may take, and how long one endpoint of it may: the farewells wait for it.
 const STORE: Duration = Duration::from_millis(300);
 const ENDPOINT: Duration = Duration::from_millis(100);
-/// How the answer begins of a store that has done it.
-const DONE: [u8; 12] = *b"HTTP/1.1 200";
 /// Before each word of the list stands its length.
 const LENGTH: usize = 4;
 
@@ -274,25 +272,6 @@ impl LastWill {
     }
 }
 
-fn plead(to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
-    let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    UdpSocket::bind((any, 0))?.send_to(bytes, to).map(drop)
-}
-
-/// Waits for the answer's beginning: what nobody waits for may be left undone.
-fn post(to: SocketAddr, bytes: &[u8], within: Duration) -> io::Result<()> {
-    if within.is_zero() {
-        return Err(io::ErrorKind::TimedOut.into());
-    }
-    let mut stream = TcpStream::connect_timeout(&to, within)?;
-    stream.set_write_timeout(Some(within))?;
-    stream.set_read_timeout(Some(within))?;
-    stream.write_all(bytes)?;
-    let mut answer = [0; DONE.len()];
-    stream.read_exact(&mut answer)?;
-    if answer == DONE { Ok(()) } else { Err(io::Error::other("it refuses")) }
-}
-
 /// The word that has its length at this place, without it.
 fn span_at(list: &[u8], at: usize) -> Option<Range<usize>> {
     let length = u32::from_ne_bytes(*list.get(at..)?.first_chunk::<LENGTH>()?);
@@ -410,6 +389,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
     use std::iter::empty;
+    use std::net::{IpAddr, Ipv4Addr};
 
     #[test]
     fn a_master_is_heard_by_its_advert_and_not_by_its_farewell() {

@@ -30,6 +30,7 @@ mod logger;
 pub mod mib;
 mod overrides;
 mod perform;
+mod plea;
 mod poise;
 mod privileges;
 mod recorder;
