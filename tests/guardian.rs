@@ -10,14 +10,17 @@ use locum::claim::VoterId;
 use locum::daemon::last_will::LastWill;
 use locum::daemon::word;
 use locum::net::address::{Holder, Means, Order, Report};
+use locum::net::announce::{Announcer, frame};
 use locum::vrrp::{Vip, Vrid};
 use namespace::{Namespace, Reports, eventually};
+use nix::net::if_::if_nametoindex;
 use peak_alloc::PeakAlloc;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::iter::{empty, once};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
@@ -68,10 +71,14 @@ fn will(patience: Duration, pleas: &[(VoterId, Vec<u8>)]) -> Will {
 
 /// Has the kernel hold them as a daemon would, which then is no more.
 fn held(namespace: &Namespace, addresses: &BTreeSet<IpAddr>, install: Install) {
+    held_with(namespace, addresses, install, 32);
+}
+
+fn held_with(namespace: &Namespace, addresses: &BTreeSet<IpAddr>, install: Install, prefix: u8) {
     let (sender, reports) = Reports::channel();
     let report = move |report| drop(sender.send(report));
     let holder = namespace.run(|| Holder::start(Means::default(), report).expect("a holder"));
-    let vip = |address: &IpAddr| Vip::new(*address, 32);
+    let vip = |address: &IpAddr| Vip::new(*address, prefix);
     let vips = addresses.iter().map(vip).collect();
     let holding = Holding { interface: "eth0".to_owned(), vips, install, ..Holding::default() };
     holder.order(Order::Hold { until: None, owner: 1, holding });
@@ -154,4 +161,39 @@ fn after_its_start_a_guardian_allocates_nothing_to_keep_its_list_and_to_carry_it
     assert_eq!((there(&left), heard()), (kept + 1, None));
     assert!(store.accept().is_err());
     assert!(allocated(|| drop(vec![0_u8; 10])) >= 10, "what is allocated is counted");
+    for address in ["10.10.1.1", "fd00:10::1"] {
+        whoever_announces_an_address_has_it(address.parse().unwrap());
+    }
+}
+
+/// However patient the guardian is.
+fn whoever_announces_an_address_has_it(address: IpAddr) {
+    let (left, right) = Namespace::pair();
+    held_with(&left, &[address].into(), Install::Address, if address.is_ipv4() { 32 } else { 128 });
+    let has_it = || left.addresses("eth0").iter().any(|it| it["local"] == address.to_string());
+    assert!(has_it());
+    let mut will = will(Duration::from_secs(3600), &[]);
+    if address.is_ipv6() {
+        will.farewell.truncate(1);
+        for packet in &mut will.farewell {
+            (packet.source, packet.destination) = ("fe80::1".parse().unwrap(), "ff02::12".parse().unwrap());
+        }
+    }
+    let mut guardian = LastWill::default();
+    guardian.note(&word::anew(None, Path::new("/nowhere/locum.sock"), true));
+    guardian.note(&word::holds(1, &[address].into(), empty(), false));
+    guardian.note(&word::farewell(1, &will, &BTreeMap::new(), &[]));
+    let (done, is_done) = channel();
+    let announcer = right.run(|| Announcer::open(if_nametoindex("eth0").unwrap()).unwrap());
+    let neighbour = thread::spawn(move || {
+        let frames = [frame([2, 0, 0, 0, 0, 2], address)];
+        // Again and again: it may not be heard yet.
+        while is_done.recv_timeout(Duration::from_millis(20)).is_err() {
+            let _ = announcer.send(&frames);
+        }
+    });
+    left.run(|| guardian.carry_out());
+    assert!(!has_it(), "{address}");
+    done.send(()).unwrap();
+    neighbour.join().unwrap();
 }

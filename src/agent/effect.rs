@@ -198,7 +198,7 @@ pub struct Will {
     pub farewell: Vec<Outgoing>,
     /// How long to keep its addresses after that where no other Master is heard.
     pub patience: Duration,
-    /// How long once one is: until that one has them.
+    /// How long once that one has announced the first of them: until it has the last.
     pub linger: Duration,
 }
 

@@ -112,7 +112,7 @@ impl Agent {
             let farewells = sealed.flat_map(|(way, seal)| parcels(&last, way, seal, None));
             let farewell = word.into_iter().chain(farewells).collect();
             let will =
-                Will { vrid: advert.vrid, pleas, releases, farewell, patience, linger: config.last_linger() };
+                Will { vrid: advert.vrid, pleas, releases, farewell, patience, linger: config.installing() };
             effects.push(Effect::Will(member.id, will));
         }
         member.sent += 1;

@@ -1,5 +1,5 @@
 //! What the guardian does in place of a daemon that is dead: farewells, then the addresses go as soon as
-//! another Master is heard, or after a short bound. What was held by a grant of a majority or a store goes first, and
+//! another Master has announced them, or after a short bound. What was held by a grant of a majority or a store goes first, and
 //! the grant is given back with it: nobody else is heard before.
 //!
 //! All of it comes from the daemon's list; nothing is decided here, and nobody is elected. The room for all of it is
@@ -7,6 +7,7 @@
 
 use super::plea::{plead, post};
 use super::word::{self, Farewell, HEAD, Holds, Means, Packet, Word};
+use crate::net::ear::Ear;
 use crate::net::leftover::Remover;
 use crate::net::namespace;
 use crate::net::raw_socket::{self, RawSocket};
@@ -16,6 +17,7 @@ use nix::net::if_::if_nametoindex;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{MsgFlags, recv};
 use std::io;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -34,6 +36,11 @@ const BUFFER: usize = 2048;
 const VIRTUAL: [u8; 4] = [0, 0, 0x5e, 0];
 /// The type of an advert.
 const ADVERT: u8 = 1;
+/// In the order of the ears.
+const FAMILIES: [Family; 2] = [Family::Ipv4, Family::Ipv6];
+/// How long addresses stay once another Master is heard that announces none, in milliseconds: its advert leaves first,
+/// and its kernel may be busy with other interfaces then, while nobody else has them. Longer, two would.
+const UNHEARD: u32 = 500;
 /// How many sockets are read before others are asked for.
 const EVENTS: usize = 16;
 /// How long giving claims back to a store may take, and how long one endpoint of it may: the farewells wait for it.
@@ -48,6 +55,8 @@ pub struct LastWill {
     /// The words that count, one behind the other as they came.
     list: Vec<u8>,
     sockets: Vec<RawSocket>,
+    /// Which hear whether the successor has the addresses, of either family.
+    ears: [Option<Ear>; 2],
     remover: Remover,
     /// Whether the guardian is to start the daemon again.
     pub(super) restarts: bool,
@@ -62,6 +71,7 @@ impl Default for LastWill {
         LastWill {
             list: Vec::with_capacity(LIST),
             sockets: Vec::with_capacity(PLACES),
+            ears: [None, None],
             remover: Remover::default(),
             restarts: false,
             ends: None,
@@ -137,6 +147,7 @@ impl LastWill {
         }
         self.list.clear();
         self.sockets.clear();
+        self.ears = [None, None];
         (self.restarts, self.ends) = (false, None);
     }
 
@@ -247,11 +258,25 @@ impl LastWill {
                 Err(error) => eprintln!("locum: guardian: {interface}: {error}"),
             }
         }
+        for (place, family) in FAMILIES.into_iter().enumerate() {
+            if !self.sockets.iter().any(|socket| socket.family() == family) {
+                continue;
+            }
+            match Ear::open(family) {
+                Ok(ear) => {
+                    let number = u64::try_from(PLACES + place).unwrap_or(u64::MAX);
+                    let event = EpollEvent::new(EpollFlags::EPOLLIN, number);
+                    let _ = epoll.as_ref().map(|epoll| epoll.add(ear.fd(), event));
+                    self.ears[place] = Some(ear);
+                }
+                Err(error) => eprintln!("locum: guardian: no announcement will be heard: {error}"),
+            }
+        }
         epoll
     }
 
-    /// Waits for packets, at most so many milliseconds. Where a Master is heard, little patience is left: the
-    /// successor's addresses come behind its advert.
+    /// Waits for packets, at most so many milliseconds. Where a Master is heard, little patience is left; where it
+    /// announces an address, next to none: it has it.
     fn listen(&mut self, epoll: Option<&Epoll>, longest: u32, elapsed: impl Fn() -> u32) {
         let mut events = [EpollEvent::empty(); EVENTS];
         let timeout = EpollTimeout::try_from(longest).unwrap_or(EpollTimeout::MAX);
@@ -261,6 +286,11 @@ impl LastWill {
         let mut buffer = [0; BUFFER];
         for event in events.iter().take(heard) {
             let number = usize::try_from(event.data()).unwrap_or(usize::MAX);
+            let ear = number.checked_sub(PLACES).and_then(|place| self.ears.get(place)?.as_ref());
+            if let Some(ear) = ear {
+                ear.hear(|address| is_there(&mut self.list, address, elapsed()));
+                continue;
+            }
             let Some(socket) = self.sockets.get(number) else { continue };
             while let Ok(length) = recv(socket.fd().as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
                 let master = master_of(socket.family(), buffer.get(..length).unwrap_or_default());
@@ -338,9 +368,22 @@ fn succeed(list: &mut [u8], there: Place<'_>, vrid: u8, elapsed: u32) {
         let Some((_, Word::Farewell(farewell))) = word::read(&list[span.clone()]) else { continue };
         let same = farewell.packets().next().is_some_and(|packet| place(&packet) == there);
         if same && farewell.vrid == vrid {
-            let patience = farewell.patience.min(elapsed.saturating_add(farewell.linger));
+            let patience = farewell.patience.min(elapsed.saturating_add(UNHEARD + farewell.linger));
             word::shorten(&mut list[span], patience);
         }
+    }
+}
+
+/// Somebody else has this address.
+fn is_there(list: &mut [u8], address: IpAddr, elapsed: u32) {
+    let held = words(list).find_map(|(instance, word)| {
+        matches!(word, Word::Holds(held) if held.has(address)).then_some(instance)
+    });
+    let Some(instance) = held else { return };
+    let said = spans(list).find(|span| word::is_farewell_of(&list[span.clone()], instance));
+    if let (Some(span), Some(farewell)) = (said, farewell_of(list, instance)) {
+        let patience = farewell.patience.min(elapsed.saturating_add(farewell.linger));
+        word::shorten(&mut list[span], patience);
     }
 }
 
@@ -389,7 +432,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
     use std::iter::empty;
-    use std::net::{IpAddr, Ipv4Addr};
+    use std::net::Ipv4Addr;
 
     #[test]
     fn a_master_is_heard_by_its_advert_and_not_by_its_farewell() {

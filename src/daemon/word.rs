@@ -197,7 +197,7 @@ pub(super) struct Holds<'a> {
     interfaces: Cursor<'a>,
 }
 
-/// What is to be said, and how long its addresses stay where no other Master is heard, and once one is.
+/// What is to be said, and how long its addresses stay where no other Master is heard, and once one of them is announced.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Farewell<'a> {
     pub vrid: u8,

@@ -48,7 +48,7 @@ const HOP_LIMIT: u8 = 255;
 /// Where the options of an advertisement begin.
 const OPTIONS_AT: usize = 24;
 /// An IPv6 header, an advertisement and options enough.
-const LONGEST: usize = 256;
+pub(super) const LONGEST: usize = 256;
 
 /// Which addresses to hear of, on which interface, and who holds each.
 pub type Places = BTreeMap<(IpAddr, String), InstanceId>;
@@ -234,27 +234,26 @@ fn arp_filter(words: &BTreeSet<u32>) -> Vec<SockFilter> {
 
 /// Advertisements whose target ends like one of these.
 fn na_filter(words: &BTreeSet<u32>) -> Vec<SockFilter> {
-    const NEXT_HEADER_AT: u32 = 6;
-    const TYPE_AT: u32 = 40;
     const TARGET_ENDS_AT: u32 = 60;
     let mut filter = Vec::new();
-    for (at, byte) in
-        [(NEXT_HEADER_AT, IpNextHeaderProtocols::Icmpv6.0), (TYPE_AT, Icmpv6Types::NeighborAdvert.0)]
-    {
+    for (at, byte) in HOLDERS {
         filter.extend([load(0x30, at), jump(0x15, u32::from(byte), 1, 0), REFUSE]);
     }
     one_of(&mut filter, TARGET_ENDS_AT, words);
     filter
 }
 
-const REFUSE: SockFilter = SockFilter::new(0x06, 0, 0, 0);
-const ACCEPT: SockFilter = SockFilter::new(0x06, 0, 0, u32::MAX);
+/// An advertisement by its next header and type: where they are, and which.
+pub(super) const HOLDERS: [(u32, u8); 2] =
+    [(6, IpNextHeaderProtocols::Icmpv6.0), (40, Icmpv6Types::NeighborAdvert.0)];
+pub(super) const REFUSE: SockFilter = SockFilter::new(0x06, 0, 0, 0);
+pub(super) const ACCEPT: SockFilter = SockFilter::new(0x06, 0, 0, u32::MAX);
 
-const fn load(size: u16, at: u32) -> SockFilter {
+pub(super) const fn load(size: u16, at: u32) -> SockFilter {
     SockFilter::new(size, 0, 0, at)
 }
 
-const fn jump(code: u16, value: u32, then: u8, otherwise: u8) -> SockFilter {
+pub(super) const fn jump(code: u16, value: u32, then: u8, otherwise: u8) -> SockFilter {
     SockFilter::new(code, then, otherwise, value)
 }
 

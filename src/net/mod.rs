@@ -11,6 +11,7 @@ mod connections;
 #[doc(hidden)]
 pub mod decoders;
 mod duty;
+pub mod ear;
 pub mod etcd;
 mod firewall;
 mod frame;

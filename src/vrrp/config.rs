@@ -56,14 +56,9 @@ impl Config {
         SUCCESSION + self.installing()
     }
 
-    /// The same for who hears the adverts of the successor and nothing else of it: how long that one takes to have
-    /// the addresses where nothing is in its way. Longer, two would have them at once.
+    /// The part of it from the first address that is there to the last.
     #[must_use]
-    pub fn last_linger(&self) -> Duration {
-        INSTALLED + self.installing()
-    }
-
-    fn installing(&self) -> Duration {
+    pub fn installing(&self) -> Duration {
         EACH.saturating_mul(u32::try_from(self.addresses.len()).unwrap_or(u32::MAX))
     }
 
@@ -110,8 +105,6 @@ impl Config {
 pub const LONE_WAIT: Duration = Duration::from_micros(500);
 /// How long a successor takes, from its first advert, to have one address where clients find it.
 const SUCCESSION: Duration = Duration::from_millis(15);
-/// How long it takes from there to have it, wherever clients look for it yet.
-const INSTALLED: Duration = Duration::from_millis(2);
 /// The same for each further one: of thousands the kernel needs its time.
 const EACH: Duration = Duration::from_micros(100);
 
