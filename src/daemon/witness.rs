@@ -1,6 +1,6 @@
 //! `locum witness`: a voter that holds nothing, needs no privilege and keeps nothing on disk.
 
-use super::{chance, now, wall_clock};
+use super::clock::{chance, now, wall_clock};
 use crate::claim::channel::{Channel, Heard};
 use crate::claim::datagram::Key;
 use crate::claim::voter::Voter;
