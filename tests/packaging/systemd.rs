@@ -125,7 +125,12 @@ impl Machine {
     fn backup(&self) -> Running {
         let file = self.place.path().with_extension("toml");
         fs::write(&file, FILE.replace("eth0", "wire").replace("150", "100")).expect("a file");
-        let words = format!("exec {} run --socket {} --config {}", program(), self.socket(), file.display());
+        let words = format!(
+            "exec {} run --no-guardian --socket {} --config {}",
+            program(),
+            self.socket(),
+            file.display()
+        );
         let mut backup = shell(self.other(), "--net", &words);
         Running(backup.stderr(Stdio::null()).spawn().expect("nsenter"))
     }
