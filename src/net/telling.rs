@@ -69,13 +69,19 @@ impl<F: Fn(Report)> Worker<F> {
             // Where there can be none, all are announced afterwards.
             let teller = thread::Builder::new().name("announcer".to_owned()).spawn_scoped(threads, tell);
             let (mut waiting, mut told) = (Vec::new(), Instant::now());
+            let pass_on = |some: &mut Vec<IpAddr>| {
+                if !some.is_empty() && queue.is_next(asked) {
+                    let _ = addresses.send(std::mem::take(some));
+                }
+            };
             let outcomes = settler.settle_and(wanted, unwanted, &mut |on, some| {
                 waiting.extend(some.into_iter().filter(|_| *on == *interface));
-                if !waiting.is_empty() && told.elapsed() >= BETWEEN && queue.is_next(asked) {
+                if told.elapsed() >= BETWEEN {
                     told = Instant::now();
-                    let _ = addresses.send(std::mem::take(&mut waiting));
+                    pass_on(&mut waiting);
                 }
             });
+            pass_on(&mut waiting);
             drop(addresses);
             (outcomes, teller.ok().and_then(|teller| teller.join().ok()))
         });
