@@ -131,7 +131,7 @@ class Pair:
         """Waits until the daemons have run for so long, at least."""
         time.sleep(max(0.0, self.started + seconds - time.monotonic()))
 
-    def await_move(self, to, other, seconds=40):
+    def await_move(self, to, other):
         def moved():
             for server in (self.a, self.b):
                 if server.daemon and server.daemon.poll() is not None and server is to:
@@ -139,7 +139,7 @@ class Pair:
             return self.first <= held(to) and not self.first & held(other)
 
         every = 0.05 if len(self.scene.routers) == 1 else 0.3
-        wait_for(f"{to.name} alone holds the address", moved, seconds, every)
+        wait_for(f"{to.name} alone holds the address", moved, 15 if self.quick else 40, every)
 
     def down(self):
         """How long the Backup waits after the Master's last advert, in seconds."""

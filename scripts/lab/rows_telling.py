@@ -13,12 +13,13 @@ from rows_takeover import CPU, MEMORY, cable, idle
 
 TOLD = Scene("told", (Router((VIP,), told=True),), together="idle", locum_only=True)
 HANGING = Scene("hanging", (Router((VIP,)),), together="waiting", locum_only=True, lasts=24)
-SCRAPED = Scene("scraped", tuple(replace(router, http=True) for router in wide(1.0, 1)), locum_only=True)
+SCRAPED = Scene("scraped", tuple(replace(router, http=True) for router in wide(1.0, 1)), locum_only=True, large=True)
 # The router beside the one that is measured changes its state all the time.
 STREAMED = Scene(
     "streamed",
     (Router((VIP,), interval=0.1, http=True), Router(("10.1.0.2",), vrid=52, tracked=True)),
     locum_only=True,
+    large=True,
 )
 CLIENTS, STREAMS = 200, "GET /events HTTP/1.1\r\nHost: locum\r\n\r\n"
 
