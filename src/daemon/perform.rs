@@ -160,8 +160,9 @@ impl Performer {
         Ok(performer)
     }
 
-    /// Something is to be put there soon.
-    pub(super) fn rouse(&self, until: Time) {
+    /// Something is to be sent and put there soon.
+    pub(super) fn rouse(&mut self, until: Time) {
+        self.sockets.prepare();
         self.holder.order(Order::Stay { until: leases::instant(until) });
     }
 

@@ -1,7 +1,7 @@
 //! How long the core sleeps, so that it is awake when something is due; and the holder with it, where that is a takeover.
 //!
 //! Only when. A processor that sleeps takes a tenth of a millisecond to wake, and the one that the addresses are put
-//! there by as long again. Whoever knows a rare moment can spare half a millisecond for it; among a thousand takeovers
+//! there by as long again. Whoever knows a rare moment can spare a millisecond for it; among a thousand takeovers
 //! nobody sleeps, and the processors are needed.
 
 use crate::time::Time;
@@ -10,9 +10,9 @@ use std::time::Duration;
 /// A longer sleep than of any Master that advertises every second.
 const LONG: Duration = Duration::from_millis(1200);
 /// How long before a takeover nobody sleeps any more.
-const LEAD: Duration = Duration::from_micros(400);
+const LEAD: Duration = Duration::from_millis(1);
 /// For how long after it was due the holder stays awake at most.
-pub(super) const REACH: Duration = Duration::from_micros(400);
+pub(super) const REACH: Duration = Duration::from_millis(1);
 /// For so long after one no other takeover is prepared.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -32,7 +32,7 @@ fn most(rest: Duration) -> Duration {
 pub(super) enum Rest {
     /// Sleep for so long.
     Sleep(Duration),
-    /// Wake the holder, and do not sleep.
+    /// Wake the holder, have all ready, and do not sleep.
     Rouse,
     /// Do not sleep.
     Stay,
@@ -74,9 +74,9 @@ mod tests {
         while let Rest::Sleep(rest) = poise.before(at(slept), due) {
             // As late as a kernel may be.
             slept += u64::try_from((rest + rest / 1000).as_micros()).unwrap();
-            assert!(slept <= 3_600_000 - 390, "{slept}");
+            assert!(slept <= 3_600_000 - 990, "{slept}");
         }
-        assert!(slept >= 3_600_000 - 510, "{slept}");
+        assert!(slept >= 3_600_000 - 1260, "{slept}");
         assert_eq!(poise.before(at(slept), due), Rest::Stay);
     }
 

@@ -221,6 +221,11 @@ impl Sockets {
         self.open.clear();
     }
 
+    /// Has ready what a first advert needs.
+    pub(super) fn prepare(&mut self) {
+        self.open.iter_mut().for_each(|open| open.socket.prepare());
+    }
+
     /// Sends one advert. What the agent must know of it.
     pub(super) fn send(&mut self, outgoing: &Outgoing) -> Option<Input> {
         let sent = self.emit(outgoing);

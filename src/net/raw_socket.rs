@@ -239,6 +239,14 @@ impl RawSocket {
         }
     }
 
+    /// Has ready what the first call of [`RawSocket::send_from`] needs, which would else make it itself.
+    pub fn prepare(&mut self) {
+        if self.multicast && self.frames.is_none() {
+            // What fails now fails again then, and is told of.
+            self.frames = Announcer::open(self.index).ok();
+        }
+    }
+
     fn send_frame(&mut self, mac: [u8; 6], datagram: &Outgoing<'_>) -> io::Result<()> {
         let frame = self.frame.around(mac, datagram)?;
         let frames = match &mut self.frames {
