@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 
 /// The most files that are looked for; more are never kept.
 const MOST: u32 = 1000;
+/// How often the files are looked for at most, while the writer goes on to the next meanwhile.
+const LOOKS: u32 = 16;
 
 /// What the files say.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,6 +63,30 @@ impl fmt::Display for Damage {
 /// # Errors
 /// The first file that is there and cannot be read, or `path` itself where there is none at all.
 pub fn read(path: &Path) -> Result<Record, (PathBuf, io::Error)> {
+    let newest = || open(path).map(|(_, identity)| identity).ok();
+    let mut looks = 0;
+    let files = loop {
+        let before = newest();
+        let files = open_all(path)?;
+        looks += 1;
+        // Where the writer began another meanwhile, they may have been met in another order.
+        if newest() == before || looks == LOOKS {
+            break files;
+        }
+    };
+    let mut record = Record::default();
+    for (name, mut file) in files.into_iter().rev() {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(|error| (name.clone(), error))?;
+        let mut one = parse(&bytes, &name);
+        record.lines.append(&mut one.lines);
+        record.damage.append(&mut one.damage);
+    }
+    Ok(record)
+}
+
+/// Those that there are, the newest first.
+fn open_all(path: &Path) -> Result<Vec<(PathBuf, File)>, (PathBuf, io::Error)> {
     let mut files: Vec<(PathBuf, File)> = Vec::new();
     let mut known = BTreeSet::new();
     for age in 0..=MOST {
@@ -80,15 +106,7 @@ pub fn read(path: &Path) -> Result<Record, (PathBuf, io::Error)> {
     if files.is_empty() {
         return Err((path.to_owned(), io::ErrorKind::NotFound.into()));
     }
-    let mut record = Record::default();
-    for (name, mut file) in files.into_iter().rev() {
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|error| (name.clone(), error))?;
-        let mut one = parse(&bytes, &name);
-        record.lines.append(&mut one.lines);
-        record.damage.append(&mut one.damage);
-    }
-    Ok(record)
+    Ok(files)
 }
 
 /// The lines of one file, which `path` names in what is damaged.
