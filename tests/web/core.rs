@@ -5,9 +5,9 @@ use crate::client::{self, Answer};
 use locum::agent::Response;
 use locum::agent::status::Status;
 use locum::web::{Hub, Listen, Live, Peers, Report, Settings, Sources, serve};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -77,8 +77,12 @@ pub struct Http {
 }
 
 /// A port that nobody has.
+/// A port that nobody else is given: the kernel takes those of its own choice from above.
 fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
+    let mut each = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed));
+    let bound = each.find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
+    bound.unwrap().local_addr().unwrap()
 }
 
 impl Http {
