@@ -28,6 +28,17 @@ impl Place {
         place
     }
 
+    /// With one that leaves a process behind, and waits for it once this is unwell.
+    fn well() -> Self {
+        let place = Place::new("sleep 3600 & echo $! $$ >> $out/ran; [ -e $out/well ] && exit 0; wait");
+        fs::write(place.file("out").join("well"), "").unwrap();
+        place
+    }
+
+    fn make_unwell(&self) {
+        fs::remove_file(self.file("out").join("well")).unwrap();
+    }
+
     fn file(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
@@ -112,11 +123,10 @@ fn a_starter_that_hangs_is_replaced() {
 #[test]
 fn what_a_starter_has_started_is_ended_with_all_of_its_group_when_its_time_is_up() {
     let lab = Lab::new(&["a"]);
-    let place = Place::new("sleep 3600 & echo $! $$ >> $out/ran; [ -e $out/well ] && exit 0; wait");
-    fs::write(place.file("out").join("well"), "").unwrap();
+    let place = Place::well();
     let a = lab["a"].locum(&place.router("timeout = '300ms'"));
     lab.wait_owner(VIP, &["a"]);
-    fs::remove_file(place.file("out").join("well")).unwrap();
+    place.make_unwell();
     wait_until("the check is down", LONG, || check(&a) == "down");
     assert!(a.why().contains("timed out and was killed"), "{}", a.why());
     let lines = place.read("ran");
@@ -131,11 +141,10 @@ fn what_a_starter_has_started_is_ended_with_all_of_its_group_when_its_time_is_up
 #[test]
 fn what_runs_when_its_starter_is_killed_is_ended_and_the_check_says_why() {
     let lab = Lab::new(&["a"]);
-    let place = Place::new("sleep 3600 & echo $! $$ >> $out/ran; [ -e $out/well ] && exit 0; wait");
-    fs::write(place.file("out").join("well"), "").unwrap();
+    let place = Place::well();
     let a = lab["a"].locum(&place.router("timeout = '60s'\nfall = 1"));
     lab.wait_owner(VIP, &["a"]);
-    fs::remove_file(place.file("out").join("well")).unwrap();
+    place.make_unwell();
     let started = || place.read("ran").lines().last().unwrap_or_default().to_owned();
     let lives = |line: &str| {
         let leader = line.split(' ').nth(1).unwrap_or("none");
