@@ -5,7 +5,8 @@ use super::Overrides;
 use super::levels::Levels;
 use super::logger::{self, Journal, Out};
 use crate::agent::effect::CheckChange;
-use crate::agent::{Input, Note, Subject, Transition};
+use crate::agent::incident::Kind;
+use crate::agent::{Incident, Input, Note, Subject, Transition};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
@@ -124,6 +125,22 @@ impl Syslog {
         let line = format!("<{priority}>{}[{}]: {text}", program(), std::process::id());
         // Where syslog is away there is nobody to tell.
         let _ = self.socket.send_to(line.as_bytes(), SYSLOG);
+    }
+}
+
+/// Says what was heard of others, or of itself.
+pub(super) fn incident(incident: &Incident) {
+    let router = &incident.router;
+    match incident.kind {
+        Kind::HeardLower { source, priority } => {
+            info!(target: "locum::vrrp", %router, %source, priority, "a losing advert was heard: there is another Master");
+        }
+        Kind::DualMaster { rival, times } => {
+            warn!(target: "locum::vrrp", %router, times, "there is another holder: {rival}");
+        }
+        Kind::PriorityChanged { from } => {
+            info!(target: "locum::vrrp", %router, from, to = incident.priority, "the priority changed");
+        }
     }
 }
 

@@ -448,20 +448,12 @@ impl Performer {
 
     fn tell(&mut self, incident: Incident) {
         self.record.incident(&incident);
+        log::incident(&incident);
         let router = &incident.router;
         let write = match incident.kind {
-            Kind::HeardLower { source, priority } => {
-                info!(target: "locum::vrrp", %router, %source, priority, "a losing advert was heard: there is another Master");
-                true
-            }
-            Kind::DualMaster { rival, times } => {
-                warn!(target: "locum::vrrp", %router, times, "there is another holder: {rival}");
-                false
-            }
-            Kind::PriorityChanged { from } => {
-                info!(target: "locum::vrrp", %router, from, to = incident.priority, "the priority changed");
-                self.details.told.priorities.contains(router)
-            }
+            Kind::HeardLower { .. } => true,
+            Kind::DualMaster { .. } => false,
+            Kind::PriorityChanged { .. } => self.details.told.priorities.contains(router),
         };
         let hooks = self.details.hooks.get(&Subject::Router(router.clone())).cloned().map(Box::new);
         self.tasks.command(Command::Tell(Box::new(incident), hooks, write));
