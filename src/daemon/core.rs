@@ -255,8 +255,8 @@ impl Core {
         };
         match rest {
             Rest::Sleep(rest) => rest,
-            Rest::Rouse => {
-                self.performer.rouse(at + poise::REACH);
+            Rest::GetReady => {
+                self.performer.get_ready();
                 Duration::ZERO
             }
             Rest::Stay => Duration::ZERO,
@@ -300,11 +300,16 @@ impl Core {
         self.catch_up();
     }
 
-    /// Sends the adverts among these, and puts off the rest.
+    /// Does what leaves at once of these, and puts off the rest.
     fn take_on(&mut self, at: Time, effects: Vec<Effect>) {
-        for advert in self.later.put(at, effects) {
-            self.perform(at, advert);
+        for effect in self.later.put(at, effects) {
+            self.perform(at, effect);
         }
+        if !self.performer.held.is_empty() && self.poise.is_for(at) {
+            // The holder may be waiting for this processor.
+            thread::sleep(poise::GIVES_WAY);
+        }
+        self.performer.tell_held();
     }
 
     /// Does what was put off, until somebody is due.
@@ -312,6 +317,7 @@ impl Core {
         while let Some((at, effect)) = self.later.take(|| self.agent.due_at().is_some_and(|due| due <= now()))
         {
             self.perform(at, effect);
+            self.performer.tell_held();
         }
     }
 

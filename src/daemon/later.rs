@@ -12,6 +12,9 @@ const AT_LEAST: usize = 8;
 /// For more than so many there is room only until they are done: that of a thousand routers at once is a megabyte.
 const MANY: usize = 256;
 
+/// The order to put addresses there goes ahead of the adverts of so few: somebody else does it meanwhile.
+const AHEAD: usize = 4;
+
 /// Effects that are not carried out yet, each with when it was decided.
 #[derive(Default)]
 pub(super) struct Later {
@@ -24,11 +27,21 @@ pub(super) struct Later {
 
 impl Later {
     /// Puts these behind what waits, but for adverts: those are returned, to leave at once. Unless they need sockets
-    /// that are not open yet.
+    /// that are not open yet. Where nothing waits and nothing is given up, and a few alone take
+    /// over, what they hold is returned before them.
     pub(super) fn put(&mut self, at: Time, effects: Vec<Effect>) -> Vec<Effect> {
-        self.listens += effects.iter().filter(|effect| matches!(effect, Effect::Listen(_))).count();
-        let now = |effect: &Effect| self.listens == 0 && matches!(effect, Effect::Send(_));
-        let (now, later): (Vec<Effect>, Vec<Effect>) = effects.into_iter().partition(now);
+        let count = |which: fn(&Effect) -> bool| effects.iter().filter(|effect| which(effect)).count();
+        self.listens += count(|effect| matches!(effect, Effect::Listen(_)));
+        let holds = count(|effect| matches!(effect, Effect::Hold { .. }));
+        let releases = count(|effect| matches!(effect, Effect::Release { .. }));
+        let ahead = self.waiting.is_empty() && releases == 0 && holds <= AHEAD;
+        let now = |effect: &Effect| match effect {
+            Effect::Send(_) => self.listens == 0,
+            Effect::Hold { .. } => self.listens == 0 && ahead,
+            _ => false,
+        };
+        let (mut now, later): (Vec<Effect>, Vec<Effect>) = effects.into_iter().partition(now);
+        now.sort_by_key(|effect| matches!(effect, Effect::Send(_)));
         self.waiting.extend(later.into_iter().map(|effect| (at, effect)));
         now
     }
@@ -91,6 +104,27 @@ mod tests {
         }
         assert_eq!(later.take(|| false), None);
         assert!(later.is_empty());
+    }
+
+    fn hold(number: u32) -> Effect {
+        Effect::Hold { instance: InstanceId(number), holding: Box::default(), until: None }
+    }
+
+    #[test]
+    fn what_a_few_hold_is_ordered_before_their_adverts_leave_unless_something_was_to_be_done_before() {
+        let taking = || vec![advert(1), Effect::Sweep, hold(1), advert(2), hold(2)];
+        let mut later = Later::default();
+        assert_eq!(later.put(Time::ZERO, taking()), [hold(1), hold(2), advert(1), advert(2)]);
+        // Something waits.
+        assert_eq!(later.put(Time::ZERO, taking()), [advert(1), advert(2)]);
+
+        let mut giving = taking();
+        giving.insert(0, release(2));
+        assert_eq!(Later::default().put(Time::ZERO, giving), [advert(1), advert(2)]);
+        let many: Vec<Effect> = (0..5).map(hold).chain([advert(1)]).collect();
+        assert_eq!(Later::default().put(Time::ZERO, many), [advert(1)]);
+        let closed = [Effect::Listen(BTreeSet::new())].into_iter().chain(taking()).collect();
+        assert_eq!(Later::default().put(Time::ZERO, closed), []);
     }
 
     #[test]

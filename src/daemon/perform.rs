@@ -19,7 +19,8 @@ use super::{Overrides, log, watchdog};
 use crate::agent::config::Claims;
 use crate::agent::incident::Kind;
 use crate::agent::status::{DnsStatus, MessageStatus};
-use crate::agent::{Effect, Incident, Input, Intruder, Response, Standing, Subject, Ticket, Transition};
+use crate::agent::{Effect, Holding, Incident, Input, InstanceId, Intruder};
+use crate::agent::{Response, Standing, Subject, Ticket, Transition};
 use crate::config::{Config, Details, Told};
 use crate::control::{Asked, Question};
 use crate::history::{Event, LeaseLate, Order as Ordered};
@@ -86,6 +87,8 @@ pub(super) struct Performer {
     pub(super) surveyed: Option<Ticket>,
     last_ticket: u64,
     stops: u32,
+    /// What is held since others were told last.
+    pub(super) held: Vec<(InstanceId, Box<Holding>)>,
     tuning: Tuning,
 }
 
@@ -153,6 +156,7 @@ impl Performer {
             surveyed: None,
             last_ticket: 0,
             stops: 0,
+            held: Vec::new(),
             tuning: Tuning::default(),
         };
         performer.audits.watch(performer.sole.is_none());
@@ -161,12 +165,22 @@ impl Performer {
     }
 
     /// Something is to be sent and put there soon.
-    pub(super) fn rouse(&mut self, until: Time) {
+    pub(super) fn get_ready(&mut self) {
         self.sockets.prepare();
-        self.holder.order(Order::Stay { until: leases::instant(until) });
+        self.holder.order(Order::Rehearse);
     }
 
-    /// Carries one effect out. Returns what is known at once.
+    /// Tells the others of what was ordered to be held. Later than that, and than the adverts that went with it: of two
+    /// processors they would take the one that is needed. What is there for a moment before the guardian knows of it has
+    /// its lease.
+    pub(super) fn tell_held(&mut self) {
+        for (instance, holding) in self.held.drain(..) {
+            self.ward.iter_mut().for_each(|ward| ward.holds(instance.0, &holding));
+            self.tasks.command(Command::Held(instance, Some(holding)));
+        }
+    }
+
+    /// Carries one effect out; [`Performer::tell_held`] goes with it. Returns what is known at once.
     pub(super) fn perform(&mut self, effect: Effect, now: Time) -> Vec<Input> {
         match effect {
             Effect::Listen(wanted) => return self.sockets.want(now, wanted),
@@ -181,12 +195,9 @@ impl Performer {
                 self.audits.hold(instance, holding.is_told_of());
                 let renews = until.is_none() || self.tasks.consults();
                 self.leases.hold(instance, holding.lease.filter(|_| renews), now);
-                // Before others wake for it: of two processors they would take the one that it needs. What is there
-                // for a moment before the guardian knows of it has its lease.
-                let (owner, until) = (instance.0, until.map(leases::instant));
-                self.holder.order(Order::Hold { owner, holding: (*holding).clone(), until });
-                self.ward.iter_mut().for_each(|ward| ward.holds(owner, &holding));
-                self.tasks.command(Command::Held(instance, Some(holding)));
+                let until = until.map(leases::instant);
+                self.holder.order(Order::Hold { owner: instance.0, holding: (*holding).clone(), until });
+                self.held.push((instance, holding));
             }
             Effect::Claimed { instances, until } => {
                 let owners = instances.into_iter().map(|instance| instance.0).collect();

@@ -1,18 +1,20 @@
-//! How long the core sleeps, so that it is awake when something is due; and the holder with it, where that is a takeover.
+//! How long the core sleeps, so that it is awake when something is due; and that all is ready then, where that is a takeover.
 //!
-//! Only when. A processor that sleeps takes a tenth of a millisecond to wake, and the one that the addresses are put
-//! there by as long again. Whoever knows a rare moment can spare a millisecond for it; among a thousand takeovers
-//! nobody sleeps, and the processors are needed.
+//! Only when. A processor that sleeps takes a tenth of a millisecond to wake, and what was not done for seconds twice as
+//! long as what was done just now. Whoever knows a rare moment can spare a millisecond for it; among a thousand
+//! takeovers nobody sleeps, and the processors are needed.
 
 use crate::time::Time;
 use std::time::Duration;
 
 /// A longer sleep than of any Master that advertises every second.
 const LONG: Duration = Duration::from_millis(1200);
-/// How long before a takeover nobody sleeps any more.
+/// How long before a takeover all gets ready for it. The core sleeps then: whom it wakes may be on this processor.
 const LEAD: Duration = Duration::from_millis(1);
-/// For how long after it was due the holder stays awake at most.
-pub(super) const REACH: Duration = Duration::from_millis(1);
+/// How long before it the core does not sleep any more.
+const AWAKE: Duration = Duration::from_micros(200);
+/// How long it sleeps after it, so that the address comes before what can wait.
+pub(super) const GIVES_WAY: Duration = Duration::from_micros(100);
 /// For so long after one no other takeover is prepared.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -32,8 +34,8 @@ fn most(rest: Duration) -> Duration {
 pub(super) enum Rest {
     /// Sleep for so long.
     Sleep(Duration),
-    /// Wake the holder, have all ready, and do not sleep.
-    Rouse,
+    /// Have all get ready.
+    GetReady,
     /// Do not sleep.
     Stay,
 }
@@ -47,14 +49,22 @@ impl Poise {
     pub(super) fn before(&mut self, now: Time, at: Time) -> Rest {
         let left = at.since(now);
         match self.0 {
+            Some(prepared) if prepared == at && left > AWAKE => Rest::Sleep(left.saturating_sub(AWAKE)),
             Some(prepared) if prepared == at => Rest::Stay,
             Some(prepared) if now.since(prepared) < PAUSE => Rest::Sleep(nap(left)),
             _ if left > LEAD * 5 / 4 => Rest::Sleep(most(left.saturating_sub(LEAD))),
+            // Too late for that.
+            _ if left < AWAKE => Rest::Stay,
             _ => {
                 self.0 = Some(at);
-                Rest::Rouse
+                Rest::GetReady
             }
         }
+    }
+
+    /// Whether what is done at this moment was prepared.
+    pub(super) fn is_for(&self, now: Time) -> bool {
+        self.0.is_some_and(|prepared| prepared <= now && now.since(prepared) < LEAD)
     }
 }
 
@@ -77,14 +87,18 @@ mod tests {
             assert!(slept <= 3_600_000 - 990, "{slept}");
         }
         assert!(slept >= 3_600_000 - 1260, "{slept}");
-        assert_eq!(poise.before(at(slept), due), Rest::Stay);
+        let rest = Rest::Sleep(Duration::from_micros(3_600_000 - slept - 200));
+        assert_eq!(poise.before(at(slept), due), rest);
+        assert_eq!(poise.before(at(3_599_800), due), Rest::Stay);
+        assert!(!poise.is_for(at(3_599_999)) && poise.is_for(due) && !poise.is_for(at(3_601_000)));
     }
 
     #[test]
     fn among_many_takeovers_one_alone_is_prepared() {
         let mut poise = Poise::default();
-        assert_eq!(poise.before(at(99_700), at(100_000)), Rest::Rouse);
+        assert_eq!(poise.before(at(99_700), at(100_000)), Rest::GetReady);
         assert_eq!(poise.before(at(100_050), at(100_300)), Rest::Sleep(Duration::from_micros(250)));
-        assert_eq!(poise.before(at(300_100), at(300_400)), Rest::Rouse);
+        assert_eq!(poise.before(at(300_100), at(300_400)), Rest::GetReady);
+        assert_eq!(poise.before(at(600_000), at(600_100)), Rest::Stay);
     }
 }

@@ -69,11 +69,8 @@ pub enum Order {
         /// The instance.
         owner: u32,
     },
-    /// Stay awake until then, or until there is something to do: the next order is expected any moment.
-    Stay {
-        /// Not for longer.
-        until: Instant,
-    },
+    /// An address may have to be put there in a moment: go through what is asked then.
+    Rehearse,
     /// Announcements keep this distance from now on.
     Pace(Vec<Pace>),
     /// This address has gone from this interface: put it back if it is wanted.

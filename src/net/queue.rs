@@ -74,21 +74,6 @@ impl<T> Queue<T> {
         self.next.take().map_or_else(|| self.tasks.try_recv(), Ok)
     }
 
-    /// Does not sleep until then, or until a task is there.
-    pub(super) fn stay_awake(&self, until: Instant) {
-        loop {
-            match self.take() {
-                Err(TryRecvError::Empty) if Instant::now() < until => {}
-                seen => {
-                    self.next.replace(seen.ok());
-                    return;
-                }
-            }
-            // Whoever is to put it in may need this processor.
-            thread::yield_now();
-        }
-    }
-
     /// The next task; waits for it until then, or for ever. To be called by the thread that was started for it.
     pub(super) fn next(&self, until: Option<Instant>) -> Result<T, Nothing> {
         loop {
@@ -160,22 +145,6 @@ mod tests {
         }
         body(&Queue { tasks: queue, next: RefCell::default() });
         assert_eq!(results.recv().unwrap(), (Ok((1, false)), (true, Some(2), Ok(3), false)));
-    }
-
-    #[test]
-    fn who_stays_awake_leaves_the_task_where_it_is_and_stays_so_for_no_longer_than_it_was_told() {
-        let (tasks, queue) = channel();
-        let queue = Queue { tasks: queue, next: RefCell::default() };
-        let end = Instant::now() + Duration::from_millis(2);
-        queue.stay_awake(end);
-        assert!(Instant::now() >= end);
-        tasks.send(1).unwrap();
-        let far = Instant::now() + Duration::from_secs(3600);
-        queue.stay_awake(far);
-        assert_eq!(queue.next(None), Ok(1));
-        drop(tasks);
-        // Nobody can put one in any more.
-        queue.stay_awake(far);
     }
 
     #[test]

@@ -18,6 +18,8 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 
+const LOOPBACK: &str = "lo";
+
 /// What became of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -457,6 +459,14 @@ impl Settler {
 
     pub(super) fn present(&mut self, index: u32) -> Result<Vec<AddressFact>, String> {
         self.ask(|netlink| netlink.addresses(Some(index)))
+    }
+
+    /// Asks what is asked before an address is put there, of an interface that every host has: what the processor and
+    /// the kernel have at hand is done in half the time.
+    pub(super) fn rehearse(&mut self) {
+        if let Ok(index) = if_nametoindex(LOOPBACK) {
+            let _ = self.present(index);
+        }
     }
 
     /// A socket that failed is not used again: late answers would be taken for those to come.

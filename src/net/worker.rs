@@ -130,7 +130,8 @@ impl<F: Fn(Report)> Worker<F> {
                     let _ = self.take_renewal();
                     self.release(&owners);
                 }
-                Task::Order(Order::Stay { until }) => queue.stay_awake(until),
+                // It changes nothing: who renews meanwhile goes on.
+                Task::Order(Order::Rehearse) => self.settler.rehearse(),
                 Task::Order(order) => self.perform(order, queue),
             }
             if let Some(why) = self.settler.forgets() {
@@ -170,7 +171,7 @@ impl<F: Fn(Report)> Worker<F> {
             }
             Order::Ask { owner } => self.ask(owner),
             Order::Pace(paces) => self.pacer.set(paces),
-            Order::Stay { until } => queue.stay_awake(until),
+            Order::Rehearse => self.settler.rehearse(),
             Order::Gone { interface, address } => {
                 self.restore(|place| *place.interface == *interface && place.address == address);
             }
