@@ -279,6 +279,12 @@ fn taking_back_at_once_whatever_was_before_is_caught() {
 }
 
 #[test]
+fn taking_from_a_master_that_has_only_just_come_is_caught() {
+    let run = Run { sabotage: Some(Sabotage::Unheld), damping: true, ..Run::default() };
+    is_caught_in(run, Law::Damping);
+}
+
+#[test]
 fn never_taking_back_again_is_caught() {
     let run = Run { sabotage: Some(Sabotage::DampedForEver), damping: true, ..Run::default() };
     is_caught_in(run, Law::Damping);

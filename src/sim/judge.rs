@@ -85,6 +85,12 @@ pub(super) fn longest_down(world: &World) -> Duration {
     longest.unwrap_or_default() + delays.unwrap_or_default()
 }
 
+/// The longest time for which any Master keeps what it has.
+pub(super) fn longest_hold(world: &World) -> Duration {
+    let routers = world.nodes.iter().flat_map(|node| &node.config.routers);
+    routers.filter_map(|router| Some(router.damping?.hold)).max().unwrap_or_default()
+}
+
 /// How long a Master may be silent before `router` with this priority takes over.
 fn down(router: &Router, interval: Interval, priority: Priority) -> Duration {
     interval.down_after(router.manner.down_adverts, router.version, priority)
@@ -148,30 +154,38 @@ pub(super) fn one_network(world: &mut World) {
     still(world, longest_down(world) * 2, Law::SecondPath);
 }
 
-/// Law: a Master fails as often as is too often, and takes nothing back for a pause; then it does, or nobody
-/// waits for that.
+/// Law: a Master fails, and takes nothing back from one that has only just come; it fails as often as is too often, and
+/// takes nothing back for a pause; then it does, or nobody waits for that.
 pub(super) fn flapping(world: &mut World) {
     let Some((node, seat, damping)) = flapper(world) else { return };
+    let Damping { pause, hold, .. } = damping;
     let down = longest_down(world);
     for _ in 1..damping.failures {
         fail(world, node, down);
-        world.run_for(down * 3);
+        let heard = world.now;
+        takes_nothing_back(world, (node, seat), heard, hold);
+        world.run_for(hold / 25 + down * 3);
     }
     let failed = world.now;
     fail(world, node, down);
-    let before = world.changes.len();
-    // Its clock may be too fast.
-    world.run_until(failed + damping.pause * 49 / 50);
-    let back = |change: &Change| change.node == node && change.seat == seat && change.to == Standing::Master;
-    if world.changes[before..].iter().any(back) {
-        let text = format!("took {} back within {:?} after its last failure", seat.0, damping.pause);
-        world.laws.broken(Law::Damping, world.now, &world.nodes[node], text);
-    } else if world.rng.chance(500) {
-        world.run_for(damping.pause / 25 + down * 3);
+    takes_nothing_back(world, (node, seat), failed, pause);
+    if world.laws.are_kept() && world.rng.chance(500) {
+        world.run_for(pause / 25 + down * 3);
         if !world.nodes[node].is_master(seat) {
-            let text = format!("did not take {} back after {:?}", seat.0, damping.pause);
+            let text = format!("did not take {} back after {pause:?}", seat.0);
             world.laws.broken(Law::Damping, world.now, &world.nodes[node], text);
         }
+    }
+}
+
+/// Waits for nearly so long since then: its clock may be too fast.
+fn takes_nothing_back(world: &mut World, (node, seat): (usize, Seat), since: Time, span: Duration) {
+    let before = world.changes.len();
+    world.run_until(since + span * 49 / 50);
+    let back = |change: &Change| change.node == node && change.seat == seat && change.to == Standing::Master;
+    if world.changes[before..].iter().any(back) {
+        let text = format!("took {} back within {span:?}", seat.0);
+        world.laws.broken(Law::Damping, world.now, &world.nodes[node], text);
     }
 }
 

@@ -73,7 +73,8 @@ impl Rehearsal {
         let links = configs().flat_map(|config| config.link_delays.values());
         let longest = links.map(|delay| delay.up.max(delay.down)).max().unwrap_or_default();
         let checks = RESULT * rises.unwrap_or(0).saturating_add(1);
-        self.world.run_for(judge::longest_down(&self.world) * 3 + checks + longest);
+        let (down, hold) = (judge::longest_down(&self.world), judge::longest_hold(&self.world));
+        self.world.run_for(down * 3 + hold + checks + longest);
     }
 
     /// Waits for the next advert of a Master, the worst moment for anything to happen to it.

@@ -13,6 +13,7 @@ use crate::time::Time;
 use crate::vrrp::Family;
 use crate::vrrp::auth::Auth;
 use crate::vrrp::sequence::AntiReplay;
+use std::time::Duration;
 
 /// A way in which the core could be broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +68,8 @@ pub enum Sabotage {
     MuteThere,
     /// Whoever fails too often takes its addresses back at once.
     Undamped,
+    /// A Master that has only just come keeps nothing.
+    Unheld,
     /// Whoever has failed too often never takes them back.
     DampedForEver,
     /// One host never signs by another key than its first.
@@ -79,6 +82,11 @@ impl Sabotage {
         for router in &mut config.routers {
             match self {
                 Sabotage::Undamped => router.damping = None,
+                Sabotage::Unheld => {
+                    if let Some(damping) = &mut router.damping {
+                        damping.hold = Duration::ZERO;
+                    }
+                }
                 Sabotage::OldKey if node == 0 && matches!(router.auth, Auth::Hmac(_)) => {
                     router.auth = first_key(AntiReplay::Monotonic);
                 }

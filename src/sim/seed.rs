@@ -175,8 +175,8 @@ fn play(seed: u64, run: Run<'_>) -> Played {
             if world.laws.are_kept() {
                 judge::mend(&mut world, lost, loss);
                 calm(&mut world);
-                let down = judge::longest_down(&world);
-                world.run_for(down * 3);
+                let (down, hold) = (judge::longest_down(&world), judge::longest_hold(&world));
+                world.run_for(down * 3 + hold * 2);
                 settled(&mut world);
             }
         }
@@ -231,8 +231,9 @@ fn chaos(world: &mut World) {
 fn quiet(world: &mut World, configs: &[Config]) -> bool {
     let contested = world.has_stepped_back();
     faults::heal(world, configs);
-    let down = judge::longest_down(world);
-    world.run_for(down * 3);
+    let (down, hold) = (judge::longest_down(world), judge::longest_hold(world));
+    // Who takes over meanwhile has a hold of its own.
+    world.run_for(down * 3 + hold * 2);
     if contested {
         // Twice stepped back: ten seconds, then twenty, and some more for what they led to.
         world.run_for(Duration::from_secs(60));

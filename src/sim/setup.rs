@@ -197,7 +197,8 @@ pub(super) fn second_network(nodes: &mut [Node]) {
 pub(super) fn damp(rng: &mut Rng, nodes: &mut [Node]) {
     let failures = rng.pick(&[2, 3]);
     let (within, pause) = (Duration::from_mins(10), Duration::from_mins(1));
-    let damping = Damping { failures, within, pause, hold: Duration::ZERO };
+    let hold = Duration::from_secs(rng.pick(&[0, 0, 5, 20]));
+    let damping = Damping { failures, within, pause, hold };
     for node in nodes {
         let mut config = node.config.clone();
         config.routers.iter_mut().for_each(|router| router.damping = Some(damping));
