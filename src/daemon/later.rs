@@ -27,17 +27,18 @@ pub(super) struct Later {
 
 impl Later {
     /// Puts these behind what waits, but for adverts: those are returned, to leave at once. Unless they need sockets
-    /// that are not open yet. Where nothing waits and nothing is given up, and a few alone take
-    /// over, what they hold is returned before them.
+    /// that are not open yet. Where a few alone take over, nothing waits and nothing is given up, what they hold is
+    /// returned before them.
     pub(super) fn put(&mut self, at: Time, effects: Vec<Effect>) -> Vec<Effect> {
         let count = |which: fn(&Effect) -> bool| effects.iter().filter(|effect| which(effect)).count();
         self.listens += count(|effect| matches!(effect, Effect::Listen(_)));
         let holds = count(|effect| matches!(effect, Effect::Hold { .. }));
         let releases = count(|effect| matches!(effect, Effect::Release { .. }));
-        let ahead = self.waiting.is_empty() && releases == 0 && holds <= AHEAD;
+        let open = self.listens == 0;
+        let ahead = open && self.waiting.is_empty() && releases == 0 && holds <= AHEAD;
         let now = |effect: &Effect| match effect {
-            Effect::Send(_) => self.listens == 0,
-            Effect::Hold { .. } => self.listens == 0 && ahead,
+            Effect::Send(_) => open,
+            Effect::Hold { .. } => ahead,
             _ => false,
         };
         let (mut now, later): (Vec<Effect>, Vec<Effect>) = effects.into_iter().partition(now);

@@ -76,7 +76,7 @@ impl fmt::Display for Law {
             Law::Determinism => "the same seed gives the same run",
             Law::TwoHolders => "where a quorum is required never two have an address",
             Law::SecondPath => "while one of two networks is whole nothing moves",
-            Law::Damping => "who fails too often takes nothing back for a pause and does after it, nor does anybody from who has just come",
+            Law::Damping => "who fails too often takes nothing back for a pause, nor anybody from who has just come, and then it does",
             Law::Panic => "nothing panics",
         })
     }
