@@ -42,14 +42,23 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
     use std::time::Duration;
+    use tokio::sync::oneshot;
     use tokio::time::timeout;
 
     #[tokio::test]
     async fn a_stuck_call_keeps_the_next_out_until_it_ends() {
         let lane = Lane::default();
         let (release, stuck) = mpsc::channel::<()>();
-        let first = lane.run(move || stuck.recv().map_err(|error| error.to_string()));
-        assert!(timeout(Duration::from_millis(50), first).await.is_err(), "the first call is stuck");
+        let (begins, begun) = oneshot::channel();
+        let first = lane.run(move || {
+            begins.send(()).map_err(|()| "the test is over".to_owned())?;
+            stuck.recv().map_err(|error| error.to_string())
+        });
+        // Given up only once it runs: what has not begun is never stuck, and is simply dropped.
+        tokio::select! {
+            _ = first => panic!("the first call is stuck"),
+            begun = begun => begun.unwrap(),
+        }
         let second = timeout(Duration::from_millis(50), lane.run(|| Ok(())));
         assert!(second.await.is_err(), "the second call ran beside it");
         release.send(()).unwrap();
