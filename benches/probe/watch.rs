@@ -1,7 +1,8 @@
 //! Times what the kernel does with addresses and links: each event of `rtnetlink` as it is read.
 //!
 //! The kernel puts no time on its events. They are read at once, in the order of the changes, by a
-//! process that does nothing else; and its times come from the clock that stamps captured packets.
+//! process that does nothing else until nothing comes any more: to take one apart lasts longer than
+//! the kernel takes for the next. Its times come from the clock that stamps captured packets.
 
 use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -20,8 +21,10 @@ use std::time::{Duration, Instant};
 
 /// `RTNLGRP_*`: links, addresses and routes of both families.
 const GROUPS: [u32; 5] = [1, 5, 7, 9, 11];
-/// How soon the end of its time is noticed.
+/// How soon the end of its time is noticed, and that nothing comes any more.
 const NOTICE: TimeVal = TimeVal::new(0, 20_000);
+/// So long nothing is taken apart while more comes.
+const BACKLOG: Duration = Duration::from_secs(1);
 const BUFFER: usize = 64 << 20;
 
 /// When to end.
@@ -70,36 +73,65 @@ pub fn watch(plan: &Plan) -> io::Result<Report> {
     println!("ready");
     io::stdout().flush()?;
     let (mut report, end) = (Report::default(), Instant::now() + plan.length);
-    let (mut added, mut gone) = (BTreeSet::new(), BTreeSet::new());
-    let over = |wanted: Option<usize>, seen: &BTreeSet<String>| wanted.is_some_and(|n| seen.len() >= n);
+    let mut seen = Seen { plan, added: BTreeSet::new(), gone: BTreeSet::new() };
+    let (mut backlog, mut since) = (Vec::new(), Instant::now());
     let mut buffer = Vec::with_capacity(1 << 16);
-    while Instant::now() < end && !over(plan.added, &added) && !over(plan.gone, &gone) {
+    while Instant::now() < end && !seen.all() {
         buffer.clear();
-        match socket.recv(&mut buffer, 0) {
-            Ok(_) => {}
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => continue,
+        let quiet = match socket.recv(&mut buffer, 0) {
+            Ok(_) => {
+                let now = jiff::Timestamp::now().as_duration();
+                if backlog.is_empty() {
+                    since = Instant::now();
+                }
+                backlog.push((Duration::try_from(now).unwrap_or_default().as_secs_f64(), buffer.clone()));
+                false
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => true,
             Err(error) if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => {
                 report.overrun = true;
-                continue;
+                false
             }
             Err(error) => return Err(error),
+        };
+        if quiet || since.elapsed() > BACKLOG {
+            backlog.drain(..).for_each(|(at, bytes)| seen.note(at, &bytes, &mut report));
         }
-        let at = Duration::try_from(jiff::Timestamp::now().as_duration()).unwrap_or_default().as_secs_f64();
-        for mut event in events(&buffer) {
-            if event.kind != "link" && !event.what.starts_with(&plan.prefix) {
-                continue;
-            }
+    }
+    for (at, bytes) in backlog {
+        seen.note(at, &bytes, &mut report);
+    }
+    Ok(report)
+}
+
+/// What the plan asks for, as far as it came.
+struct Seen<'a> {
+    plan: &'a Plan,
+    added: BTreeSet<String>,
+    gone: BTreeSet<String>,
+}
+
+impl Seen<'_> {
+    fn all(&self) -> bool {
+        let over = |wanted: Option<usize>, seen: &BTreeSet<_>| wanted.is_some_and(|n| seen.len() >= n);
+        over(self.plan.added, &self.added) || over(self.plan.gone, &self.gone)
+    }
+
+    fn note(&mut self, at: f64, bytes: &[u8], report: &mut Report) {
+        for mut event in events(bytes) {
             event.at = at;
             if event.kind != "link" {
-                let (now, before) =
-                    if event.added { (&mut added, &mut gone) } else { (&mut gone, &mut added) };
+                if !event.what.starts_with(&self.plan.prefix) {
+                    continue;
+                }
+                let Seen { added, gone, .. } = self;
+                let (now, before) = if event.added { (added, gone) } else { (gone, added) };
                 before.remove(&event.what);
                 now.insert(event.what.clone());
             }
             report.events.push(event);
         }
     }
-    Ok(report)
 }
 
 /// The events of a datagram, as yet without a time. What cannot be read is none.
