@@ -139,7 +139,7 @@ class Pair:
             return self.first <= held(to) and not self.first & held(other)
 
         every = 0.05 if len(self.scene.routers) == 1 else 0.3
-        wait_for(f"{to.name} alone holds the address", moved, 15 if self.quick else 40, every)
+        wait_for(f"{to.name} alone holds the address", moved, 15 if self.quick else 20, every)
 
     def down(self):
         """How long the Backup waits after the Master's last advert, in seconds."""

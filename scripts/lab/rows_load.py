@@ -99,7 +99,7 @@ def wide_cpu(pair):
     time.sleep(4.5)
     a, b = pair.a, pair.b
     before = usage(a.daemon.pid), packets(a, "tx"), usage(b.daemon.pid), packets(b, "rx")
-    time.sleep(3 if pair.quick else 5)
+    time.sleep(3 if pair.quick else 4)
     after = usage(a.daemon.pid), packets(a, "tx"), usage(b.daemon.pid), packets(b, "rx")
     sending, sent, receiving, received = (now - then for then, now in zip(before, after))
     return sending / 1000 / sent, receiving / 1000 / received
@@ -107,7 +107,7 @@ def wide_cpu(pair):
 
 def memory(server):
     """PSS of its daemon, once that is at work."""
-    time.sleep(3)
+    time.sleep(2)
     return pss(server.daemon.pid)
 
 

@@ -13,13 +13,13 @@ CHECKS = 100
 SCRIPTS = Scene("scripts", (Router((VIP,), checks=CHECKS),), holder="")
 CONNECTIONS = Scene("tcp-checks", (Router((VIP,), checks=CHECKS, probe="tcp"),), holder="")
 # So many seconds in each of five runs are a minute.
-LOADED = 12
+LOADED = 10
 SHORT = Scene("10ms", (Router((VIP,), interval=0.01, realtime=True),), large=True)
 
 
 def a_check(pair, clock):
     """CPU of one check, in microseconds."""
-    seconds = 3 if pair.quick else 4
+    seconds = 3
     time.sleep(4.5)
     before = clock(pair.a.daemon.pid)
     time.sleep(seconds)
