@@ -43,6 +43,11 @@ fn pings(namespace: &Namespace, arguments: &[&str]) -> bool {
     namespace.run(ping).status.success()
 }
 
+/// One lost on a busy host is no silence.
+fn answers(namespace: &Namespace, address: &str) -> bool {
+    (0..5).any(|_| pings(namespace, &[address]))
+}
+
 /// What `nft` sees; empty without a table.
 fn ruleset(namespace: &Namespace) -> String {
     let nft = || Command::new("nft").args(["list", "ruleset"]).output().expect("nft").stdout;
@@ -63,13 +68,13 @@ fn refused_addresses_hear_and_say_nothing_but_are_found_by_neighbours() {
     }
     assert!(!pings(&left, &["-I", "10.9.0.100", "10.9.0.2"]), "spoke from a refused address");
     // The host's own addresses are as before.
-    assert!(pings(&right, &["10.9.0.1"]) && pings(&right, &["2001:db8:9::1"]));
+    assert!(answers(&right, "10.9.0.1") && answers(&right, "2001:db8:9::1"));
     assert!(ruleset(&left).contains("icmpv6 type 135-136 accept"), "{}", ruleset(&left));
 
     // The address owner accepts.
     holder.order(hold(OURS, &addresses, false));
     assert_eq!(reports.next(), held(OURS));
-    assert!(pings(&right, &["10.9.0.100"]) && pings(&right, &["2001:db8:9::100"]));
+    assert!(answers(&right, "10.9.0.100") && answers(&right, "2001:db8:9::100"));
     assert_eq!(ruleset(&left), "");
 }
 
@@ -88,7 +93,7 @@ fn each_owner_adds_and_takes_away_its_own_addresses_only() {
     let rules = ruleset(&left);
     assert!(rules.contains("10.9.0.101") && rules.contains("10.9.0.102"), "{rules}");
     assert!(!rules.contains("10.9.0.100") && !rules.contains("10.9.0.103"), "{rules}");
-    assert!(pings(&right, &["10.9.0.103"]));
+    assert!(answers(&right, "10.9.0.103"));
     holder.order(Order::Release { owner: OURS });
     assert_eq!(reports.next(), released(OURS));
     assert!(!ruleset(&left).contains("10.9.0.101"));
@@ -116,7 +121,7 @@ fn nothing_is_refused_any_more_after_a_crash_and_nobody_elses_rules_are_touched(
     assert!(!pings(&right, &["10.9.0.100"]));
     drop(crashed);
     eventually("the kernel has removed the table", || !ruleset(&left).contains("10.9.0.100"));
-    assert!(pings(&right, &["10.9.0.100"]));
+    assert!(answers(&right, "10.9.0.100"));
     let (holder, _reports) = start(&left);
     holder.order(Order::Sweep);
     assert!(holder.finish(crate::namespace::PATIENCE));
