@@ -16,13 +16,14 @@ use nix::net::if_::if_nametoindex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
-use std::thread;
+use std::sync::mpsc::{TryRecvError, channel};
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 /// So many come so fast that nobody has to hear of the first before the last is there.
 pub(super) const FEW: usize = 256;
-/// From one word to whoever announces to the next: each takes the processor from where others come meanwhile.
+/// How often whoever announces looks for what has come. Nobody wakes it: the kernel starts a woken thread on the
+/// processor of whoever woke it where the others share no cache with that one, and there the others come meanwhile.
 const BETWEEN: Duration = Duration::from_millis(1);
 
 /// What was announced of an owner while the rest was still coming.
@@ -56,34 +57,36 @@ impl<F: Fn(Report)> Worker<F> {
         let (addresses, come) = channel::<Vec<IpAddr>>();
         let mut early = Early { owner, interface: interface.clone(), ..Early::default() };
         let tell = move || {
-            for some in come {
-                let frames: Vec<Vec<u8>> =
-                    some.iter().map(|address| announce::frame(mac, *address)).collect();
-                early.sent += announcer.send(&frames);
-                early.told.extend(some);
+            loop {
+                match come.try_recv() {
+                    Ok(some) => {
+                        let frames: Vec<Vec<u8>> =
+                            some.iter().map(|address| announce::frame(mac, *address)).collect();
+                        early.sent += announcer.send(&frames);
+                        early.told.extend(some);
+                    }
+                    Err(TryRecvError::Empty) => thread::park_timeout(BETWEEN),
+                    Err(TryRecvError::Disconnected) => return early,
+                }
             }
-            early
         };
         let settler = &mut self.settler;
         let (outcomes, early) = thread::scope(|threads| {
             // Where there can be none, all are announced afterwards.
             let teller = thread::Builder::new().name("announcer".to_owned()).spawn_scoped(threads, tell);
-            let (mut waiting, mut told) = (Vec::new(), Instant::now());
-            let pass_on = |some: &mut Vec<IpAddr>| {
-                if !some.is_empty() && queue.is_next(asked) {
-                    let _ = addresses.send(std::mem::take(some));
-                }
-            };
+            let mut waiting = Vec::new();
             let outcomes = settler.settle_and(wanted, unwanted, &mut |on, some| {
                 waiting.extend(some.into_iter().filter(|_| *on == *interface));
-                if told.elapsed() >= BETWEEN {
-                    told = Instant::now();
-                    pass_on(&mut waiting);
+                if queue.is_next(asked) {
+                    let _ = addresses.send(std::mem::take(&mut waiting));
                 }
             });
-            pass_on(&mut waiting);
             drop(addresses);
-            (outcomes, teller.ok().and_then(|teller| teller.join().ok()))
+            let join = |teller: ScopedJoinHandle<'_, Early>| {
+                teller.thread().unpark();
+                teller.join().ok()
+            };
+            (outcomes, teller.ok().and_then(join))
         });
         self.early = early.filter(|early| !early.told.is_empty());
         outcomes
