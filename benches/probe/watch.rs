@@ -95,7 +95,9 @@ pub fn watch(plan: &Plan) -> io::Result<Report> {
             Err(error) => return Err(error),
         };
         if quiet || since.elapsed() > BACKLOG {
-            backlog.drain(..).for_each(|(at, bytes)| seen.note(at, &bytes, &mut report));
+            for (at, bytes) in backlog.drain(..) {
+                seen.note(at, &bytes, &mut report);
+            }
         }
     }
     for (at, bytes) in backlog {

@@ -56,7 +56,7 @@ mod tests {
         });
         // Given up only once it runs: what has not begun is never stuck, and is simply dropped.
         tokio::select! {
-            _ = first => panic!("the first call is stuck"),
+            _ = first => panic!("the first call ended"),
             begun = begun => begun.unwrap(),
         }
         let second = timeout(Duration::from_millis(50), lane.run(|| Ok(())));

@@ -15,6 +15,7 @@ use std::net::Ipv4Addr;
 
 /// Who put such a route there: not the number of `virtual_routes`, so that each finds only its own.
 pub(super) const HELD: u8 = MARK + 1;
+/// `AF_INET`.
 const INET: u8 = 2;
 /// A host's.
 const PREFIX: u8 = 32;

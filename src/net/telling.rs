@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 
 /// So many come so fast that nobody has to hear of the first before the last is there.
 pub(super) const FEW: usize = 256;
-/// How often whoever announces looks for what has come. Nobody wakes it: the kernel starts a woken thread on the
-/// processor of whoever woke it where the others share no cache with that one, and there the others come meanwhile.
+/// How often whoever announces looks for what has come. Nobody wakes it: where processors share no cache the kernel
+/// starts a woken thread on that of whoever woke it, and there the others come meanwhile.
 const BETWEEN: Duration = Duration::from_millis(1);
 
 /// What was announced of an owner while the rest was still coming.
