@@ -12,6 +12,7 @@ use super::queue::Queue;
 use super::settle::Outcomes;
 use super::wanted::{Place, Wanted};
 use super::worker::{Task, Worker};
+use crate::agent::Install;
 use nix::net::if_::if_nametoindex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -22,6 +23,8 @@ use std::time::{Duration, Instant};
 
 /// So many come so fast that nobody has to hear of the first before the last is there.
 pub(super) const FEW: usize = 256;
+/// The same of local routes, which the kernel adds one as fast as the other.
+const FEW_ROUTES: usize = 1024;
 /// How often whoever announces looks for what has come. Nobody wakes it: where processors share no cache the kernel
 /// starts a woken thread on that of whoever woke it, and there the others come meanwhile.
 const BETWEEN: Duration = Duration::from_millis(1);
@@ -49,7 +52,9 @@ impl<F: Fn(Report)> Worker<F> {
     ) -> Outcomes {
         let interface = duty.interface.clone();
         let at_once = duty.vmacs.is_empty() && self.pacer.lane(&interface).is_none();
-        let mac = if wanted.len() > FEW && at_once { self.open(&interface).ok().flatten() } else { None };
+        let routes = wanted.iter().all(|wanted| wanted.place.install == Install::LocalRoute);
+        let few = if routes { FEW_ROUTES } else { FEW };
+        let mac = if wanted.len() > few && at_once { self.open(&interface).ok().flatten() } else { None };
         let (Some(mac), Some(announcer)) = (mac, self.announcers.get(&interface)) else {
             return self.settler.settle(wanted, unwanted);
         };
