@@ -58,6 +58,8 @@ class Host:
         self.name, self.address, self.interfaces = name, address, interfaces
         self.directory = os.path.join(os.environ["TMPDIR"], name)
         self.gauges = []
+        # What its probing clients reported.
+        self.saw = []
         os.mkdir(self.directory)
         sh("ip", "netns", "add", name)
         sh("ip", "-n", name, "link", "set", "dev", "lo", "up")
@@ -182,11 +184,12 @@ class Probing:
     def __init__(self, host, seconds=60, address=VIP):
         target = f"{address}:{ECHO_PORT}"
         command = (PROBE, "run", target, "--every", "1ms", "--for", f"{seconds}s", "--json")
-        self.process = host.gauge(*command, stdout=subprocess.PIPE)
+        self.host, self.process = host, host.gauge(*command, stdout=subprocess.PIPE)
 
     def report(self):
         self.process.terminate()
-        return json.loads(self.process.communicate(timeout=30)[0])
+        self.host.saw.append(json.loads(self.process.communicate(timeout=30)[0]))
+        return self.host.saw[-1]
 
 
 def switch(segments=1):

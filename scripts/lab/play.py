@@ -49,6 +49,8 @@ def play(pair, rows, settled, measured):
         pair.over()
         if row.ends or "failed" in run or last:
             pair.end()
+        # Who reads that later sees whether answers were lost or late, and whether the client itself had to wait.
+        run["clients"], pair.client.saw = pair.client.saw, []
         run["seconds"] = round(time.monotonic() - began, 1)
         runs.append(run)
         what = run.get("failed") or [*run["values"].values()]

@@ -105,7 +105,7 @@ def idle(lab):
 
 
 def sent_and_leased(lab):
-    return lived(lab, "--count", ADVERTS // ROUTERS, "--routers", ROUTERS, "--every", 0) / ROUTERS
+    return lived(lab, "--count", SECONDS, "--routers", ROUTERS) / ROUTERS
 
 
 def taken(lab):
