@@ -72,22 +72,22 @@ impl File {
     pub fn last_run(&self, boot: &str) -> LastRun {
         let paths = [self.settings.path.clone(), rotated(&self.settings.path, 1)];
         // The file that is written may just have been begun.
-        let lines = paths.iter().find_map(|path| {
-            let bytes = read::bytes(path).ok()?;
-            Some(read::parse(&bytes, path).lines).filter(|lines| !lines.is_empty())
-        });
-        let Some(lines) = lines else { return LastRun::None };
-        let started = lines.iter().rev().find_map(|line| match &line.entry.event {
-            Event::Started(started) => Some(started.boot.as_str()),
-            _ => None,
-        });
-        match lines.last().map(|line| &line.entry) {
-            Some(Entry { event: Event::Stopped { .. }, .. }) => LastRun::Stopped,
-            Some(Entry { time, .. }) => {
-                LastRun::Broken { seen: *time, rebooted: started.is_some_and(|last| last != boot) }
+        for bytes in paths.iter().filter_map(|path| read::bytes(path).ok()) {
+            let mut entries = read::backwards(&bytes).peekable();
+            match entries.peek() {
+                Some(Entry { event: Event::Stopped { .. }, .. }) => return LastRun::Stopped,
+                Some(Entry { time: seen, .. }) => {
+                    let seen = *seen;
+                    let started = entries.find_map(|entry| match entry.event {
+                        Event::Started(started) => Some(started.boot),
+                        _ => None,
+                    });
+                    return LastRun::Broken { seen, rebooted: started.is_some_and(|last| last != boot) };
+                }
+                None => {}
             }
-            None => LastRun::None,
         }
+        LastRun::None
     }
 
     /// Writes one line and sees to it that it outlives a crash. Blocks on the disk.

@@ -114,16 +114,26 @@ fn open_all(path: &Path) -> Result<Vec<(PathBuf, File)>, (PathBuf, io::Error)> {
 pub fn parse(bytes: &[u8], path: &Path) -> Record {
     let mut record = Record::default();
     for (number, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        let whole = line.strip_suffix(b"\n");
-        let text = whole.and_then(|line| std::str::from_utf8(line).ok());
-        match text.and_then(|text| Some((text, serde_json::from_str(text).ok()?))) {
+        match whole(line) {
             Some((text, entry)) => record.lines.push(Line { text: text.to_owned(), entry }),
             None => {
-                record.damage.push(Damage { path: path.to_owned(), line: number + 1, torn: whole.is_none() });
+                let torn = !line.ends_with(b"\n");
+                record.damage.push(Damage { path: path.to_owned(), line: number + 1, torn });
             }
         }
     }
     record
+}
+
+/// The entries of one file, the last first; each is read when it is asked for. What cannot be read is left out.
+pub(super) fn backwards(bytes: &[u8]) -> impl Iterator<Item = Entry> {
+    bytes.split_inclusive(|byte| *byte == b'\n').rev().filter_map(|line| Some(whole(line)?.1))
+}
+
+/// What a line says, with its end.
+fn whole(line: &[u8]) -> Option<(&str, Entry)> {
+    let text = std::str::from_utf8(line.strip_suffix(b"\n")?).ok()?;
+    Some((text, serde_json::from_str(text).ok()?))
 }
 
 /// The last entries: what the last `most` bytes say of the file at `path` and of the full one before it. What cannot
