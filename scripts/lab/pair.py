@@ -33,6 +33,8 @@ class Scene:
     together: str = ""
     # How long such a one takes, more or less, in seconds.
     lasts: int = 8
+    # How long either daemon may take until `a` alone is Master, in seconds; with --quick 15 at most.
+    patience: int = 20
     # keepalived has no such thing.
     locum_only: bool = False
 
@@ -139,7 +141,7 @@ class Pair:
             return self.first <= held(to) and not self.first & held(other)
 
         every = 0.05 if len(self.scene.routers) == 1 else 0.3
-        wait_for(f"{to.name} alone holds the address", moved, 15 if self.quick else 20, every)
+        wait_for(f"{to.name} alone holds the address", moved, 15 if self.quick else self.scene.patience, every)
 
     def down(self):
         """How long the Backup waits after the Master's last advert, in seconds."""

@@ -7,7 +7,7 @@ from pair import Scene, end, row
 from rows_pools import ipv4
 
 ADDRESSES = 1000
-SECONDS = 10
+SECONDS = 5
 LEASED = Scene("leases", (Router(ipv4(ADDRESSES)),), locum_only=True, large=True)
 
 

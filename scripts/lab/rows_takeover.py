@@ -36,7 +36,7 @@ def idle(pair):
     pair.await_age(CALM)
     before = [usage(server.daemon.pid) for server in (pair.a, pair.b)]
     began = time.monotonic()
-    time.sleep(8 if pair.quick else 10)
+    time.sleep(8)
     minutes = (time.monotonic() - began) / 60
     spent = [usage(server.daemon.pid) - cpu for server, cpu in zip((pair.a, pair.b), before)]
     # Alone on its host, a daemon shares its program with nobody.

@@ -114,7 +114,7 @@ def scrapes(pair):
     ends=True,
 )
 def streams(pair):
-    seconds = 5 if pair.quick else 6
+    seconds = 5
     capture, watch, probing = Capture(pair.a), Watch(pair.b, VIP, seconds=seconds + 4), Probing(pair.client, seconds + 10)
     open_streams = [client(pair.a, STREAMS) for _ in range(CLIENTS)]
     hostile, heard = client(pair.a, STREAMS, room=1), 0
