@@ -54,8 +54,9 @@ impl<F: Fn(Report)> Worker<F> {
         let at_once = duty.vmacs.is_empty() && self.pacer.lane(&interface).is_none();
         let routes = wanted.iter().all(|wanted| wanted.place.install == Install::LocalRoute);
         let few = if routes { FEW_ROUTES } else { FEW };
-        let mac = if wanted.len() > few && at_once { self.open(&interface).ok().flatten() } else { None };
-        let (Some(mac), Some(announcer)) = (mac, self.announcers.get(&interface)) else {
+        // Also of an interface that was just made, as long as nothing is on it: see `announce::learn`.
+        let mac = if wanted.len() > few { self.open(&interface).ok().flatten() } else { None };
+        let (Some(mac), Some(announcer)) = (mac.filter(|_| at_once), self.announcers.get(&interface)) else {
             return self.settler.settle(wanted, unwanted);
         };
         let asked = |task: &Task| matches!(task, Task::Order(Order::Announce { owner: of, count: 1.. }) if *of == owner);
