@@ -31,6 +31,8 @@ class Router:
     drained: bool = False
     # Locum alone has it.
     local_routes: bool = False
+    # Locum alone has it: adverts go by eth1 as well.
+    second_path: bool = False
     # So many checks a second, by `script` or by `tcp`; or by `tcp-each`, of an address each.
     checks: int = 0
     probe: str = "script"
@@ -141,6 +143,10 @@ address = "192.0.2.1"
             f"addresses = [{', '.join(addresses)}]",
         ]
         lines += [f'peers = ["{PEER[server.name]}"]'] if router.unicast else []
+        if router.second_path:
+            known = PEER[server.name]
+            there = f"10.201.0.{known.rpartition('.')[2]}"
+            lines.append(f'second_path = {{ interface = "eth1", peers = {{ "{known}" = "{there}" }} }}')
         lines += ["virtual_mac = true"] if router.virtual_mac else []
         lines += [f"drain_ports = [{SERVICE_PORT}]"] if router.drained else []
         names = ["app"] * router.tracked + ["process"] * router.process + [f"c{number}" for number in range(router.checks)]

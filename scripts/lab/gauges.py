@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections import namedtuple
 from contextlib import suppress
+from datetime import datetime
 from lan import PROBE
 
 # On the wire, and as Linux writes it in front of a captured packet (LINKTYPE_LINUX_SLL2).
@@ -106,6 +107,24 @@ class Watch:
             if event["kind"] == kind and event["added"] == added:
                 found.setdefault(event["what"], event["at"])
         return found
+
+
+class Carrier:
+    """The kernel's events about the links of one host."""
+
+    def __init__(self, host):
+        self.process = host.gauge("ip", "-tshort", "-oneline", "monitor", "link", stdout=subprocess.PIPE, text=True)
+        # It does not say when it listens.
+        time.sleep(0.3)
+
+    def lost(self, interface):
+        """Ends it. Returns when that one lost its carrier, in seconds since 1970."""
+        self.process.terminate()
+        said = self.process.communicate(timeout=10)[0]
+        found = re.search(rf"^\[(\S+)\] \d+: {interface}@.*NO-CARRIER", said, re.MULTILINE)
+        if not found:
+            raise RuntimeError(f"{interface} kept its carrier")
+        return datetime.fromisoformat(found[1]).timestamp()
 
 
 class Capture:

@@ -102,9 +102,10 @@ class Host:
             file.write(text)
         return path
 
-    def cable(self, up):
-        """Pulls all cables out of the switch, or puts them back: this end loses or gets its carrier."""
-        for number in range(self.interfaces):
+    def cable(self, up, interfaces=None):
+        """Pulls all cables out of the switch, or that of the first ones, or puts them back: this end loses or gets its
+        carrier."""
+        for number in range(interfaces or self.interfaces):
             sh("ip", "-n", SWITCH, "link", "set", "dev", self.port(number), "up" if up else "down")
 
     def isolate(self, isolated):

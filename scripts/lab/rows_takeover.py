@@ -3,7 +3,7 @@
 import random
 import time
 from daemons import Router
-from gauges import Capture, Watch, family, outage_after, pss, usage
+from gauges import Capture, Carrier, Watch, family, outage_after, pss, usage
 from lan import VIP, Probing, ended, sh
 from pair import Scene, end, held, kill, row
 
@@ -11,6 +11,7 @@ from pair import Scene, end, held, kill, row
 ALONE = Scene("alone", (Router((VIP,)),))
 IDLE = Scene("idle", (Router((VIP,)),), together="idle")
 ONE = Scene("one", (Router((VIP,)),), together="waiting", lasts=22)
+SECOND = Scene("second-path", (Router((VIP,), second_path=True),), together="waiting", locum_only=True)
 LONELY = Scene("isolated", (Router((VIP,)),), together="waiting", lasts=22)
 FOREIGN = Scene("foreign", (Router((VIP,)),), foreign=True, large=True, together="waiting")
 HANDED = Scene("handover", (Router((VIP,), tracked=True),), together="waiting")
@@ -22,6 +23,7 @@ ALL_KILLED = Scene("all-killed", (Router((VIP,)),), large=True, together="waitin
 
 # Ten seconds after its start Locum gives memory back, once; and the announcements of a new Master are over.
 CALM = 10.6
+CUT = "cable cut to the VIP at the Backup, ms"
 CPU, MEMORY = "idle Master: CPU, ms a minute", "idle Master: PSS, KiB"
 
 
@@ -82,7 +84,7 @@ def isolated(pair):
 @row(
     "cable",
     ONE,
-    ("cable cut to the VIP at the Backup, ms", "3 x interval + skew", "one hop"),
+    (CUT, "3 x interval + skew", "one hop"),
     ("the same, past 3 x interval + skew, ms", "0.3", "0", "take"),
 )
 def cable(pair):
@@ -97,6 +99,14 @@ def cable(pair):
     adverts, _ = capture.end()
     last = max(advert.at for advert in adverts if not advert.sent and advert.at < taken)
     return (taken - cut) * 1000, (taken - last - pair.down()) * 1000
+
+
+@row("second-path", SECOND, ("cable cut, with a second path: VIP at the Backup after, ms", "10", "one hop", "", CUT))
+def second_path(pair):
+    carrier, watch = Carrier(pair.a), Watch(pair.b, VIP, added=1)
+    pair.a.cable(False, interfaces=1)
+    watch.wait(pair.down() + 8)
+    return ((watch.first("address", True)[VIP] - carrier.lost("eth0")) * 1000,)
 
 
 def moved(pair, order):
