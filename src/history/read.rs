@@ -114,12 +114,11 @@ fn open_all(path: &Path) -> Result<Vec<(PathBuf, File)>, (PathBuf, io::Error)> {
 pub fn parse(bytes: &[u8], path: &Path) -> Record {
     let mut record = Record::default();
     for (number, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        match whole(line) {
-            Some((text, entry)) => record.lines.push(Line { text: text.to_owned(), entry }),
-            None => {
-                let torn = !line.ends_with(b"\n");
-                record.damage.push(Damage { path: path.to_owned(), line: number + 1, torn });
-            }
+        if let Some((text, entry)) = whole(line) {
+            record.lines.push(Line { text: text.to_owned(), entry });
+        } else {
+            let torn = !line.ends_with(b"\n");
+            record.damage.push(Damage { path: path.to_owned(), line: number + 1, torn });
         }
     }
     record
