@@ -48,15 +48,15 @@ def usage_with_ended(pid):
     return ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
-def pss(pid):
-    """Memory of a family, in KiB."""
-    return sum(map(pss_of, family(pid)))
+def pss(pid, part="Pss"):
+    """Memory of a family, in KiB; or a part of it, as the kernel calls it."""
+    return sum(pss_of(member, part) for member in family(pid))
 
 
-def pss_of(pid):
-    """Memory of one process, in KiB."""
+def pss_of(pid, part="Pss"):
+    """The same of one process."""
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
-        return int(re.search(r"^Pss: +(\d+)", file.read(), re.MULTILINE)[1])
+        return int(re.search(rf"^{part}: +(\d+)", file.read(), re.MULTILINE)[1])
 
 
 def packets(host, what):

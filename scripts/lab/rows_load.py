@@ -107,9 +107,9 @@ def wide_cpu(pair):
 
 
 def memory(server):
-    """PSS of its daemon, once that is at work."""
+    """That of its daemon's own, once that is at work. How much of the program is there is another matter."""
     time.sleep(1)
-    return pss(server.daemon.pid)
+    return pss(server.daemon.pid, "Pss_Anon")
 
 
 @row(
