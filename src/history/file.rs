@@ -9,6 +9,7 @@ use super::read;
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use std::fs::{self, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::iter;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::slice;
@@ -73,19 +74,17 @@ impl File {
         let paths = [self.settings.path.clone(), rotated(&self.settings.path, 1)];
         // The file that is written may just have been begun.
         for bytes in paths.iter().filter_map(|path| read::bytes(path).ok()) {
-            let mut entries = read::backwards(&bytes).peekable();
-            match entries.peek() {
-                Some(Entry { event: Event::Stopped { .. }, .. }) => return LastRun::Stopped,
-                Some(Entry { time: seen, .. }) => {
-                    let seen = *seen;
-                    let started = entries.find_map(|entry| match entry.event {
-                        Event::Started(started) => Some(started.boot),
-                        _ => None,
-                    });
-                    return LastRun::Broken { seen, rebooted: started.is_some_and(|last| last != boot) };
-                }
-                None => {}
+            let mut entries = read::backwards(&bytes);
+            let Some(last) = entries.next() else { continue };
+            if let Event::Stopped { .. } = last.event {
+                return LastRun::Stopped;
             }
+            let seen = last.time;
+            let started = iter::once(last).chain(entries).find_map(|entry| match entry.event {
+                Event::Started(started) => Some(started.boot),
+                _ => None,
+            });
+            return LastRun::Broken { seen, rebooted: started.is_some_and(|last| last != boot) };
         }
         LastRun::None
     }

@@ -54,7 +54,8 @@ impl<F: Fn(Report)> Worker<F> {
         let at_once = duty.vmacs.is_empty() && self.pacer.lane(&interface).is_none();
         let routes = wanted.iter().all(|wanted| wanted.place.install == Install::LocalRoute);
         let few = if routes { FEW_ROUTES } else { FEW };
-        // Also of an interface that was just made, as long as nothing is on it: see `announce::learn`.
+        // Before any of them is there, also where all are announced afterwards: the place of an interface that was just
+        // made is found in a list of all addresses.
         let mac = if wanted.len() > few { self.open(&interface).ok().flatten() } else { None };
         let (Some(mac), Some(announcer)) = (mac.filter(|_| at_once), self.announcers.get(&interface)) else {
             return self.settler.settle(wanted, unwanted);
